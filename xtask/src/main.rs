@@ -1,1 +1,49 @@
-fn main() {}
+//! `cargo xtask`: the chores of this workspace.
+//!
+//! One file per command under `commands/`; what several of them need lies beside it.
+
+mod boards;
+mod commands;
+mod paths;
+mod setup;
+mod steps;
+mod tools;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Chores of the embernet workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+#[command(
+    after_help = "New here? `cargo xtask demo` shows everything, `cargo xtask test` proves it."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Get what the other commands need: MCU targets for rustc, and QEMU
+    Setup(commands::setup::Args),
+    /// Run every check and every test; ends in the test runner's summary
+    Test(commands::test::Args),
+    /// Build the firmware of some boards, or of all
+    Firmware(commands::firmware::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Setup(args) => commands::setup::run(&args),
+        Command::Test(args) => commands::test::run(&args),
+        Command::Firmware(args) => commands::firmware::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `cargo xtask firmware`
+
+use crate::boards::{self, Board};
+use crate::setup::Machine;
+use crate::steps::Steps;
+use crate::{paths, tools};
+use anyhow::Result;
+use std::process::{Command, ExitCode};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Boards to build, such as `m4`; all of them where none is named
+    #[arg(value_name = "BOARD")]
+    boards: Vec<String>,
+}
+
+/// Builds firmware and prints where each ELF lies, one path per line on standard output.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let machine = Machine::prepare();
+    let mut steps = Steps::default();
+    for board in build(&boards::chosen(&args.boards)?, &machine, &mut steps) {
+        println!("{}", board.elf().display());
+    }
+    Ok(if steps.failed().is_empty() && steps.skipped().is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Builds each board for its own target; returns those whose firmware is there now.
+pub fn build(boards: &[Board], machine: &Machine, steps: &mut Steps) -> Vec<Board> {
+    let mut built = Vec::new();
+    for board in boards {
+        if !machine.builds(&board.target) {
+            steps.skip(format!(
+                "firmware of {}: rustc has no target {}; see `cargo xtask setup`",
+                board.name, board.target
+            ));
+        } else if steps.run(
+            &format!("firmware {} ({})", board.name, board.target),
+            &mut build_command(board),
+        ) {
+            built.push(board.clone());
+        }
+    }
+    built
+}
+
+fn build_command(board: &Board) -> Command {
+    let mut command = tools::cargo();
+    command.args(["build", "--quiet", "--profile", "firmware"]);
+    command.args(["--package", &board.package, "--target", &board.target]);
+    command.arg("--target-dir").arg(paths::firmware_target());
+    command
+}

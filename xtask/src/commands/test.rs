@@ -1,0 +1,174 @@
+//! `cargo xtask test`: what CI runs.
+
+use crate::boards;
+use crate::commands::firmware;
+use crate::setup::Machine;
+use crate::steps::Steps;
+use crate::{paths, tools};
+use anyhow::Result;
+use std::process::{Command, ExitCode};
+
+/// Targets for which `core` alone must build without std: one per kind of instruction set that it knows.
+const CORE_TARGETS: [&str; 5] = [
+    "thumbv6m-none-eabi",
+    "thumbv7m-none-eabi",
+    "thumbv7em-none-eabihf",
+    "thumbv8m.main-none-eabihf",
+    "riscv32imc-unknown-none-elf",
+];
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only firmware and tests: no formatting, lints, documentation or builds of core for other targets
+    #[arg(long, conflicts_with = "long")]
+    quick: bool,
+    /// Also the tests marked as ignored because they take minutes
+    #[arg(long)]
+    long: bool,
+}
+
+/// Runs every check, then every test; the test runner has the last word.
+///
+/// One failure does not hide the next: all steps run, and the exit status tells whether one failed.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let machine = Machine::prepare();
+    let mut steps = Steps::default();
+
+    firmware_step(&machine, &mut steps);
+    if !args.quick {
+        checks(&machine, &mut steps);
+    }
+    say_what_is_left_out(&machine, &mut steps);
+    if !steps.failed().is_empty() {
+        eprintln!(
+            "failed so far: {}; the tests follow",
+            steps.failed().join(", ")
+        );
+    }
+    let tests_pass = run_tests(&machine, args.long);
+    if steps.failed().is_empty() {
+        return Ok(if tests_pass {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
+    eprintln!(
+        "xtask: failed before the tests: {}",
+        steps.failed().join(", ")
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+fn firmware_step(machine: &Machine, steps: &mut Steps) {
+    match boards::all() {
+        Ok(boards) => drop(firmware::build(&boards, machine, steps)),
+        Err(error) => drop(steps.check("firmware", || Err(error))),
+    }
+}
+
+/// Everything that is not a test: formatting, lints, builds of core for devices, documentation and its examples.
+fn checks(machine: &Machine, steps: &mut Steps) {
+    if has_component("fmt") {
+        steps.run("format", tools::cargo().args(["fmt", "--all", "--check"]));
+    } else {
+        steps.skip("format: cargo fmt is not here; to get it: rustup component add rustfmt");
+    }
+    let clippy = has_component("clippy");
+    if clippy {
+        steps.run(
+            "lints",
+            tools::cargo().args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
+        );
+    } else {
+        steps.skip("lints: cargo clippy is not here; to get it: rustup component add clippy");
+    }
+    for target in CORE_TARGETS {
+        if !machine.builds(target) {
+            steps.skip(format!(
+                "core for {target}: rustc has no such target; see `cargo xtask setup`"
+            ));
+            continue;
+        }
+        // Clippy builds too, and sees the code that only this target compiles.
+        let verb = if clippy { "clippy" } else { "check" };
+        let mut command = tools::cargo();
+        command.args([
+            verb,
+            "--quiet",
+            "--package",
+            "embernet-core",
+            "--package",
+            "embernet-app",
+            "--lib",
+        ]);
+        command.args(["--target", target]);
+        if clippy {
+            command.args(["--", "-D", "warnings"]);
+        }
+        steps.run(&format!("core and app for {target}"), &mut command);
+    }
+    let mut docs = tools::cargo();
+    docs.args(["doc", "--quiet", "--no-deps", "--lib"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    steps.run("documentation", &mut docs);
+    steps.run(
+        "examples in the documentation",
+        tools::cargo().args(["test", "--quiet", "--doc"]),
+    );
+}
+
+fn has_component(name: &str) -> bool {
+    tools::output(tools::cargo().args([name, "--version"])).is_ok()
+}
+
+/// Test runners hide what a passing test prints, so what the tests leave out is said here.
+fn say_what_is_left_out(machine: &Machine, steps: &mut Steps) {
+    for line in &machine.missing {
+        steps.skip(line.as_str());
+    }
+    if machine.qemu.is_none() {
+        steps.skip("tests on emulated boards: they need QEMU");
+    }
+    if !paths::shared_data().is_dir() {
+        steps.skip("tests against published vectors, models and traces: they need the folder ../shared/data");
+    }
+}
+
+/// All tests; whatever the runner prints last stays last.
+fn run_tests(machine: &Machine, long: bool) -> bool {
+    let nextest = tools::find("cargo-nextest").is_some();
+    eprintln!(
+        "==> tests ({})",
+        if nextest {
+            "cargo nextest"
+        } else {
+            "cargo test"
+        }
+    );
+    let mut command = tools::cargo();
+    machine.equip(&mut command);
+    match (nextest, long) {
+        (true, false) => command.args(["nextest", "run", "--no-fail-fast"]),
+        (true, true) => command.args(["nextest", "run", "--no-fail-fast", "--run-ignored", "all"]),
+        (false, false) => command.args(["test", "--no-fail-fast", "--all-targets"]),
+        (false, true) => command.args([
+            "test",
+            "--no-fail-fast",
+            "--all-targets",
+            "--",
+            "--include-ignored",
+        ]),
+    };
+    passed(&mut command)
+}
+
+fn passed(command: &mut Command) -> bool {
+    match command.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("xtask: cannot start `{}`: {error}", tools::shown(command));
+            false
+        }
+    }
+}
