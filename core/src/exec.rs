@@ -1,0 +1,324 @@
+//! Running an image: inference and training over a caller's arena.
+
+use crate::arch::Isa;
+use crate::image::{ALIGN, DType, Image, TensorRecord};
+use crate::memory::Memory;
+use crate::optim::{Optimizer, OptimizerRecord, Rule};
+use crate::plan::{Access, Context, Operand, Plan, Step};
+
+/// Why a session refuses to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SessionError {
+    /// The arena does not start at a multiple of [`ALIGN`].
+    MisalignedArena,
+    /// The arena is too small.
+    ArenaTooSmall {
+        /// Bytes that the image needs.
+        need: u32,
+        /// Bytes given.
+        have: u32,
+    },
+    /// The image's scratch was sized for another instruction set, which needs less.
+    Isa {
+        /// [`crate::arch::IsaId`] of the image.
+        image: u32,
+        /// [`crate::arch::IsaId`] of the session.
+        session: u32,
+    },
+    /// The image has no training plan.
+    NotTrainable,
+    /// No samples, or more than the plan carries.
+    Samples {
+        /// Asked for.
+        found: u32,
+        /// Most that the plan carries.
+        most: u32,
+    },
+    /// A class index beyond the classes.
+    Label {
+        /// Which sample of the batch.
+        sample: u32,
+        /// Its label.
+        found: u32,
+        /// Number of classes.
+        classes: u32,
+    },
+    /// Parameters of another length than the image's.
+    ParamBytes {
+        /// Bytes given.
+        found: u32,
+        /// Bytes expected.
+        expected: u32,
+    },
+}
+
+impl core::fmt::Display for SessionError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::MisalignedArena => write!(f, "arena does not start at a multiple of {ALIGN} bytes"),
+            Self::ArenaTooSmall { need, have } => {
+                write!(f, "arena is too small: the image needs {need} bytes, it has {have}")
+            }
+            Self::Isa { image, session } => {
+                write!(
+                    f,
+                    "image was packed for instruction set {image}, this session runs {session}, which needs more scratch"
+                )
+            }
+            Self::NotTrainable => write!(f, "image has no training plan; pack it with --train"),
+            Self::Samples { found, most } => write!(f, "{found} samples in one run; expected 1 to {most}"),
+            Self::Label { sample, found, classes } => {
+                write!(f, "label {found} of sample {sample} is out of range; the model has {classes} classes")
+            }
+            Self::ParamBytes { found, expected } => write!(f, "{found} bytes of parameters; the image has {expected}"),
+        }
+    }
+}
+
+impl core::error::Error for SessionError {}
+
+/// An image at work. Borrows image and arena; holds no memory of its own but a few words.
+///
+/// The arena must be aligned to [`ALIGN`] and at least [`Image::arena_bytes`] long. Parameters survive between
+/// calls; activations do not: write inputs, run, read outputs.
+#[derive(Debug)]
+pub struct Session<'a, I> {
+    image: Image<'a>,
+    arena: &'a mut [u8],
+    isa: I,
+    settings: OptimizerRecord,
+    updates: u32,
+}
+
+impl<'a, I: Isa> Session<'a, I> {
+    /// Prepares `arena` for `image`: loads trainable parameters from flash, clears optimiser state.
+    ///
+    /// # Errors
+    /// [`SessionError::ArenaTooSmall`] with both sizes, [`SessionError::MisalignedArena`], [`SessionError::Isa`].
+    pub fn new(image: &Image<'a>, arena: &'a mut [u8], isa: I) -> Result<Self, SessionError> {
+        if arena.as_ptr().addr() % ALIGN != 0 {
+            return Err(SessionError::MisalignedArena);
+        }
+        let need = image.arena_bytes();
+        let have = arena.len();
+        if have < need {
+            return Err(SessionError::ArenaTooSmall { need: need as u32, have: have as u32 });
+        }
+        let packed_for = image.header().isa;
+        // Anything runs an image packed for itself; the scalar token needs no scratch, so it runs every image.
+        if I::ID as u32 != packed_for && I::ID != crate::arch::IsaId::Scalar {
+            return Err(SessionError::Isa { image: packed_for, session: I::ID as u32 });
+        }
+        let mut session = Self { image: *image, arena, isa, settings: image.header().optimizer, updates: 0 };
+        session.reset();
+        Ok(session)
+    }
+
+    /// Back to the image's own parameters, with fresh optimiser state and no updates done.
+    pub fn reset(&mut self) {
+        self.arena.fill(0);
+        let mut memory = Memory { data: self.image.data(), arena: self.arena };
+        for param in self.image.params() {
+            let from = Operand::i8(param.init, param.bytes as usize, Access::Read);
+            let to = Operand::i8(param.at, param.bytes as usize, Access::Write);
+            let ([from], [to]) = memory.carve([from], [to]);
+            crate::kernels::util::copy(from, to);
+        }
+        self.settings = self.image.header().optimizer;
+        self.reset_optimizer();
+    }
+
+    /// Fresh optimiser state; parameters stay.
+    pub fn reset_optimizer(&mut self) {
+        self.updates = 0;
+        let header = self.image.header();
+        let state =
+            self.arena.get_mut(header.param_bytes as usize..header.persistent_bytes as usize).unwrap_or_default();
+        for value in crate::memory::view_mut::<f32>(state) {
+            *value = self.settings.state_init;
+        }
+    }
+
+    /// The image.
+    pub fn image(&self) -> &Image<'a> {
+        &self.image
+    }
+
+    /// Input `index` of the inference plan, for [`PlanKind::Infer`], or of the training plan; empty if there is none.
+    pub fn input_mut(&mut self, plan: PlanKind, index: usize) -> &mut [u8] {
+        let (inputs, samples) = match plan {
+            PlanKind::Infer => (self.image.inputs(), self.image.header().infer.samples),
+            PlanKind::Train => (self.image.train_inputs(), self.image.header().train.samples),
+        };
+        match inputs.get(index) {
+            Some(tensor) => self.tensor_mut(tensor, samples as usize),
+            None => Default::default(),
+        }
+    }
+
+    /// The training plan's target; empty if there is none.
+    pub fn target_mut(&mut self) -> &mut [u8] {
+        let samples = self.image.header().train.samples as usize;
+        match self.image.target() {
+            Some(tensor) => self.tensor_mut(tensor, samples),
+            None => Default::default(),
+        }
+    }
+
+    /// Output `index` of the last inference; empty if there is none.
+    pub fn output(&self, index: usize) -> &[u8] {
+        let samples = self.image.header().infer.samples as usize;
+        self.image.outputs().get(index).map_or(&[], |tensor| self.tensor(tensor, samples))
+    }
+
+    /// Runs inference on the first `samples` samples of the inputs.
+    ///
+    /// # Errors
+    /// [`SessionError::Samples`].
+    pub fn infer(&mut self, samples: usize) -> Result<(), SessionError> {
+        self.infer_observed(samples, |_, _, _| {})
+    }
+
+    /// [`Session::infer`], with a look at memory after every step: calibration, layer dumps, profiles.
+    ///
+    /// # Errors
+    /// [`SessionError::Samples`].
+    pub fn infer_observed(
+        &mut self,
+        samples: usize,
+        mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
+    ) -> Result<(), SessionError> {
+        check_samples(samples, self.image.header().infer.samples)?;
+        let mut context = self.context(samples);
+        self.run(self.image.infer_plan(), &mut context, &mut observe);
+        Ok(())
+    }
+
+    /// One optimiser update on the first `samples` samples of the training inputs and targets; gives the mean loss.
+    ///
+    /// # Errors
+    /// [`SessionError::NotTrainable`], [`SessionError::Samples`], [`SessionError::Label`]. Nothing changes then.
+    pub fn train_step(&mut self, samples: usize) -> Result<f32, SessionError> {
+        self.train_step_observed(samples, |_, _, _| {})
+    }
+
+    /// [`Session::train_step`], with a look at memory after every step.
+    ///
+    /// # Errors
+    /// As [`Session::train_step`].
+    pub fn train_step_observed(
+        &mut self,
+        samples: usize,
+        mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
+    ) -> Result<f32, SessionError> {
+        if !self.image.is_trainable() {
+            return Err(SessionError::NotTrainable);
+        }
+        check_samples(samples, self.image.header().train.samples)?;
+        self.check_labels(samples)?;
+        self.updates = self.updates.saturating_add(1);
+        let mut context = self.context(samples);
+        self.run(self.image.train_plan(), &mut context, &mut observe);
+        Ok(context.loss)
+    }
+
+    /// Trainable parameters as they lie in the arena, in the order of [`Image::params`].
+    pub fn params(&self) -> &[u8] {
+        self.arena.get(..self.image.header().param_bytes as usize).unwrap_or(&[])
+    }
+
+    /// For writing parameters back, such as a checkpoint's.
+    pub fn params_mut(&mut self) -> &mut [u8] {
+        self.arena.get_mut(..self.image.header().param_bytes as usize).unwrap_or_default()
+    }
+
+    /// Optimiser state as it lies in the arena.
+    pub fn optimizer_state(&self) -> &[u8] {
+        let header = self.image.header();
+        self.arena.get(header.param_bytes as usize..header.persistent_bytes as usize).unwrap_or(&[])
+    }
+
+    /// For restoring optimiser state.
+    pub fn optimizer_state_mut(&mut self) -> &mut [u8] {
+        let header = self.image.header();
+        self.arena.get_mut(header.param_bytes as usize..header.persistent_bytes as usize).unwrap_or_default()
+    }
+
+    /// Updates done so far.
+    pub fn updates(&self) -> u32 {
+        self.updates
+    }
+
+    /// For resuming: Adam's bias correction depends on it.
+    pub fn set_updates(&mut self, updates: u32) {
+        self.updates = updates;
+    }
+
+    /// The optimiser's settings.
+    pub fn optimizer(&self) -> OptimizerRecord {
+        self.settings
+    }
+
+    /// Changes the learning rate from the next update on.
+    pub fn set_lr(&mut self, lr: f32) {
+        self.settings.lr = lr;
+    }
+
+    fn context(&self, samples: usize) -> Context {
+        let optimizer = if self.image.is_trainable() {
+            Optimizer::at_step(self.settings, self.updates)
+        } else {
+            Optimizer { rule: Rule::Sgd, settings: self.settings, rate: 0.0 }
+        };
+        Context { samples, optimizer, loss: 0.0 }
+    }
+
+    fn run(&mut self, plan: Plan<'a>, context: &mut Context, observe: &mut impl FnMut(usize, &Step<'_>, &Memory<'_>)) {
+        let mut memory = Memory { data: self.image.data(), arena: self.arena };
+        for (index, step) in plan.steps().enumerate() {
+            step.run(self.isa, &mut memory, context);
+            observe(index, &step, &memory);
+        }
+    }
+
+    fn check_labels(&self, samples: usize) -> Result<(), SessionError> {
+        let Some(target) = self.image.target().filter(|target| target.dtype() == DType::U32) else { return Ok(()) };
+        let classes = target.zero_point as u32;
+        let labels = crate::memory::view::<u32>(self.tensor(target, samples));
+        for (sample, &found) in labels.iter().enumerate() {
+            if found >= classes {
+                return Err(SessionError::Label { sample: sample as u32, found, classes });
+            }
+        }
+        Ok(())
+    }
+
+    fn tensor(&self, tensor: &TensorRecord, samples: usize) -> &[u8] {
+        let start = tensor.at.offset();
+        let end = start.saturating_add(tensor.sample_bytes().saturating_mul(samples));
+        self.arena.get(start..end).unwrap_or(&[])
+    }
+
+    fn tensor_mut(&mut self, tensor: &TensorRecord, samples: usize) -> &mut [u8] {
+        let start = tensor.at.offset();
+        let end = start.saturating_add(tensor.sample_bytes().saturating_mul(samples));
+        self.arena.get_mut(start..end).unwrap_or_default()
+    }
+}
+
+/// Which plan of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanKind {
+    /// Inference.
+    Infer,
+    /// Training.
+    Train,
+}
+
+fn check_samples(samples: usize, most: u32) -> Result<(), SessionError> {
+    if samples == 0 || samples > most as usize {
+        return Err(SessionError::Samples { found: samples.min(u32::MAX as usize) as u32, most });
+    }
+    Ok(())
+}

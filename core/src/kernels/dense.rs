@@ -1,0 +1,316 @@
+//! Fully connected layer: `y = clamp(x * w^T + b)`.
+//!
+//! Shapes: `x [samples][inputs]`, `w [outputs][inputs]`, `b [outputs]`, `y [samples][outputs]`.
+//! Backward: `dx = dy * w`, `dw = dy^T * x`, `db = sum of dy over samples`.
+//!
+//! This file is the pattern for all layers: the shape, the kernels as plain functions over slices, and the step
+//! records that bind them to a plan. Tests lie in `dense/tests.rs`.
+
+use super::requantize::{Requantize, RequantizeRecord};
+use super::trained::Trained;
+use super::util::{bias_backward, elements, rows, rows_mut, sub_mut};
+use crate::arch::{Gemm, Isa};
+use crate::memory::{Memory, view, view_mut};
+use crate::optim::{GradSink, Update};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Shape of a dense layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Dense {
+    /// Features in.
+    pub inputs: u32,
+    /// Features out.
+    pub outputs: u32,
+}
+
+impl Dense {
+    fn dims(&self) -> (usize, usize) {
+        (self.inputs as usize, self.outputs as usize)
+    }
+
+    fn is_valid(&self) -> bool {
+        elements([self.inputs, self.outputs]).is_some()
+    }
+
+    /// Multiply-accumulates for one sample.
+    pub fn macs(&self) -> u64 {
+        u64::from(self.inputs) * u64::from(self.outputs)
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- kernels, f32
+
+/// `y = clamp(x * w^T + b, lo, hi)`; an empty `b` counts as zeros.
+pub fn forward_f32<I: Isa>(isa: I, shape: &Dense, x: &[f32], w: &[f32], b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+    let (inputs, outputs) = shape.dims();
+    let mut samples = 0;
+    for y in rows_mut(y, outputs) {
+        if b.is_empty() {
+            y.fill(0.0);
+        } else {
+            super::util::copy(b, y);
+        }
+        samples += 1;
+    }
+    let gemm =
+        Gemm { m: samples, n: outputs, k: inputs, a_row: inputs, a_col: 1, b_row: 1, b_col: inputs, c_row: outputs };
+    isa.gemm_f32(&gemm, x, w, y);
+    isa.clamp_f32(lo, hi, y);
+}
+
+/// `dx = dy * w`.
+pub fn backward_input_f32<I: Isa>(isa: I, shape: &Dense, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    let (inputs, outputs) = shape.dims();
+    dx.fill(0.0);
+    let samples = rows(dx, inputs).len();
+    let gemm =
+        Gemm { m: samples, n: inputs, k: outputs, a_row: outputs, a_col: 1, b_row: inputs, b_col: 1, c_row: inputs };
+    isa.gemm_f32(&gemm, dy, w, dx);
+}
+
+/// `dw = dy^T * x`, handed to `sink` in tiles of at most `tile.len()` elements.
+///
+/// Every element is the sum over samples in order, however the tiles are cut.
+pub fn backward_weights_f32<I: Isa, S: GradSink>(
+    isa: I,
+    shape: &Dense,
+    x: &[f32],
+    dy: &[f32],
+    tile: &mut [f32],
+    sink: &mut S,
+) {
+    let (inputs, outputs) = shape.dims();
+    let samples = rows(dy, outputs).len();
+    let whole_rows = tile.len().checked_div(inputs).unwrap_or(0);
+    // Either several whole rows of w at once, or a piece of one row.
+    let (row_step, column_step) = if whole_rows > 0 { (whole_rows, inputs) } else { (1, tile.len().max(1)) };
+    let mut row = 0;
+    while row < outputs {
+        let m = row_step.min(outputs - row);
+        let mut column = 0;
+        while column < inputs {
+            let n = column_step.min(inputs - column);
+            let gradient = sub_mut(tile, 0, m * n);
+            gradient.fill(0.0);
+            let gemm = Gemm { m, n, k: samples, a_row: 1, a_col: outputs, b_row: inputs, b_col: 1, c_row: n };
+            isa.gemm_f32(&gemm, dy.get(row..).unwrap_or(&[]), x.get(column..).unwrap_or(&[]), gradient);
+            sink.tile(row * inputs + column, gradient);
+            column += column_step;
+        }
+        row += row_step;
+    }
+}
+
+// --------------------------------------------------------------------------------------------------- kernels, int8
+
+/// `y = requantize(x * w^T + b)`. The host has folded the input's zero point into `b`: `b' = b - zero_point * sum(w)`.
+pub fn forward_i8<I: Isa>(isa: I, shape: &Dense, x: &[i8], w: &[i8], b: &[i32], to: &Requantize<'_>, y: &mut [i8]) {
+    let (inputs, outputs) = shape.dims();
+    for (x, y) in rows(x, inputs).zip(rows_mut(y, outputs)) {
+        for (channel, (y, w)) in y.iter_mut().zip(rows(w, inputs)).enumerate() {
+            let acc = isa.dot_i8(b.get(channel).copied().unwrap_or(0), x, w);
+            *y = to.apply(channel, acc);
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- step records
+
+/// Forward step, f32, with the activation's limits fused.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// Shape.
+    pub shape: Dense,
+    /// Input.
+    pub x: Ref,
+    /// Weights.
+    pub w: Ref,
+    /// Bias, or none.
+    pub b: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Least output.
+    pub lo: f32,
+    /// Greatest output.
+    pub hi: f32,
+}
+
+impl ForwardF32 {
+    fn places(&self, samples: usize) -> ([Operand; 3], Operand) {
+        let (inputs, outputs) = self.shape.dims();
+        let reads = [
+            Operand::f32(self.x, samples.saturating_mul(inputs), Access::Read),
+            Operand::f32(self.w, inputs.saturating_mul(outputs), Access::Read),
+            Operand::f32(self.b, outputs, Access::Read),
+        ];
+        (reads, Operand::f32(self.y, samples.saturating_mul(outputs), Access::Write))
+    }
+}
+
+impl StepRecord for ForwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, b], y) = self.places(samples);
+        Operands::of([x, w, b, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([x, w, b], [y]) = memory.carve(reads, [y]);
+        forward_f32(isa, &self.shape, view(x), view(w), view(b), self.lo, self.hi, view_mut(y));
+    }
+}
+
+/// Backward step for the input, f32.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BackwardInputF32 {
+    /// Shape.
+    pub shape: Dense,
+    /// Gradient of the output.
+    pub dy: Ref,
+    /// Weights.
+    pub w: Ref,
+    /// Gradient of the input.
+    pub dx: Ref,
+}
+
+impl BackwardInputF32 {
+    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
+        let (inputs, outputs) = self.shape.dims();
+        let reads = [
+            Operand::f32(self.dy, samples.saturating_mul(outputs), Access::Read),
+            Operand::f32(self.w, inputs.saturating_mul(outputs), Access::Read),
+        ];
+        (reads, Operand::f32(self.dx, samples.saturating_mul(inputs), Access::Write))
+    }
+}
+
+impl StepRecord for BackwardInputF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([dy, w], dx) = self.places(samples);
+        Operands::of([dy, w, dx])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, dx) = self.places(context.samples);
+        let ([dy, w], [dx]) = memory.carve(reads, [dx]);
+        backward_input_f32(isa, &self.shape, view(dy), view(w), view_mut(dx));
+    }
+}
+
+/// Backward step for the parameters, f32: computes gradients and updates in one go.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BackwardWeightsF32 {
+    /// Shape.
+    pub shape: Dense,
+    /// Input of the forward step.
+    pub x: Ref,
+    /// Gradient of the output.
+    pub dy: Ref,
+    /// Parameters and their state.
+    pub trained: Trained,
+}
+
+impl BackwardWeightsF32 {
+    fn places(&self, samples: usize) -> ([Operand; 2], [Operand; 5]) {
+        let (inputs, outputs) = self.shape.dims();
+        let reads = [
+            Operand::f32(self.x, samples.saturating_mul(inputs), Access::Read),
+            Operand::f32(self.dy, samples.saturating_mul(outputs), Access::Read),
+        ];
+        (reads, self.trained.places(inputs.saturating_mul(outputs), outputs))
+    }
+}
+
+impl StepRecord for BackwardWeightsF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, dy], [w, b, w_state, b_state, tile]) = self.places(samples);
+        Operands::of([x, dy, w, b, w_state, b_state, tile])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid() && self.trained.is_valid()
+    }
+
+    fn optimizer_slots(&self) -> Option<u32> {
+        Some(self.trained.slots)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, writes) = self.places(context.samples);
+        let ([x, dy], [w, b, w_state, b_state, tile]) = memory.carve(reads, writes);
+        let (x, dy, tile): (&[f32], &[f32], &mut [f32]) = (view(x), view(dy), view_mut(tile));
+        let optimizer = context.optimizer;
+        if !self.trained.w.is_none() {
+            let mut sink = Update { isa, optimizer, w: view_mut(w), state: view_mut(w_state) };
+            backward_weights_f32(isa, &self.shape, x, dy, tile, &mut sink);
+        }
+        if !self.trained.b.is_none() {
+            let mut sink = Update { isa, optimizer, w: view_mut(b), state: view_mut(b_state) };
+            bias_backward(self.shape.outputs as usize, dy, tile, &mut sink);
+        }
+    }
+}
+
+/// Forward step, int8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardI8 {
+    /// Shape.
+    pub shape: Dense,
+    /// Input.
+    pub x: Ref,
+    /// Weights, symmetric.
+    pub w: Ref,
+    /// Bias with the input's zero point folded in, or none.
+    pub b: Ref,
+    /// Output.
+    pub y: Ref,
+    /// How sums become outputs.
+    pub requantize: RequantizeRecord,
+}
+
+impl ForwardI8 {
+    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
+        let (inputs, outputs) = self.shape.dims();
+        let [multiplier, shift] = self.requantize.places();
+        let reads = [
+            Operand::i8(self.x, samples.saturating_mul(inputs), Access::Read),
+            Operand::i8(self.w, inputs.saturating_mul(outputs), Access::Read),
+            Operand::i32(self.b, outputs, Access::Read),
+            multiplier,
+            shift,
+        ];
+        (reads, Operand::i8(self.y, samples.saturating_mul(outputs), Access::Write))
+    }
+}
+
+impl StepRecord for ForwardI8 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, b, multiplier, shift], y) = self.places(samples);
+        Operands::of([x, w, b, multiplier, shift, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid() && self.requantize.is_valid(self.shape.outputs)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
+        let to = self.requantize.view(multiplier, shift);
+        forward_i8(isa, &self.shape, view(x), view(w), view(b), &to, view_mut(y));
+    }
+}

@@ -1,0 +1,51 @@
+//! Parameters that a step trains, and where their optimiser state lies.
+
+use crate::plan::{Access, Operand, Ref};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Where the parameters of one layer and their optimiser state lie; shared by all layers with weights and bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Trained {
+    /// Weights; none if they are frozen.
+    pub w: Ref,
+    /// Bias; none if absent or frozen.
+    pub b: Ref,
+    /// Optimiser state of the weights, `slots` times their size; none if there are no slots.
+    pub w_state: Ref,
+    /// Optimiser state of the bias.
+    pub b_state: Ref,
+    /// Scratch for gradient tiles.
+    pub tile: Ref,
+    /// Elements of that scratch.
+    pub tile_elements: u32,
+    /// State slots of the optimiser.
+    pub slots: u32,
+}
+
+impl Trained {
+    /// Most state slots that any optimiser has.
+    pub const MAX_SLOTS: u32 = 4;
+
+    /// Operands `w, b, w_state, b_state, tile` for that many weights and biases.
+    pub fn places(&self, weights: usize, biases: usize) -> [Operand; 5] {
+        let slots = self.slots as usize;
+        [
+            Operand::f32(self.w, weights, Access::ReadWrite),
+            Operand::f32(self.b, biases, Access::ReadWrite),
+            Operand::f32(self.w_state, weights.saturating_mul(slots), Access::ReadWrite),
+            Operand::f32(self.b_state, biases.saturating_mul(slots), Access::ReadWrite),
+            Operand::f32(self.tile, self.tile_elements as usize, Access::Scratch),
+        ]
+    }
+
+    /// Whether tile and slots are usable.
+    pub fn is_valid(&self) -> bool {
+        let stated = |p: Ref, state: Ref| p.is_none() || self.slots == 0 || !state.is_none();
+        self.tile_elements > 0
+            && !self.tile.is_none()
+            && self.slots <= Self::MAX_SLOTS
+            && stated(self.w, self.w_state)
+            && stated(self.b, self.b_state)
+    }
+}

@@ -1,0 +1,61 @@
+//! Total helpers: what kernels use in place of indexing.
+
+use crate::optim::GradSink;
+
+/// `items[start..start + len]`, or nothing if that leaves the slice.
+#[inline(always)]
+pub fn sub<T>(items: &[T], start: usize, len: usize) -> &[T] {
+    items.get(start..start.wrapping_add(len)).unwrap_or(&[])
+}
+
+/// [`sub`] for writing.
+#[inline(always)]
+pub fn sub_mut<T>(items: &mut [T], start: usize, len: usize) -> &mut [T] {
+    items.get_mut(start..start.wrapping_add(len)).unwrap_or_default()
+}
+
+/// Rows of `len` elements; none if `len` is 0.
+#[inline(always)]
+pub fn rows<T>(items: &[T], len: usize) -> core::slice::ChunksExact<'_, T> {
+    items.chunks_exact(len.max(1))
+}
+
+/// [`rows`] for writing.
+#[inline(always)]
+pub fn rows_mut<T>(items: &mut [T], len: usize) -> core::slice::ChunksExactMut<'_, T> {
+    items.chunks_exact_mut(len.max(1))
+}
+
+/// Copies as much as both have.
+#[inline(always)]
+pub fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
+
+/// Product of dimensions, if it fits 31 bits (an arena offset) and none is zero.
+pub fn elements<const N: usize>(dims: [u32; N]) -> Option<u32> {
+    dims.into_iter().try_fold(1u32, |product, dim| {
+        product.checked_mul(dim).filter(|&product| product > 0 && product <= i32::MAX as u32)
+    })
+}
+
+/// Gradient of a bias: for each output the sum of `dy` over all rows, in order. `dy` is `[rows][outputs]`.
+///
+/// Used by every layer whose bias is added to the last axis.
+pub fn bias_backward<S: GradSink>(outputs: usize, dy: &[f32], tile: &mut [f32], sink: &mut S) {
+    let step = tile.len().max(1);
+    let mut start = 0;
+    while start < outputs {
+        let sums = sub_mut(tile, 0, step.min(outputs - start));
+        sums.fill(0.0);
+        for row in rows(dy, outputs) {
+            for (sum, dy) in sums.iter_mut().zip(sub(row, start, step.min(outputs - start))) {
+                *sum += dy;
+            }
+        }
+        sink.tile(start, sums);
+        start += step;
+    }
+}

@@ -1,0 +1,40 @@
+use super::*;
+use crate::plan::Access;
+
+fn op(start: u32, bytes: usize) -> Operand {
+    Operand { at: Ref::arena(start), bytes, access: Access::Read, align: 1 }
+}
+
+#[test]
+fn reads_may_overlap_each_other() {
+    let mut arena: [u8; 16] = core::array::from_fn(|i| i as u8);
+    let ([a, b], [w]) = carve(&mut arena, [op(0, 4), op(2, 4)], [op(8, 4)]).unwrap();
+    assert_eq!((a, b), (&[0, 1, 2, 3][..], &[2, 3, 4, 5][..]));
+    assert_eq!(w, [8, 9, 10, 11]);
+}
+
+#[test]
+fn writes_come_back_in_their_own_order() {
+    let mut arena: [u8; 16] = core::array::from_fn(|i| i as u8);
+    let ([r], [high, low]) = carve(&mut arena, [op(4, 4)], [op(12, 2), op(0, 2)]).unwrap();
+    assert_eq!((&r[..], &high[..], &low[..]), (&[4, 5, 6, 7][..], &[12, 13][..], &[0, 1][..]));
+}
+
+#[test]
+fn overlap_and_excess_are_refused() {
+    let mut arena = [0u8; 16];
+    assert!(carve(&mut arena, [op(6, 4)], [op(8, 4)]).is_none());
+    assert!(carve(&mut arena, [], [op(0, 4), op(2, 4)]).is_none());
+    assert!(carve(&mut arena, [], [op(14, 4)]).is_none());
+    assert!(carve(&mut arena, [op(14, 4)], [op(0, 1)]).is_none());
+}
+
+#[test]
+fn data_and_absent_operands_are_resolved() {
+    let data = [9u8; 4];
+    let mut arena = [1u8; 8];
+    let mut memory = Memory { data: &data, arena: &mut arena };
+    let flash = Operand { at: Ref::data(1), bytes: 2, access: Access::Read, align: 1 };
+    let ([a, none], [w]) = memory.carve([flash, Operand::NONE], [op(0, 8)]);
+    assert_eq!((a, none.len(), w.len()), (&[9, 9][..], 0, 8));
+}

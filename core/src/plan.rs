@@ -1,0 +1,439 @@
+//! Plans: linear lists of step records, read in place.
+//!
+//! A plan lies in the image as records, each a [`StepHeader`] followed by one `#[repr(C)]` struct of 32-bit words.
+//! [`Plan::check`] proves a whole plan sound before the first step runs; after that steps run without any check.
+//!
+//! To add a kind of step: write its record beside its kernel, implement [`StepRecord`], and give it a line in
+//! [`steps!`](self) below. `docs/adding-an-op.md` walks through it.
+
+use crate::arch::Isa;
+use crate::kernels::dense;
+use crate::loss;
+use crate::memory::Memory;
+use crate::optim::Optimizer;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Where an operand lies: bit 31 set means the arena, clear means the image's data section; the rest is a byte offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(transparent)]
+pub struct Ref(pub u32);
+
+impl Ref {
+    /// An absent operand, such as the bias of a layer without one.
+    pub const NONE: Ref = Ref(u32::MAX);
+    const ARENA: u32 = 1 << 31;
+
+    /// A place in the arena.
+    pub const fn arena(offset: u32) -> Self {
+        Self(offset | Self::ARENA)
+    }
+
+    /// A place in the data section.
+    pub const fn data(offset: u32) -> Self {
+        Self(offset & !Self::ARENA)
+    }
+
+    /// Whether the operand is absent.
+    pub const fn is_none(self) -> bool {
+        self.0 == Self::NONE.0
+    }
+
+    /// Whether it lies in the data section.
+    pub const fn is_data(self) -> bool {
+        self.0 & Self::ARENA == 0
+    }
+
+    /// Byte offset within its section.
+    pub const fn offset(self) -> usize {
+        (self.0 & !Self::ARENA) as usize
+    }
+}
+
+/// What a step does with an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only read; may overlap other operands that are only read.
+    Read,
+    /// Wholly overwritten; what was there before does not matter.
+    Write,
+    /// Read and changed in place: parameters, optimiser state, in-place activations.
+    ReadWrite,
+    /// Contents matter neither before nor after the step.
+    Scratch,
+}
+
+/// One range of memory that a step touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operand {
+    /// Where it begins.
+    pub at: Ref,
+    /// How many bytes.
+    pub bytes: usize,
+    /// What the step does with it.
+    pub access: Access,
+    /// Alignment in bytes that the element type needs.
+    pub align: usize,
+}
+
+impl Operand {
+    /// `elements` 32-bit floats.
+    pub const fn f32(at: Ref, elements: usize, access: Access) -> Self {
+        Self::new(at, elements, 4, access)
+    }
+
+    /// `elements` 32-bit integers.
+    pub const fn i32(at: Ref, elements: usize, access: Access) -> Self {
+        Self::new(at, elements, 4, access)
+    }
+
+    /// `elements` bytes.
+    pub const fn i8(at: Ref, elements: usize, access: Access) -> Self {
+        Self::new(at, elements, 1, access)
+    }
+
+    const fn new(at: Ref, elements: usize, size: usize, access: Access) -> Self {
+        let bytes = if at.is_none() { 0 } else { elements.saturating_mul(size) };
+        Self { at, bytes, access, align: size }
+    }
+}
+
+/// The operands of one step; a step has at most [`Operands::MAX`].
+#[derive(Clone, Debug, Default)]
+pub struct Operands {
+    list: heapless::Vec<Operand, { Operands::MAX }>,
+}
+
+impl Operands {
+    /// More than any step needs.
+    pub const MAX: usize = 12;
+
+    /// Collects `operands`, leaving absent ones out.
+    pub fn of<const N: usize>(operands: [Operand; N]) -> Self {
+        const { assert!(N <= Self::MAX) };
+        let mut list = heapless::Vec::new();
+        for operand in operands {
+            if !operand.at.is_none() {
+                // Cannot fail: N is at most MAX.
+                let _ = list.push(operand);
+            }
+        }
+        Self { list }
+    }
+
+    /// As a slice.
+    pub fn as_slice(&self) -> &[Operand] {
+        &self.list
+    }
+}
+
+/// What every step of one run shares.
+#[derive(Debug)]
+pub struct Context {
+    /// How many samples this run carries, at most the plan's.
+    pub samples: usize,
+    /// The optimiser's settings for this update.
+    pub optimizer: Optimizer,
+    /// Mean loss over the samples, written by the loss step.
+    pub loss: f32,
+}
+
+/// A step's fixed-size record: shape and places, nothing else.
+pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
+    /// Everything that the step touches when it carries `samples` samples.
+    ///
+    /// The parser, the planner and `inspect` all rely on this one list.
+    fn operands(&self, samples: usize) -> Operands;
+
+    /// Whether the shape is consistent in itself: no dimension is zero, products fit, outputs follow from inputs.
+    fn shape_is_valid(&self) -> bool;
+
+    /// State slots of the optimiser that the step expects, if it updates parameters.
+    fn optimizer_slots(&self) -> Option<u32> {
+        None
+    }
+
+    /// Runs the kernel.
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context);
+}
+
+/// Precedes every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct StepHeader {
+    /// Which kind of record follows.
+    pub kind: u16,
+    /// The record's length in 32-bit words, without this header.
+    pub words: u16,
+}
+
+/// Why a plan was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum PlanError {
+    /// The section ends within step `step`.
+    Truncated {
+        /// Index of the step.
+        step: u32,
+    },
+    /// Bytes are left after the last step.
+    Excess {
+        /// How many bytes.
+        bytes: u32,
+    },
+    /// A kind that this firmware does not know.
+    UnknownKind {
+        /// Index of the step.
+        step: u32,
+        /// Its kind.
+        kind: u16,
+    },
+    /// A known kind of unexpected length.
+    BadLength {
+        /// Index of the step.
+        step: u32,
+        /// Its kind.
+        kind: u16,
+    },
+    /// A shape that contradicts itself.
+    BadShape {
+        /// Index of the step.
+        step: u32,
+        /// Its kind.
+        kind: u16,
+    },
+    /// An operand outside its section, misaligned, or written although it lies in flash.
+    BadOperand {
+        /// Index of the step.
+        step: u32,
+        /// Index among the step's operands.
+        operand: u32,
+    },
+    /// A written operand overlaps another one.
+    Overlap {
+        /// Index of the step.
+        step: u32,
+        /// Index of the written operand.
+        operand: u32,
+    },
+}
+
+impl core::fmt::Display for PlanError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::Truncated { step } => write!(f, "plan ends within step {step}"),
+            Self::Excess { bytes } => write!(f, "plan has {bytes} bytes after its last step"),
+            Self::UnknownKind { step, kind } => {
+                write!(f, "step {step} is of kind {kind}, which this build does not know")
+            }
+            Self::BadLength { step, kind } => write!(f, "step {step} (kind {kind}) has an unexpected length"),
+            Self::BadShape { step, kind } => write!(f, "step {step} (kind {kind}) has a shape that contradicts itself"),
+            Self::BadOperand { step, operand } => {
+                write!(f, "operand {operand} of step {step} is outside its section or misaligned")
+            }
+            Self::Overlap { step, operand } => write!(f, "operand {operand} of step {step} overlaps another"),
+        }
+    }
+}
+
+impl core::error::Error for PlanError {}
+
+/// The sections that a plan's operands must lie in.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Length of the data section.
+    pub data_bytes: usize,
+    /// Length of the arena that the plan may use.
+    pub arena_bytes: usize,
+    /// Most samples in one run.
+    pub samples: usize,
+    /// State slots of the image's optimiser.
+    pub slots: u32,
+}
+
+/// A list of steps, proved sound by [`Plan::check`] (or empty).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan<'a> {
+    bytes: &'a [u8],
+    steps: u32,
+}
+
+impl<'a> Plan<'a> {
+    /// Proves `bytes` to be `steps` sound records: known kinds, consistent shapes, operands inside `bounds` and
+    /// aligned, no write over another operand.
+    pub fn check(bytes: &'a [u8], steps: u32, bounds: &Bounds) -> Result<Self, PlanError> {
+        let mut rest = bytes;
+        for step in 0..steps {
+            let (header, record, after) = split_step(rest).ok_or(PlanError::Truncated { step })?;
+            let kind = header.kind;
+            if !is_known(kind) {
+                return Err(PlanError::UnknownKind { step, kind });
+            }
+            let decoded = Step::decode(kind, record).ok_or(PlanError::BadLength { step, kind })?;
+            if !decoded.shape_is_valid() || decoded.optimizer_slots().is_some_and(|slots| slots != bounds.slots) {
+                return Err(PlanError::BadShape { step, kind });
+            }
+            check_operands(step, decoded.operands(bounds.samples).as_slice(), bounds)?;
+            rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(PlanError::Excess { bytes: rest.len() as u32 });
+        }
+        Ok(Self { bytes, steps })
+    }
+
+    /// How many steps.
+    pub fn len(&self) -> usize {
+        self.steps as usize
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps == 0
+    }
+
+    /// The steps in order.
+    pub fn steps(&self) -> Steps<'a> {
+        Steps { rest: self.bytes }
+    }
+}
+
+/// Iterator over a checked plan.
+#[derive(Clone, Debug)]
+pub struct Steps<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Steps<'a> {
+    type Item = Step<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Step<'a>> {
+        let (header, record, after) = split_step(self.rest)?;
+        self.rest = after;
+        Step::decode(header.kind, record)
+    }
+}
+
+fn split_step(bytes: &[u8]) -> Option<(StepHeader, &[u8], &[u8])> {
+    let (header, after) = StepHeader::ref_from_prefix(bytes).ok()?;
+    let (record, rest) = after.split_at_checked(usize::from(header.words) * 4)?;
+    Some((*header, record, rest))
+}
+
+fn check_operands(step: u32, operands: &[Operand], bounds: &Bounds) -> Result<(), PlanError> {
+    for (index, operand) in operands.iter().enumerate() {
+        let bad = PlanError::BadOperand { step, operand: index as u32 };
+        let section = if operand.at.is_data() { bounds.data_bytes } else { bounds.arena_bytes };
+        let start = operand.at.offset();
+        let end = start.checked_add(operand.bytes).ok_or(bad)?;
+        let writes = operand.access != Access::Read;
+        if end > section || start & (operand.align - 1) != 0 || (writes && operand.at.is_data()) {
+            return Err(bad);
+        }
+        let overlaps = |other: &Operand| {
+            !other.at.is_data()
+                && other.at.offset() < end
+                && start < other.at.offset().saturating_add(other.bytes)
+                && operand.bytes > 0
+                && other.bytes > 0
+        };
+        if writes && operands.iter().enumerate().any(|(i, other)| i != index && overlaps(other)) {
+            return Err(PlanError::Overlap { step, operand: index as u32 });
+        }
+    }
+    Ok(())
+}
+
+/// The one table of step kinds. Numbers are part of the image format: append, never renumber.
+macro_rules! steps {
+    ($($kind:literal $name:ident($record:ty),)*) => {
+        /// One step, borrowed from the image.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Step<'a> {
+            $(
+                #[doc = concat!("Kind ", stringify!($kind), ".")]
+                $name(&'a $record),
+            )*
+        }
+
+        /// The kinds' numbers.
+        #[allow(non_upper_case_globals, missing_docs)]
+        pub mod kind {
+            $(pub const $name: u16 = $kind;)*
+        }
+
+        $(
+            impl Encode for $record {
+                const KIND: u16 = $kind;
+                const NAME: &'static str = stringify!($name);
+            }
+        )*
+
+        fn is_known(kind: u16) -> bool {
+            matches!(kind, $($kind)|*)
+        }
+
+        impl<'a> Step<'a> {
+            /// The record of `kind`; `None` if the kind is unknown or the length is not that kind's.
+            #[inline]
+            pub fn decode(kind: u16, record: &'a [u8]) -> Option<Self> {
+                match kind {
+                    $($kind => <$record>::ref_from_bytes(record).ok().map(Step::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// Name of the kind, for tables and logs.
+            pub fn name(&self) -> &'static str {
+                match self { $(Step::$name(_) => stringify!($name),)* }
+            }
+
+            /// See [`StepRecord::operands`].
+            pub fn operands(&self, samples: usize) -> Operands {
+                match self { $(Step::$name(record) => record.operands(samples),)* }
+            }
+
+            /// See [`StepRecord::shape_is_valid`].
+            pub fn shape_is_valid(&self) -> bool {
+                match self { $(Step::$name(record) => record.shape_is_valid(),)* }
+            }
+
+            /// See [`StepRecord::optimizer_slots`].
+            pub fn optimizer_slots(&self) -> Option<u32> {
+                match self { $(Step::$name(record) => record.optimizer_slots(),)* }
+            }
+
+            /// See [`StepRecord::run`].
+            #[inline]
+            pub fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+                match self { $(Step::$name(record) => record.run(isa, memory, context),)* }
+            }
+        }
+    };
+}
+
+/// A record that has a number, and so can be written into an image.
+pub trait Encode: StepRecord {
+    /// Number in the image format.
+    const KIND: u16;
+    /// Name for tables.
+    const NAME: &'static str;
+
+    /// The header that precedes it.
+    fn header(&self) -> StepHeader {
+        StepHeader { kind: Self::KIND, words: (size_of::<Self>() / 4) as u16 }
+    }
+}
+
+steps! {
+    // f32 forward
+    1 DenseF32(dense::ForwardF32),
+    // int8 forward
+    64 DenseI8(dense::ForwardI8),
+    // losses
+    128 MeanSquaredError(loss::MeanSquaredError),
+    129 SoftmaxCrossEntropy(loss::SoftmaxCrossEntropy),
+    // f32 backward
+    192 DenseBackwardInputF32(dense::BackwardInputF32),
+    193 DenseBackwardWeightsF32(dense::BackwardWeightsF32),
+}
