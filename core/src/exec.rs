@@ -97,7 +97,7 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # Errors
     /// [`SessionError::ArenaTooSmall`] with both sizes, [`SessionError::MisalignedArena`], [`SessionError::Isa`].
     pub fn new(image: &Image<'a>, arena: &'a mut [u8], isa: I) -> Result<Self, SessionError> {
-        if arena.as_ptr().addr() % ALIGN != 0 {
+        if !arena.as_ptr().addr().is_multiple_of(ALIGN) {
             return Err(SessionError::MisalignedArena);
         }
         let need = image.arena_bytes();

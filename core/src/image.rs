@@ -310,7 +310,7 @@ impl<'a> Image<'a> {
     /// Memory-safe for any bytes, but damaged weights go unnoticed: for boot after a slot's own checksum.
     pub fn parse_without_data_crc(bytes: &'a [u8]) -> Result<Self, ImageError> {
         let header = Self::peek(bytes)?;
-        if bytes.as_ptr().addr() % ALIGN != 0 {
+        if !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
             return Err(ImageError::Misaligned);
         }
         let need = header.image_bytes;
@@ -335,7 +335,7 @@ impl<'a> Image<'a> {
         if magic != MAGIC {
             return Err(ImageError::BadMagic { found: magic });
         }
-        if bytes.as_ptr().addr() % align_of::<Header>() != 0 {
+        if !bytes.as_ptr().addr().is_multiple_of(align_of::<Header>()) {
             return Err(ImageError::Misaligned);
         }
         let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| ImageError::Truncated { need, have })?;
@@ -363,7 +363,7 @@ impl<'a> Image<'a> {
         }
         let section = |number: u8, section: Section| -> Result<&'a [u8], ImageError> {
             let start = section.offset as usize;
-            if start % 4 != 0 {
+            if !start.is_multiple_of(4) {
                 return Err(ImageError::BadSection { section: number });
             }
             start
@@ -373,7 +373,7 @@ impl<'a> Image<'a> {
         };
         section(0, h.metadata)?;
         let data = section(1, h.data)?;
-        if h.data.offset as usize % ALIGN != 0 {
+        if !(h.data.offset as usize).is_multiple_of(ALIGN) {
             return Err(ImageError::BadSection { section: 1 });
         }
         let bounds = |plan: &PlanSection| Bounds {

@@ -31,24 +31,12 @@ pub struct Record {
 impl Record {
     /// The record of `image`.
     pub fn of(image: &[u8], generation: u32) -> Self {
-        Self {
-            generation,
-            bytes: len_u32(image.len()),
-            crc: crc32(image),
-        }
+        Self { generation, bytes: len_u32(image.len()), crc: crc32(image) }
     }
 
     /// The record as it lies on flash.
     pub fn emit(&self) -> [u8; RECORD_BYTES] {
-        let words = [
-            MAGIC,
-            self.generation,
-            self.bytes,
-            self.crc,
-            u32::MAX,
-            u32::MAX,
-            u32::MAX,
-        ];
+        let words = [MAGIC, self.generation, self.bytes, self.crc, u32::MAX, u32::MAX, u32::MAX];
         let mut out = [0; RECORD_BYTES];
         let mut places = out.as_chunks_mut::<4>().0.iter_mut();
         for (place, word) in places.by_ref().zip(words) {
@@ -69,20 +57,12 @@ impl Record {
         if u32::from_le_bytes(*crc) != crc32(checked) {
             return None;
         }
-        let mut words = checked
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|word| u32::from_le_bytes(*word));
+        let mut words = checked.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
         let mut next = || words.next();
         if next()? != MAGIC {
             return None;
         }
-        Some(Self {
-            generation: next()?,
-            bytes: next()?,
-            crc: next()?,
-        })
+        Some(Self { generation: next()?, bytes: next()?, crc: next()? })
     }
 
     /// The newest record of a slot and the image that it vouches for.
@@ -92,10 +72,7 @@ impl Record {
     pub fn newest(slot: &[u8], erase_bytes: usize) -> Option<(Self, &[u8])> {
         let (records, images) = slot.split_at_checked(erase_bytes)?;
         let (places, _) = records.as_chunks::<RECORD_BYTES>();
-        let record = places
-            .iter()
-            .filter_map(Self::parse)
-            .max_by_key(|record| record.generation)?;
+        let record = places.iter().filter_map(Self::parse).max_by_key(|record| record.generation)?;
         let image = images.get(..usize::try_from(record.bytes).ok()?)?;
         (crc32(image) == record.crc).then_some((record, image))
     }
@@ -107,11 +84,7 @@ mod tests {
 
     #[test]
     fn a_record_survives_its_round_trip_and_no_other_bytes_do() {
-        let record = Record {
-            generation: 7,
-            bytes: 1234,
-            crc: 0xDEAD_BEEF,
-        };
+        let record = Record { generation: 7, bytes: 1234, crc: 0xDEAD_BEEF };
         let bytes = record.emit();
         assert_eq!(Record::parse(&bytes), Some(record));
         assert_eq!(Record::parse(&[0xFF; RECORD_BYTES]), None);
@@ -135,28 +108,17 @@ mod tests {
         let (record, found) = Record::newest(&slot, 256).unwrap();
         assert_eq!((record.generation, found), (9, &image[..]));
         slot[300] ^= 1;
-        assert_eq!(
-            Record::newest(&slot, 256),
-            None,
-            "a damaged image is not trusted"
-        );
+        assert_eq!(Record::newest(&slot, 256), None, "a damaged image is not trusted");
     }
 
     #[test]
     fn a_record_that_claims_too_much_is_not_trusted() {
         let mut slot = [0xFF; 512];
-        let record = Record {
-            generation: 1,
-            bytes: 257,
-            crc: 0,
-        };
+        let record = Record { generation: 1, bytes: 257, crc: 0 };
         slot[..32].copy_from_slice(&record.emit());
         assert_eq!(Record::newest(&slot, 256), None);
         assert_eq!(Record::newest(&slot, 1024), None);
-        let huge = Record {
-            bytes: u32::MAX,
-            ..record
-        };
+        let huge = Record { bytes: u32::MAX, ..record };
         slot[..32].copy_from_slice(&huge.emit());
         assert_eq!(Record::newest(&slot, 256), None);
     }

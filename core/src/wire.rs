@@ -15,8 +15,7 @@ mod tests;
 
 pub use frame::{Decoder, Frame, Kind, Writer, encode};
 pub use message::{
-    Buffer, DeviceInfo, DeviceStats, Fault, Hyper, ModelInfo, ModelState, PanicReport, Request,
-    Response,
+    Buffer, DeviceInfo, DeviceStats, Fault, Hyper, ModelInfo, ModelState, PanicReport, Request, Response,
 };
 
 /// The protocol version that this crate speaks. Both ends name theirs in the hello exchange.
@@ -70,10 +69,7 @@ impl core::fmt::Display for WireError {
             Self::Stuffing => f.write_str("frame has broken byte stuffing"),
             Self::TooShort { found } => write!(f, "frame has only {found} bytes"),
             Self::Crc { found, expected } => {
-                write!(
-                    f,
-                    "frame checksum is {found:#010x}, its bytes give {expected:#010x}"
-                )
+                write!(f, "frame checksum is {found:#010x}, its bytes give {expected:#010x}")
             }
             Self::Kind { found } => write!(f, "no frame is of kind {found}"),
             Self::Payload => f.write_str("payload is no message of this protocol version"),

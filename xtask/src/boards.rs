@@ -22,14 +22,10 @@ pub struct Board {
 /// Every board of the manifest, in its order.
 pub fn all() -> Result<Vec<Board>> {
     let path = paths::boards_manifest();
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let boards: BTreeMap<String, Board> =
         toml::from_str(&text).with_context(|| format!("{} is not as expected", path.display()))?;
-    Ok(boards
-        .into_iter()
-        .map(|(name, board)| Board { name, ..board })
-        .collect())
+    Ok(boards.into_iter().map(|(name, board)| Board { name, ..board }).collect())
 }
 
 /// The named boards, or all where no name is given.
@@ -51,9 +47,6 @@ pub fn chosen(names: &[String]) -> Result<Vec<Board>> {
 impl Board {
     /// Where the firmware lies after `cargo xtask firmware`.
     pub fn elf(&self) -> PathBuf {
-        paths::firmware_target()
-            .join(&self.target)
-            .join("firmware")
-            .join(&self.package)
+        paths::firmware_target().join(&self.target).join("firmware").join(&self.package)
     }
 }

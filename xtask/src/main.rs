@@ -15,9 +15,7 @@ use std::process::ExitCode;
 /// Chores of the embernet workspace.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
-#[command(
-    after_help = "New here? `cargo xtask demo` shows everything, `cargo xtask test` proves it."
-)]
+#[command(after_help = "New here? `cargo xtask demo` shows everything, `cargo xtask test` proves it.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 ///
 /// Cargo tells where this package lies when it runs it, which stays right when the folder has moved since the build.
 pub fn root() -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     match package.parent() {
         Some(root) => root.to_path_buf(),
         None => package,

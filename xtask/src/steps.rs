@@ -16,14 +16,8 @@ impl Steps {
     pub fn run(&mut self, name: &str, command: &mut Command) -> bool {
         self.check(name, || match command.status() {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(anyhow::anyhow!(
-                "`{}` ended with {status}",
-                tools::shown(command)
-            )),
-            Err(error) => Err(anyhow::anyhow!(
-                "cannot start `{}`: {error}",
-                tools::shown(command)
-            )),
+            Ok(status) => Err(anyhow::anyhow!("`{}` ended with {status}", tools::shown(command))),
+            Err(error) => Err(anyhow::anyhow!("cannot start `{}`: {error}", tools::shown(command))),
         })
     }
 

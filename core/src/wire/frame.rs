@@ -55,22 +55,15 @@ impl<'b> Writer<'b> {
     /// Starts a frame in `out`.
     pub fn new(kind: Kind, seq: u16, out: &'b mut [u8]) -> Result<Self, WireError> {
         let have = len_u32(out.len());
-        let mut writer = Self {
-            cobs: CobsEncoder::new(out),
-            crc: CRC32.digest(),
-        };
+        let mut writer = Self { cobs: CobsEncoder::new(out), crc: CRC32.digest() };
         let [low, high] = seq.to_le_bytes();
-        writer
-            .bytes(&[kind as u8, low, high])
-            .map_err(|_| WireError::TooLong { have })?;
+        writer.bytes(&[kind as u8, low, high]).map_err(|_| WireError::TooLong { have })?;
         Ok(writer)
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> postcard::Result<()> {
         self.crc.update(bytes);
-        self.cobs
-            .push(bytes)
-            .map_err(|_| postcard::Error::SerializeBufferFull)
+        self.cobs.push(bytes).map_err(|_| postcard::Error::SerializeBufferFull)
     }
 }
 
@@ -88,9 +81,7 @@ impl Flavor for Writer<'_> {
 
     fn finalize(mut self) -> postcard::Result<usize> {
         let crc = self.crc.finalize();
-        self.cobs
-            .push(&crc.to_le_bytes())
-            .map_err(|_| postcard::Error::SerializeBufferFull)?;
+        self.cobs.push(&crc.to_le_bytes()).map_err(|_| postcard::Error::SerializeBufferFull)?;
         Ok(self.cobs.finalize())
     }
 }
@@ -146,9 +137,7 @@ impl<'a> Frame<'a> {
 
     fn message<T: Deserialize<'a>>(&self, kind: Kind) -> Result<T, WireError> {
         if self.kind != kind {
-            return Err(WireError::Kind {
-                found: self.kind as u8,
-            });
+            return Err(WireError::Kind { found: self.kind as u8 });
         }
         match postcard::take_from_bytes(self.payload) {
             Ok((message, [])) => Ok(message),
@@ -171,11 +160,7 @@ pub struct Decoder<const N: usize = MAX_FRAME> {
 impl<const N: usize> Decoder<N> {
     /// An empty decoder.
     pub const fn new() -> Self {
-        Self {
-            buffer: [0; N],
-            used: 0,
-            overflow: false,
-        }
+        Self { buffer: [0; N], used: 0, overflow: false }
     }
 
     /// Takes one byte of the link and gives a frame, or what is wrong with it, when it ends one.
@@ -214,18 +199,12 @@ impl<const N: usize> Default for Decoder<N> {
 fn open(stuffed: &mut [u8]) -> Result<Frame<'_>, WireError> {
     let bytes = cobs::decode_in_place(stuffed).map_err(|_| WireError::Stuffing)?;
     let frame = stuffed.get(..bytes).ok_or(WireError::Stuffing)?;
-    let short = WireError::TooShort {
-        found: len_u32(frame.len()),
-    };
+    let short = WireError::TooShort { found: len_u32(frame.len()) };
     let (checked, crc) = frame.split_last_chunk::<CRC_BYTES>().ok_or(short)?;
     let (&[kind, low, high], payload) = checked.split_first_chunk::<3>().ok_or(short)?;
     let (found, expected) = (u32::from_le_bytes(*crc), CRC32.checksum(checked));
     if found != expected {
         return Err(WireError::Crc { found, expected });
     }
-    Ok(Frame {
-        kind: Kind::from_byte(kind)?,
-        seq: u16::from_le_bytes([low, high]),
-        payload,
-    })
+    Ok(Frame { kind: Kind::from_byte(kind)?, seq: u16::from_le_bytes([low, high]), payload })
 }

@@ -290,32 +290,20 @@ impl core::fmt::Display for Fault {
                 write!(f, "access up to byte {need} of a buffer of {have} bytes")
             }
             Self::TooLong { need, have } => {
-                write!(
-                    f,
-                    "{need} bytes do not fit one message, which carries {have}"
-                )
+                write!(f, "{need} bytes do not fit one message, which carries {have}")
             }
             Self::SlotTooSmall { need, have } => {
                 write!(f, "the image has {need} bytes, the device's slot {have}")
             }
             Self::ArenaTooSmall { need, have } => {
-                write!(
-                    f,
-                    "the model needs {need} bytes of memory, the device has {have}"
-                )
+                write!(f, "the model needs {need} bytes of memory, the device has {have}")
             }
             Self::NoTransfer => f.write_str("no image transfer is under way"),
             Self::OutOfOrder { found, expected } => {
-                write!(
-                    f,
-                    "image transfer is at byte {found}, expected byte {expected}"
-                )
+                write!(f, "image transfer is at byte {found}, expected byte {expected}")
             }
             Self::Crc { found, expected } => {
-                write!(
-                    f,
-                    "stored image has checksum {found:#010x}, announced was {expected:#010x}"
-                )
+                write!(f, "stored image has checksum {found:#010x}, announced was {expected:#010x}")
             }
             Self::Flash => f.write_str("the device's flash did not erase or program"),
         }

@@ -13,10 +13,7 @@ const INFO: DeviceInfo<'static> = DeviceInfo {
     arena_bytes: 1 << 20,
     slot_bytes: u32::MAX,
     tick_hz: 25_000_000,
-    model: ModelState::Refused(Fault::Crc {
-        found: u32::MAX,
-        expected: u32::MAX,
-    }),
+    model: ModelState::Refused(Fault::Crc { found: u32::MAX, expected: u32::MAX }),
 };
 
 /// Feeds `bytes` and returns the last frame that they end.
@@ -32,15 +29,8 @@ fn decode<'d>(decoder: &'d mut Decoder, bytes: &[u8]) -> Option<Result<Frame<'d>
 fn the_longest_messages_fit_a_frame() {
     let data = [0xA5; MAX_CHUNK];
     let requests = [
-        Request::Write {
-            buffer: Buffer::Input(255),
-            offset: u32::MAX,
-            data: &data,
-        },
-        Request::ModelChunk {
-            offset: u32::MAX,
-            data: &data,
-        },
+        Request::Write { buffer: Buffer::Input(255), offset: u32::MAX, data: &data },
+        Request::ModelChunk { offset: u32::MAX, data: &data },
         Request::InferOne { data: &data },
     ];
     for request in requests {
@@ -56,10 +46,7 @@ fn the_longest_messages_fit_a_frame() {
         let mut out = [0; MAX_FRAME + 1];
         let bytes = encode(Kind::Response, 9, &response, &mut out).unwrap();
         let mut decoder = Decoder::<MAX_FRAME>::new();
-        assert_eq!(
-            decode(&mut decoder, bytes).unwrap().unwrap().response(),
-            Ok(response)
-        );
+        assert_eq!(decode(&mut decoder, bytes).unwrap().unwrap().response(), Ok(response));
     }
 }
 
@@ -70,24 +57,14 @@ fn logs_and_panics_round_trip() {
     let log: &[u8] = &[0, 1, 0, 2];
     let bytes = encode(Kind::Log, 0, log, &mut out).unwrap();
     assert_eq!(decode(&mut decoder, bytes).unwrap().unwrap().log(), Ok(log));
-    let report = PanicReport {
-        file: "src/main.rs",
-        line: 77,
-    };
+    let report = PanicReport { file: "src/main.rs", line: 77 };
     let bytes = encode(Kind::Panic, 0, &report, &mut out).unwrap();
-    assert_eq!(
-        decode(&mut decoder, bytes).unwrap().unwrap().panic(),
-        Ok(report)
-    );
+    assert_eq!(decode(&mut decoder, bytes).unwrap().unwrap().panic(), Ok(report));
 }
 
 #[test]
 fn a_buffer_of_any_size_gives_a_frame_or_too_long() {
-    let request = Request::Write {
-        buffer: Buffer::Params,
-        offset: 1000,
-        data: &[0, 7, 0],
-    };
+    let request = Request::Write { buffer: Buffer::Params, offset: 1000, data: &[0, 7, 0] };
     let mut full = [0; MAX_FRAME + 1];
     let need = encode(Kind::Request, 3, &request, &mut full).unwrap().len();
     for have in 0..need {
@@ -116,20 +93,13 @@ fn the_decoder_is_in_step_again_after_damage() {
     for byte in front {
         assert!(decoder.push(*byte).is_none());
     }
-    assert_eq!(
-        decoder.push(*last).unwrap().unwrap().request(),
-        Ok(Request::Info)
-    );
+    assert_eq!(decoder.push(*last).unwrap().unwrap().request(), Ok(Request::Info));
 }
 
 #[test]
 fn every_bit_error_is_noticed() {
     let mut out = [0; MAX_FRAME + 1];
-    let request = Request::ModelBegin {
-        bytes: 100_000,
-        crc: 0x1234_5678,
-        arena_bytes: 0,
-    };
+    let request = Request::ModelBegin { bytes: 100_000, crc: 0x1234_5678, arena_bytes: 0 };
     let good = encode(Kind::Request, 5, &request, &mut out).unwrap();
     for bit in 0..(good.len() - 1) * 8 {
         let mut bad = good.to_vec();
@@ -159,30 +129,15 @@ fn variants_keep_their_numbers() {
     let requests = [
         Request::Hello { version: 0 },
         Request::Info,
-        Request::Write {
-            buffer: Buffer::Target,
-            offset: 0,
-            data: &[],
-        },
-        Request::Read {
-            buffer: Buffer::State,
-            offset: 0,
-            bytes: 0,
-        },
+        Request::Write { buffer: Buffer::Target, offset: 0, data: &[] },
+        Request::Read { buffer: Buffer::State, offset: 0, bytes: 0 },
         Request::Infer { samples: 0 },
         Request::InferOne { data: &[] },
         Request::Train { samples: 0 },
         Request::SetHyper(Hyper::Lr(0.0)),
         Request::Reset,
-        Request::ModelBegin {
-            bytes: 0,
-            crc: 0,
-            arena_bytes: 0,
-        },
-        Request::ModelChunk {
-            offset: 0,
-            data: &[],
-        },
+        Request::ModelBegin { bytes: 0, crc: 0, arena_bytes: 0 },
+        Request::ModelChunk { offset: 0, data: &[] },
         Request::ModelCommit,
         Request::Stats,
     ];
@@ -196,14 +151,8 @@ fn variants_keep_their_numbers() {
         Response::Info(INFO),
         Response::Data(&[]),
         Response::Ran { ticks: 0 },
-        Response::Trained {
-            loss: 0.0,
-            ticks: 0,
-        },
-        Response::Committed {
-            slot: 0,
-            generation: 0,
-        },
+        Response::Trained { loss: 0.0, ticks: 0 },
+        Response::Committed { slot: 0, generation: 0 },
         Response::Stats(DeviceStats::default()),
     ];
     for (place, response) in responses.iter().enumerate() {
@@ -235,33 +184,14 @@ fn a_hundred_thousand_mutated_frames_are_frames_or_errors() {
     let mut out = [0; MAX_FRAME + 1];
     for request in [
         Request::Hello { version: 1 },
-        Request::Write {
-            buffer: Buffer::Input(0),
-            offset: 70_000,
-            data: &data,
-        },
-        Request::Read {
-            buffer: Buffer::Params,
-            offset: 3,
-            bytes: 256,
-        },
-        Request::ModelChunk {
-            offset: 1 << 20,
-            data: &data[..40],
-        },
+        Request::Write { buffer: Buffer::Input(0), offset: 70_000, data: &data },
+        Request::Read { buffer: Buffer::Params, offset: 3, bytes: 256 },
+        Request::ModelChunk { offset: 1 << 20, data: &data[..40] },
     ] {
-        seeds.push(
-            encode(Kind::Request, 77, &request, &mut out)
-                .unwrap()
-                .to_vec(),
-        );
+        seeds.push(encode(Kind::Request, 77, &request, &mut out).unwrap().to_vec());
     }
     for response in [Response::Info(INFO), Response::Data(&data)] {
-        seeds.push(
-            encode(Kind::Response, 77, &response, &mut out)
-                .unwrap()
-                .to_vec(),
-        );
+        seeds.push(encode(Kind::Response, 77, &response, &mut out).unwrap().to_vec());
     }
     let mut random = Mutations(0x9E37_79B9);
     let mut decoder = Decoder::<MAX_FRAME>::new();
@@ -286,22 +216,14 @@ fn a_hundred_thousand_mutated_frames_are_frames_or_errors() {
             match decoder.push(byte) {
                 Some(Ok(frame)) => {
                     frames += 1;
-                    let _ = (
-                        frame.request(),
-                        frame.response(),
-                        frame.log(),
-                        frame.panic(),
-                    );
+                    let _ = (frame.request(), frame.response(), frame.log(), frame.panic());
                 }
                 Some(Err(_)) => errors += 1,
                 None => {}
             }
         }
     }
-    assert!(
-        frames > 30_000 && errors > 30_000,
-        "{frames} frames, {errors} errors"
-    );
+    assert!(frames > 30_000 && errors > 30_000, "{frames} frames, {errors} errors");
 }
 
 fn with_right_crc(stuffed: &[u8]) -> Vec<u8> {

@@ -21,11 +21,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for board in build(&boards::chosen(&args.boards)?, &machine, &mut steps) {
         println!("{}", board.elf().display());
     }
-    Ok(if steps.failed().is_empty() && steps.skipped().is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if steps.failed().is_empty() && steps.skipped().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Builds each board for its own target; returns those whose firmware is there now.
@@ -37,10 +33,7 @@ pub fn build(boards: &[Board], machine: &Machine, steps: &mut Steps) -> Vec<Boar
                 "firmware of {}: rustc has no target {}; see `cargo xtask setup`",
                 board.name, board.target
             ));
-        } else if steps.run(
-            &format!("firmware {} ({})", board.name, board.target),
-            &mut build_command(board),
-        ) {
+        } else if steps.run(&format!("firmware {} ({})", board.name, board.target), &mut build_command(board)) {
             built.push(board.clone());
         }
     }

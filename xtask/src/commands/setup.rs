@@ -14,9 +14,5 @@ pub fn run(_args: &Args) -> Result<ExitCode> {
     for line in &machine.missing {
         eprintln!("missing  {line}");
     }
-    Ok(if machine.missing.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if machine.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -40,23 +40,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     say_what_is_left_out(&machine, &mut steps);
     if !steps.failed().is_empty() {
-        eprintln!(
-            "failed so far: {}; the tests follow",
-            steps.failed().join(", ")
-        );
+        eprintln!("failed so far: {}; the tests follow", steps.failed().join(", "));
     }
     let tests_pass = run_tests(&machine, args.long);
     if steps.failed().is_empty() {
-        return Ok(if tests_pass {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
+        return Ok(if tests_pass { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    eprintln!(
-        "xtask: failed before the tests: {}",
-        steps.failed().join(", ")
-    );
+    eprintln!("xtask: failed before the tests: {}", steps.failed().join(", "));
     Ok(ExitCode::FAILURE)
 }
 
@@ -76,32 +66,19 @@ fn checks(machine: &Machine, steps: &mut Steps) {
     }
     let clippy = has_component("clippy");
     if clippy {
-        steps.run(
-            "lints",
-            tools::cargo().args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
-        );
+        steps.run("lints", tools::cargo().args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]));
     } else {
         steps.skip("lints: cargo clippy is not here; to get it: rustup component add clippy");
     }
     for target in CORE_TARGETS {
         if !machine.builds(target) {
-            steps.skip(format!(
-                "core for {target}: rustc has no such target; see `cargo xtask setup`"
-            ));
+            steps.skip(format!("core for {target}: rustc has no such target; see `cargo xtask setup`"));
             continue;
         }
         // Clippy builds too, and sees the code that only this target compiles.
         let verb = if clippy { "clippy" } else { "check" };
         let mut command = tools::cargo();
-        command.args([
-            verb,
-            "--quiet",
-            "--package",
-            "embernet-core",
-            "--package",
-            "embernet-app",
-            "--lib",
-        ]);
+        command.args([verb, "--quiet", "--package", "embernet-core", "--package", "embernet-app", "--lib"]);
         command.args(["--target", target]);
         if clippy {
             command.args(["--", "-D", "warnings"]);
@@ -109,13 +86,9 @@ fn checks(machine: &Machine, steps: &mut Steps) {
         steps.run(&format!("core and app for {target}"), &mut command);
     }
     let mut docs = tools::cargo();
-    docs.args(["doc", "--quiet", "--no-deps", "--lib"])
-        .env("RUSTDOCFLAGS", "-D warnings");
+    docs.args(["doc", "--quiet", "--no-deps", "--lib"]).env("RUSTDOCFLAGS", "-D warnings");
     steps.run("documentation", &mut docs);
-    steps.run(
-        "examples in the documentation",
-        tools::cargo().args(["test", "--quiet", "--doc"]),
-    );
+    steps.run("examples in the documentation", tools::cargo().args(["test", "--quiet", "--doc"]));
 }
 
 fn has_component(name: &str) -> bool {
@@ -138,27 +111,14 @@ fn say_what_is_left_out(machine: &Machine, steps: &mut Steps) {
 /// All tests; whatever the runner prints last stays last.
 fn run_tests(machine: &Machine, long: bool) -> bool {
     let nextest = tools::find("cargo-nextest").is_some();
-    eprintln!(
-        "==> tests ({})",
-        if nextest {
-            "cargo nextest"
-        } else {
-            "cargo test"
-        }
-    );
+    eprintln!("==> tests ({})", if nextest { "cargo nextest" } else { "cargo test" });
     let mut command = tools::cargo();
     machine.equip(&mut command);
     match (nextest, long) {
         (true, false) => command.args(["nextest", "run", "--no-fail-fast"]),
         (true, true) => command.args(["nextest", "run", "--no-fail-fast", "--run-ignored", "all"]),
         (false, false) => command.args(["test", "--no-fail-fast", "--all-targets"]),
-        (false, true) => command.args([
-            "test",
-            "--no-fail-fast",
-            "--all-targets",
-            "--",
-            "--include-ignored",
-        ]),
+        (false, true) => command.args(["test", "--no-fail-fast", "--all-targets", "--", "--include-ignored"]),
     };
     passed(&mut command)
 }

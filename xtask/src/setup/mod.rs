@@ -45,11 +45,7 @@ impl Machine {
                 None
             }
         };
-        Self {
-            missing_targets,
-            qemu,
-            missing,
-        }
+        Self { missing_targets, qemu, missing }
     }
 
     /// Whether rustc can build for this target.

@@ -36,10 +36,7 @@ pub fn ensure() -> Result<Qemu, String> {
     let private = paths::private_qemu();
     let bin = private.join("bin");
     if has_emulators(&bin) {
-        return Ok(Qemu {
-            dir: bin,
-            how: "unpacked earlier".to_owned(),
-        });
+        return Ok(Qemu { dir: bin, how: "unpacked earlier".to_owned() });
     }
 
     let mut problems = Vec::new();
@@ -54,44 +51,26 @@ pub fn ensure() -> Result<Qemu, String> {
         Some(manager) if manager.wants_root => match manager.install() {
             Ok(()) => match on_path() {
                 Some(found) => {
-                    return Ok(Qemu {
-                        how: format!("installed with {}", manager.program),
-                        ..found
-                    });
+                    return Ok(Qemu { how: format!("installed with {}", manager.program), ..found });
                 }
-                None => problems.push(format!(
-                    "{} installed no {}",
-                    manager.program,
-                    EMULATORS.join(" or ")
-                )),
+                None => problems.push(format!("{} installed no {}", manager.program, EMULATORS.join(" or "))),
             },
             Err(error) => problems.push(format!("{error:#}")),
         },
         _ => {}
     }
-    let how = system::manager().map_or_else(
-        || format!("put {} on PATH (qemu.org)", EMULATORS.join(" and ")),
-        |manager| manager.advice(),
-    );
-    let why = if problems.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", problems.join("; "))
-    };
+    let how = system::manager()
+        .map_or_else(|| format!("put {} on PATH (qemu.org)", EMULATORS.join(" and ")), |manager| manager.advice());
+    let why = if problems.is_empty() { String::new() } else { format!(" ({})", problems.join("; ")) };
     Err(format!("QEMU is not here{why}; to get it: {how}"))
 }
 
 fn on_path() -> Option<Qemu> {
     let found = tools::find(EMULATORS[0])?;
     let dir = found.parent()?.to_path_buf();
-    has_emulators(&dir).then(|| Qemu {
-        dir,
-        how: "on PATH".to_owned(),
-    })
+    has_emulators(&dir).then(|| Qemu { dir, how: "on PATH".to_owned() })
 }
 
 fn has_emulators(dir: &std::path::Path) -> bool {
-    EMULATORS
-        .iter()
-        .all(|name| tools::is_program(&dir.join(name)))
+    EMULATORS.iter().all(|name| tools::is_program(&dir.join(name)))
 }

@@ -20,67 +20,35 @@ const MANAGERS: [Manager; 6] = [
         wants_root: true,
         commands: &[
             &["apt-get", "update"],
-            &[
-                "apt-get",
-                "install",
-                "-y",
-                "--no-install-recommends",
-                "qemu-system-arm",
-                "qemu-system-misc",
-            ],
+            &["apt-get", "install", "-y", "--no-install-recommends", "qemu-system-arm", "qemu-system-misc"],
         ],
     },
     Manager {
         program: "dnf",
         wants_root: true,
-        commands: &[&[
-            "dnf",
-            "install",
-            "-y",
-            "qemu-system-arm-core",
-            "qemu-system-riscv-core",
-        ]],
+        commands: &[&["dnf", "install", "-y", "qemu-system-arm-core", "qemu-system-riscv-core"]],
     },
     Manager {
         program: "pacman",
         wants_root: true,
-        commands: &[&[
-            "pacman",
-            "-S",
-            "--noconfirm",
-            "--needed",
-            "qemu-system-arm",
-            "qemu-system-riscv",
-        ]],
+        commands: &[&["pacman", "-S", "--noconfirm", "--needed", "qemu-system-arm", "qemu-system-riscv"]],
     },
     Manager {
         program: "zypper",
         wants_root: true,
-        commands: &[&[
-            "zypper",
-            "--non-interactive",
-            "install",
-            "qemu-arm",
-            "qemu-extra",
-        ]],
+        commands: &[&["zypper", "--non-interactive", "install", "qemu-arm", "qemu-extra"]],
     },
     Manager {
         program: "apk",
         wants_root: true,
         commands: &[&["apk", "add", "qemu-system-arm", "qemu-system-riscv32"]],
     },
-    Manager {
-        program: "brew",
-        wants_root: false,
-        commands: &[&["brew", "install", "qemu"]],
-    },
+    Manager { program: "brew", wants_root: false, commands: &[&["brew", "install", "qemu"]] },
 ];
 
 /// The first package manager found.
 pub fn manager() -> Option<Manager> {
-    MANAGERS
-        .into_iter()
-        .find(|manager| tools::find(manager.program).is_some())
+    MANAGERS.into_iter().find(|manager| tools::find(manager.program).is_some())
 }
 
 impl Manager {
@@ -88,10 +56,7 @@ impl Manager {
     pub fn install(&self) -> Result<()> {
         for words in self.commands {
             let mut command = Command::new(self.program);
-            command
-                .args(&words[1..])
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .env("LC_ALL", "C");
+            command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
             eprintln!("qemu     {}", tools::shown(&command));
             tools::output(&mut command)?;
         }
@@ -100,16 +65,8 @@ impl Manager {
 
     /// The commands as one would type them.
     pub fn advice(&self) -> String {
-        let sudo = if self.wants_root && !tools::is_root() {
-            "sudo "
-        } else {
-            ""
-        };
-        let typed: Vec<_> = self
-            .commands
-            .iter()
-            .map(|words| format!("{sudo}{}", words.join(" ")))
-            .collect();
+        let sudo = if self.wants_root && !tools::is_root() { "sudo " } else { "" };
+        let typed: Vec<_> = self.commands.iter().map(|words| format!("{sudo}{}", words.join(" "))).collect();
         typed.join(" && ")
     }
 }
@@ -122,14 +79,7 @@ mod tests {
     fn every_command_starts_with_its_manager() {
         for manager in MANAGERS {
             assert!(!manager.commands.is_empty());
-            assert!(
-                manager
-                    .commands
-                    .iter()
-                    .all(|words| words[0] == manager.program),
-                "{}",
-                manager.program
-            );
+            assert!(manager.commands.iter().all(|words| words[0] == manager.program), "{}", manager.program);
             assert!(manager.advice().contains(manager.program));
         }
     }

@@ -23,10 +23,8 @@ pub struct Lack {
 
 /// Adds the missing targets to the toolchain that runs us, never to another one.
 pub fn ensure() -> Result<String, Lack> {
-    let sysroot = tools::sysroot().map_err(|error| Lack {
-        targets: TARGETS.to_vec(),
-        line: format!("MCU targets: {error:#}"),
-    })?;
+    let sysroot = tools::sysroot()
+        .map_err(|error| Lack { targets: TARGETS.to_vec(), line: format!("MCU targets: {error:#}") })?;
     let name = toolchain(&sysroot);
     let shown = name.unwrap_or("this Rust");
     let missing = missing_in(&sysroot);
@@ -41,33 +39,19 @@ pub fn ensure() -> Result<String, Lack> {
              get them from where it came from, or use rustup",
             sysroot.display()
         );
-        return Err(Lack {
-            targets: missing,
-            line,
-        });
+        return Err(Lack { targets: missing, line });
     };
     eprintln!("targets  adding {list} to {name}");
     let mut command = Command::new("rustup");
-    command
-        .args(["target", "add", "--toolchain", name])
-        .args(&missing);
+    command.args(["target", "add", "--toolchain", name]).args(&missing);
     let problem = tools::output(&mut command).err();
     let still = missing_in(&sysroot);
     if still.is_empty() {
         return Ok(format!("added {} ({name})", missing.len()));
     }
-    let why = problem.map_or_else(
-        || "rustup did not bring them".to_owned(),
-        |error| format!("{error:#}"),
-    );
-    let line = format!(
-        "MCU targets: {why}; to get them: rustup target add --toolchain {name} {}",
-        still.join(" ")
-    );
-    Err(Lack {
-        targets: still,
-        line,
-    })
+    let why = problem.map_or_else(|| "rustup did not bring them".to_owned(), |error| format!("{error:#}"));
+    let line = format!("MCU targets: {why}; to get them: rustup target add --toolchain {name} {}", still.join(" "));
+    Err(Lack { targets: still, line })
 }
 
 /// The rustup toolchain that a sysroot belongs to: it lies in `…/toolchains/NAME`.
@@ -84,14 +68,9 @@ fn missing_in(sysroot: &Path) -> Vec<&'static str> {
         let Ok(entries) = lib.read_dir() else {
             return false;
         };
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+        entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
     };
-    TARGETS
-        .into_iter()
-        .filter(|target| !has_core(target))
-        .collect()
+    TARGETS.into_iter().filter(|target| !has_core(target)).collect()
 }
 
 #[cfg(test)]
@@ -100,10 +79,7 @@ mod tests {
 
     #[test]
     fn toolchains_are_named_by_their_folder() {
-        assert_eq!(
-            toolchain(Path::new("/r/toolchains/stable-x86_64")),
-            Some("stable-x86_64")
-        );
+        assert_eq!(toolchain(Path::new("/r/toolchains/stable-x86_64")), Some("stable-x86_64"));
         assert_eq!(toolchain(Path::new("/usr")), None);
         assert_eq!(toolchain(Path::new("/")), None);
     }
@@ -114,11 +90,7 @@ mod tests {
         assert_eq!(missing_in(sysroot.path()), TARGETS);
         let lib = sysroot.path().join("lib/rustlib/thumbv6m-none-eabi/lib");
         std::fs::create_dir_all(&lib).unwrap();
-        assert_eq!(
-            missing_in(sysroot.path()).len(),
-            6,
-            "an empty folder is not a target"
-        );
+        assert_eq!(missing_in(sysroot.path()).len(), 6, "an empty folder is not a target");
         std::fs::write(lib.join("libcore-0123.rlib"), "").unwrap();
         assert_eq!(missing_in(sysroot.path()), TARGETS[1..]);
     }
