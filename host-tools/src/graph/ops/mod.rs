@@ -1,0 +1,213 @@
+//! Operations: what a node does, with its parameters.
+//!
+//! One struct per operation serves the graph, the Keras-like builder and the experiment file.
+//! A node's inputs are the operation's data inputs, then its parameters in the order of
+//! [`Operation::parameters`]. Layouts of the parameters:
+//!
+//! | operation | kernel | bias |
+//! |---|---|---|
+//! | dense | `[out][in]` | `[out]` |
+//! | conv2d | `[out][kh][kw][in]` | `[out]` |
+//! | depthwise_conv2d | `[kh][kw][channels * multiplier]`, output channel `c * multiplier + m` | `[channels * multiplier]` |
+//!
+//! The depthwise kernel lies as TFLite and CMSIS-NN store it: all output channels of one tap are
+//! neighbours, so that a kernel runs along channels.
+
+mod activation;
+mod conv;
+mod dense;
+mod elementwise;
+mod pool;
+mod shape;
+mod window;
+
+pub use activation::{Activation, ActivationLayer, Softmax};
+pub use conv::{Conv2d, DepthwiseConv2d};
+pub use dense::Dense;
+pub use elementwise::{Add, Dequantize, Quantize};
+pub use pool::{AveragePool2d, GlobalAveragePool2d, GlobalMaxPool2d, MaxPool2d};
+pub use shape::{Flatten, Reshape};
+pub use window::{Padding, Span, Window};
+
+use super::error::OpError;
+use serde::{Deserialize, Serialize};
+
+/// How the builder fills a new parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Init {
+    Zeros,
+    /// Uniform in `±sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010), Keras' default.
+    GlorotUniform {
+        fan_in: usize,
+        fan_out: usize,
+    },
+}
+
+/// A constant input that an operation needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// `kernel` or `bias`: the end of the tensor's name.
+    pub role: &'static str,
+    pub shape: Vec<usize>,
+    pub init: Init,
+}
+
+/// What every operation can tell about itself. Shapes are without the batch axis.
+pub trait Operation {
+    /// The name in files, tables and messages: `conv2d`.
+    fn kind(&self) -> &'static str;
+
+    /// How many data inputs (without parameters): smallest and largest number.
+    fn arity(&self) -> (usize, usize) {
+        (1, 1)
+    }
+
+    /// Checks the attributes that do not depend on inputs.
+    fn check(&self) -> Result<(), OpError> {
+        Ok(())
+    }
+
+    /// Shape of the output for these data inputs; checks that they fit.
+    fn output(&self, inputs: &[Port<'_>]) -> Result<Vec<usize>, OpError>;
+
+    /// The constants it needs, given the shape of its first data input, which fits.
+    fn parameters(&self, _input: &[usize]) -> Vec<Parameter> {
+        Vec::new()
+    }
+
+    /// Number of parameters, whatever the input.
+    fn parameter_count(&self) -> usize {
+        0
+    }
+
+    /// Multiply-accumulates of one sample. Only products with weights count, as is the custom.
+    fn macs(&self, _input: &[usize], _output: &[usize]) -> u64 {
+        0
+    }
+
+    /// The clamp that the operation applies to its result.
+    fn fused(&self) -> Activation {
+        Activation::Linear
+    }
+
+    /// Sets the fused clamp; false if the operation cannot carry one.
+    fn set_fused(&mut self, _activation: Activation) -> bool {
+        false
+    }
+}
+
+/// A data input as [`Operation::output`] sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Port<'a> {
+    pub name: &'a str,
+    pub shape: &'a [usize],
+}
+
+impl Port<'_> {
+    pub(crate) fn expected(&self, expected: impl Into<String>) -> OpError {
+        OpError::InputShape { tensor: self.name.into(), found: self.shape.into(), expected: expected.into() }
+    }
+
+    /// `[height, width, channels]`.
+    pub(crate) fn image(&self) -> Result<[usize; 3], OpError> {
+        <[usize; 3]>::try_from(self.shape).map_err(|_| self.expected("height x width x channels"))
+    }
+}
+
+/// What a node does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Op {
+    Dense(Dense),
+    #[serde(rename = "conv2d")]
+    Conv2d(Conv2d),
+    #[serde(rename = "depthwise_conv2d")]
+    DepthwiseConv2d(DepthwiseConv2d),
+    #[serde(rename = "max_pool2d")]
+    MaxPool2d(MaxPool2d),
+    #[serde(rename = "average_pool2d")]
+    AveragePool2d(AveragePool2d),
+    #[serde(rename = "global_average_pool2d")]
+    GlobalAveragePool2d(GlobalAveragePool2d),
+    #[serde(rename = "global_max_pool2d")]
+    GlobalMaxPool2d(GlobalMaxPool2d),
+    Flatten(Flatten),
+    Reshape(Reshape),
+    Activation(ActivationLayer),
+    Softmax(Softmax),
+    Add(Add),
+    Quantize(Quantize),
+    Dequantize(Dequantize),
+}
+
+/// The one list of variants; everything else asks the [`Operation`].
+macro_rules! each {
+    ($self:expr, $o:ident => $body:expr) => {
+        match $self {
+            Op::Dense($o) => $body,
+            Op::Conv2d($o) => $body,
+            Op::DepthwiseConv2d($o) => $body,
+            Op::MaxPool2d($o) => $body,
+            Op::AveragePool2d($o) => $body,
+            Op::GlobalAveragePool2d($o) => $body,
+            Op::GlobalMaxPool2d($o) => $body,
+            Op::Flatten($o) => $body,
+            Op::Reshape($o) => $body,
+            Op::Activation($o) => $body,
+            Op::Softmax($o) => $body,
+            Op::Add($o) => $body,
+            Op::Quantize($o) => $body,
+            Op::Dequantize($o) => $body,
+        }
+    };
+}
+
+impl core::ops::Deref for Op {
+    type Target = dyn Operation;
+
+    fn deref(&self) -> &Self::Target {
+        each!(self, o => o)
+    }
+}
+
+impl core::ops::DerefMut for Op {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        each!(self, o => o)
+    }
+}
+
+macro_rules! from {
+    ($($layer:ident => $variant:ident),*) => {
+        $(impl From<$layer> for Op {
+            fn from(layer: $layer) -> Self {
+                Self::$variant(layer)
+            }
+        })*
+    };
+}
+from!(
+    Dense => Dense, Conv2d => Conv2d, DepthwiseConv2d => DepthwiseConv2d, MaxPool2d => MaxPool2d,
+    AveragePool2d => AveragePool2d, GlobalAveragePool2d => GlobalAveragePool2d,
+    GlobalMaxPool2d => GlobalMaxPool2d, Flatten => Flatten, Reshape => Reshape,
+    ActivationLayer => Activation, Softmax => Softmax, Add => Add, Quantize => Quantize,
+    Dequantize => Dequantize
+);
+
+impl From<Activation> for Op {
+    fn from(function: Activation) -> Self {
+        match function {
+            Activation::Softmax => Self::Softmax(Softmax {}),
+            function => Self::Activation(ActivationLayer { function }),
+        }
+    }
+}
+
+/// Checks that a fused activation is a clamp.
+pub(crate) fn check_fused(activation: Activation) -> Result<(), OpError> {
+    if activation.is_clamp() { Ok(()) } else { Err(OpError::NotFusable { activation: activation.name() }) }
+}
+
+/// Checks that an attribute is at least one.
+pub(crate) fn at_least_one(what: &'static str, value: usize) -> Result<(), OpError> {
+    if value >= 1 { Ok(()) } else { Err(OpError::Attribute { what, found: value.to_string(), expected: "at least 1" }) }
+}

@@ -1,0 +1,110 @@
+//! The graph as a table, for people and as data.
+
+use super::tensor::shape_text;
+use super::{Activation, Graph, NodeId};
+use serde::Serialize;
+
+/// One line of the layer table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LayerRow {
+    pub name: String,
+    pub op: &'static str,
+    /// The fused clamp, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<&'static str>,
+    /// The tensors that it reads as data.
+    pub inputs: Vec<String>,
+    /// Output shape of one sample.
+    pub shape: Vec<usize>,
+    pub dtype: &'static str,
+    pub parameters: usize,
+    /// Of those, how many training may change.
+    pub trainable: usize,
+    pub macs: u64,
+}
+
+/// One row per node, in the order of execution (of the list, if the graph has a cycle).
+pub fn layer_rows(graph: &Graph) -> Vec<LayerRow> {
+    let listed = || graph.iter().map(|(id, _)| id).collect::<Vec<NodeId>>();
+    let order = graph.order().unwrap_or_else(|_| listed());
+    order.into_iter().map(|id| layer_row(graph, id)).collect()
+}
+
+fn layer_row(graph: &Graph, id: NodeId) -> LayerRow {
+    let node = graph.node(id);
+    let output = graph.tensor(node.outputs[0]);
+    let parameters = || node.parameters().iter().map(|t| graph.tensor(*t));
+    LayerRow {
+        name: node.name.clone(),
+        op: node.op.kind(),
+        activation: Some(node.op.fused()).filter(|a| *a != Activation::Linear).map(Activation::name),
+        inputs: node.data_inputs().iter().map(|t| graph.tensor(*t).name.clone()).collect(),
+        shape: output.shape.clone(),
+        dtype: output.dtype.name(),
+        parameters: parameters().map(|t| t.elements()).sum(),
+        trainable: parameters().filter(|t| t.trainable).map(|t| t.elements()).sum(),
+        macs: graph.node_macs(node),
+    }
+}
+
+/// The layer table as text, with totals.
+pub fn layer_table(graph: &Graph) -> String {
+    let mut table = text_table(&["layer", "op", "output", "type", "parameters", "trainable", "MACs"], 4);
+    let rows = layer_rows(graph);
+    for row in &rows {
+        let op = match row.activation {
+            Some(activation) => format!("{} + {activation}", row.op),
+            None => row.op.into(),
+        };
+        table.add_row([
+            row.name.clone(),
+            op,
+            shape_text(&row.shape),
+            row.dtype.into(),
+            grouped(row.parameters as u64),
+            grouped(row.trainable as u64),
+            grouped(row.macs),
+        ]);
+    }
+    let inputs: Vec<String> = graph
+        .inputs
+        .iter()
+        .map(|t| graph.tensor(*t))
+        .map(|t| format!("{} {} {}", t.name, shape_text(&t.shape), t.dtype))
+        .collect();
+    let trainable: usize = rows.iter().map(|r| r.trainable).sum();
+    format!(
+        "{}: {}\n{table}\n{} parameters, {} trainable, {} MACs for one sample\n",
+        graph.name,
+        inputs.join(", "),
+        grouped(graph.parameter_count() as u64),
+        grouped(trainable as u64),
+        grouped(graph.macs()),
+    )
+}
+
+/// An empty table in the house's look: light lines, numbers right from column `numbers` on.
+pub fn text_table(columns: &[&str], numbers: usize) -> comfy_table::Table {
+    use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(columns.iter().copied());
+    for column in table.column_iter_mut().skip(numbers) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A whole number with groups of three digits: `12,345`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
