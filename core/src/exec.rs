@@ -92,16 +92,13 @@ pub struct Session<'a, I> {
 }
 
 impl<'a, I: Isa> Session<'a, I> {
-    /// Prepares `arena` for `image`: loads trainable parameters from flash, clears optimiser state.
+    /// Whether [`Session::new`] would take `image` with an aligned arena of `have` bytes: for a device that decides
+    /// before it makes an image its own.
     ///
     /// # Errors
-    /// [`SessionError::ArenaTooSmall`] with both sizes, [`SessionError::MisalignedArena`], [`SessionError::Isa`].
-    pub fn new(image: &Image<'a>, arena: &'a mut [u8], isa: I) -> Result<Self, SessionError> {
-        if !arena.as_ptr().addr().is_multiple_of(ALIGN) {
-            return Err(SessionError::MisalignedArena);
-        }
+    /// [`SessionError::ArenaTooSmall`] with both sizes, [`SessionError::Isa`].
+    pub fn check(image: &Image<'_>, have: usize) -> Result<(), SessionError> {
         let need = image.arena_bytes();
-        let have = arena.len();
         if have < need {
             return Err(SessionError::ArenaTooSmall { need: need as u32, have: have as u32 });
         }
@@ -110,6 +107,18 @@ impl<'a, I: Isa> Session<'a, I> {
         if I::ID as u32 != packed_for && I::ID != crate::arch::IsaId::Scalar {
             return Err(SessionError::Isa { image: packed_for, session: I::ID as u32 });
         }
+        Ok(())
+    }
+
+    /// Prepares `arena` for `image`: loads trainable parameters from flash, clears optimiser state.
+    ///
+    /// # Errors
+    /// [`SessionError::ArenaTooSmall`] with both sizes, [`SessionError::MisalignedArena`], [`SessionError::Isa`].
+    pub fn new(image: &Image<'a>, arena: &'a mut [u8], isa: I) -> Result<Self, SessionError> {
+        if !arena.as_ptr().addr().is_multiple_of(ALIGN) {
+            return Err(SessionError::MisalignedArena);
+        }
+        Self::check(image, arena.len())?;
         let mut session = Self { image: *image, arena, isa, settings: image.header().optimizer, updates: 0 };
         session.reset();
         Ok(session)

@@ -79,11 +79,6 @@ impl core::fmt::Display for WireError {
 
 impl core::error::Error for WireError {}
 
-/// CRC-32 of frames, records and images: polynomial 0x04C11DB7 reflected, as in Ethernet and zip.
-pub fn crc32(bytes: &[u8]) -> u32 {
-    frame::CRC32.checksum(bytes)
-}
-
 /// Lengths on the wire are 32-bit; this is the one place that narrows them.
 pub(crate) fn len_u32(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)

@@ -1,14 +1,13 @@
 //! Frames: how a message becomes bytes on a link, and how bytes become a message again.
 
 use cobs::CobsEncoder;
-use crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
+use crc::Digest;
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_FRAME, PanicReport, Request, Response, WireError, len_u32};
+use crate::image::{CRC, crc32};
 
-/// CRC-32 as in Ethernet and zip, one 1 KB table for every checksum of the device.
-pub(crate) static CRC32: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+use super::{MAX_FRAME, PanicReport, Request, Response, WireError, len_u32};
 
 const CRC_BYTES: usize = 4;
 
@@ -42,7 +41,7 @@ impl Kind {
 /// Writes one frame byte by byte into a buffer: checksum and byte stuffing on the way, no copy.
 pub struct Writer<'b> {
     cobs: CobsEncoder<'b>,
-    crc: Digest<'static, u32, Table<1>>,
+    crc: Digest<'static, u32>,
 }
 
 impl core::fmt::Debug for Writer<'_> {
@@ -55,7 +54,7 @@ impl<'b> Writer<'b> {
     /// Starts a frame in `out`.
     pub fn new(kind: Kind, seq: u16, out: &'b mut [u8]) -> Result<Self, WireError> {
         let have = len_u32(out.len());
-        let mut writer = Self { cobs: CobsEncoder::new(out), crc: CRC32.digest() };
+        let mut writer = Self { cobs: CobsEncoder::new(out), crc: CRC.digest() };
         let [low, high] = seq.to_le_bytes();
         writer.bytes(&[kind as u8, low, high]).map_err(|_| WireError::TooLong { have })?;
         Ok(writer)
@@ -202,7 +201,7 @@ fn open(stuffed: &mut [u8]) -> Result<Frame<'_>, WireError> {
     let short = WireError::TooShort { found: len_u32(frame.len()) };
     let (checked, crc) = frame.split_last_chunk::<CRC_BYTES>().ok_or(short)?;
     let (&[kind, low, high], payload) = checked.split_first_chunk::<3>().ok_or(short)?;
-    let (found, expected) = (u32::from_le_bytes(*crc), CRC32.checksum(checked));
+    let (found, expected) = (u32::from_le_bytes(*crc), crc32(checked));
     if found != expected {
         return Err(WireError::Crc { found, expected });
     }

@@ -3,16 +3,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::exec::SessionError;
+use crate::image::ImageError;
+
 /// A part of the device's model memory that the host may read or write, as raw little-endian bytes
 /// in the layout of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Buffer {
-    /// Input tensor by index, samples one after another.
+    /// Input of inference by index, samples one after another.
     Input(u8),
-    /// Output tensor by index, samples one after another.
+    /// Output of inference by index, samples one after another.
     Output(u8),
-    /// What the next training step should have produced.
+    /// Input of training by index, samples one after another.
+    TrainInput(u8),
+    /// What the next training step should have produced: values, or class indices.
     Target,
     /// The trainable parameters.
     Params,
@@ -26,6 +31,8 @@ pub enum Buffer {
 pub enum Hyper {
     /// Learning rate.
     Lr(f32),
+    /// Updates done so far, for resuming: Adam's bias correction depends on it.
+    Updates(u32),
 }
 
 /// What the host asks. Each request gets exactly one [`Response`].
@@ -71,7 +78,7 @@ pub enum Request<'a> {
         /// Input 0 of one sample.
         data: &'a [u8],
     },
-    /// One training step over the first `samples` samples of inputs and targets.
+    /// One training step over the first `samples` samples of the training inputs and targets.
     /// Answered by [`Response::Trained`].
     Train {
         /// Samples, 1 to the image's training batch.
@@ -231,6 +238,8 @@ pub enum Fault {
     NoModel,
     /// The model has no such buffer.
     NoBuffer,
+    /// A write to an output.
+    ReadOnly,
     /// Bytes beyond the end of a buffer.
     OutOfRange {
         /// Bytes the buffer would have to have.
@@ -252,13 +261,6 @@ pub enum Fault {
         /// Bytes of a slot.
         have: u32,
     },
-    /// The model needs more memory than the device has.
-    ArenaTooSmall {
-        /// Arena bytes it needs.
-        need: u32,
-        /// Arena bytes of the device.
-        have: u32,
-    },
     /// Chunk or commit without a begin.
     NoTransfer,
     /// A chunk that does not continue where the last one ended, or a commit before the end.
@@ -277,6 +279,10 @@ pub enum Fault {
     },
     /// The flash did not erase or program.
     Flash,
+    /// The bytes are no image that this firmware runs.
+    Image(ImageError),
+    /// The model cannot run here, or cannot do this.
+    Session(SessionError),
 }
 
 impl core::fmt::Display for Fault {
@@ -286,6 +292,7 @@ impl core::fmt::Display for Fault {
             Self::Unknown => f.write_str("the device does not know this request"),
             Self::NoModel => f.write_str("the device has no model"),
             Self::NoBuffer => f.write_str("the model has no such buffer"),
+            Self::ReadOnly => f.write_str("outputs are written by the model only"),
             Self::OutOfRange { need, have } => {
                 write!(f, "access up to byte {need} of a buffer of {have} bytes")
             }
@@ -295,9 +302,6 @@ impl core::fmt::Display for Fault {
             Self::SlotTooSmall { need, have } => {
                 write!(f, "the image has {need} bytes, the device's slot {have}")
             }
-            Self::ArenaTooSmall { need, have } => {
-                write!(f, "the model needs {need} bytes of memory, the device has {have}")
-            }
             Self::NoTransfer => f.write_str("no image transfer is under way"),
             Self::OutOfOrder { found, expected } => {
                 write!(f, "image transfer is at byte {found}, expected byte {expected}")
@@ -306,6 +310,8 @@ impl core::fmt::Display for Fault {
                 write!(f, "stored image has checksum {found:#010x}, announced was {expected:#010x}")
             }
             Self::Flash => f.write_str("the device's flash did not erase or program"),
+            Self::Image(error) => write!(f, "on the device: {error}"),
+            Self::Session(error) => write!(f, "on the device: {error}"),
         }
     }
 }

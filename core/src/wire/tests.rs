@@ -5,6 +5,7 @@ use std::{vec, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::image::crc32;
 
 const INFO: DeviceInfo<'static> = DeviceInfo {
     board: "board",

@@ -1,1 +1,94 @@
+//! The device program without hardware: it serves one model over a byte link.
+//!
+//! A board brings a link (`embedded-io`), two flash [`Region`]s for models, an arena, its
+//! [`Board`] hooks and the instruction-set token of its processor; [`App::run`] does the rest.
+//! The protocol is `embernet_core::wire`, specified in `docs/wire.md`.
+//!
+//! Nothing here allocates, panics or has `unsafe`; all state is in [`App`] and on the stack.
 #![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod board;
+mod link;
+mod model;
+mod serve;
+mod store;
+mod transfer;
+
+use embedded_io::{Read, Write};
+use embernet_core::arch::Isa;
+use embernet_core::wire::ModelState;
+
+pub use board::{Board, Stack};
+pub use link::Ended;
+pub use store::{Active, Region, Spare, Store};
+
+use link::{Receiver, Sender};
+use model::Model;
+use serve::{Counters, Port, Work};
+
+/// The device program.
+#[derive(Debug)]
+pub struct App<'a, L, F, B, I> {
+    port: Port<L>,
+    store: Store<F>,
+    board: B,
+    arena: &'a mut [u8],
+    isa: I,
+    counters: Counters,
+}
+
+impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
+    /// The program of a board. `arena` must be aligned to 16 bytes.
+    pub fn new(link: L, slots: [F; 2], mut board: B, arena: &'a mut [u8], isa: I) -> Self {
+        let start = board.ticks();
+        let overhead = board.ticks().wrapping_sub(start);
+        Self {
+            port: Port { link, receiver: Receiver::new(), sender: Sender::new() },
+            store: Store::open(slots),
+            board,
+            arena,
+            isa,
+            counters: Counters { overhead, ..Counters::default() },
+        }
+    }
+
+    /// Serves requests until the link ends, which on most boards is never.
+    pub fn run(&mut self) -> Ended<L::Error> {
+        loop {
+            let (active, spare) = self.store.split();
+            let arena_bytes = self.arena.len();
+            let model = match active {
+                None => Err(ModelState::Empty),
+                Some((active, bytes)) => Model::start(active, bytes, self.arena, self.isa).map_err(ModelState::Refused),
+            };
+            report(&model);
+            let counters = self.counters;
+            let mut work = Work { model, spare, arena_bytes, transfer: None, replaced: false, counters };
+            let ended = self.port.serve(&mut self.board, &mut work);
+            self.counters = work.counters;
+            match ended {
+                Ok(()) => self.store.reopen(),
+                Err(ended) => return ended,
+            }
+        }
+    }
+
+    /// Takes the program apart, as a loss of power does: only the flash remains.
+    pub fn into_slots(self) -> [F; 2] {
+        self.store.into_slots()
+    }
+}
+
+#[cfg(feature = "defmt")]
+fn report<I: Isa>(model: &Result<Model<'_, I>, ModelState>) {
+    match model {
+        Ok(model) => defmt::info!("model runs: {}", model.info()),
+        Err(state) => defmt::warn!("no model: {}", state),
+    }
+}
+
+#[cfg(not(feature = "defmt"))]
+fn report<I: Isa>(_: &Result<Model<'_, I>, ModelState>) {}

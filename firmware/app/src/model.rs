@@ -1,0 +1,138 @@
+//! What the requests do to a running model.
+
+use embernet_core::arch::Isa;
+use embernet_core::exec::{PlanKind, Session};
+use embernet_core::image::{Image, TensorRecord};
+use embernet_core::wire::{Buffer, Fault, Hyper, MAX_CHUNK, ModelInfo};
+
+use crate::store::Active;
+
+/// The active image at work.
+#[derive(Debug)]
+pub(crate) struct Model<'a, I> {
+    active: Active,
+    session: Session<'a, I>,
+    /// Samples inferred since the model was started.
+    pub inferences: u32,
+}
+
+impl<'a, I: Isa> Model<'a, I> {
+    /// Starts the image in `bytes`, whose checksum the store has seen to be right.
+    pub fn start(active: Active, bytes: &'a [u8], arena: &'a mut [u8], isa: I) -> Result<Self, Fault> {
+        let image = Image::parse_without_data_crc(bytes).map_err(Fault::Image)?;
+        let session = Session::new(&image, arena, isa).map_err(Fault::Session)?;
+        Ok(Self { active, session, inferences: 0 })
+    }
+
+    pub fn info(&self) -> ModelInfo {
+        let Active { slot, record } = self.active;
+        ModelInfo {
+            slot,
+            generation: record.generation,
+            bytes: record.bytes,
+            crc: record.crc,
+            arena_bytes: self.arena_bytes(),
+            params_bytes: len_u32(self.session.params()),
+        }
+    }
+
+    pub fn arena_bytes(&self) -> u32 {
+        self.session.image().arena_bytes() as u32
+    }
+
+    pub fn updates(&self) -> u32 {
+        self.session.updates()
+    }
+
+    pub fn reset(&mut self) {
+        self.session.reset();
+        self.inferences = 0;
+    }
+
+    pub fn set(&mut self, hyper: Hyper) {
+        match hyper {
+            Hyper::Lr(lr) => self.session.set_lr(lr),
+            Hyper::Updates(updates) => self.session.set_updates(updates),
+        }
+    }
+
+    pub fn infer(&mut self, samples: u16) -> Result<(), Fault> {
+        self.session.infer(usize::from(samples)).map_err(Fault::Session)?;
+        self.inferences = self.inferences.saturating_add(u32::from(samples));
+        Ok(())
+    }
+
+    pub fn train(&mut self, samples: u16) -> Result<f32, Fault> {
+        self.session.train_step(usize::from(samples)).map_err(Fault::Session)
+    }
+
+    /// Puts one sample into input 0; checks first that its output can be returned in one chunk.
+    pub fn prepare_one(&mut self, data: &[u8]) -> Result<(), Fault> {
+        let image = self.session.image();
+        let bytes = |tensors: &[TensorRecord]| tensors.first().map_or(0, TensorRecord::sample_bytes);
+        let (input, output) = (bytes(image.inputs()), bytes(image.outputs()));
+        if output > MAX_CHUNK {
+            return Err(Fault::TooLong { need: output as u32, have: MAX_CHUNK as u32 });
+        }
+        if data.len() != input {
+            return Err(Fault::OutOfRange { need: len_u32(data), have: input as u32 });
+        }
+        self.write(Buffer::Input(0), 0, data)
+    }
+
+    /// Output 0 of the first sample.
+    pub fn one_output(&self) -> &[u8] {
+        let bytes = self.session.image().outputs().first().map_or(0, TensorRecord::sample_bytes);
+        self.session.output(0).get(..bytes).unwrap_or_default()
+    }
+
+    pub fn write(&mut self, buffer: Buffer, offset: u32, data: &[u8]) -> Result<(), Fault> {
+        let place = match buffer {
+            Buffer::Input(index) => self.session.input_mut(PlanKind::Infer, usize::from(index)),
+            Buffer::TrainInput(index) => self.session.input_mut(PlanKind::Train, usize::from(index)),
+            Buffer::Target => self.session.target_mut(),
+            Buffer::Params => self.session.params_mut(),
+            Buffer::State => self.session.optimizer_state_mut(),
+            Buffer::Output(_) => return Err(Fault::ReadOnly),
+        };
+        let end = checked_end(place, offset, data.len())?;
+        let part = place.get_mut(offset as usize..end).unwrap_or_default();
+        for (to, from) in part.iter_mut().zip(data) {
+            *to = *from;
+        }
+        Ok(())
+    }
+
+    pub fn read(&mut self, buffer: Buffer, offset: u32, bytes: u16) -> Result<&[u8], Fault> {
+        let bytes = usize::from(bytes);
+        if bytes > MAX_CHUNK {
+            return Err(Fault::TooLong { need: bytes as u32, have: MAX_CHUNK as u32 });
+        }
+        let place = match buffer {
+            Buffer::Input(index) => self.session.input_mut(PlanKind::Infer, usize::from(index)),
+            Buffer::TrainInput(index) => self.session.input_mut(PlanKind::Train, usize::from(index)),
+            Buffer::Target => self.session.target_mut(),
+            Buffer::Params => self.session.params(),
+            Buffer::State => self.session.optimizer_state(),
+            Buffer::Output(index) => self.session.output(usize::from(index)),
+        };
+        let end = checked_end(place, offset, bytes)?;
+        Ok(place.get(offset as usize..end).unwrap_or_default())
+    }
+}
+
+/// The end of an access, if the buffer exists and reaches that far.
+fn checked_end(place: &[u8], offset: u32, bytes: usize) -> Result<usize, Fault> {
+    if place.is_empty() {
+        return Err(Fault::NoBuffer);
+    }
+    let end = (offset as usize).saturating_add(bytes);
+    if end > place.len() {
+        return Err(Fault::OutOfRange { need: end as u32, have: len_u32(place) });
+    }
+    Ok(end)
+}
+
+fn len_u32(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}

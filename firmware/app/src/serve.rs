@@ -1,0 +1,213 @@
+//! The request loop over one model.
+
+use embedded_io::{Read, Write};
+use embernet_core::arch::Isa;
+use embernet_core::exec::SessionError;
+use embernet_core::wire::{DeviceInfo, DeviceStats, Fault, Frame, Kind, ModelState, Request, Response, VERSION};
+
+use crate::board::Board;
+use crate::link::{Ended, LOG_CHUNK, Receiver, Sender, send_log};
+use crate::model::Model;
+use crate::store::{Region, Spare};
+use crate::transfer::Transfer;
+
+/// Everything a request can touch, apart from the link and the board.
+#[derive(Debug)]
+pub(crate) struct Work<'a, F, I> {
+    /// The model at work, or why there is none.
+    pub model: Result<Model<'a, I>, ModelState>,
+    pub spare: Spare<'a, F>,
+    pub arena_bytes: usize,
+    pub transfer: Option<Transfer>,
+    /// Set when another image has become active: this work is over.
+    pub replaced: bool,
+    pub counters: Counters,
+}
+
+/// What survives a change of model.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counters {
+    /// Ticks between two readings of the counter with nothing between them.
+    pub overhead: u32,
+    pub last_ticks: u32,
+    pub bad_frames: u32,
+}
+
+/// The link and both directions' state.
+#[derive(Debug)]
+pub(crate) struct Port<L> {
+    pub link: L,
+    pub receiver: Receiver,
+    pub sender: Sender,
+}
+
+impl<L: Read + Write> Port<L> {
+    /// Serves requests until another image is active (`Ok`) or the link ends.
+    pub fn serve<F: Region, I: Isa, B: Board>(
+        &mut self,
+        board: &mut B,
+        work: &mut Work<'_, F, I>,
+    ) -> Result<(), Ended<L::Error>> {
+        while !work.replaced {
+            let Self { link, receiver, sender } = self;
+            match receiver.next(link)? {
+                None => {}
+                Some(Ok(frame)) if frame.kind == Kind::Request => {
+                    answer(link, sender, board, work, &frame)?;
+                }
+                // Silence makes the host send its request again.
+                Some(_) => {
+                    work.counters.bad_frames = work.counters.bad_frames.saturating_add(1);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn answer<L: Read + Write, F: Region, I: Isa, B: Board>(
+    link: &mut L,
+    sender: &mut Sender,
+    board: &mut B,
+    work: &mut Work<'_, F, I>,
+    frame: &Frame<'_>,
+) -> Result<(), Ended<L::Error>> {
+    let response = match frame.request() {
+        Ok(Request::Hello { .. }) => {
+            sender.greeted = true;
+            Response::Hello { version: VERSION }
+        }
+        _ if sender.is_repeat(frame.seq) => return sender.repeat(link),
+        _ if !sender.greeted => Response::Fault(Fault::NoHello),
+        Ok(request) => work.act(board, &request).unwrap_or_else(Response::Fault),
+        Err(_) => Response::Fault(Fault::Unknown),
+    };
+    let mut log = [0; LOG_CHUNK];
+    loop {
+        let bytes = board.take_log(&mut log);
+        match log.get(..bytes) {
+            Some(log @ [_, ..]) => send_log(link, log)?,
+            _ => break,
+        }
+    }
+    sender.answer(link, frame.seq, &response)
+}
+
+impl<'a, F: Region, I: Isa> Work<'a, F, I> {
+    fn model(&mut self) -> Result<&mut Model<'a, I>, Fault> {
+        self.model.as_mut().map_err(|state| match state {
+            ModelState::Refused(fault) => *fault,
+            ModelState::Empty | ModelState::Ready(_) => Fault::NoModel,
+        })
+    }
+
+    fn act<B: Board>(&mut self, board: &mut B, request: &Request<'_>) -> Result<Response<'_>, Fault> {
+        match *request {
+            Request::Hello { .. } => Ok(Response::Hello { version: VERSION }),
+            Request::Info => Ok(Response::Info(self.info::<B>())),
+            Request::Stats => Ok(Response::Stats(self.stats(board))),
+            Request::Write { buffer, offset, data } => {
+                self.model()?.write(buffer, offset, data)?;
+                Ok(Response::Done)
+            }
+            Request::Read { buffer, offset, bytes } => Ok(Response::Data(self.model()?.read(buffer, offset, bytes)?)),
+            Request::Infer { samples } => {
+                let ticks = self.timed(board, |model| model.infer(samples))?.1;
+                Ok(Response::Ran { ticks: ticks.into() })
+            }
+            Request::InferOne { data } => {
+                self.model()?.prepare_one(data)?;
+                self.timed(board, |model| model.infer(1))?;
+                Ok(Response::Data(self.model()?.one_output()))
+            }
+            Request::Train { samples } => {
+                let (loss, ticks) = self.timed(board, |model| model.train(samples))?;
+                Ok(Response::Trained { loss, ticks: ticks.into() })
+            }
+            Request::SetHyper(hyper) => {
+                self.model()?.set(hyper);
+                Ok(Response::Done)
+            }
+            Request::Reset => {
+                self.model()?.reset();
+                Ok(Response::Done)
+            }
+            Request::ModelBegin { bytes, crc, arena_bytes } => {
+                self.begin(bytes, crc, arena_bytes)?;
+                Ok(Response::Done)
+            }
+            Request::ModelChunk { offset, data } => {
+                let transfer = self.transfer.as_mut().ok_or(Fault::NoTransfer)?;
+                transfer.chunk(&mut self.spare, offset, data)?;
+                Ok(Response::Done)
+            }
+            Request::ModelCommit => {
+                let transfer = self.transfer.take().ok_or(Fault::NoTransfer)?;
+                let active = transfer.commit::<F, I>(&mut self.spare, self.arena_bytes)?;
+                self.replaced = true;
+                let (slot, generation) = (active.slot, active.record.generation);
+                Ok(Response::Committed { slot, generation })
+            }
+        }
+    }
+
+    fn begin(&mut self, bytes: u32, crc: u32, arena_bytes: u32) -> Result<(), Fault> {
+        // Every refusal comes before the old transfer, or the slot, is touched.
+        let have = u32::try_from(self.arena_bytes).unwrap_or(u32::MAX);
+        if arena_bytes > have {
+            let error = SessionError::ArenaTooSmall { need: arena_bytes, have };
+            return Err(Fault::Session(error));
+        }
+        if bytes > self.spare.capacity() {
+            return Err(Fault::SlotTooSmall { need: bytes, have: self.spare.capacity() });
+        }
+        self.transfer = None;
+        self.transfer = Some(Transfer::begin(&mut self.spare, bytes, crc)?);
+        Ok(())
+    }
+
+    fn timed<B: Board, T>(
+        &mut self,
+        board: &mut B,
+        run: impl FnOnce(&mut Model<'_, I>) -> Result<T, Fault>,
+    ) -> Result<(T, u32), Fault> {
+        let overhead = self.counters.overhead;
+        let model = self.model()?;
+        let start = board.ticks();
+        let result = run(model);
+        let ticks = board.ticks().wrapping_sub(start).saturating_sub(overhead);
+        let value = result?;
+        self.counters.last_ticks = ticks;
+        Ok((value, ticks))
+    }
+
+    fn info<B: Board>(&self) -> DeviceInfo<'static> {
+        DeviceInfo {
+            board: B::NAME,
+            isa: I::ID.name(),
+            firmware: env!("CARGO_PKG_VERSION"),
+            arena_bytes: u32::try_from(self.arena_bytes).unwrap_or(u32::MAX),
+            slot_bytes: self.spare.capacity(),
+            tick_hz: B::TICK_HZ,
+            model: match &self.model {
+                Ok(model) => ModelState::Ready(model.info()),
+                Err(state) => *state,
+            },
+        }
+    }
+
+    fn stats<B: Board>(&self, board: &mut B) -> DeviceStats {
+        let stack = board.stack();
+        let model = self.model.as_ref().ok();
+        DeviceStats {
+            stack_used: stack.used,
+            stack_bytes: stack.bytes,
+            arena_used: model.map_or(0, Model::arena_bytes),
+            arena_bytes: u32::try_from(self.arena_bytes).unwrap_or(u32::MAX),
+            inferences: model.map_or(0, |model| model.inferences),
+            steps: model.map_or(0, Model::updates),
+            last_ticks: self.counters.last_ticks.into(),
+            bad_frames: self.counters.bad_frames,
+        }
+    }
+}

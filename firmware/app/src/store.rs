@@ -1,0 +1,143 @@
+//! Two model slots in NOR flash: the active one is read in place, the other takes the next image.
+//!
+//! The layout is `embernet_core::slot`'s. The order of writes is what makes a cut harmless:
+//! erase the other slot (its record first), program the image, check it, program the record.
+
+use embedded_storage::nor_flash::NorFlash;
+use embernet_core::image::crc32;
+use embernet_core::slot::{RECORD_BYTES, Record};
+use embernet_core::wire::Fault;
+
+/// The flash of one slot: a driver whose offset 0 is the slot's first byte, and the same bytes
+/// mapped for reading.
+pub trait Region: NorFlash {
+    /// The whole slot, [`capacity`](embedded_storage::nor_flash::ReadNorFlash::capacity) bytes.
+    fn bytes(&self) -> &[u8];
+}
+
+/// Which image is active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Active {
+    /// 0 or 1.
+    pub slot: u8,
+    /// Its record.
+    pub record: Record,
+}
+
+/// Both slots.
+#[derive(Debug)]
+pub struct Store<F> {
+    slots: [F; 2],
+    active: Option<Active>,
+}
+
+impl<F: Region> Store<F> {
+    /// Finds the active image: of two valid ones the newer.
+    pub fn open(slots: [F; 2]) -> Self {
+        const { assert!(RECORD_BYTES.is_multiple_of(F::WRITE_SIZE), "write size of 1 to 32") }
+        const { assert!(F::ERASE_SIZE.is_multiple_of(RECORD_BYTES) && F::ERASE_SIZE > 0, "erase unit of whole records") }
+        let mut store = Self { slots, active: None };
+        store.reopen();
+        store
+    }
+
+    /// Looks for the active image again, after a commit.
+    pub fn reopen(&mut self) {
+        let [first, second] = &self.slots;
+        let newest = |slot: u8, flash: &F| {
+            let (record, _) = Record::newest(flash.bytes(), F::ERASE_SIZE)?;
+            Some(Active { slot, record })
+        };
+        self.active = match (newest(0, first), newest(1, second)) {
+            (Some(first), Some(second)) if second.record.generation > first.record.generation => Some(second),
+            (Some(first), _) => Some(first),
+            (None, second) => second,
+        };
+    }
+
+    /// The active image, and the other slot to write the next one to.
+    pub fn split(&mut self) -> (Option<(Active, &[u8])>, Spare<'_, F>) {
+        let [first, second] = &mut self.slots;
+        let Some(active) = self.active else {
+            return (None, Spare { flash: first, slot: 0, generation: 1 });
+        };
+        let (used, flash, slot) = match active.slot {
+            0 => (&*first, second, 1),
+            _ => (&*second, first, 0),
+        };
+        let generation = active.record.generation.saturating_add(1);
+        let image = image_of::<F>(used.bytes(), active.record.bytes);
+        (Some((active, image)), Spare { flash, slot, generation })
+    }
+
+    /// Gives the flash back.
+    pub fn into_slots(self) -> [F; 2] {
+        self.slots
+    }
+}
+
+fn image_of<F: Region>(slot: &[u8], bytes: u32) -> &[u8] {
+    // `open` has seen that the image fits its slot; an empty image parses to an error.
+    let end = F::ERASE_SIZE.saturating_add(bytes as usize);
+    slot.get(F::ERASE_SIZE..end).unwrap_or_default()
+}
+
+/// The slot that is not active.
+#[derive(Debug)]
+pub struct Spare<'a, F> {
+    flash: &'a mut F,
+    slot: u8,
+    generation: u32,
+}
+
+impl<F: Region> Spare<'_, F> {
+    /// Bytes of the largest image.
+    pub fn capacity(&self) -> u32 {
+        let bytes = self.flash.capacity().saturating_sub(F::ERASE_SIZE);
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
+    /// Erases the slot for an image of `bytes` bytes, record first.
+    pub fn erase(&mut self, bytes: u32) -> Result<(), Fault> {
+        let have = self.capacity();
+        if bytes > have {
+            return Err(Fault::SlotTooSmall { need: bytes, have });
+        }
+        let unit = F::ERASE_SIZE as u32;
+        self.flash.erase(0, unit).map_err(|_| Fault::Flash)?;
+        let end = bytes.div_ceil(unit).saturating_mul(unit).saturating_add(unit);
+        self.flash.erase(unit, end).map_err(|_| Fault::Flash)
+    }
+
+    /// Programs `data` at `offset` of the image. `offset` is a multiple of the flash's write size;
+    /// a last, odd piece of the data is filled up with ones, which flash keeps as it is.
+    pub fn program(&mut self, offset: u32, data: &[u8]) -> Result<(), Fault> {
+        let at = offset.saturating_add(F::ERASE_SIZE as u32);
+        let whole = data.len() - data.len() % F::WRITE_SIZE;
+        let (front, rest) = data.split_at_checked(whole).unwrap_or((data, &[]));
+        self.flash.write(at, front).map_err(|_| Fault::Flash)?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let mut padded = [0xFF; RECORD_BYTES];
+        for (place, byte) in padded.iter_mut().zip(rest) {
+            *place = *byte;
+        }
+        let unit = padded.get(..F::WRITE_SIZE).unwrap_or(&padded);
+        self.flash.write(at.saturating_add(whole as u32), unit).map_err(|_| Fault::Flash)
+    }
+
+    /// The image's bytes as they are on flash now, if they have this checksum.
+    pub fn image(&self, bytes: u32, expected: u32) -> Result<&[u8], Fault> {
+        let image = image_of::<F>(self.flash.bytes(), bytes);
+        let found = crc32(image);
+        if found == expected { Ok(image) } else { Err(Fault::Crc { found, expected }) }
+    }
+
+    /// Writes the record, which makes this slot the active one after [`Store::reopen`].
+    pub fn commit(&mut self, bytes: u32, crc: u32) -> Result<Active, Fault> {
+        let record = Record { generation: self.generation, bytes, crc };
+        self.flash.write(0, &record.emit()).map_err(|_| Fault::Flash)?;
+        Ok(Active { slot: self.slot, record })
+    }
+}
