@@ -126,7 +126,6 @@ impl<'a, I: Isa> Session<'a, I> {
 
     /// Back to the image's own parameters, with fresh optimiser state and no updates done.
     pub fn reset(&mut self) {
-        self.arena.fill(0);
         let mut memory = Memory { data: self.image.data(), arena: self.arena };
         for param in self.image.params() {
             let from = Operand::i8(param.init, param.bytes as usize, Access::Read);

@@ -8,6 +8,7 @@
 //! only: the device skips it.
 
 use crate::arch::IsaId;
+use crate::checksum::crc32;
 use crate::optim::OptimizerRecord;
 use crate::plan::{Bounds, Plan, PlanError, Ref};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -272,14 +273,6 @@ impl core::fmt::Display for ImageError {
 }
 
 impl core::error::Error for ImageError {}
-
-/// CRC-32 as used by images, slots and frames (ISO-HDLC, as in zip and Ethernet).
-pub fn crc32(bytes: &[u8]) -> u32 {
-    CRC.checksum(bytes)
-}
-
-/// The algorithm behind [`crc32`], for checksums over several pieces.
-pub static CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
 /// A parsed image; borrows the bytes it was parsed from.
 #[derive(Clone, Copy, Debug)]

@@ -28,6 +28,7 @@ extern crate std;
 compile_error!("embernet images are little-endian and read in place; big-endian targets are not supported yet");
 
 pub mod arch;
+pub mod checksum;
 pub mod exec;
 pub mod image;
 pub mod kernels;

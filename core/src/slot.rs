@@ -5,7 +5,7 @@
 //! The record is written last, so a transfer that is cut leaves no record, and the slot that was
 //! active before stays so.
 
-use crate::image::crc32;
+use crate::checksum::crc32;
 use crate::wire::len_u32;
 
 /// Bytes of one record: a multiple of every program granularity up to 32 bytes.

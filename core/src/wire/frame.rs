@@ -5,7 +5,7 @@ use crc::Digest;
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-use crate::image::{CRC, crc32};
+use crate::checksum::{CRC32, crc32};
 
 use super::{MAX_FRAME, PanicReport, Request, Response, WireError, len_u32};
 
@@ -54,7 +54,7 @@ impl<'b> Writer<'b> {
     /// Starts a frame in `out`.
     pub fn new(kind: Kind, seq: u16, out: &'b mut [u8]) -> Result<Self, WireError> {
         let have = len_u32(out.len());
-        let mut writer = Self { cobs: CobsEncoder::new(out), crc: CRC.digest() };
+        let mut writer = Self { cobs: CobsEncoder::new(out), crc: CRC32.digest() };
         let [low, high] = seq.to_le_bytes();
         writer.bytes(&[kind as u8, low, high]).map_err(|_| WireError::TooLong { have })?;
         Ok(writer)

@@ -5,7 +5,7 @@ use std::{vec, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::image::crc32;
+use crate::checksum::crc32;
 
 const INFO: DeviceInfo<'static> = DeviceInfo {
     board: "board",
@@ -233,7 +233,7 @@ fn with_right_crc(stuffed: &[u8]) -> Vec<u8> {
         return stuffed.to_vec();
     };
     body.truncate(bytes.saturating_sub(4));
-    body.extend(crc32(&body).to_le_bytes());
+    body.extend(crate::checksum::crc32(&body).to_le_bytes());
     let mut out = vec![0; cobs::max_encoding_length(body.len())];
     let used = cobs::encode(&body, &mut out);
     out.truncate(used);

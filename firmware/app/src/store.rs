@@ -4,7 +4,7 @@
 //! erase the other slot (its record first), program the image, check it, program the record.
 
 use embedded_storage::nor_flash::NorFlash;
-use embernet_core::image::crc32;
+use embernet_core::checksum::crc32;
 use embernet_core::slot::{RECORD_BYTES, Record};
 use embernet_core::wire::Fault;
 
