@@ -1,0 +1,4 @@
+//! Training on the PC.
+
+pub mod history;
+pub mod metrics;
