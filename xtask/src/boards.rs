@@ -17,6 +17,10 @@ pub struct Board {
     pub package: String,
     /// The target triple.
     pub target: String,
+    /// The most flash that its firmware may take.
+    pub flash_budget_bytes: Option<u64>,
+    /// The most static RAM that its firmware may take.
+    pub ram_budget_bytes: Option<u64>,
 }
 
 /// Every board of the manifest, in its order.

@@ -4,6 +4,7 @@
 
 mod boards;
 mod commands;
+mod elf;
 mod paths;
 mod setup;
 mod steps;
@@ -29,6 +30,8 @@ enum Command {
     Test(commands::test::Args),
     /// Build the firmware of some boards, or of all
     Firmware(commands::firmware::Args),
+    /// Show flash and RAM of every board's firmware, and what changed
+    Sizes(commands::sizes::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => commands::setup::run(&args),
         Command::Test(args) => commands::test::run(&args),
         Command::Firmware(args) => commands::firmware::run(&args),
+        Command::Sizes(args) => commands::sizes::run(&args),
     };
     match outcome {
         Ok(code) => code,

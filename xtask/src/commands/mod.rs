@@ -2,4 +2,5 @@
 
 pub mod firmware;
 pub mod setup;
+pub mod sizes;
 pub mod test;

@@ -1,0 +1,120 @@
+//! `cargo xtask sizes`
+
+use crate::boards::{self, Board};
+use crate::commands::firmware;
+use crate::elf::{self, Footprint};
+use crate::setup::Machine;
+use crate::steps::Steps;
+use crate::{paths, tools};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, ExitCode};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Compare with the figures of this commit
+    #[arg(long, value_name = "REV", default_value = "HEAD", num_args = 0..=1, default_missing_value = "HEAD")]
+    compare: String,
+    /// Write today's figures to firmware/sizes.toml, to be committed with the change that explains them
+    #[arg(long)]
+    save: bool,
+}
+
+/// The figures of one commit: `firmware/sizes.toml`.
+type Snapshot = BTreeMap<String, Figures>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Figures {
+    flash_bytes: u64,
+    ram_bytes: u64,
+}
+
+impl From<Footprint> for Figures {
+    fn from(footprint: Footprint) -> Self {
+        Self { flash_bytes: footprint.flash_bytes, ram_bytes: footprint.ram_bytes }
+    }
+}
+
+const SNAPSHOT: &str = "firmware/sizes.toml";
+
+/// Builds every board, prints the table; fails where a board is over its budget.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let machine = Machine::prepare();
+    let mut steps = Steps::default();
+    let built = firmware::build(&boards::all()?, &machine, &mut steps);
+    let before = committed(&args.compare);
+    let mut now = Snapshot::new();
+    let mut over_budget = false;
+
+    println!("{}", line(["board", "flash", "change", "budget", "static RAM", "change", "budget"]));
+    for board in &built {
+        let figures = Figures::from(elf::measure(&board.elf())?);
+        let old = before.as_ref().and_then(|before| before.get(&board.name));
+        println!("{}", row(board, figures, old));
+        over_budget |= is_over(figures.flash_bytes, board.flash_budget_bytes);
+        over_budget |= is_over(figures.ram_bytes, board.ram_budget_bytes);
+        now.insert(board.name.clone(), figures);
+    }
+    match &before {
+        Some(_) => println!("change: against {}:{SNAPSHOT}", args.compare),
+        None => println!("change: none, {} has no {SNAPSHOT}", args.compare),
+    }
+    if args.save {
+        save(&now)?;
+    }
+    let complete = steps.failed().is_empty() && steps.skipped().is_empty();
+    Ok(if complete && !over_budget { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn is_over(bytes: u64, budget: Option<u64>) -> bool {
+    budget.is_some_and(|budget| bytes > budget)
+}
+
+fn row(board: &Board, now: Figures, old: Option<&Figures>) -> String {
+    let change = |now: u64, old: Option<u64>| match old {
+        None => "new".to_owned(),
+        Some(old) if old == now => "=".to_owned(),
+        Some(old) => format!("{:+}", i128::from(now) - i128::from(old)),
+    };
+    let budget = |bytes: u64, budget: Option<u64>| match budget {
+        None => "-".to_owned(),
+        Some(budget) if bytes > budget => format!("{budget} OVER by {}", bytes - budget),
+        Some(budget) => format!("{budget} ({} %)", bytes * 100 / budget.max(1)),
+    };
+    line([
+        &board.name,
+        &now.flash_bytes.to_string(),
+        &change(now.flash_bytes, old.map(|old| old.flash_bytes)),
+        &budget(now.flash_bytes, board.flash_budget_bytes),
+        &now.ram_bytes.to_string(),
+        &change(now.ram_bytes, old.map(|old| old.ram_bytes)),
+        &budget(now.ram_bytes, board.ram_budget_bytes),
+    ])
+}
+
+fn line([name, flash, flash_change, flash_budget, ram, ram_change, ram_budget]: [&str; 7]) -> String {
+    let text =
+        format!("{name:<6} {flash:>9} {flash_change:>8}  {flash_budget:<18} {ram:>10} {ram_change:>8}  {ram_budget}");
+    text.trim_end().to_owned()
+}
+
+/// The snapshot of a commit; a commit without one, or a folder without git, has none.
+fn committed(revision: &str) -> Option<Snapshot> {
+    let mut git = Command::new("git");
+    git.arg("show").arg(format!("{revision}:{SNAPSHOT}")).current_dir(paths::root());
+    toml::from_str(&tools::output(&mut git).ok()?).ok()
+}
+
+/// Written beside its place and renamed, so that it is never half there.
+fn save(snapshot: &Snapshot) -> Result<()> {
+    let path = paths::root().join(SNAPSHOT);
+    let table = toml::to_string(snapshot).context("the snapshot as TOML")?;
+    let text = format!("# Bytes of each board's firmware. Written by `cargo xtask sizes --save`.\n\n{table}");
+    let beside = path.with_extension("toml.tmp");
+    fs::write(&beside, text).with_context(|| format!("cannot write {}", beside.display()))?;
+    fs::rename(&beside, &path).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("saved to {SNAPSHOT}");
+    Ok(())
+}
