@@ -1,6 +1,8 @@
 //! embernet on the PC: data, graph, training, quantisation, lowering, images, devices, reports.
 
 pub mod data;
+mod exact;
 pub mod files;
 pub mod graph;
+pub mod import;
 pub mod train;

@@ -24,11 +24,14 @@ pub enum Axis {
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
     /// The factor on every raw value.
+    #[serde(with = "crate::exact::one")]
     pub scale: f32,
     /// Subtracted after scaling; repeats along the sample (one per feature, per channel, or one).
     /// Empty: nothing is standardised.
+    #[serde(with = "crate::exact::list")]
     pub mean: Vec<f32>,
     /// Divides after that, as many as `mean`; never 0.
+    #[serde(with = "crate::exact::list")]
     pub deviation: Vec<f32>,
 }
 

@@ -25,6 +25,8 @@ pub enum GraphError {
     Tensor { tensor: String, source: TensorError },
     #[error("the graph has no {list}")]
     Empty { list: &'static str },
+    #[error("the preprocessing does not fit an input of {values} values, or holds numbers that are not finite")]
+    Preprocessing { values: usize },
     #[error("no tensor or layer is called `{name}`; there are: {known}")]
     NoSuchName { name: String, known: String },
 }

@@ -23,6 +23,7 @@ pub use render::{LayerRow, grouped, layer_rows, layer_table, text_table};
 pub use sequential::{LayerSpec, Sequential};
 pub use tensor::{DType, Data, Quant, Tensor, elements, shape_text};
 
+use crate::data::Preprocessing;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -81,6 +82,9 @@ pub struct Meta {
     /// Names of the output classes in order; empty if unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
+    /// What is done to raw values before they become the (only) input.
+    #[serde(default, skip_serializing_if = "Preprocessing::is_identity")]
+    pub preprocessing: Preprocessing,
     /// Free facts: `loss`, `source`, ...
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,

@@ -161,7 +161,7 @@ impl Data {
 #[serde(deny_unknown_fields)]
 pub struct Quant {
     /// Positive, finite.
-    #[serde(with = "exact_f32s")]
+    #[serde(with = "crate::exact::list")]
     pub scales: Vec<f32>,
     /// As many as `scales`.
     pub zero_points: Vec<i32>,
@@ -271,21 +271,4 @@ pub fn shape_text(shape: &[usize]) -> String {
         return "()".into();
     }
     shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
-}
-
-/// f32 in JSON as the f64 of the same value.
-///
-/// A JSON reader parses to f64 and may be off by its last bit. The nearest f32 is then still ours,
-/// because the written value is exactly representable; the shortest decimal of an f32 has no such
-/// guarantee.
-mod exact_f32s {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(values: &[f32], s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(values.iter().map(|v| f64::from(*v)))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<f32>, D::Error> {
-        Ok(Vec::<f64>::deserialize(d)?.into_iter().map(|v| v as f32).collect())
-    }
 }

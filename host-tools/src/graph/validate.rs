@@ -18,6 +18,10 @@ impl Graph {
             check_tensor(tensor).map_err(|source| GraphError::Tensor { tensor: tensor.name.clone(), source })?;
         }
         self.check_sources()?;
+        let values = self.tensor(self.inputs[0]).elements();
+        if !self.meta.preprocessing.fits(values) {
+            return Err(GraphError::Preprocessing { values });
+        }
         for id in self.order()? {
             let node = self.node(id);
             let shape = self.output_shape(node).map_err(|source| at(node, source))?;
