@@ -17,10 +17,36 @@ pub struct Board {
     pub package: String,
     /// The target triple.
     pub target: String,
-    /// The most flash that its firmware may take.
+    /// Where the firmware lies.
+    pub flash: Region,
+    /// Where its variables and its stack lie.
+    pub ram: Region,
+    /// The end of `ram` that is the stack's.
+    pub stack_bytes: u64,
+    /// The most flash that its firmware may take, where that is less than there is.
     pub flash_budget_bytes: Option<u64>,
-    /// The most static RAM that its firmware may take.
-    pub ram_budget_bytes: Option<u64>,
+    /// The machine that emulates it.
+    pub qemu: Emulation,
+}
+
+/// A piece of memory.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Region {
+    pub bytes: u64,
+}
+
+/// How QEMU plays a board.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Emulation {
+    /// The emulator, such as `qemu-system-arm`.
+    pub program: String,
+    /// Its name of the machine.
+    pub machine: String,
+    /// What else it needs to know.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// An instruction takes 2^this ns of the machine's clock.
+    pub icount_shift: u8,
 }
 
 /// Every board of the manifest, in its order.
@@ -49,6 +75,16 @@ pub fn chosen(names: &[String]) -> Result<Vec<Board>> {
 }
 
 impl Board {
+    /// The most flash that the firmware may take.
+    pub fn flash_limit(&self) -> u64 {
+        self.flash_budget_bytes.unwrap_or(self.flash.bytes)
+    }
+
+    /// The most RAM that the firmware's variables may take: what the stack leaves.
+    pub fn ram_limit(&self) -> u64 {
+        self.ram.bytes.saturating_sub(self.stack_bytes)
+    }
+
     /// Where the firmware lies after `cargo xtask firmware`.
     pub fn elf(&self) -> PathBuf {
         paths::firmware_target().join(&self.target).join("firmware").join(&self.package)

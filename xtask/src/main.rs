@@ -32,6 +32,8 @@ enum Command {
     Firmware(commands::firmware::Args),
     /// Show flash and RAM of every board's firmware, and what changed
     Sizes(commands::sizes::Args),
+    /// Boot a board's firmware in QEMU, its serial port on this terminal
+    Qemu(commands::qemu::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Test(args) => commands::test::run(&args),
         Command::Firmware(args) => commands::firmware::run(&args),
         Command::Sizes(args) => commands::sizes::run(&args),
+        Command::Qemu(args) => commands::qemu::run(&args),
     };
     match outcome {
         Ok(code) => code,

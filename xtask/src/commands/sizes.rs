@@ -48,13 +48,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut now = Snapshot::new();
     let mut over_budget = false;
 
-    println!("{}", line(["board", "flash", "change", "budget", "static RAM", "change", "budget"]));
+    println!("{}", line(["board", "flash", "change", "of", "static RAM", "change", "of"]));
     for board in &built {
         let figures = Figures::from(elf::measure(&board.elf())?);
         let old = before.as_ref().and_then(|before| before.get(&board.name));
         println!("{}", row(board, figures, old));
-        over_budget |= is_over(figures.flash_bytes, board.flash_budget_bytes);
-        over_budget |= is_over(figures.ram_bytes, board.ram_budget_bytes);
+        over_budget |= figures.flash_bytes > board.flash_limit() || figures.ram_bytes > board.ram_limit();
         now.insert(board.name.clone(), figures);
     }
     match &before {
@@ -68,29 +67,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(if complete && !over_budget { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn is_over(bytes: u64, budget: Option<u64>) -> bool {
-    budget.is_some_and(|budget| bytes > budget)
-}
-
 fn row(board: &Board, now: Figures, old: Option<&Figures>) -> String {
     let change = |now: u64, old: Option<u64>| match old {
         None => "new".to_owned(),
         Some(old) if old == now => "=".to_owned(),
         Some(old) => format!("{:+}", i128::from(now) - i128::from(old)),
     };
-    let budget = |bytes: u64, budget: Option<u64>| match budget {
-        None => "-".to_owned(),
-        Some(budget) if bytes > budget => format!("{budget} OVER by {}", bytes - budget),
-        Some(budget) => format!("{budget} ({} %)", bytes * 100 / budget.max(1)),
+    let share = |bytes: u64, limit: u64| match bytes.checked_sub(limit) {
+        Some(over) if over > 0 => format!("{limit} OVER by {over}"),
+        _ => format!("{limit} ({} %)", bytes * 100 / limit.max(1)),
     };
     line([
         &board.name,
         &now.flash_bytes.to_string(),
         &change(now.flash_bytes, old.map(|old| old.flash_bytes)),
-        &budget(now.flash_bytes, board.flash_budget_bytes),
+        &share(now.flash_bytes, board.flash_limit()),
         &now.ram_bytes.to_string(),
         &change(now.ram_bytes, old.map(|old| old.ram_bytes)),
-        &budget(now.ram_bytes, board.ram_budget_bytes),
+        &share(now.ram_bytes, board.ram_limit()),
     ])
 }
 

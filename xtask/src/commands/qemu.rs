@@ -1,0 +1,50 @@
+//! `cargo xtask qemu`
+
+use crate::boards::{self, Board};
+use crate::commands::firmware;
+use crate::setup::{Machine, qemu::Qemu};
+use crate::steps::Steps;
+use anyhow::{Context, Result, bail};
+use std::process::{Command, ExitCode};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The board, such as `m4`
+    board: String,
+    /// Put the serial port on a pseudo-terminal, for `embernet … --on serial:PORT`; QEMU prints its path
+    #[arg(long)]
+    pty: bool,
+    /// Wait for a debugger on TCP port 1234
+    #[arg(long)]
+    gdb: bool,
+}
+
+/// Builds a board's firmware and boots it; ends with QEMU (Ctrl-A, then X).
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let machine = Machine::prepare();
+    let Some(qemu) = &machine.qemu else { bail!("{}", machine.missing.join("; ")) };
+    let boards = boards::chosen(std::slice::from_ref(&args.board))?;
+    let mut steps = Steps::default();
+    let Some(board) = firmware::build(&boards, &machine, &mut steps).pop() else {
+        return Ok(ExitCode::FAILURE);
+    };
+    eprintln!("==> {} on QEMU's {}; Ctrl-A X ends it", board.name, board.qemu.machine);
+    let mut command = command(&board, qemu, args);
+    let status = command.status().with_context(|| format!("cannot start {}", board.qemu.program))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn command(board: &Board, qemu: &Qemu, args: &Args) -> Command {
+    let mut command = Command::new(qemu.dir.join(&board.qemu.program));
+    command.args(["-machine", &board.qemu.machine]).args(&board.qemu.arguments);
+    command.arg("-icount").arg(format!("shift={}", board.qemu.icount_shift));
+    command.args(["-display", "none", "-serial", if args.pty { "pty" } else { "mon:stdio" }]);
+    if args.pty {
+        command.args(["-monitor", "stdio"]);
+    }
+    if args.gdb {
+        command.args(["-s", "-S"]);
+    }
+    command.arg("-kernel").arg(board.elf());
+    command
+}
