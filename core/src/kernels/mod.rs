@@ -3,8 +3,15 @@
 //! Read [`dense`] first; the others look like it. Kernels are generic over an [`crate::arch::Isa`] token, take a
 //! sample count, return nothing and check nothing: [`crate::image::Image::parse`] did. Their loops are total all
 //! the same (no indexing that could panic), so that a firmware carries no panic code.
+//!
+//! Where one file would grow long, `<layer>.rs` holds the shape and its folder the rest: `float.rs` (f32 kernels),
+//! `int8.rs`, `records.rs` (f32 step records), `tests.rs`; [`window`] does the border arithmetic for all of them.
 
+pub mod conv2d;
 pub mod dense;
+pub mod depthwise_conv2d;
+pub mod pool;
 pub mod requantize;
 pub mod trained;
 pub mod util;
+pub mod window;
