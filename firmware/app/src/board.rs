@@ -3,10 +3,10 @@
 /// Hooks of one board. Link, flash and arena are given to [`crate::App`] directly.
 pub trait Board {
     /// The board's name, as in `boards.toml`.
-    const NAME: &'static str;
+    fn name(&self) -> &'static str;
 
     /// Ticks per second of [`Board::ticks`].
-    const TICK_HZ: u32;
+    fn tick_hz(&self) -> u32;
 
     /// A counter that runs on its own and wraps: cycles, instructions or a timer.
     fn ticks(&mut self) -> u32;

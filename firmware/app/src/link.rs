@@ -62,7 +62,7 @@ impl Sender {
         let encoded = encode(Kind::Response, seq, response, &mut self.response).map(<[u8]>::len);
         // Responses are bounded by a chunk, which fits; were one not to, an empty frame makes the
         // host time out instead of the device failing.
-        self.used = encoded.unwrap_or_else(|_: WireError| 0);
+        self.used = encoded.unwrap_or(0);
         self.answered = Some(seq);
         self.repeat(link)
     }

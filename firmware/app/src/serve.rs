@@ -104,7 +104,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
     fn act<B: Board>(&mut self, board: &mut B, request: &Request<'_>) -> Result<Response<'_>, Fault> {
         match *request {
             Request::Hello { .. } => Ok(Response::Hello { version: VERSION }),
-            Request::Info => Ok(Response::Info(self.info::<B>())),
+            Request::Info => Ok(Response::Info(self.info(board))),
             Request::Stats => Ok(Response::Stats(self.stats(board))),
             Request::Write { buffer, offset, data } => {
                 self.model()?.write(buffer, offset, data)?;
@@ -181,14 +181,14 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
         Ok((value, ticks))
     }
 
-    fn info<B: Board>(&self) -> DeviceInfo<'static> {
+    fn info<B: Board>(&self, board: &B) -> DeviceInfo<'static> {
         DeviceInfo {
-            board: B::NAME,
+            board: board.name(),
             isa: I::ID.name(),
             firmware: env!("CARGO_PKG_VERSION"),
             arena_bytes: u32::try_from(self.arena_bytes).unwrap_or(u32::MAX),
             slot_bytes: self.spare.capacity(),
-            tick_hz: B::TICK_HZ,
+            tick_hz: board.tick_hz(),
             model: match &self.model {
                 Ok(model) => ModelState::Ready(model.info()),
                 Err(state) => *state,

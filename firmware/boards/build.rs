@@ -1,0 +1,117 @@
+//! Build script of every board crate: the board's entry in `boards.toml` becomes its linker script
+//! and the constants of its `facts` module.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+fn main() {
+    let manifest = Path::new(&variable("CARGO_MANIFEST_DIR")).with_file_name("boards.toml");
+    println!("cargo:rerun-if-changed={}", manifest.display());
+    println!("cargo:rerun-if-changed=../build.rs");
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
+        // On a PC a board crate is an empty program, so that the whole workspace can be checked.
+        return;
+    }
+    let package = variable("CARGO_PKG_NAME");
+    let name = package.strip_prefix("embernet-board-").unwrap_or(&package);
+    let text = fs::read_to_string(&manifest).unwrap_or_else(|error| panic!("{}: {error}", manifest.display()));
+    let boards: Table = text.parse().unwrap_or_else(|error| panic!("{}: {error}", manifest.display()));
+    let board = Entry { name, table: boards.get(name).and_then(Value::as_table) };
+
+    let target = variable("TARGET");
+    let expected = board.text("target");
+    assert!(target == expected, "board {name} is built for {expected}, not for {target}");
+
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let riscv = target.starts_with("riscv");
+    fs::write(out.join("memory.x"), memory_x(&board, riscv)).expect("writing memory.x");
+    fs::write(out.join("facts.rs"), facts(&board)).expect("writing facts.rs");
+    println!("cargo:rustc-link-search={}", out.display());
+    let scripts: &[&str] = if riscv { &["-Tmemory.x", "-Tlink.x"] } else { &["--nmagic", "-Tlink.x"] };
+    for argument in scripts.iter().chain(&["-Tdefmt.x"]) {
+        println!("cargo:rustc-link-arg-bins={argument}");
+    }
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
+}
+
+/// One board's entry.
+struct Entry<'a> {
+    name: &'a str,
+    table: Option<&'a Table>,
+}
+
+impl Entry<'_> {
+    fn value(&self, path: &[&str]) -> Option<&Value> {
+        let (last, tables) = path.split_last()?;
+        let table = tables.iter().try_fold(self.table?, |table, key| table.get(*key)?.as_table());
+        table?.get(*last)
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.value(&[key]).and_then(Value::as_str).unwrap_or_else(|| self.missing(&[key]))
+    }
+
+    fn number(&self, path: &[&str]) -> i64 {
+        self.value(path).and_then(Value::as_integer).unwrap_or_else(|| self.missing(path))
+    }
+
+    fn missing(&self, path: &[&str]) -> ! {
+        panic!("boards.toml: board {} has no {}", self.name, path.join("."))
+    }
+}
+
+fn memory_x(board: &Entry<'_>, riscv: bool) -> String {
+    let number = |path: &[&str]| board.number(path);
+    let mut script = format!(
+        "/* Written by build.rs from boards.toml. */\n\
+         MEMORY\n{{\n  FLASH : ORIGIN = {:#x}, LENGTH = {:#x}\n  RAM : ORIGIN = {:#x}, LENGTH = {:#x}\n}}\n\
+         _stack_end = ORIGIN(RAM) + LENGTH(RAM) - {:#x};\n",
+        number(&["flash", "origin"]),
+        number(&["flash", "bytes"]),
+        number(&["ram", "origin"]),
+        number(&["ram", "bytes"]),
+        number(&["stack_bytes"]),
+    );
+    if riscv {
+        for (region, memory) in
+            [("TEXT", "FLASH"), ("RODATA", "FLASH"), ("DATA", "RAM"), ("BSS", "RAM"), ("HEAP", "RAM"), ("STACK", "RAM")]
+        {
+            let _ = writeln!(script, "REGION_ALIAS(\"REGION_{region}\", {memory});");
+        }
+    }
+    script
+}
+
+fn facts(board: &Entry<'_>) -> String {
+    let slots = board.value(&["slots", "origins"]).and_then(Value::as_array);
+    let origins: Vec<String> = slots
+        .unwrap_or_else(|| board.missing(&["slots", "origins"]))
+        .iter()
+        .filter_map(Value::as_integer)
+        .map(|origin| format!("{origin:#x}"))
+        .collect();
+    let mut text = format!(
+        "pub const NAME: &str = {:?};\n\
+         pub const TICK_HZ: u32 = {};\n\
+         pub const SLOTS: [usize; 2] = [{}];\n\
+         pub const SLOT_BYTES: usize = {:#x};\n\
+         pub const ERASE_BYTES: usize = {};\n",
+        board.name,
+        board.number(&["tick_hz"]),
+        origins.join(", "),
+        board.number(&["slots", "bytes"]),
+        board.number(&["slots", "erase_bytes"]),
+    );
+    if board.value(&["arena"]).is_some() {
+        let _ = writeln!(text, "pub const ARENA: usize = {:#x};", board.number(&["arena", "origin"]));
+        let _ = writeln!(text, "pub const ARENA_BYTES: usize = {:#x};", board.number(&["arena", "bytes"]));
+    }
+    text
+}

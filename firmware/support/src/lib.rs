@@ -1,0 +1,26 @@
+//! What several boards share: UARTs, timers, flash drivers, stack paint, the log queue.
+//!
+//! Drivers are as small as the app needs them: polling, one instance, no interrupts.
+//! Register drivers take the address of their peripheral; creating one is `unsafe`, because the
+//! caller vouches for that address and for having it alone, and using one is not.
+#![no_std]
+#![warn(missing_docs)]
+
+mod hardware;
+#[cfg(target_os = "none")]
+pub mod log;
+mod mmio;
+pub mod panic;
+mod ram_flash;
+pub mod stack;
+
+/// Drivers for Arm's CMSDK peripherals, as on the MPS2 boards.
+pub mod cmsdk;
+/// Drivers for Nordic's nRF51.
+pub mod nrf51;
+/// The 16550 UART of PCs and of many RISC-V systems.
+pub mod uart16550;
+
+pub use hardware::{Hardware, serve};
+pub use mmio::{memory, memory_mut};
+pub use ram_flash::{FlashError, RamFlash};
