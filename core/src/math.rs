@@ -27,6 +27,12 @@ pub fn tanh(x: f32) -> f32 {
     libm::tanhf(x)
 }
 
+/// The nearest whole number, halves away from zero.
+#[inline]
+pub fn round(x: f32) -> f32 {
+    libm::roundf(x)
+}
+
 /// `base` to the power of a whole number, by repeated squaring (used for Adam's bias correction).
 #[inline]
 pub fn powi(base: f32, mut exponent: u32) -> f32 {

@@ -3,33 +3,41 @@
 //! Double rounding: a saturating, rounding, doubling high multiply, then a rounding division by a power of two
 //! (half away from zero). Source: gemmlowp's fixed-point definitions as documented in the TFLite quantisation
 //! specification; the expected bytes in our tests come from that reference.
+//!
+//! [`functions`] holds what is built on top: exponential, reciprocal, logistic and tanh.
 
-/// `round(a * b / 2^31)`, saturating the one overflow (`MIN * MIN`).
+pub mod functions;
+
+use crate::math;
+
+/// `a * b / 2^31`, rounded to nearest (halves up), saturating the one overflow (`MIN * MIN`).
+///
+/// gemmlowp adds `2^30` to a product that is not negative and `1 - 2^30` to a negative one, then divides by `2^31`
+/// towards zero. For negative products that is the ceiling, and `ceil((p + 1 - 2^30) / 2^31)` equals
+/// `floor((p + 2^30) / 2^31)`: one addition and one arithmetic shift for both signs.
 #[inline]
 pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
         return i32::MAX;
     }
-    let product = i64::from(a) * i64::from(b);
-    let nudge: i64 = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
-    // Division (not a shift): it rounds towards zero, which the nudge of a negative product expects.
-    ((product + nudge) / (1i64 << 31)) as i32
+    ((i64::from(a) * i64::from(b) + (1 << 30)) >> 31) as i32
 }
 
-/// `x / 2^exponent`, rounded to nearest, halves away from zero. `exponent` is 0..=31.
+/// `x / 2^exponent`, rounded to nearest, halves away from zero. An `exponent` above 31 counts as 31.
 #[inline]
 pub fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
+    let exponent = exponent.min(31);
     let mask = ((1i64 << exponent) - 1) as i32;
     let remainder = x & mask;
     let threshold = (mask >> 1) + i32::from(x < 0);
-    (x >> (exponent & 31)).wrapping_add(i32::from(remainder > threshold))
+    (x >> exponent).wrapping_add(i32::from(remainder > threshold))
 }
 
-/// `x * multiplier * 2^(shift - 31)` with double rounding; a positive `shift` multiplies first.
+/// `x * multiplier * 2^(shift - 31)` with double rounding; a positive `shift` multiplies first (and wraps).
 #[inline]
 pub fn multiply_by_quantized_multiplier(x: i32, multiplier: i32, shift: i32) -> i32 {
-    let left = if shift > 0 { shift as u32 & 31 } else { 0 };
-    let right = if shift < 0 { shift.unsigned_abs().min(31) } else { 0 };
+    let left = shift.clamp(0, 31) as u32;
+    let right = shift.min(0).unsigned_abs();
     rounding_divide_by_pot(saturating_rounding_doubling_high_mul(x.wrapping_shl(left), multiplier), right)
 }
 
@@ -40,25 +48,30 @@ pub fn requantize_i8(acc: i32, multiplier: i32, shift: i32, zero_point: i32, lo:
     scaled.max(lo).min(hi) as i8
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn high_mul_rounds_and_saturates() {
-        assert_eq!(saturating_rounding_doubling_high_mul(i32::MIN, i32::MIN), i32::MAX);
-        assert_eq!(saturating_rounding_doubling_high_mul(1 << 30, 1 << 30), 1 << 29);
-        assert_eq!(saturating_rounding_doubling_high_mul(1, 1 << 30), 1);
-        assert_eq!(saturating_rounding_doubling_high_mul(-1, 1 << 30), 0);
-        assert_eq!(saturating_rounding_doubling_high_mul(-3, 1 << 30), -1);
-    }
-
-    #[test]
-    fn divide_rounds_halves_away_from_zero() {
-        assert_eq!(rounding_divide_by_pot(5, 1), 3);
-        assert_eq!(rounding_divide_by_pot(-5, 1), -3);
-        assert_eq!(rounding_divide_by_pot(-6, 2), -2);
-        assert_eq!(rounding_divide_by_pot(7, 0), 7);
-        assert_eq!(rounding_divide_by_pot(i32::MIN, 31), -1);
-    }
+/// `sum / count`, rounded to nearest, halves away from zero; 0 if `count` is 0.
+///
+/// `count / 2` is rounded down, which matters for no result: an odd count has no halves.
+#[inline]
+pub fn rounding_mean(sum: i32, count: i32) -> i32 {
+    let half = count / 2;
+    let nudged = if sum > 0 { sum.wrapping_add(half) } else { sum.wrapping_sub(half) };
+    nudged.checked_div(count).unwrap_or(0)
 }
+
+/// `x / scale + zero_point` as int8: the quotient rounded to nearest, halves away from zero, the result saturated.
+/// Not-a-number becomes the zero point.
+#[inline]
+pub fn quantize_i8(x: f32, scale: f32, zero_point: i32) -> i8 {
+    // The cast saturates, so that infinities and huge quotients end at the limits.
+    let steps = math::round(x / scale) as i32;
+    steps.saturating_add(zero_point).clamp(-128, 127) as i8
+}
+
+/// `(x - zero_point) * scale`; one rounding, since the difference is exact.
+#[inline]
+pub fn dequantize_i8(x: i8, scale: f32, zero_point: i32) -> f32 {
+    i32::from(x).wrapping_sub(zero_point) as f32 * scale
+}
+
+#[cfg(test)]
+mod tests;

@@ -39,9 +39,7 @@ fn prose(text: &str) -> String {
 
 /// The targets of `[text](target)` in a line.
 fn targets(line: &str) -> impl Iterator<Item = &str> {
-    line.split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(')').map(|(target, _)| target.trim()))
+    line.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target.trim()))
 }
 
 #[test]
@@ -49,20 +47,12 @@ fn a_format_is_a_document() {
     let sources = files(&[".rs"]);
     let mut findings = Vec::new();
     for format in ["image", "wire"] {
-        let document = if format == "image" {
-            "docs/image-format.md"
-        } else {
-            "docs/wire.md"
-        };
+        let document = if format == "image" { "docs/image-format.md" } else { "docs/wire.md" };
         let Some(version) = version(&sources, format) else {
-            findings.push(format!(
-                "core/src/{format}.rs has no `const VERSION: … = N;`"
-            ));
+            findings.push(format!("core/src/{format}.rs has no `const VERSION: … = N;`"));
             continue;
         };
-        let text = std::fs::read_to_string(root().join(document))
-            .unwrap_or_default()
-            .to_lowercase();
+        let text = std::fs::read_to_string(root().join(document)).unwrap_or_default().to_lowercase();
         if !text.contains(&format!("version {version}")) {
             findings.push(format!("{document} does not speak of version {version}"));
         }
@@ -74,20 +64,12 @@ fn a_format_is_a_document() {
 fn version(sources: &[File], module: &str) -> Option<u32> {
     let file = format!("core/src/{module}.rs");
     let folder = format!("core/src/{module}/");
-    let lines = sources
-        .iter()
-        .filter(|source| source.path == file || source.path.starts_with(&folder));
-    lines
-        .flat_map(|source| source.text.lines())
-        .find_map(|line| {
-            let (name, value) = line.split_once("const ")?.1.split_once('=')?;
-            name.split(':')
-                .next()?
-                .trim()
-                .ends_with("VERSION")
-                .then_some(())?;
-            value.trim().trim_end_matches(';').parse().ok()
-        })
+    let lines = sources.iter().filter(|source| source.path == file || source.path.starts_with(&folder));
+    lines.flat_map(|source| source.text.lines()).find_map(|line| {
+        let (name, value) = line.split_once("const ")?.1.split_once('=')?;
+        name.split(':').next()?.trim().ends_with("VERSION").then_some(())?;
+        value.trim().trim_end_matches(';').parse().ok()
+    })
 }
 
 #[test]
@@ -101,9 +83,7 @@ fn no_machine_is_named() {
         concat!("C:", "\\"),
     ];
     let mut findings = Vec::new();
-    for file in files(&[
-        ".rs", ".md", ".toml", ".x", ".py", ".sh", ".yml", ".json", ".csv", "run",
-    ]) {
+    for file in files(&[".rs", ".md", ".toml", ".x", ".py", ".sh", ".yml", ".json", ".csv", "run"]) {
         for (number, line) in numbered(&file.text) {
             if paths.iter().any(|path| starts_a_path(line, path)) {
                 findings.push(format!("{}:{number}: {}", file.path, line.trim()));
@@ -126,8 +106,5 @@ fn links_are_found_and_code_is_not() {
     let text = "see [a](b.md) and [c](d#e)\n```\n[x](y)\n```\n`[n](m)` end";
     let text = prose(text);
     assert_eq!(text.lines().count(), 5);
-    assert_eq!(
-        text.lines().flat_map(targets).collect::<Vec<_>>(),
-        ["b.md", "d#e"]
-    );
+    assert_eq!(text.lines().flat_map(targets).collect::<Vec<_>>(), ["b.md", "d#e"]);
 }

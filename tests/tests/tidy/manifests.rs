@@ -13,17 +13,9 @@ fn packages() -> Vec<Value> {
         .current_dir(root())
         .output()
         .expect("cargo starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: Value =
-        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
-    metadata["packages"]
-        .as_array()
-        .expect("a list of packages")
-        .clone()
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    metadata["packages"].as_array().expect("a list of packages").clone()
 }
 
 fn name(package: &Value) -> &str {
@@ -32,15 +24,9 @@ fn name(package: &Value) -> &str {
 
 /// Names of the packages of this workspace that one of them depends on, for building or testing.
 fn ours<'a>(package: &'a Value, all: &'a [Value]) -> Vec<&'a str> {
-    let dependencies = package["dependencies"]
-        .as_array()
-        .expect("a list of dependencies");
-    let names = dependencies
-        .iter()
-        .filter_map(|dependency| dependency["name"].as_str());
-    names
-        .filter(|dependency| all.iter().any(|package| name(package) == *dependency))
-        .collect()
+    let dependencies = package["dependencies"].as_array().expect("a list of dependencies");
+    let names = dependencies.iter().filter_map(|dependency| dependency["name"].as_str());
+    names.filter(|dependency| all.iter().any(|package| name(package) == *dependency)).collect()
 }
 
 /// Which edges between folders exist, as ARCHITECTURE.md promises them.
@@ -65,38 +51,24 @@ fn dependencies_between_folders_are_the_agreed_ones() {
         let Some(allowed) = may_depend(name(package)) else {
             continue;
         };
-        let others = ours(package, &all)
-            .into_iter()
-            .filter(|dependency| !allowed.contains(dependency));
-        findings
-            .extend(others.map(|dependency| format!("{} depends on {dependency}", name(package))));
+        let others = ours(package, &all).into_iter().filter(|dependency| !allowed.contains(dependency));
+        findings.extend(others.map(|dependency| format!("{} depends on {dependency}", name(package))));
     }
-    expect_none(
-        "core depends on nobody; firmware and host-tools on core only",
-        &findings,
-    );
+    expect_none("core depends on nobody; firmware and host-tools on core only", &findings);
 }
 
 #[test]
 fn every_package_takes_the_workspaces_facts() {
     let mut findings = Vec::new();
     for file in files(&["Cargo.toml"]) {
-        let manifest: toml::Table = file
-            .text
-            .parse()
-            .unwrap_or_else(|error| panic!("{}: {error}", file.path));
+        let manifest: toml::Table = file.text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.path));
         // Fuzz targets are a workspace of their own: they need nightly.
         if !manifest.contains_key("package") || manifest.contains_key("workspace") {
             continue;
         }
         let takes = |table: &str, key: Option<&str>| {
-            let entry = manifest
-                .get(table)
-                .and_then(|table| key.map_or(Some(table), |key| table.get(key)));
-            entry
-                .and_then(|entry| entry.get("workspace"))
-                .and_then(toml::Value::as_bool)
-                == Some(true)
+            let entry = manifest.get(table).and_then(|table| key.map_or(Some(table), |key| table.get(key)));
+            entry.and_then(|entry| entry.get("workspace")).and_then(toml::Value::as_bool) == Some(true)
         };
         if !takes("lints", None) {
             findings.push(format!("{}: no `[lints] workspace = true`", file.path));

@@ -49,20 +49,14 @@ const STD_FLOATS: [&str; 32] = [
 fn unsafe_stays_in_its_folders() {
     let mut findings = Vec::new();
     for file in files(&[".rs"]) {
-        if MAY_BE_UNSAFE
-            .iter()
-            .any(|folder| file.path.starts_with(folder))
-        {
+        if MAY_BE_UNSAFE.iter().any(|folder| file.path.starts_with(folder)) {
             continue;
         }
         let code = code_only(&file.text);
         let lines = numbered(&code).filter(|(_, line)| has_word(line, "unsafe"));
         findings.extend(lines.map(|(number, _)| at(&file, number, "`unsafe`")));
     }
-    expect_none(
-        "`unsafe` stands only in core/src/arch, boards and board support",
-        &findings,
-    );
+    expect_none("`unsafe` stands only in core/src/arch, boards and board support", &findings);
 }
 
 #[test]
@@ -87,15 +81,10 @@ fn calls_std_float(line: &str, name: &str) -> bool {
     let method = format!(".{name}(");
     let ours = ["isa", "self.isa", "I"];
     let as_method = line.match_indices(&method).any(|(start, _)| {
-        let receiver = line[..start]
-            .rsplit(|c: char| !(c.is_alphanumeric() || "_.".contains(c)))
-            .next();
+        let receiver = line[..start].rsplit(|c: char| !(c.is_alphanumeric() || "_.".contains(c))).next();
         !ours.contains(&receiver.unwrap_or_default())
     });
-    as_method
-        || ["f32", "f64"]
-            .iter()
-            .any(|float| line.contains(&format!("{float}::{name}")))
+    as_method || ["f32", "f64"].iter().any(|float| line.contains(&format!("{float}::{name}")))
 }
 
 #[test]
@@ -106,30 +95,18 @@ fn files_have_one_job() {
         .filter(|file| too_long(file))
         .map(|file| format!("{} has {} lines", file.path, file.text.lines().count()))
         .collect();
-    expect_none(
-        "a file has at most 700 lines; move tests to a sibling tests.rs, or split it",
-        &findings,
-    );
+    expect_none("a file has at most 700 lines; move tests to a sibling tests.rs, or split it", &findings);
 }
 
 #[test]
 fn nothing_is_left_for_later() {
     // Put together here, so that this file does not find itself.
-    let words = [
-        concat!("TO", "DO"),
-        concat!("FIX", "ME"),
-        concat!("XX", "X"),
-    ];
-    let calls = [
-        concat!("todo", "!("),
-        concat!("unimplemented", "!("),
-        concat!("dbg", "!("),
-    ];
+    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
+    let calls = [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("dbg", "!(")];
     let mut findings = Vec::new();
     for file in files(&[".rs", ".md", ".toml", ".x", ".yml", "run"]) {
         for (number, line) in numbered(&file.text) {
-            let found = words.iter().any(|word| has_word(line, word))
-                || calls.iter().any(|call| line.contains(call));
+            let found = words.iter().any(|word| has_word(line, word)) || calls.iter().any(|call| line.contains(call));
             if found {
                 findings.push(at(&file, number, line.trim()));
             }
@@ -147,15 +124,10 @@ fn code_only(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let literal = comment(rest)
-            .or_else(|| raw_string(rest))
-            .or_else(|| quoted(rest))
-            .unwrap_or(0);
+        let literal = comment(rest).or_else(|| raw_string(rest)).or_else(|| quoted(rest)).unwrap_or(0);
         if literal == 0 {
             // A whole word at once: the `r` of `for"` or of `var#` begins no raw string.
-            let word = rest
-                .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-                .unwrap_or(rest.len());
+            let word = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
             let (copied, left) = rest.split_at(word.max(first.len_utf8()));
             code.push_str(copied);
             rest = left;
@@ -194,16 +166,10 @@ fn comment(rest: &str) -> Option<usize> {
 /// Length of the raw string that starts here, prefix included.
 fn raw_string(rest: &str) -> Option<usize> {
     let prefix = ["r", "br", "cr"].into_iter().find(|prefix| {
-        rest.strip_prefix(prefix)
-            .is_some_and(|after| after.starts_with('"') || after.starts_with("#\""))
-            || rest
-                .strip_prefix(prefix)
-                .is_some_and(|after| after.starts_with("##"))
+        rest.strip_prefix(prefix).is_some_and(|after| after.starts_with('"') || after.starts_with("#\""))
+            || rest.strip_prefix(prefix).is_some_and(|after| after.starts_with("##"))
     })?;
-    let hashes = rest[prefix.len()..]
-        .bytes()
-        .take_while(|&byte| byte == b'#')
-        .count();
+    let hashes = rest[prefix.len()..].bytes().take_while(|&byte| byte == b'#').count();
     let open = prefix.len() + hashes + 1;
     let close = format!("\"{}", "#".repeat(hashes));
     let length = rest.get(open..)?.find(&close)?;
@@ -212,10 +178,7 @@ fn raw_string(rest: &str) -> Option<usize> {
 
 /// Length of the string or character that starts here; a lifetime is neither.
 fn quoted(rest: &str) -> Option<usize> {
-    let quote = rest
-        .chars()
-        .next()
-        .filter(|quote| ['"', '\''].contains(quote))?;
+    let quote = rest.chars().next().filter(|quote| ['"', '\''].contains(quote))?;
     if quote == '\'' {
         let mut inside = rest[1..].chars();
         let (first, second) = (inside.next()?, inside.next()?);
@@ -242,11 +205,7 @@ fn without_tests(code: &str) -> String {
     while let Some(start) = rest.find("#[cfg(test)]") {
         let end = start + item_length(&rest[start..]);
         kept.push_str(&rest[..start]);
-        kept.extend(
-            rest[start..end]
-                .chars()
-                .map(|c| if c == '\n' { c } else { ' ' }),
-        );
+        kept.extend(rest[start..end].chars().map(|c| if c == '\n' { c } else { ' ' }));
         rest = &rest[end..];
     }
     kept.push_str(rest);
@@ -273,10 +232,7 @@ fn comments_and_strings_are_not_code() {
     let text = "a // unsafe\nb /* un /* nest */ safe */ c \"un\\\"safe\" 'x' '\\'' <'a> r#\"q\"q\"# br\"z\" d for\"s\"";
     let code = code_only(text);
     assert_eq!(code.lines().count(), 2);
-    assert_eq!(
-        code.split_whitespace().collect::<Vec<_>>(),
-        ["a", "b", "c", "<'a>", "d", "for"]
-    );
+    assert_eq!(code.split_whitespace().collect::<Vec<_>>(), ["a", "b", "c", "<'a>", "d", "for"]);
 }
 
 #[test]

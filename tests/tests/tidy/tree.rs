@@ -19,10 +19,7 @@ pub fn root() -> PathBuf {
 pub fn files(extensions: &[&str]) -> Vec<File> {
     let mut found = Vec::new();
     collect(&root(), "", extensions, &mut found);
-    assert!(
-        !found.is_empty(),
-        "no file ends in {extensions:?}: the walk is broken"
-    );
+    assert!(!found.is_empty(), "no file ends in {extensions:?}: the walk is broken");
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
 }
@@ -38,12 +35,8 @@ fn collect(dir: &Path, prefix: &str, extensions: &[&str], found: &mut Vec<File>)
                 collect(&path, &format!("{prefix}{name}/"), extensions, found);
             }
         } else if extensions.iter().any(|extension| name.ends_with(extension)) {
-            let text = fs::read_to_string(&path)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            found.push(File {
-                path: format!("{prefix}{name}"),
-                text,
-            });
+            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            found.push(File { path: format!("{prefix}{name}"), text });
         }
     }
 }

@@ -1,0 +1,109 @@
+//! Exponential, reciprocal, logistic and tanh in fixed point, bit for bit as gemmlowp computes them.
+//!
+//! Numbers are 32-bit: "Qm" has `m` integer bits, a sign and `31 - m` fraction bits, so that a raw integer `r` stands
+//! for `r / 2^(31 - m)`. A product of Qa and Qb is Q(a + b). "One" in Q0 is the largest number, `1 - 2^-31`.
+
+use super::{rounding_divide_by_pot, saturating_rounding_doubling_high_mul as mul};
+
+const ONE_Q0: i32 = i32::MAX;
+const ONE_Q2: i32 = 1 << 29;
+
+/// `exp(-2^(i - 2))` in Q0, for `i` from 0: one quarter, one half, 1, 2, 4, 8, 16.
+pub(super) const EXP_OF_MINUS_POWER: [i32; 7] = [1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242];
+
+/// `x * 2^exponent`, saturating; `exponent` below 31.
+fn saturating_shift_left(x: i32, exponent: u32) -> i32 {
+    let wide = i64::from(x) << exponent;
+    wide.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}
+
+/// `exp(x)` in Q0 for `x` in Q0 between -1/4 and 0: Taylor's series around -1/8 up to the fourth power.
+fn exp_of_last_quarter(x: i32) -> i32 {
+    const EXP_OF_MINUS_EIGHTH: i32 = 1895147668;
+    const ONE_THIRD: i32 = 715827883;
+    let x = x.wrapping_add(1 << 28);
+    let x2 = mul(x, x);
+    let x3 = mul(x2, x);
+    let x4 = mul(x2, x2);
+    // x^2/2 + x^3/6 + x^4/24 = ((x^4/4 + x^3)/3 + x^2)/2
+    let inner = mul(rounding_divide_by_pot(x4, 2).wrapping_add(x3), ONE_THIRD);
+    let tail = rounding_divide_by_pot(inner.wrapping_add(x2), 1);
+    EXP_OF_MINUS_EIGHTH.wrapping_add(mul(EXP_OF_MINUS_EIGHTH, x.wrapping_add(tail)))
+}
+
+/// `exp(x)` in Q0 for `x <= 0` in Q`integer_bits`, which is 1 to 5.
+///
+/// `x` is split into a part in `[-1/4, 0)`, which a polynomial covers, and a whole number of quarters, whose bits
+/// select precomputed factors.
+pub fn exp_of_negative(x: i32, integer_bits: u32) -> i32 {
+    debug_assert!((1..=5).contains(&integer_bits));
+    if x == 0 {
+        return ONE_Q0;
+    }
+    let quarter_bit = 29u32.saturating_sub(integer_bits);
+    let quarter = 1i32 << quarter_bit;
+    let last_quarter = (x & (quarter - 1)) - quarter;
+    let quarters = last_quarter.wrapping_sub(x);
+    let mut result = exp_of_last_quarter(saturating_shift_left(last_quarter, integer_bits));
+    for (bit, factor) in (quarter_bit..31).zip(EXP_OF_MINUS_POWER) {
+        if quarters >> bit & 1 != 0 {
+            result = mul(result, factor);
+        }
+    }
+    result
+}
+
+/// `2 / (1 + x)` in Q2 for `x` in Q0 between 0 and 1: Newton's method for the reciprocal of `d = (1 + x) / 2`.
+fn reciprocal_of_mean(x: i32) -> i32 {
+    const C_48_OVER_17: i32 = 1515870810;
+    const C_MINUS_32_OVER_17: i32 = -1010580540;
+    // (x + 1) / 2 with halves away from zero; the sum is not negative.
+    let half_denominator = ((i64::from(x) + i64::from(ONE_Q0) + 1) / 2) as i32;
+    let mut y = C_48_OVER_17.wrapping_add(mul(half_denominator, C_MINUS_32_OVER_17));
+    for _ in 0..3 {
+        let error = ONE_Q2.wrapping_sub(mul(half_denominator, y));
+        // Q2 * Q2 is Q4; two bits to the left make it Q2 again.
+        y = y.wrapping_add(saturating_shift_left(mul(y, error), 2));
+    }
+    y
+}
+
+/// `1 / (1 + x)` in Q0 for `x` in Q0 between 0 and 1.
+pub fn one_over_one_plus(x: i32) -> i32 {
+    // Read as Q1, `2 / (1 + x)` in Q2 is `1 / (1 + x)`; one bit to the left makes it Q0.
+    saturating_shift_left(reciprocal_of_mean(x), 1)
+}
+
+/// `(1 - x) / (1 + x) = 2 / (1 + x) - 1` in Q0 for `x` in Q0 between 0 and 1.
+pub fn one_minus_over_one_plus(x: i32) -> i32 {
+    saturating_shift_left(reciprocal_of_mean(x).wrapping_sub(ONE_Q2), 2)
+}
+
+/// `1 / x` for a positive `x` in Q`integer_bits`: a Q0 mantissa in `(1/2, 1]` and the exponent `e` such that the
+/// reciprocal is `mantissa / 2^e`.
+pub fn reciprocal(x: i32, integer_bits: u32) -> (i32, i32) {
+    let headroom = x.leading_zeros();
+    let shifted_minus_one = (x as u32).wrapping_shl(headroom).wrapping_sub(1 << 31) as i32;
+    (one_over_one_plus(shifted_minus_one), integer_bits as i32 - headroom as i32)
+}
+
+/// `1 / (1 + exp(-x))` in Q0 for `x` in Q`integer_bits`, 1 to 5.
+pub fn logistic(x: i32, integer_bits: u32) -> i32 {
+    if x == 0 {
+        return 1 << 30;
+    }
+    let minus_magnitude = if x > 0 { x.wrapping_neg() } else { x };
+    let of_magnitude = one_over_one_plus(exp_of_negative(minus_magnitude, integer_bits));
+    if x > 0 { of_magnitude } else { ONE_Q0 - of_magnitude }
+}
+
+/// `tanh(x)` in Q0 for `x` in Q`integer_bits`, 1 to 4.
+pub fn tanh(x: i32, integer_bits: u32) -> i32 {
+    if x == 0 {
+        return 0;
+    }
+    let minus_magnitude = if x > 0 { x.wrapping_neg() } else { x };
+    // tanh(m) = (1 - exp(-2m)) / (1 + exp(-2m)); one integer bit more doubles the value of the same raw number.
+    let of_magnitude = one_minus_over_one_plus(exp_of_negative(minus_magnitude, integer_bits + 1));
+    if x > 0 { of_magnitude } else { -of_magnitude }
+}
