@@ -19,7 +19,7 @@ pub struct Args {
     gdb: bool,
 }
 
-/// Builds a board's firmware and boots it; ends with QEMU (Ctrl-A, then X).
+/// Builds a board's firmware and boots it; runs until QEMU ends.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let machine = Machine::prepare();
     let Some(qemu) = &machine.qemu else { bail!("{}", machine.missing.join("; ")) };
@@ -28,7 +28,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let Some(board) = firmware::build(&boards, &machine, &mut steps).pop() else {
         return Ok(ExitCode::FAILURE);
     };
-    eprintln!("==> {} on QEMU's {}; Ctrl-A X ends it", board.name, board.qemu.machine);
+    let end = if args.pty { "`quit` ends it" } else { "Ctrl-A X ends it" };
+    eprintln!("==> {} on QEMU's {}; {end}", board.name, board.qemu.machine);
     let mut command = command(&board, qemu, args);
     let status = command.status().with_context(|| format!("cannot start {}", board.qemu.program))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
