@@ -2,6 +2,7 @@
 
 pub mod data;
 mod exact;
+pub mod experiment;
 pub mod files;
 pub mod graph;
 pub mod import;

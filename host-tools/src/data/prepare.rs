@@ -152,6 +152,15 @@ mod tests {
         assert_eq!(all.mean, [5.25]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn json_keeps_every_bit(scale: f32, mean in proptest::collection::vec(proptest::num::f32::NORMAL, 1..9)) {
+            let rule = Preprocessing { scale, deviation: mean.clone(), mean };
+            let text = serde_json::to_string(&rule).unwrap();
+            proptest::prop_assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), rule);
+        }
+    }
+
     #[test]
     fn scaling_comes_first() {
         let rule = Preprocessing { scale: 0.5, mean: vec![1.0], deviation: vec![2.0] };
