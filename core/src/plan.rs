@@ -7,7 +7,7 @@
 //! [`steps!`](self) below. `docs/adding-an-op.md` walks through it.
 
 use crate::arch::Isa;
-use crate::kernels::dense;
+use crate::kernels::{activation, add, average_pool, conv2d, copy, dense, depthwise_conv2d, max_pool, softmax};
 use crate::loss;
 use crate::memory::Memory;
 use crate::optim::Optimizer;
@@ -428,6 +428,14 @@ pub trait Encode: StepRecord {
 steps! {
     // f32 forward
     1 DenseF32(dense::ForwardF32),
+    2 Conv2dF32(conv2d::ForwardF32),
+    3 DepthwiseConv2dF32(depthwise_conv2d::ForwardF32),
+    4 MaxPoolF32(max_pool::ForwardF32),
+    5 AveragePoolF32(average_pool::ForwardF32),
+    6 ActivationF32(activation::ForwardF32),
+    7 SoftmaxF32(softmax::ForwardF32),
+    8 AddF32(add::ForwardF32),
+    9 Copy(copy::Copy),
     // int8 forward
     64 DenseI8(dense::ForwardI8),
     // losses
@@ -436,4 +444,13 @@ steps! {
     // f32 backward
     192 DenseBackwardInputF32(dense::BackwardInputF32),
     193 DenseBackwardWeightsF32(dense::BackwardWeightsF32),
+    194 Conv2dBackwardInputF32(conv2d::BackwardInputF32),
+    195 Conv2dBackwardWeightsF32(conv2d::BackwardWeightsF32),
+    196 DepthwiseConv2dBackwardInputF32(depthwise_conv2d::BackwardInputF32),
+    197 DepthwiseConv2dBackwardWeightsF32(depthwise_conv2d::BackwardWeightsF32),
+    198 MaxPoolBackwardF32(max_pool::BackwardF32),
+    199 AveragePoolBackwardF32(average_pool::BackwardF32),
+    200 ActivationBackwardF32(activation::BackwardF32),
+    201 SoftmaxBackwardF32(softmax::BackwardF32),
+    202 AccumulateF32(add::AccumulateF32),
 }

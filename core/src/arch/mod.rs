@@ -96,6 +96,12 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
         scalar::axpy_f32(a, x, y);
     }
 
+    /// `y[i] += a[i] * b[i]`.
+    #[inline]
+    fn madd_f32(self, a: &[f32], b: &[f32], y: &mut [f32]) {
+        scalar::madd_f32(a, b, y);
+    }
+
     /// See [`Gemm`].
     #[inline]
     fn gemm_f32(self, shape: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
@@ -112,6 +118,12 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     #[inline]
     fn accumulate_f32(self, x: &[f32], y: &mut [f32]) {
         scalar::accumulate_f32(x, y);
+    }
+
+    /// `y[i] = x[i]` where that is greater.
+    #[inline]
+    fn max_f32(self, x: &[f32], y: &mut [f32]) {
+        scalar::max_f32(x, y);
     }
 
     /// Plain gradient descent; see [`crate::optim`].

@@ -32,6 +32,14 @@ pub fn axpy_f32(a: f32, x: &[f32], y: &mut [f32]) {
     }
 }
 
+/// See [`Isa::madd_f32`].
+#[inline]
+pub fn madd_f32(a: &[f32], b: &[f32], y: &mut [f32]) {
+    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+        *y += a * b;
+    }
+}
+
 /// See [`Isa::gemm_f32`].
 pub fn gemm_f32(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     for i in 0..g.m {
@@ -79,6 +87,14 @@ pub fn clamp_f32(lo: f32, hi: f32, y: &mut [f32]) {
 pub fn accumulate_f32(x: &[f32], y: &mut [f32]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += x;
+    }
+}
+
+/// See [`Isa::max_f32`].
+#[inline]
+pub fn max_f32(x: &[f32], y: &mut [f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = math::max(*y, *x);
     }
 }
 

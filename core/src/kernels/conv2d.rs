@@ -4,6 +4,16 @@
 //! `y [samples][out_h][out_w][out_c]`. Group `g` reads and writes the `g`-th piece of the channels.
 //! Taps beside the input are skipped (zero padding).
 
+mod float;
+mod gather;
+mod records;
+#[cfg(test)]
+mod tests;
+
+pub use float::{backward_input_f32, backward_weights_f32, forward_f32};
+pub use gather::scratch_elements;
+pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32, Scratch};
+
 use super::util::elements;
 use super::window::Axis;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -112,6 +122,14 @@ impl Conv2d {
     #[inline]
     pub fn rows_are_contiguous(&self) -> bool {
         self.dilation_w == 1 && self.groups == 1
+    }
+
+    /// Whether input and output pixels correspond one to one: a 1x1 filter, stride 1, no padding.
+    #[inline]
+    pub fn is_pointwise(&self) -> bool {
+        [self.kernel_h, self.kernel_w, self.stride_h, self.stride_w] == [1; 4]
+            && (self.pad_top, self.pad_left) == (0, 0)
+            && (self.in_h, self.in_w) == (self.out_h, self.out_w)
     }
 
     /// Multiply-accumulates for one sample, padding included.

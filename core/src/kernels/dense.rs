@@ -8,7 +8,7 @@
 
 use super::requantize::{Requantize, RequantizeRecord};
 use super::trained::Trained;
-use super::util::{bias_backward, elements, rows, rows_mut, sub_mut};
+use super::util::{bias_backward, elements, rows, rows_mut, start_from_bias, sub_mut};
 use crate::arch::{Gemm, Isa};
 use crate::memory::{Memory, view, view_mut};
 use crate::optim::{GradSink, Update};
@@ -45,15 +45,8 @@ impl Dense {
 /// `y = clamp(x * w^T + b, lo, hi)`; an empty `b` counts as zeros.
 pub fn forward_f32<I: Isa>(isa: I, shape: &Dense, x: &[f32], w: &[f32], b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
     let (inputs, outputs) = shape.dims();
-    let mut samples = 0;
-    for y in rows_mut(y, outputs) {
-        if b.is_empty() {
-            y.fill(0.0);
-        } else {
-            super::util::copy(b, y);
-        }
-        samples += 1;
-    }
+    let samples = rows(y, outputs).len();
+    start_from_bias(b, outputs, y);
     let gemm =
         Gemm { m: samples, n: outputs, k: inputs, a_row: inputs, a_col: 1, b_row: 1, b_col: inputs, c_row: outputs };
     isa.gemm_f32(&gemm, x, w, y);

@@ -7,11 +7,22 @@
 //! Where one file would grow long, `<layer>.rs` holds the shape and its folder the rest: `float.rs` (f32 kernels),
 //! `int8.rs`, `records.rs` (f32 step records), `tests.rs`; [`window`] does the border arithmetic for all of them.
 
+// Data arguments keep their textbook letters and order (x, w, b, dy -> y, dx); bundling them would hide that.
+#![allow(clippy::too_many_arguments)]
+
+pub mod activation;
+pub mod add;
+pub mod average_pool;
 pub mod conv2d;
+pub mod copy;
 pub mod dense;
 pub mod depthwise_conv2d;
+pub mod max_pool;
 pub mod pool;
 pub mod requantize;
+pub mod softmax;
+#[cfg(test)]
+mod testing;
 pub mod trained;
 pub mod util;
 pub mod window;

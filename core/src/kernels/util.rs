@@ -1,6 +1,7 @@
 //! Total helpers: what kernels use in place of indexing.
 
 use crate::optim::GradSink;
+use crate::plan::{Access, Operand};
 
 /// `items[start..start + len]`, or nothing if that leaves the slice.
 #[inline(always)]
@@ -12,6 +13,18 @@ pub fn sub<T>(items: &[T], start: usize, len: usize) -> &[T] {
 #[inline(always)]
 pub fn sub_mut<T>(items: &mut [T], start: usize, len: usize) -> &mut [T] {
     items.get_mut(start..start.wrapping_add(len)).unwrap_or_default()
+}
+
+/// `items[start..]`, or nothing if that leaves the slice.
+#[inline(always)]
+pub fn from<T>(items: &[T], start: usize) -> &[T] {
+    items.get(start..).unwrap_or(&[])
+}
+
+/// [`from`] for writing.
+#[inline(always)]
+pub fn from_mut<T>(items: &mut [T], start: usize) -> &mut [T] {
+    items.get_mut(start..).unwrap_or_default()
 }
 
 /// Rows of `len` elements; none if `len` is 0.
@@ -32,6 +45,24 @@ pub fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }
+}
+
+/// Every row of `y` (`[rows][outputs]`) starts from the bias; an empty `b` counts as zeros.
+#[inline]
+pub fn start_from_bias(b: &[f32], outputs: usize, y: &mut [f32]) {
+    if b.is_empty() {
+        y.fill(0.0);
+        return;
+    }
+    for y in rows_mut(y, outputs) {
+        copy(b, y);
+    }
+}
+
+/// Operands of a step that can work in place: if both places are the same, `x` is absent and `y` is read and
+/// written.
+pub fn in_place(x: Operand, y: Operand) -> (Operand, Operand) {
+    if x.at == y.at { (Operand::NONE, Operand { access: Access::ReadWrite, ..y }) } else { (x, y) }
 }
 
 /// Product of dimensions, if it fits 31 bits (an arena offset) and none is zero.

@@ -1,0 +1,148 @@
+//! Average pool: every output is the mean of its window; padding counts neither in the sum nor in the number of
+//! elements (as in TFLite and Keras). A global pool is a window as large as the input.
+//!
+//! Shapes as in [`Pool2d`]. Backward gives each element of a window an equal part of that window's gradient.
+
+use super::pool::Pool2d;
+use super::util::{rows, rows_mut, sub, sub_mut};
+use crate::arch::Isa;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+// ---------------------------------------------------------------------------------------------------- kernels, f32
+
+/// `y = clamp(sum of window / elements of window, lo, hi)`; sums start from zero and run in order of rows, columns.
+pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    y.fill(0.0);
+    for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
+        for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
+            let down = vertical.taps(out_y);
+            for (out_x, y) in rows_mut(y, channels).enumerate() {
+                let across = horizontal.taps(out_x);
+                for in_y in down.input..down.input + down.count {
+                    let row = sub(x, (in_y * in_w + across.input) * channels, across.count * channels);
+                    for x in rows(row, channels) {
+                        isa.accumulate_f32(x, y);
+                    }
+                }
+                let count = (down.count * across.count) as f32;
+                for y in y {
+                    *y /= count;
+                }
+            }
+        }
+    }
+    isa.clamp_f32(lo, hi, y);
+}
+
+/// `dx`: sum over the windows that hold the element, in order of outputs, of `(1 / elements of window) * dy`.
+pub fn backward_f32<I: Isa>(isa: I, shape: &Pool2d, dy: &[f32], dx: &mut [f32]) {
+    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    dx.fill(0.0);
+    for (dx, dy) in rows_mut(dx, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
+        for (out_y, dy) in rows(dy, out_w * channels).enumerate() {
+            let down = vertical.taps(out_y);
+            for (out_x, dy) in rows(dy, channels).enumerate() {
+                let across = horizontal.taps(out_x);
+                let part = 1.0 / (down.count * across.count) as f32;
+                for in_y in down.input..down.input + down.count {
+                    let row = sub_mut(dx, (in_y * in_w + across.input) * channels, across.count * channels);
+                    for dx in rows_mut(row, channels) {
+                        isa.axpy_f32(part, dy, dx);
+                    }
+                }
+            }
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- step records, f32
+
+/// Forward step, f32, with the activation's limits fused.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// Shape.
+    pub shape: Pool2d,
+    /// Input.
+    pub x: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Least output.
+    pub lo: f32,
+    /// Greatest output.
+    pub hi: f32,
+}
+
+impl ForwardF32 {
+    fn places(&self, samples: usize) -> (Operand, Operand) {
+        let Self { shape, x, y, .. } = self;
+        (
+            Operand::f32(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
+            Operand::f32(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
+        )
+    }
+}
+
+impl StepRecord for ForwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let (x, y) = self.places(samples);
+        Operands::of([x, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (x, y) = self.places(context.samples);
+        let ([x], [y]) = memory.carve([x], [y]);
+        forward_f32(isa, &self.shape, view(x), self.lo, self.hi, view_mut(y));
+    }
+}
+
+/// Backward step, f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BackwardF32 {
+    /// Shape.
+    pub shape: Pool2d,
+    /// Gradient of the output.
+    pub dy: Ref,
+    /// Gradient of the input.
+    pub dx: Ref,
+}
+
+impl BackwardF32 {
+    fn places(&self, samples: usize) -> (Operand, Operand) {
+        let Self { shape, dy, dx } = self;
+        (
+            Operand::f32(*dy, samples.saturating_mul(shape.out_elements()), Access::Read),
+            Operand::f32(*dx, samples.saturating_mul(shape.in_elements()), Access::Write),
+        )
+    }
+}
+
+impl StepRecord for BackwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let (dy, dx) = self.places(samples);
+        Operands::of([dy, dx])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (dy, dx) = self.places(context.samples);
+        let ([dy], [dx]) = memory.carve([dy], [dx]);
+        backward_f32(isa, &self.shape, view(dy), view_mut(dx));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! The f32 kernels.
+//!
+//! All of them cut the work into matrix products over neighbouring outputs of one row, so that border arithmetic
+//! stays outside the inner loops; where a token prefers it, [`gather`] makes larger products of them.
+
+use super::{Conv2d, gather};
+use crate::arch::{Gemm, Isa};
+use crate::kernels::util::{from, from_mut, rows, rows_mut, start_from_bias, sub_mut};
+use crate::optim::GradSink;
+
+/// Neighbouring outputs of one row that read a stretch of every filter which lies side by side in the input.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    /// First output, counted over the sample.
+    pub pixel: usize,
+    /// How many outputs.
+    pub pixels: usize,
+    /// Where the first output's stretch begins in the input sample, for group 0.
+    pub x: usize,
+    /// Where it begins in a filter.
+    pub column: usize,
+    /// Its length.
+    pub len: usize,
+}
+
+/// All pieces of output row `out_y`; those of one output come in order of the filter's weights.
+#[inline(always)]
+pub(super) fn pieces(shape: &Conv2d, out_y: usize, mut visit: impl FnMut(Piece)) {
+    let (in_c, in_w, depth) = (shape.in_c as usize, shape.in_w as usize, shape.group_in());
+    let (kernel_w, out_w) = (shape.kernel_w as usize, shape.out_w as usize);
+    let down = shape.vertical().taps(out_y);
+    for run in shape.horizontal().runs() {
+        let across = run.taps;
+        // A whole row of the filter at once, or tap by tap.
+        let (strides, taps) =
+            if shape.rows_are_contiguous() { (across.count.min(1), across.count) } else { (across.count, 1) };
+        let mut in_y = down.input;
+        for k_y in down.first..down.first + down.count {
+            let mut in_x = across.input;
+            for k_x in across.first..across.first + strides {
+                visit(Piece {
+                    pixel: out_y * out_w + run.outputs.start,
+                    pixels: run.outputs.len(),
+                    x: (in_y * in_w + in_x) * in_c,
+                    column: (k_y * kernel_w + k_x) * depth,
+                    len: taps * depth,
+                });
+                in_x += shape.dilation_w as usize;
+            }
+            in_y += shape.dilation_h as usize;
+        }
+    }
+}
+
+/// `y = clamp(conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
+///
+/// Every output starts from its bias and adds its taps in order of `kernel_h`, `kernel_w`, `in_c`. `scratch` is for
+/// tokens that gather (see [`super::scratch_elements`]) and may be empty.
+pub fn forward_f32<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    x: &[f32],
+    w: &[f32],
+    b: &[f32],
+    lo: f32,
+    hi: f32,
+    scratch: &mut [f32],
+    y: &mut [f32],
+) {
+    start_from_bias(b, shape.out_c as usize, y);
+    if I::ID.gathers() && gather::helps(shape) && gather::rows_at_once(shape, scratch) > 0 {
+        gather::forward(isa, shape, x, w, scratch, y);
+    } else {
+        forward_direct(isa, shape, x, w, y);
+    }
+    isa.clamp_f32(lo, hi, y);
+}
+
+/// Adds the products to `y`.
+pub(super) fn forward_direct<I: Isa>(isa: I, shape: &Conv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
+    let (in_c, out_c, patch) = (shape.in_c as usize, shape.out_c as usize, shape.patch());
+    let (depth, filters) = (shape.group_in(), shape.group_out());
+    let product = |pixels: usize, len: usize, a_row: usize| Gemm {
+        m: pixels,
+        n: filters,
+        k: len,
+        a_row,
+        a_col: 1,
+        b_row: 1,
+        b_col: patch,
+        c_row: out_c,
+    };
+    for group in 0..shape.groups as usize {
+        let w = from(w, group * filters * patch);
+        if shape.is_pointwise() {
+            // Input and output pixels correspond one to one: a single product.
+            let pixels = rows(y, out_c).len();
+            let shape = product(pixels, depth, in_c);
+            isa.gemm_f32(&shape, from(x, group * depth), w, from_mut(y, group * filters));
+            continue;
+        }
+        for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
+            for out_y in 0..shape.out_h as usize {
+                pieces(shape, out_y, |piece| {
+                    let product = product(piece.pixels, piece.len, shape.stride_w as usize * in_c);
+                    let x = from(x, piece.x + group * depth);
+                    let y = from_mut(y, piece.pixel * out_c + group * filters);
+                    isa.gemm_f32(&product, x, from(w, piece.column), y);
+                });
+            }
+        }
+    }
+}
+
+/// `dx`: for every element the sum over `out_y`, `out_x`, `out_c` in order of `dy * w`, from zero.
+///
+/// `scratch` as in [`forward_f32`].
+pub fn backward_input_f32<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], scratch: &mut [f32], dx: &mut [f32]) {
+    dx.fill(0.0);
+    if I::ID.gathers() && gather::helps(shape) && gather::rows_at_once(shape, scratch) > 0 {
+        gather::backward_input(isa, shape, dy, w, scratch, dx);
+    } else {
+        backward_input_direct(isa, shape, dy, w, dx);
+    }
+}
+
+/// Adds the products to `dx`.
+pub(super) fn backward_input_direct<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    let (in_c, out_c, patch) = (shape.in_c as usize, shape.out_c as usize, shape.patch());
+    let (in_w, out_w) = (shape.in_w as usize, shape.out_w as usize);
+    let (depth, filters) = (shape.group_in(), shape.group_out());
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let product = |pixels: usize, c_row: usize| Gemm {
+        m: pixels,
+        n: depth,
+        k: filters,
+        a_row: out_c,
+        a_col: 1,
+        b_row: patch,
+        b_col: 1,
+        c_row,
+    };
+    for group in 0..shape.groups as usize {
+        let w = from(w, group * filters * patch);
+        if shape.is_pointwise() {
+            let pixels = rows(dy, out_c).len();
+            let shape = product(pixels, in_c);
+            isa.gemm_f32(&shape, from(dy, group * filters), w, from_mut(dx, group * depth));
+            continue;
+        }
+        for (dy, dx) in rows(dy, shape.out_elements()).zip(rows_mut(dx, shape.in_elements())) {
+            for out_y in 0..shape.out_h as usize {
+                let down = vertical.taps(out_y);
+                for k_y in down.first..down.first + down.count {
+                    let in_y = vertical.input_at(out_y, k_y);
+                    // One tap at a time, so that no element of dx meets two outputs within a product; the last
+                    // tap first, so that it meets its outputs in order.
+                    for k_x in (0..shape.kernel_w as usize).rev() {
+                        let outputs = horizontal.outputs(k_x);
+                        if outputs.is_empty() {
+                            continue;
+                        }
+                        let in_x = horizontal.input_at(outputs.start, k_x);
+                        let product = product(outputs.len(), shape.stride_w as usize * in_c);
+                        let dy = from(dy, (out_y * out_w + outputs.start) * out_c + group * filters);
+                        let w = from(w, (k_y * shape.kernel_w as usize + k_x) * depth);
+                        let dx = from_mut(dx, (in_y * in_w + in_x) * in_c + group * depth);
+                        isa.gemm_f32(&product, dy, w, dx);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `dw`, handed to `sink` in tiles of at most `tile.len()` elements.
+///
+/// Every element is the sum over samples, `out_y`, `out_x` in order of `dy * x`, from zero, however the tiles are
+/// cut. `scratch` as in [`forward_f32`]; it is used when a tile holds a whole filter.
+pub fn backward_weights_f32<I: Isa, S: GradSink>(
+    isa: I,
+    shape: &Conv2d,
+    x: &[f32],
+    dy: &[f32],
+    tile: &mut [f32],
+    scratch: &mut [f32],
+    sink: &mut S,
+) {
+    let (filters, patch) = (shape.group_out(), shape.patch());
+    let whole = tile.len().checked_div(patch).unwrap_or(0);
+    // Either several whole filters at once, or a piece of one filter.
+    let (row_step, column_step) = if whole > 0 { (whole, patch) } else { (1, tile.len().max(1)) };
+    let gathers = I::ID.gathers() && whole > 0 && gather::helps(shape) && gather::rows_at_once(shape, scratch) > 0;
+    for group in 0..shape.groups as usize {
+        let (mut row, end) = (group * filters, (group + 1) * filters);
+        while row < end {
+            let m = row_step.min(end - row);
+            let mut column = 0;
+            while column < patch {
+                let n = column_step.min(patch - column);
+                let gradient = sub_mut(tile, 0, m * n);
+                gradient.fill(0.0);
+                if gathers {
+                    gather::backward_weights(isa, shape, group, row, m, x, dy, scratch, gradient);
+                } else {
+                    backward_weights_direct(isa, shape, group, (row, m), (column, n), x, dy, gradient);
+                }
+                sink.tile(row * patch + column, gradient);
+                column += n;
+            }
+            row += m;
+        }
+    }
+}
+
+/// Adds the gradient of columns `(first, count)` of filters `(first, count)` of one group to `gradient`.
+pub(super) fn backward_weights_direct<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    group: usize,
+    (row, m): (usize, usize),
+    (column, n): (usize, usize),
+    x: &[f32],
+    dy: &[f32],
+    gradient: &mut [f32],
+) {
+    let (in_c, out_c, depth) = (shape.in_c as usize, shape.out_c as usize, shape.group_in());
+    let product = |n_now: usize, pixels: usize, b_row: usize| Gemm {
+        m,
+        n: n_now,
+        k: pixels,
+        a_row: 1,
+        a_col: out_c,
+        b_row,
+        b_col: 1,
+        c_row: n,
+    };
+    if shape.is_pointwise() {
+        let product = product(n, rows(dy, out_c).len(), in_c);
+        isa.gemm_f32(&product, from(dy, row), from(x, group * depth + column), gradient);
+        return;
+    }
+    for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
+        for out_y in 0..shape.out_h as usize {
+            pieces(shape, out_y, |piece| {
+                let start = piece.column.max(column);
+                let end = (piece.column + piece.len).min(column + n);
+                if start < end {
+                    let product = product(end - start, piece.pixels, shape.stride_w as usize * in_c);
+                    let x = from(x, piece.x + group * depth + (start - piece.column));
+                    let dy = from(dy, piece.pixel * out_c + row);
+                    isa.gemm_f32(&product, dy, x, from_mut(gradient, start - column));
+                }
+            });
+        }
+    }
+}

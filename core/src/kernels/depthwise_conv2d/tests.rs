@@ -1,0 +1,1 @@
+//! Tests of this layer against its definition in f64.

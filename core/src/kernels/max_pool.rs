@@ -1,0 +1,158 @@
+//! Max pool: every output is the greatest element of its window; padding counts for nothing.
+//!
+//! Shapes as in [`Pool2d`]. Backward sends each output's gradient to the first greatest element of its window,
+//! found again from `x`, so that no indices need to be kept.
+
+use super::pool::Pool2d;
+use super::util::{copy, rows, rows_mut, sub};
+use crate::arch::Isa;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+// ---------------------------------------------------------------------------------------------------- kernels, f32
+
+/// `y = clamp(max of window, lo, hi)`. Not-a-number wins only as the first element of its window.
+pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
+        for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
+            let down = vertical.taps(out_y);
+            for (out_x, y) in rows_mut(y, channels).enumerate() {
+                let across = horizontal.taps(out_x);
+                copy(sub(x, (down.input * in_w + across.input) * channels, channels), y);
+                for in_y in down.input..down.input + down.count {
+                    let row = sub(x, (in_y * in_w + across.input) * channels, across.count * channels);
+                    for x in rows(row, channels) {
+                        isa.max_f32(x, y);
+                    }
+                }
+            }
+        }
+    }
+    isa.clamp_f32(lo, hi, y);
+}
+
+/// `dx`: zero but for the first greatest element of each window, which receives that window's `dy`; where windows
+/// share it, the sum in order of outputs.
+pub fn backward_f32(shape: &Pool2d, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    dx.fill(0.0);
+    let samples = rows(x, shape.in_elements()).zip(rows_mut(dx, shape.in_elements()));
+    for ((x, dx), dy) in samples.zip(rows(dy, shape.out_elements())) {
+        for (out_y, dy) in rows(dy, out_w * channels).enumerate() {
+            let down = vertical.taps(out_y);
+            for (out_x, dy) in rows(dy, channels).enumerate() {
+                let across = horizontal.taps(out_x);
+                for (channel, dy) in dy.iter().enumerate() {
+                    let mut first = (down.input * in_w + across.input) * channels + channel;
+                    let (mut greatest_at, mut greatest) = (first, x.get(first).copied().unwrap_or(0.0));
+                    for _ in 0..down.count {
+                        let mut at = first;
+                        for _ in 0..across.count {
+                            let value = x.get(at).copied().unwrap_or(0.0);
+                            if value > greatest {
+                                (greatest_at, greatest) = (at, value);
+                            }
+                            at += channels;
+                        }
+                        first += in_w * channels;
+                    }
+                    if let Some(dx) = dx.get_mut(greatest_at) {
+                        *dx += dy;
+                    }
+                }
+            }
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- step records, f32
+
+/// Forward step, f32, with the activation's limits fused.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// Shape.
+    pub shape: Pool2d,
+    /// Input.
+    pub x: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Least output.
+    pub lo: f32,
+    /// Greatest output.
+    pub hi: f32,
+}
+
+impl ForwardF32 {
+    fn places(&self, samples: usize) -> (Operand, Operand) {
+        let Self { shape, x, y, .. } = self;
+        (
+            Operand::f32(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
+            Operand::f32(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
+        )
+    }
+}
+
+impl StepRecord for ForwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let (x, y) = self.places(samples);
+        Operands::of([x, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (x, y) = self.places(context.samples);
+        let ([x], [y]) = memory.carve([x], [y]);
+        forward_f32(isa, &self.shape, view(x), self.lo, self.hi, view_mut(y));
+    }
+}
+
+/// Backward step, f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BackwardF32 {
+    /// Shape.
+    pub shape: Pool2d,
+    /// Input of the forward step.
+    pub x: Ref,
+    /// Gradient of the output.
+    pub dy: Ref,
+    /// Gradient of the input.
+    pub dx: Ref,
+}
+
+impl BackwardF32 {
+    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
+        let inputs = samples.saturating_mul(self.shape.in_elements());
+        let outputs = samples.saturating_mul(self.shape.out_elements());
+        let reads = [Operand::f32(self.x, inputs, Access::Read), Operand::f32(self.dy, outputs, Access::Read)];
+        (reads, Operand::f32(self.dx, inputs, Access::Write))
+    }
+}
+
+impl StepRecord for BackwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, dy], dx) = self.places(samples);
+        Operands::of([x, dy, dx])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, dx) = self.places(context.samples);
+        let ([x, dy], [dx]) = memory.carve(reads, [dx]);
+        backward_f32(&self.shape, view(x), view(dy), view_mut(dx));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Softmax over the last axis: `y = e^(x - max) / sum of e^(x - max)`.
+//!
+//! Backward, from the forward step's output: `dx = y * (dy - sum of dy * y)`. Both work in place where both places
+//! are the same. A classifier's loss has its own softmax: see [`crate::loss`].
+
+use super::util::{copy, elements, in_place, rows, rows_mut};
+use crate::arch::Isa;
+use crate::math;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+// ---------------------------------------------------------------------------------------------------- kernels, f32
+
+/// Softmax of every row of `len` elements, in place. The greatest is subtracted first, so that nothing overflows;
+/// sums start from zero and run in order.
+pub fn forward_f32(len: usize, y: &mut [f32]) {
+    for y in rows_mut(y, len) {
+        let greatest = y.iter().copied().fold(f32::NEG_INFINITY, math::max);
+        let mut total = 0.0;
+        for y in y.iter_mut() {
+            *y = math::exp(*y - greatest);
+            total += *y;
+        }
+        for y in y {
+            *y /= total;
+        }
+    }
+}
+
+/// `dy = y * (dy - sum of dy * y)` for every row of `len` elements.
+pub fn backward_f32<I: Isa>(isa: I, len: usize, y: &[f32], dy: &mut [f32]) {
+    for (dy, y) in rows_mut(dy, len).zip(rows(y, len)) {
+        let sum = isa.dot_f32(0.0, dy, y);
+        for (dy, y) in dy.iter_mut().zip(y) {
+            *dy = y * (*dy - sum);
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- step records, f32
+
+/// Forward step, f32; in place if `x` and `y` are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// Rows of one sample.
+    pub rows: u32,
+    /// Elements of a row.
+    pub len: u32,
+    /// Input.
+    pub x: Ref,
+    /// Output.
+    pub y: Ref,
+}
+
+impl ForwardF32 {
+    fn places(&self, samples: usize) -> (Operand, Operand) {
+        let elements = samples.saturating_mul(self.rows as usize * self.len as usize);
+        in_place(Operand::f32(self.x, elements, Access::Read), Operand::f32(self.y, elements, Access::Write))
+    }
+}
+
+impl StepRecord for ForwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let (x, y) = self.places(samples);
+        Operands::of([x, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        elements([self.rows, self.len]).is_some()
+    }
+
+    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (x, y) = self.places(context.samples);
+        let ([x], [y]) = memory.carve([x], [y]);
+        copy(x, y);
+        forward_f32(self.len as usize, view_mut(y));
+    }
+}
+
+/// Backward step, f32; in place if `dy` and `dx` are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BackwardF32 {
+    /// Rows of one sample.
+    pub rows: u32,
+    /// Elements of a row.
+    pub len: u32,
+    /// Output of the forward step.
+    pub y: Ref,
+    /// Gradient of the output.
+    pub dy: Ref,
+    /// Gradient of the input.
+    pub dx: Ref,
+}
+
+impl BackwardF32 {
+    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
+        let elements = samples.saturating_mul(self.rows as usize * self.len as usize);
+        let (dy, dx) =
+            in_place(Operand::f32(self.dy, elements, Access::Read), Operand::f32(self.dx, elements, Access::Write));
+        ([Operand::f32(self.y, elements, Access::Read), dy], dx)
+    }
+}
+
+impl StepRecord for BackwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([y, dy], dx) = self.places(samples);
+        Operands::of([y, dy, dx])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        elements([self.rows, self.len]).is_some()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, dx) = self.places(context.samples);
+        let ([y, dy], [dx]) = memory.carve(reads, [dx]);
+        copy(dy, dx);
+        backward_f32(isa, self.len as usize, view(y), view_mut(dx));
+    }
+}
+
+#[cfg(test)]
+mod tests;
