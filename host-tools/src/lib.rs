@@ -4,6 +4,8 @@ pub mod data;
 mod exact;
 pub mod experiment;
 pub mod files;
+pub mod flash;
 pub mod graph;
 pub mod import;
+pub mod link;
 pub mod train;

@@ -7,7 +7,7 @@ pub(crate) struct Register(*mut u32);
 impl Register {
     /// # Safety
     /// `address` is that of a 32-bit register that only the caller uses.
-    pub const unsafe fn new(address: usize) -> Self {
+    pub unsafe fn new(address: usize) -> Self {
         Self(core::ptr::with_exposed_provenance_mut(address))
     }
 

@@ -1,0 +1,178 @@
+//! The table of boards that firmware and host share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::LinkError;
+
+static BOARDS: LazyLock<BTreeMap<String, Board>> = LazyLock::new(|| {
+    let text = include_str!("../../../firmware/boards/boards.toml");
+    let mut boards: BTreeMap<String, Board> =
+        toml::from_str(text).unwrap_or_else(|error| unreachable!("tested below: {error}"));
+    for (name, board) in &mut boards {
+        board.name.clone_from(name);
+    }
+    boards
+});
+
+/// One board of `firmware/boards/boards.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    /// Its name, such as `m4`.
+    #[serde(skip)]
+    pub name: String,
+    /// The package that builds its firmware.
+    pub package: String,
+    /// The target triple.
+    pub target: String,
+    /// The processor, for tables.
+    pub processor: String,
+    /// Where code and constants lie.
+    pub flash: Region,
+    /// Statics and stack.
+    pub ram: Region,
+    /// Bytes of the stack, the end of `ram`.
+    pub stack_bytes: u32,
+    /// Memory for models; `None` where it is what statics and stack leave of `ram`.
+    pub arena: Option<Region>,
+    /// The model slots.
+    pub slots: Slots,
+    /// Ticks per second of the counter that times runs.
+    pub tick_hz: u32,
+    /// The emulated machine, if there is one.
+    pub qemu: Option<QemuMachine>,
+}
+
+/// A piece of a board's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// First address.
+    pub origin: u32,
+    /// Bytes.
+    pub bytes: u32,
+}
+
+/// The two model slots; see `docs/slots.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slots {
+    /// First address of each.
+    pub origins: [u32; 2],
+    /// Bytes of each.
+    pub bytes: u32,
+    /// Bytes of the smallest piece that can be erased; the first holds the records.
+    pub erase_bytes: u32,
+}
+
+impl Slots {
+    /// Bytes of the largest image.
+    pub fn image_bytes(&self) -> u32 {
+        self.bytes.saturating_sub(self.erase_bytes)
+    }
+}
+
+/// How to emulate a board.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QemuMachine {
+    /// QEMU's program.
+    pub program: String,
+    /// QEMU's name of the machine.
+    pub machine: String,
+    /// Further arguments.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// One instruction takes `2^icount_shift` ns of the machine's clock.
+    pub icount_shift: u8,
+}
+
+impl Board {
+    /// Every board, by name.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        BOARDS.values()
+    }
+
+    /// The board of this name.
+    pub fn named(name: &str) -> Result<&'static Self, LinkError> {
+        BOARDS.get(name).ok_or_else(|| LinkError::UnknownBoard {
+            name: name.to_owned(),
+            known: BOARDS.keys().map(String::as_str).collect(),
+        })
+    }
+
+    /// Where `cargo xtask firmware` puts the board's ELF, below the workspace's root.
+    pub fn firmware_in(&self, root: &Path) -> PathBuf {
+        root.join("target/firmware").join(&self.target).join("firmware").join(&self.package)
+    }
+
+    /// The board's ELF in this workspace.
+    pub fn firmware(&self) -> Result<PathBuf, LinkError> {
+        let path = self.firmware_in(&workspace());
+        if path.is_file() { Ok(path) } else { Err(LinkError::NoFirmware { board: self.name.clone(), path }) }
+    }
+
+    /// Instructions that this many ticks of the emulated board's counter stand for.
+    ///
+    /// QEMU counts instructions, not cycles: its clock advances by a fixed time per instruction.
+    /// `None` for a board that is not emulated.
+    pub fn instructions(&self, ticks: u64) -> Option<u64> {
+        let shift = u32::from(self.qemu.as_ref()?.icount_shift);
+        let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.tick_hz.max(1));
+        u64::try_from(nanoseconds >> shift).ok()
+    }
+}
+
+/// The workspace's root: the nearest folder above the current one that holds the table of boards,
+/// or where this program was built.
+pub fn workspace() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    let found = here.ancestors().find(|folder| folder.join("firmware/boards/boards.toml").is_file());
+    found.map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default(),
+        Path::to_path_buf,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        assert!(Board::all().count() >= 4);
+        for board in Board::all() {
+            let name = &board.name;
+            let slots = board.slots;
+            assert_eq!(board.package, format!("embernet-board-{name}"));
+            assert_eq!(slots.bytes % slots.erase_bytes, 0, "{name}");
+            assert_eq!(slots.erase_bytes % 32, 0, "{name}: whole records");
+            let mut regions = vec![board.flash, board.ram];
+            regions.extend(board.arena);
+            regions.extend(slots.origins.map(|origin| Region { origin, bytes: slots.bytes }));
+            regions.sort_by_key(|region| region.origin);
+            for pair in regions.windows(2) {
+                let end = u64::from(pair[0].origin) + u64::from(pair[0].bytes);
+                assert!(end <= u64::from(pair[1].origin), "{name}: {pair:x?} overlap");
+            }
+            assert!(board.stack_bytes < board.ram.bytes, "{name}");
+        }
+    }
+
+    #[test]
+    fn ticks_become_instructions() {
+        // 25 MHz and 64 ns an instruction: a tick is 40 ns, 0.625 of an instruction.
+        assert_eq!(Board::named("m4").unwrap().instructions(1600), Some(1000));
+        assert_eq!(Board::named("rv32").unwrap().instructions(1000), Some(1000));
+    }
+
+    #[test]
+    fn an_unknown_board_names_the_known_ones() {
+        let message = Board::named("z80").unwrap_err().to_string();
+        assert!(message.contains("z80") && message.contains("m4"), "{message}");
+    }
+}
