@@ -33,16 +33,17 @@ pub fn build(boards: &[Board], machine: &Machine, steps: &mut Steps) -> Vec<Boar
                 "firmware of {}: rustc has no target {}; see `cargo xtask setup`",
                 board.name, board.target
             ));
-        } else if steps.run(&format!("firmware {} ({})", board.name, board.target), &mut build_command(board)) {
+        } else if steps.run(&format!("firmware {} ({})", board.name, board.target), &mut cargo("build", board)) {
             built.push(board.clone());
         }
     }
     built
 }
 
-fn build_command(board: &Board) -> Command {
+/// A cargo command for a board: its package, its target, the profile of what goes to flash.
+pub fn cargo(verb: &str, board: &Board) -> Command {
     let mut command = tools::cargo();
-    command.args(["build", "--quiet", "--profile", "firmware"]);
+    command.args([verb, "--quiet", "--profile", "firmware"]);
     command.args(["--package", &board.package, "--target", &board.target]);
     command.arg("--target-dir").arg(paths::firmware_target());
     command

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: what CI runs.
 
-use crate::boards;
+use crate::boards::{self, Board};
 use crate::commands::firmware;
 use crate::setup::Machine;
 use crate::steps::Steps;
@@ -34,9 +34,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let machine = Machine::prepare();
     let mut steps = Steps::default();
 
-    firmware_step(&machine, &mut steps);
+    let boards = firmware_step(&machine, &mut steps);
     if !args.quick {
-        checks(&machine, &mut steps);
+        checks(&machine, &boards, &mut steps);
     }
     say_what_is_left_out(&machine, &mut steps);
     if !steps.failed().is_empty() {
@@ -50,15 +50,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn firmware_step(machine: &Machine, steps: &mut Steps) {
+/// Builds every board's firmware; returns the boards that have one now.
+fn firmware_step(machine: &Machine, steps: &mut Steps) -> Vec<Board> {
     match boards::all() {
-        Ok(boards) => drop(firmware::build(&boards, machine, steps)),
-        Err(error) => drop(steps.check("firmware", || Err(error))),
+        Ok(boards) => firmware::build(&boards, machine, steps),
+        Err(error) => {
+            steps.check("firmware", || Err(error));
+            Vec::new()
+        }
     }
 }
 
 /// Everything that is not a test: formatting, lints, builds of core for devices, documentation and its examples.
-fn checks(machine: &Machine, steps: &mut Steps) {
+fn checks(machine: &Machine, boards: &[Board], steps: &mut Steps) {
     if has_component("fmt") {
         steps.run("format", tools::cargo().args(["fmt", "--all", "--check"]));
     } else {
@@ -84,6 +88,11 @@ fn checks(machine: &Machine, steps: &mut Steps) {
             command.args(["--", "-D", "warnings"]);
         }
         steps.run(&format!("core and app for {target}"), &mut command);
+    }
+    for board in boards.iter().filter(|_| clippy) {
+        // Lints what the board is made of too, board support and app included.
+        let mut command = firmware::cargo("clippy", board);
+        steps.run(&format!("lints of {}", board.name), command.args(["--", "-D", "warnings"]));
     }
     let mut docs = tools::cargo();
     docs.args(["doc", "--quiet", "--no-deps", "--lib"]).env("RUSTDOCFLAGS", "-D warnings");
