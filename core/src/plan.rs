@@ -438,6 +438,8 @@ steps! {
     9 Copy(copy::Copy),
     // int8 forward
     64 DenseI8(dense::ForwardI8),
+    65 Conv2dI8(conv2d::ForwardI8),
+    66 DepthwiseConv2dI8(depthwise_conv2d::ForwardI8),
     // losses
     128 MeanSquaredError(loss::MeanSquaredError),
     129 SoftmaxCrossEntropy(loss::SoftmaxCrossEntropy),

@@ -74,4 +74,6 @@ pub fn dequantize_i8(x: i8, scale: f32, zero_point: i32) -> f32 {
 }
 
 #[cfg(test)]
+pub(crate) mod defined;
+#[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ pub use scalar::Scalar;
 #[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
 pub use x86::Avx2;
 
+use crate::kernels::requantize::Requantize;
 use crate::optim::Optimizer;
 
 /// Which token an image's scratch was sized for. Numbers are part of the image format.
@@ -154,5 +155,41 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     #[inline]
     fn dot_i8(self, init: i32, x: &[i8], w: &[i8]) -> i32 {
         scalar::dot_i8(init, x, w)
+    }
+
+    /// `acc[j] += sum of x[i] * w[j * row + i]`, wrapping: a piece of several outputs at once.
+    #[inline]
+    fn matvec_i8(self, x: &[i8], w: &[i8], row: usize, acc: &mut [i32]) {
+        scalar::matvec_i8(x, w, row, acc);
+    }
+
+    /// `acc[i] += x[i] * w[i]`, wrapping.
+    #[inline]
+    fn multiply_add_i8(self, x: &[i8], w: &[i8], acc: &mut [i32]) {
+        scalar::multiply_add_i8(x, w, acc);
+    }
+
+    /// `acc[i] += a * w[i]`, wrapping.
+    #[inline]
+    fn axpy_i8(self, a: i8, w: &[i8], acc: &mut [i32]) {
+        scalar::axpy_i8(a, w, acc);
+    }
+
+    /// `acc[i] += x[i]`, wrapping.
+    #[inline]
+    fn accumulate_i8(self, x: &[i8], acc: &mut [i32]) {
+        scalar::accumulate_i8(x, acc);
+    }
+
+    /// `y[i] = max(y[i], x[i])`.
+    #[inline]
+    fn max_i8(self, x: &[i8], y: &mut [i8]) {
+        scalar::max_i8(x, y);
+    }
+
+    /// Sums of the outputs from `first` on to int8.
+    #[inline]
+    fn requantize_i8(self, to: &Requantize<'_>, first: usize, acc: &[i32], y: &mut [i8]) {
+        scalar::requantize_i8(to, first, acc, y);
     }
 }

@@ -3,8 +3,11 @@
 //! Loops may tile across outputs, never across a sum, so that every target gives the same bits.
 
 use super::{Gemm, Isa, IsaId};
+use crate::kernels::requantize::Requantize;
+use crate::kernels::util::{from, sub};
 use crate::math;
 use crate::optim::Optimizer;
+use crate::quant;
 
 /// Runs anywhere; the bits that all promises refer to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,4 +151,79 @@ pub fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 {
         sum = sum.wrapping_add(i32::from(*x) * i32::from(*w));
     }
     sum
+}
+
+/// See [`Isa::matvec_i8`].
+#[inline]
+pub fn matvec_i8(x: &[i8], w: &[i8], row: usize, acc: &mut [i32]) {
+    let len = x.len();
+    let mut start = 0;
+    let mut quads = acc.chunks_exact_mut(4);
+    for quad in &mut quads {
+        let [a0, a1, a2, a3] = quad else { return };
+        // Four outputs share every load of x.
+        let (w0, w1) = (sub(w, start, len), sub(w, start + row, len));
+        let (w2, w3) = (sub(w, start + 2 * row, len), sub(w, start + 3 * row, len));
+        let (mut s0, mut s1, mut s2, mut s3) = (*a0, *a1, *a2, *a3);
+        for ((((x, w0), w1), w2), w3) in x.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
+            let x = i32::from(*x);
+            s0 = s0.wrapping_add(x * i32::from(*w0));
+            s1 = s1.wrapping_add(x * i32::from(*w1));
+            s2 = s2.wrapping_add(x * i32::from(*w2));
+            s3 = s3.wrapping_add(x * i32::from(*w3));
+        }
+        (*a0, *a1, *a2, *a3) = (s0, s1, s2, s3);
+        start += 4 * row;
+    }
+    for acc in quads.into_remainder() {
+        *acc = dot_i8(*acc, x, sub(w, start, len));
+        start += row;
+    }
+}
+
+/// See [`Isa::multiply_add_i8`].
+#[inline]
+pub fn multiply_add_i8(x: &[i8], w: &[i8], acc: &mut [i32]) {
+    for ((acc, x), w) in acc.iter_mut().zip(x).zip(w) {
+        *acc = acc.wrapping_add(i32::from(*x) * i32::from(*w));
+    }
+}
+
+/// See [`Isa::axpy_i8`].
+#[inline]
+pub fn axpy_i8(a: i8, w: &[i8], acc: &mut [i32]) {
+    for (acc, w) in acc.iter_mut().zip(w) {
+        *acc = acc.wrapping_add(i32::from(a) * i32::from(*w));
+    }
+}
+
+/// See [`Isa::accumulate_i8`].
+#[inline]
+pub fn accumulate_i8(x: &[i8], acc: &mut [i32]) {
+    for (acc, x) in acc.iter_mut().zip(x) {
+        *acc = acc.wrapping_add(i32::from(*x));
+    }
+}
+
+/// See [`Isa::max_i8`].
+#[inline]
+pub fn max_i8(x: &[i8], y: &mut [i8]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = (*y).max(*x);
+    }
+}
+
+/// See [`Isa::requantize_i8`].
+#[inline]
+pub fn requantize_i8(to: &Requantize<'_>, first: usize, acc: &[i32], y: &mut [i8]) {
+    let pairs = y.iter_mut().zip(acc);
+    if let (&[multiplier], &[shift]) = (to.multiplier, to.shift) {
+        for (y, acc) in pairs {
+            *y = quant::requantize_i8(*acc, multiplier, shift, to.zero_point, to.lo, to.hi);
+        }
+        return;
+    }
+    for ((pair, multiplier), shift) in pairs.zip(from(to.multiplier, first)).zip(from(to.shift, first)) {
+        *pair.0 = quant::requantize_i8(*pair.1, *multiplier, *shift, to.zero_point, to.lo, to.hi);
+    }
 }

@@ -6,9 +6,9 @@
 //! This file is the pattern for all layers: the shape, the kernels as plain functions over slices, and the step
 //! records that bind them to a plan. Tests lie in `dense/tests.rs`.
 
-use super::requantize::{Requantize, RequantizeRecord};
+use super::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
 use super::trained::Trained;
-use super::util::{bias_backward, elements, rows, rows_mut, start_from_bias, sub_mut};
+use super::util::{bias_backward, elements, from, rows, rows_mut, start_from_bias, sub_mut};
 use crate::arch::{Gemm, Isa};
 use crate::memory::{Memory, view, view_mut};
 use crate::optim::{GradSink, Update};
@@ -98,13 +98,20 @@ pub fn backward_weights_f32<I: Isa, S: GradSink>(
 
 // --------------------------------------------------------------------------------------------------- kernels, int8
 
+/// Outputs whose sums are held at once.
+const BLOCK: usize = 8;
+
 /// `y = requantize(x * w^T + b)`. The host has folded the input's zero point into `b`: `b' = b - zero_point * sum(w)`.
 pub fn forward_i8<I: Isa>(isa: I, shape: &Dense, x: &[i8], w: &[i8], b: &[i32], to: &Requantize<'_>, y: &mut [i8]) {
     let (inputs, outputs) = shape.dims();
     for (x, y) in rows(x, inputs).zip(rows_mut(y, outputs)) {
-        for (channel, (y, w)) in y.iter_mut().zip(rows(w, inputs)).enumerate() {
-            let acc = isa.dot_i8(b.get(channel).copied().unwrap_or(0), x, w);
-            *y = to.apply(channel, acc);
+        for (block, y) in y.chunks_mut(BLOCK).enumerate() {
+            let first = block * BLOCK;
+            let mut acc = [0; BLOCK];
+            let Some(acc) = acc.get_mut(..y.len()) else { return };
+            start_from_bias_i8(b, first, acc);
+            isa.matvec_i8(x, from(w, first * inputs), inputs, acc);
+            isa.requantize_i8(to, first, acc, y);
         }
     }
 }
@@ -307,3 +314,6 @@ impl StepRecord for ForwardI8 {
         forward_i8(isa, &self.shape, view(x), view(w), view(b), &to, view_mut(y));
     }
 }
+
+#[cfg(test)]
+mod int8_tests;

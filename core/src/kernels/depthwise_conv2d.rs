@@ -7,11 +7,13 @@
 //! The filters lie with the channel last, as in TFLite, so that inner loops run over channels.
 
 mod float;
+mod int8;
 mod records;
 #[cfg(test)]
 mod tests;
 
 pub use float::{backward_input_f32, backward_weights_f32, forward_f32};
+pub use int8::{ForwardI8, forward_i8};
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32};
 
 use super::util::elements;

@@ -23,6 +23,8 @@ pub mod requantize;
 pub mod softmax;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod testing_int8;
 pub mod trained;
 pub mod util;
 pub mod window;

@@ -1,8 +1,9 @@
 //! How the 32-bit sums of a layer become int8 outputs.
 
+use super::util::{copy, from, sub};
+use crate::arch::Isa;
 use crate::memory::view;
 use crate::plan::{Access, Operand, Ref};
-use crate::quant::requantize_i8;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// How sums become int8: one multiplier and shift per output, or one for all.
@@ -20,14 +21,25 @@ pub struct Requantize<'a> {
     pub hi: i32,
 }
 
-impl Requantize<'_> {
-    /// The sum `acc` of output `channel` as int8.
-    #[inline]
-    pub fn apply(&self, channel: usize, acc: i32) -> i8 {
-        let index = if self.multiplier.len() == 1 { 0 } else { channel };
-        let multiplier = self.multiplier.get(index).copied().unwrap_or(0);
-        let shift = self.shift.get(index).copied().unwrap_or(0);
-        requantize_i8(acc, multiplier, shift, self.zero_point, self.lo, self.hi)
+/// Sums start from the biases of the outputs from `first` on; an absent `b` counts as zeros.
+#[inline]
+pub fn start_from_bias_i8(b: &[i32], first: usize, acc: &mut [i32]) {
+    if b.is_empty() {
+        acc.fill(0);
+    } else {
+        copy(sub(b, first, acc.len()), acc);
+    }
+}
+
+/// `acc[j] += value * sum of w[j * row + i]` over the first `count` of each row: what `count` equal inputs add.
+#[inline]
+pub fn add_constant_i8<I: Isa>(isa: I, value: i8, count: usize, w: &[i8], row: usize, acc: &mut [i32]) {
+    let constant = [value; 32];
+    let mut start = 0;
+    while start < count {
+        let piece = sub(&constant, 0, constant.len().min(count - start));
+        isa.matvec_i8(piece, from(w, start), row, acc);
+        start += constant.len();
     }
 }
 

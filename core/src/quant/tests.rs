@@ -1,23 +1,8 @@
+use super::defined::{divide_as_defined, high_mul_as_defined};
 use super::functions::*;
 use super::*;
 use proptest::prelude::*;
 use std::vec::Vec;
-
-/// gemmlowp's definition, word for word: nudge by sign, divide towards zero.
-fn high_mul_as_defined(a: i32, b: i32) -> i32 {
-    if a == i32::MIN && b == i32::MIN {
-        return i32::MAX;
-    }
-    let product = i128::from(a) * i128::from(b);
-    let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
-    ((product + nudge) / (1i128 << 31)) as i32
-}
-
-/// Round to nearest, halves away from zero, over big numbers.
-fn divide_as_defined(x: i128, divisor: i128) -> i128 {
-    let magnitude = (2 * x.abs() + divisor) / (2 * divisor);
-    if x < 0 { -magnitude } else { magnitude }
-}
 
 fn edges() -> Vec<i32> {
     let mut edges = std::vec![0, 1, -1, 2, -2, 3, -3, i32::MAX, i32::MIN, i32::MAX - 1, i32::MIN + 1];

@@ -1,0 +1,161 @@
+//! Convolution, int8 forward.
+
+use super::Conv2d;
+use crate::arch::Isa;
+use crate::kernels::requantize::{Requantize, RequantizeRecord, add_constant_i8, start_from_bias_i8};
+use crate::kernels::util::{from, rows, rows_mut, sub};
+use crate::kernels::window::Taps;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Filters whose sums are held at once.
+const BLOCK: usize = 8;
+
+/// `y = requantize(x * w + b)`.
+///
+/// The host has folded the input's zero point into `b`: `b' = b - zero_point * sum(w)`. Taps beside the input stand
+/// for zero, whose number is `pad_value`, the zero point; so they are summed like any other tap. (The reference
+/// subtracts the zero point from every input and skips those taps, which is the same sum.)
+pub fn forward_i8<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    x: &[i8],
+    w: &[i8],
+    b: &[i32],
+    pad_value: i8,
+    to: &Requantize<'_>,
+    y: &mut [i8],
+) {
+    let (out_w, out_c, group_out) = (shape.out_w as usize, shape.out_c as usize, shape.group_out());
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
+        for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
+            let down = vertical.taps(out_y);
+            for (out_x, y) in rows_mut(y, out_c).enumerate() {
+                let window = Window { shape, x, down, across: horizontal.taps(out_x), pad_value };
+                for (group, y) in rows_mut(y, group_out).enumerate() {
+                    for (block, y) in y.chunks_mut(BLOCK).enumerate() {
+                        let first = group * group_out + block * BLOCK;
+                        let mut acc = [0; BLOCK];
+                        let Some(acc) = acc.get_mut(..y.len()) else { return };
+                        start_from_bias_i8(b, first, acc);
+                        window.accumulate(isa, group, from(w, first * shape.patch()), acc);
+                        isa.requantize_i8(to, first, acc, y);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The input as one output position sees it.
+struct Window<'a> {
+    shape: &'a Conv2d,
+    x: &'a [i8],
+    down: Taps,
+    across: Taps,
+    pad_value: i8,
+}
+
+impl Window<'_> {
+    /// Adds the products of this window with the filters that begin at `w` to their sums, all taps in order.
+    #[inline]
+    fn accumulate<I: Isa>(&self, isa: I, group: usize, w: &[i8], acc: &mut [i32]) {
+        let Self { shape, down, across, .. } = self;
+        let (group_in, kernel_h, kernel_w) = (shape.group_in(), shape.kernel_h as usize, shape.kernel_w as usize);
+        let row = kernel_w * group_in;
+        let (above, left) = (down.first.min(kernel_h), across.first.min(kernel_w));
+        let right = left + across.count;
+        self.pad(isa, above * row, w, acc);
+        for i in 0..down.count {
+            let w = from(w, (above + i) * row);
+            self.pad(isa, left * group_in, w, acc);
+            let in_y = down.input + i * shape.dilation_h as usize;
+            self.row(isa, group, in_y, from(w, left * group_in), acc);
+            self.pad(isa, kernel_w.saturating_sub(right) * group_in, from(w, right * group_in), acc);
+        }
+        let below = above + down.count;
+        self.pad(isa, kernel_h.saturating_sub(below) * row, from(w, below * row), acc);
+    }
+
+    /// The taps of one row that lie inside the input.
+    #[inline]
+    fn row<I: Isa>(&self, isa: I, group: usize, in_y: usize, w: &[i8], acc: &mut [i32]) {
+        let Self { shape, x, across, .. } = self;
+        let (in_c, group_in, patch) = (shape.in_c as usize, shape.group_in(), shape.patch());
+        let start = (in_y * shape.in_w as usize + across.input) * in_c + group * group_in;
+        if shape.rows_are_contiguous() {
+            isa.matvec_i8(sub(x, start, across.count * in_c), w, patch, acc);
+            return;
+        }
+        for i in 0..across.count {
+            let tap = sub(x, start + i * shape.dilation_w as usize * in_c, group_in);
+            isa.matvec_i8(tap, from(w, i * group_in), patch, acc);
+        }
+    }
+
+    /// `count` weights of each filter that meet padding.
+    #[inline]
+    fn pad<I: Isa>(&self, isa: I, count: usize, w: &[i8], acc: &mut [i32]) {
+        if count > 0 && self.pad_value != 0 {
+            add_constant_i8(isa, self.pad_value, count, w, self.shape.patch(), acc);
+        }
+    }
+}
+
+/// Forward step, int8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardI8 {
+    /// Shape.
+    pub shape: Conv2d,
+    /// Input.
+    pub x: Ref,
+    /// Weights, symmetric.
+    pub w: Ref,
+    /// Bias with the input's zero point folded in, or none.
+    pub b: Ref,
+    /// Output.
+    pub y: Ref,
+    /// The input's zero point: what lies beside the input.
+    pub pad_value: i32,
+    /// How sums become outputs.
+    pub requantize: RequantizeRecord,
+}
+
+impl ForwardI8 {
+    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
+        let shape = &self.shape;
+        let [multiplier, shift] = self.requantize.places();
+        let reads = [
+            Operand::i8(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
+            Operand::i8(self.w, shape.weights(), Access::Read),
+            Operand::i32(self.b, shape.out_c as usize, Access::Read),
+            multiplier,
+            shift,
+        ];
+        (reads, Operand::i8(self.y, samples.saturating_mul(shape.out_elements()), Access::Write))
+    }
+}
+
+impl StepRecord for ForwardI8 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, b, multiplier, shift], y) = self.places(samples);
+        Operands::of([x, w, b, multiplier, shift, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid() && self.requantize.is_valid(self.shape.out_c) && i8::try_from(self.pad_value).is_ok()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
+        let to = self.requantize.view(multiplier, shift);
+        forward_i8(isa, &self.shape, view(x), view(w), view(b), self.pad_value as i8, &to, view_mut(y));
+    }
+}
+
+#[cfg(test)]
+mod tests;

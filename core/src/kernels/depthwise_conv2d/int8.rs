@@ -1,0 +1,157 @@
+//! Depthwise convolution, int8 forward.
+
+use super::DepthwiseConv2d;
+use crate::arch::Isa;
+use crate::kernels::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
+use crate::kernels::util::{rows, rows_mut, sub, sub_mut};
+use crate::kernels::window::Taps;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Channels whose sums are held at once.
+const BLOCK: usize = 32;
+
+/// `y = requantize(x * w + b)`, each channel for itself.
+///
+/// `b` and `pad_value` as in [`crate::kernels::conv2d::forward_i8`].
+pub fn forward_i8<I: Isa>(
+    isa: I,
+    shape: &DepthwiseConv2d,
+    x: &[i8],
+    w: &[i8],
+    b: &[i32],
+    pad_value: i8,
+    to: &Requantize<'_>,
+    y: &mut [i8],
+) {
+    let (out_w, out_c) = (shape.out_w as usize, shape.out_c as usize);
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
+        for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
+            let down = vertical.taps(out_y);
+            for (out_x, y) in rows_mut(y, out_c).enumerate() {
+                let window = Window { shape, x, down, across: horizontal.taps(out_x), pad_value };
+                for (block, y) in y.chunks_mut(BLOCK).enumerate() {
+                    let first = block * BLOCK;
+                    let mut acc = [0; BLOCK];
+                    let Some(acc) = acc.get_mut(..y.len()) else { return };
+                    start_from_bias_i8(b, first, acc);
+                    window.accumulate(isa, first, w, acc);
+                    isa.requantize_i8(to, first, acc, y);
+                }
+            }
+        }
+    }
+}
+
+/// The input as one output position sees it.
+struct Window<'a> {
+    shape: &'a DepthwiseConv2d,
+    x: &'a [i8],
+    down: Taps,
+    across: Taps,
+    pad_value: i8,
+}
+
+impl Window<'_> {
+    /// Adds the products of this window with the filters of the channels from `first` on to their sums.
+    #[inline]
+    fn accumulate<I: Isa>(&self, isa: I, first: usize, w: &[i8], acc: &mut [i32]) {
+        let Self { shape, x, down, across, pad_value } = self;
+        let (in_c, out_c, in_w) = (shape.in_c as usize, shape.out_c as usize, shape.in_w as usize);
+        let kernel_w = shape.kernel_w as usize;
+        let (dilation_h, dilation_w) = (shape.dilation_h as usize, shape.dilation_w as usize);
+        let mut filters = rows(w, out_c);
+        for ky in 0..shape.kernel_h as usize {
+            // Wraps above the input, which is no small number either.
+            let row = ky.wrapping_sub(down.first);
+            for kx in 0..kernel_w {
+                let Some(w) = filters.next() else { return };
+                let w = sub(w, first, acc.len());
+                let column = kx.wrapping_sub(across.first);
+                if row < down.count && column < across.count {
+                    let (in_y, in_x) = (down.input + row * dilation_h, across.input + column * dilation_w);
+                    self.tap(isa, sub(x, (in_y * in_w + in_x) * in_c, in_c), first, w, acc);
+                } else if *pad_value != 0 {
+                    isa.axpy_i8(*pad_value, w, acc);
+                }
+            }
+        }
+    }
+
+    /// One tap inside the input: `x` has all input channels, `w` and `acc` the output channels from `first` on.
+    #[inline]
+    fn tap<I: Isa>(&self, isa: I, x: &[i8], first: usize, w: &[i8], acc: &mut [i32]) {
+        let multiplier = self.shape.multiplier as usize;
+        if multiplier == 1 {
+            isa.multiply_add_i8(sub(x, first, acc.len()), w, acc);
+            return;
+        }
+        // Several filters share an input channel; a block may begin and end within one.
+        let mut channel = first;
+        while channel < first + acc.len() {
+            let Some(source) = channel.checked_div(multiplier) else { return };
+            let end = ((source + 1) * multiplier).min(first + acc.len());
+            let (start, len) = (channel - first, end - channel);
+            isa.axpy_i8(x.get(source).copied().unwrap_or(0), sub(w, start, len), sub_mut(acc, start, len));
+            channel = end;
+        }
+    }
+}
+
+/// Forward step, int8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardI8 {
+    /// Shape.
+    pub shape: DepthwiseConv2d,
+    /// Input.
+    pub x: Ref,
+    /// Weights, symmetric.
+    pub w: Ref,
+    /// Bias with the input's zero point folded in, or none.
+    pub b: Ref,
+    /// Output.
+    pub y: Ref,
+    /// The input's zero point: what lies beside the input.
+    pub pad_value: i32,
+    /// How sums become outputs.
+    pub requantize: RequantizeRecord,
+}
+
+impl ForwardI8 {
+    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
+        let shape = &self.shape;
+        let [multiplier, shift] = self.requantize.places();
+        let reads = [
+            Operand::i8(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
+            Operand::i8(self.w, shape.weights(), Access::Read),
+            Operand::i32(self.b, shape.out_c as usize, Access::Read),
+            multiplier,
+            shift,
+        ];
+        (reads, Operand::i8(self.y, samples.saturating_mul(shape.out_elements()), Access::Write))
+    }
+}
+
+impl StepRecord for ForwardI8 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, b, multiplier, shift], y) = self.places(samples);
+        Operands::of([x, w, b, multiplier, shift, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid() && self.requantize.is_valid(self.shape.out_c) && i8::try_from(self.pad_value).is_ok()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
+        let to = self.requantize.view(multiplier, shift);
+        forward_i8(isa, &self.shape, view(x), view(w), view(b), self.pad_value as i8, &to, view_mut(y));
+    }
+}
+
+#[cfg(test)]
+mod tests;
