@@ -1,1 +1,3 @@
+//! What crosses a folder: one list of cases, run on every runtime; goldens, QEMU, the command line, fuzzing.
 
+pub mod robust;

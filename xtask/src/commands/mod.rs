@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod firmware;
+pub mod fuzz;
 pub mod qemu;
 pub mod setup;
 pub mod sizes;
