@@ -33,6 +33,8 @@ pub struct Board {
     pub processor: String,
     /// Where code and constants lie.
     pub flash: Region,
+    /// The most flash that the firmware may take, where that is less than there is.
+    pub flash_budget_bytes: Option<u32>,
     /// Statics and stack.
     pub ram: Region,
     /// Bytes of the stack, the end of `ram`.

@@ -156,7 +156,7 @@ fn collect(mut errors: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
 pub fn find_program(program: &str) -> Result<PathBuf, LinkError> {
     let given = env::var_os("EMBERNET_QEMU_DIR").map(PathBuf::from);
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders = given.into_iter().chain(env::split_paths(&path)).chain([workspace().join("target/qemu")]);
+    let folders = given.into_iter().chain(env::split_paths(&path)).chain([workspace().join("target/qemu/bin")]);
     let name = format!("{program}{}", env::consts::EXE_SUFFIX);
     folders
         .map(|folder| folder.join(&name))
