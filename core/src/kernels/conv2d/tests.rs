@@ -1,1 +1,296 @@
-//! Tests of this layer against its definition in f64.
+//! Tests of the convolution against its definition in f64.
+
+use super::*;
+use crate::arch::{Isa, IsaId, Scalar};
+use crate::kernels::testing::*;
+use crate::kernels::trained::Trained;
+use crate::kernels::window::Axis;
+use crate::optim::Store;
+use crate::plan::Ref;
+use crate::rng::Rng;
+use proptest::prelude::*;
+use std::vec;
+use std::vec::Vec;
+
+/// A shape from two axes and `(groups, input channels of a group, filters of a group)`.
+fn shape_of(vertical: Axis, horizontal: Axis, (groups, depth, filters): (u32, u32, u32)) -> Conv2d {
+    Conv2d {
+        in_h: vertical.input,
+        in_w: horizontal.input,
+        in_c: groups * depth,
+        out_h: vertical.output,
+        out_w: horizontal.output,
+        out_c: groups * filters,
+        kernel_h: vertical.kernel,
+        kernel_w: horizontal.kernel,
+        stride_h: vertical.stride,
+        stride_w: horizontal.stride,
+        dilation_h: vertical.dilation,
+        dilation_w: horizontal.dilation,
+        pad_top: vertical.pad,
+        pad_left: horizontal.pad,
+        groups,
+    }
+}
+
+fn shapes() -> impl Strategy<Value = Conv2d> {
+    (axes(1..3), axes(1..3), (1u32..3, 1u32..3, 1u32..3)).prop_map(|(v, h, channels)| shape_of(v, h, channels))
+}
+
+fn taps(shape: &Conv2d) -> usize {
+    (shape.kernel_h * shape.kernel_w) as usize
+}
+
+fn pixels(shape: &Conv2d) -> usize {
+    (shape.out_h * shape.out_w) as usize
+}
+
+/// Calls `visit(x, w, y)` with the places that every product of one sample joins, by output row, output column,
+/// filter, then filter weight.
+fn products(shape: &Conv2d, mut visit: impl FnMut(usize, usize, usize)) {
+    let (in_w, in_c, depth) = (shape.in_w as usize, shape.in_c as usize, shape.group_in());
+    for out_y in 0..shape.out_h as usize {
+        for out_x in 0..shape.out_w as usize {
+            for out_c in 0..shape.out_c as usize {
+                let first = out_c / shape.group_out() * depth;
+                for (k_y, in_y) in taps_of(&shape.vertical(), out_y) {
+                    for (k_x, in_x) in taps_of(&shape.horizontal(), out_x) {
+                        for c in 0..depth {
+                            visit(
+                                (in_y * in_w + in_x) * in_c + first + c,
+                                ((out_c * shape.kernel_h as usize + k_y) * shape.kernel_w as usize + k_x) * depth + c,
+                                (out_y * shape.out_w as usize + out_x) * shape.out_c as usize + out_c,
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The definition, straight from the index formula.
+fn reference(shape: &Conv2d, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
+    let mut y = vec![0.0; x.len() / shape.in_elements() * shape.out_elements()];
+    for (x, y) in x.chunks(shape.in_elements()).zip(y.chunks_mut(shape.out_elements())) {
+        for (y, b) in y.iter_mut().zip(b.iter().cycle()) {
+            *y = *b;
+        }
+        products(shape, |x_at, w_at, y_at| y[y_at] += x[x_at] * w[w_at]);
+    }
+    y
+}
+
+struct Data {
+    x: Vec<f32>,
+    w: Vec<f32>,
+    b: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl Data {
+    fn new(shape: &Conv2d, samples: usize, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        Self {
+            x: noise(&mut rng, samples * shape.in_elements()),
+            w: noise(&mut rng, shape.weights()),
+            b: noise(&mut rng, shape.out_c as usize),
+            dy: noise(&mut rng, samples * shape.out_elements()),
+        }
+    }
+
+    fn absolute(&self) -> Self {
+        Self { x: absolute(&self.x), w: absolute(&self.w), b: absolute(&self.b), dy: absolute(&self.dy) }
+    }
+
+    fn forward<I: Isa>(&self, isa: I, shape: &Conv2d, scratch: usize) -> Vec<f32> {
+        let mut y = vec![f32::NAN; self.dy.len()];
+        let (lo, hi) = (f32::NEG_INFINITY, f32::INFINITY);
+        forward_f32(isa, shape, &self.x, &self.w, &self.b, lo, hi, &mut vec![f32::NAN; scratch], &mut y);
+        y
+    }
+
+    fn backward_input<I: Isa>(&self, isa: I, shape: &Conv2d, scratch: usize) -> Vec<f32> {
+        let mut dx = vec![f32::NAN; self.x.len()];
+        backward_input_f32(isa, shape, &self.dy, &self.w, &mut vec![f32::NAN; scratch], &mut dx);
+        dx
+    }
+
+    fn backward_weights<I: Isa>(&self, isa: I, shape: &Conv2d, tile: usize, scratch: usize) -> Vec<f32> {
+        let mut dw = vec![f32::NAN; self.w.len()];
+        let (mut tile, mut scratch) = (vec![f32::NAN; tile], vec![f32::NAN; scratch]);
+        backward_weights_f32(isa, shape, &self.x, &self.dy, &mut tile, &mut scratch, &mut Store(&mut dw));
+        dw
+    }
+}
+
+proptest! {
+    #[test]
+    fn forward_matches_its_definition(shape in shapes(), samples in 1usize..4, seed: u64) {
+        prop_assert!(shape.is_valid());
+        let data = Data::new(&shape, samples, seed);
+        let found = data.forward(Scalar, &shape, 0);
+        let expected = reference(&shape, &wide(&data.x), &wide(&data.w), &wide(&data.b));
+        assert_close(&found, &expected, shape.patch() + 1, &data.absolute().forward(Scalar, &shape, 0));
+    }
+
+    #[test]
+    fn backward_matches_finite_differences(shape in shapes(), samples in 1usize..4, seed: u64) {
+        let data = Data::new(&shape, samples, seed);
+        let (x, w) = (wide(&data.x), wide(&data.w));
+
+        let numeric = numeric_gradient(&data.x, |x| weighted(&reference(&shape, x, &w, &[]), &data.dy));
+        let terms = taps(&shape) * shape.group_out();
+        let dx = data.backward_input(Scalar, &shape, 0);
+        assert_close(&dx, &numeric, terms, &data.absolute().backward_input(Scalar, &shape, 0));
+
+        let numeric = numeric_gradient(&data.w, |w| weighted(&reference(&shape, &x, w, &[]), &data.dy));
+        let terms = samples * pixels(&shape);
+        let dw = data.backward_weights(Scalar, &shape, shape.weights(), 0);
+        assert_close(&dw, &numeric, terms, &data.absolute().backward_weights(Scalar, &shape, shape.weights(), 0));
+    }
+
+    /// The order of sums that every target keeps.
+    #[test]
+    fn sums_run_in_the_promised_order(shape in shapes(), samples in 1usize..4, seed: u64) {
+        let Data { x, w, b, dy } = Data::new(&shape, samples, seed);
+        let mut y: Vec<f32> = b.iter().copied().cycle().take(dy.len()).collect();
+        let (mut dx, mut dw) = (vec![0.0f32; x.len()], vec![0.0f32; w.len()]);
+        for sample in 0..samples {
+            let (x0, y0) = (sample * shape.in_elements(), sample * shape.out_elements());
+            products(&shape, |x_at, w_at, y_at| {
+                y[y0 + y_at] += x[x0 + x_at] * w[w_at];
+                dx[x0 + x_at] += dy[y0 + y_at] * w[w_at];
+                dw[w_at] += dy[y0 + y_at] * x[x0 + x_at];
+            });
+        }
+        let data = Data { x, w, b, dy };
+        prop_assert_eq!(bits(&data.forward(Scalar, &shape, 0)), bits(&y));
+        prop_assert_eq!(bits(&data.backward_input(Scalar, &shape, 0)), bits(&dx));
+        prop_assert_eq!(bits(&data.backward_weights(Scalar, &shape, shape.weights(), 0)), bits(&dw));
+    }
+
+    #[test]
+    fn tiles_do_not_change_bits(shape in shapes(), samples in 1usize..4, seed: u64) {
+        let data = Data::new(&shape, samples, seed);
+        let whole = bits(&data.backward_weights(Scalar, &shape, shape.weights(), 0));
+        for tile in 1..=shape.weights() + 1 {
+            prop_assert_eq!(&bits(&data.backward_weights(Scalar, &shape, tile, 0)), &whole, "tile {}", tile);
+        }
+    }
+
+    /// Gathering multiplies zeros where the direct way skips taps, and sums `dx` in another order.
+    #[test]
+    fn gathering_stays_within_rounding(
+        shape in shapes(), samples in 1usize..4, seed: u64, rows in 1usize..9, tile in 1usize..40,
+    ) {
+        let data = Data::new(&shape, samples, seed);
+        let magnitude = data.absolute();
+        let mut scratch = vec![f32::NAN; rows * shape.out_w as usize * shape.patch()];
+
+        let mut y = vec![0.0; data.dy.len()];
+        gather::forward(Scalar, &shape, &data.x, &data.w, &mut scratch, &mut y);
+        let mut direct = vec![0.0; data.dy.len()];
+        float::forward_direct(Scalar, &shape, &data.x, &data.w, &mut direct);
+        prop_assert_eq!(&y, &direct, "adding zeros changes no sum");
+
+        let mut dx = vec![0.0; data.x.len()];
+        gather::backward_input(Scalar, &shape, &data.dy, &data.w, &mut scratch, &mut dx);
+        let direct = data.backward_input(Scalar, &shape, 0);
+        let terms = 2 * taps(&shape) * shape.group_out();
+        assert_close(&dx, &wide(&direct), terms, &magnitude.backward_input(Scalar, &shape, 0));
+
+        let filters = (tile / shape.patch()).clamp(1, shape.group_out());
+        let direct = data.backward_weights(Scalar, &shape, shape.weights(), 0);
+        for group in 0..shape.groups as usize {
+            let first = group * shape.group_out();
+            let mut dw = vec![0.0; filters * shape.patch()];
+            gather::backward_weights(
+                Scalar, &shape, group, first, filters, &data.x, &data.dy, &mut scratch, &mut dw,
+            );
+            let start = first * shape.patch();
+            prop_assert_eq!(&dw[..], &direct[start..start + dw.len()], "adding zeros changes no sum");
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_gathering_token_stays_within_rounding(shape in shapes(), samples in 1usize..4, seed: u64, tile in 1usize..40) {
+        let Some(isa) = crate::arch::Avx2::new() else { return Ok(()) };
+        let data = Data::new(&shape, samples, seed);
+        let magnitude = data.absolute();
+        let scratch = scratch_elements(&shape, samples, IsaId::Avx2);
+        prop_assert_eq!(scratch == 0, shape.is_pointwise());
+        // Both sides round: twice the roundings of one.
+        let y = data.forward(isa, &shape, scratch);
+        let expected = wide(&data.forward(Scalar, &shape, 0));
+        assert_close(&y, &expected, 2 * (shape.patch() + 1), &magnitude.forward(Scalar, &shape, 0));
+        let dx = data.backward_input(isa, &shape, scratch);
+        let expected = wide(&data.backward_input(Scalar, &shape, 0));
+        let terms = 2 * taps(&shape) * shape.group_out();
+        assert_close(&dx, &expected, terms, &magnitude.backward_input(Scalar, &shape, 0));
+        let expected = wide(&data.backward_weights(Scalar, &shape, shape.weights(), 0));
+        let sums = magnitude.backward_weights(Scalar, &shape, shape.weights(), 0);
+        let terms = 2 * samples * pixels(&shape);
+        for tile in [tile, shape.weights()] {
+            assert_close(&data.backward_weights(isa, &shape, tile, scratch), &expected, terms, &sums);
+        }
+    }
+
+    #[test]
+    fn records_run_their_kernels(shape in shapes(), samples in 1usize..4, seed: u64, tile in 1u32..20) {
+        let data = Data::new(&shape, samples, seed);
+        let (x_len, w_len, b_len, y_len) = (data.x.len(), data.w.len(), data.b.len(), data.dy.len());
+        let place = |elements: usize| Ref::arena(4 * elements as u32);
+
+        let [x, w, b, y] = [0, x_len, x_len + w_len, x_len + w_len + b_len].map(place);
+        let mut arena = [&data.x[..], &data.w, &data.b, &data.dy].concat();
+        let record = ForwardF32 { shape, x, w, b, y, scratch: Scratch::NONE, lo: -0.5, hi: 0.5 };
+        run(&record, &mut arena, samples, REVEAL);
+        let expected: Vec<f32> = data.forward(Scalar, &shape, 0).iter().map(|y| y.clamp(-0.5, 0.5)).collect();
+        prop_assert_eq!(&arena[x_len + w_len + b_len..], expected);
+
+        let [dy, w, dx] = [0, y_len, y_len + w_len].map(place);
+        let mut arena = [&data.dy[..], &data.w, &data.x].concat();
+        run(&BackwardInputF32 { shape, dy, w, dx, scratch: Scratch::NONE }, &mut arena, samples, REVEAL);
+        prop_assert_eq!(&arena[y_len + w_len..], data.backward_input(Scalar, &shape, 0));
+
+        let [x, dy, w, b, at] = [0, x_len, x_len + y_len, x_len + y_len + w_len, x_len + y_len + w_len + b_len].map(place);
+        let mut arena = [&data.x[..], &data.dy, &vec![0.0; w_len + b_len + tile as usize]].concat();
+        let trained =
+            Trained { w, b, w_state: Ref::NONE, b_state: Ref::NONE, tile: at, tile_elements: tile, slots: 0 };
+        let record = BackwardWeightsF32 { shape, x, dy, scratch: Scratch::NONE, trained };
+        run(&record, &mut arena, samples, REVEAL);
+        let found: Vec<f32> = arena[x_len + y_len..][..w_len + b_len].iter().map(|w| -w).collect();
+        prop_assert_eq!(&found[..w_len], data.backward_weights(Scalar, &shape, w_len, 0));
+        let numeric = numeric_gradient(&data.b, |b| {
+            weighted(&reference(&shape, &wide(&data.x), &wide(&data.w), b), &data.dy)
+        });
+        let terms = y_len / b_len;
+        assert_close(&found[w_len..], &numeric, terms, &vec![terms as f32; b_len]);
+    }
+}
+
+#[test]
+fn contradictory_shapes_are_refused() {
+    let axis = Axis { input: 5, output: 3, kernel: 3, stride: 1, dilation: 1, pad: 0 };
+    let shape = shape_of(axis, axis, (2, 2, 3));
+    assert!(shape.is_valid());
+    assert!(!Conv2d { groups: 0, ..shape }.is_valid());
+    assert!(!Conv2d { groups: 4, ..shape }.is_valid(), "4 groups do not divide 6 filters");
+    assert!(!Conv2d { out_w: 6, ..shape }.is_valid(), "the last window would begin behind the input");
+    assert!(!Conv2d { stride_h: 0, ..shape }.is_valid());
+    assert!(!Conv2d { in_c: u32::MAX, out_c: u32::MAX, groups: 1, ..shape }.is_valid());
+}
+
+#[test]
+fn scratch_is_bounded_and_only_for_tokens_that_gather() {
+    let axis = Axis { input: 64, output: 64, kernel: 3, stride: 1, dilation: 1, pad: 1 };
+    let shape = shape_of(axis, axis, (1, 16, 16));
+    assert_eq!(scratch_elements(&shape, 8, IsaId::Scalar), 0);
+    let elements = scratch_elements(&shape, 8, IsaId::Avx2);
+    assert_eq!(elements % (64 * 9 * 16), 0, "whole rows");
+    assert!(elements > 0 && elements <= 1 << 16);
+    let one_row_is_much = Conv2d { in_w: 4096, out_w: 4096, ..shape };
+    assert_eq!(scratch_elements(&one_row_is_much, 8, IsaId::Avx2), 4096 * 9 * 16);
+}
