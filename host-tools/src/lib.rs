@@ -8,4 +8,5 @@ pub mod flash;
 pub mod graph;
 pub mod import;
 pub mod link;
+pub mod report;
 pub mod train;
