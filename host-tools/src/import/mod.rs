@@ -1,3 +1,4 @@
-//! Files to graphs: our own checkpoint, and (later) foreign models.
+//! Files to graphs: our own checkpoint, and foreign models.
 
 pub mod checkpoint;
+pub mod tflite;
