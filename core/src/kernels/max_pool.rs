@@ -155,4 +155,4 @@ impl StepRecord for BackwardF32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
