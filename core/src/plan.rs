@@ -7,7 +7,9 @@
 //! [`steps!`](self) below. `docs/adding-an-op.md` walks through it.
 
 use crate::arch::Isa;
-use crate::kernels::{activation, add, average_pool, conv2d, copy, dense, depthwise_conv2d, max_pool, softmax};
+use crate::kernels::{
+    activation, add, average_pool, conv2d, copy, dense, depthwise_conv2d, lookup, max_pool, quantize, softmax,
+};
 use crate::loss;
 use crate::memory::Memory;
 use crate::optim::Optimizer;
@@ -440,6 +442,13 @@ steps! {
     64 DenseI8(dense::ForwardI8),
     65 Conv2dI8(conv2d::ForwardI8),
     66 DepthwiseConv2dI8(depthwise_conv2d::ForwardI8),
+    67 MaxPoolI8(max_pool::ForwardI8),
+    68 AveragePoolI8(average_pool::ForwardI8),
+    69 LookupI8(lookup::LookupI8),
+    70 SoftmaxI8(softmax::ForwardI8),
+    71 AddI8(add::ForwardI8),
+    72 QuantizeI8(quantize::QuantizeI8),
+    73 DequantizeI8(quantize::DequantizeI8),
     // losses
     128 MeanSquaredError(loss::MeanSquaredError),
     129 SoftmaxCrossEntropy(loss::SoftmaxCrossEntropy),

@@ -1,5 +1,9 @@
 //! Sums, element by element: residual connections, and gradients that come from several places.
 
+mod int8;
+
+pub use int8::{ForwardI8, Sum, Term, forward_i8, forward_in_place_i8};
+
 use super::util::{elements, in_place};
 use crate::arch::Isa;
 use crate::math;

@@ -3,6 +3,10 @@
 //!
 //! Shapes as in [`Pool2d`]. Backward gives each element of a window an equal part of that window's gradient.
 
+mod int8;
+
+pub use int8::{ForwardI8, forward_i8};
+
 use super::pool::Pool2d;
 use super::util::{rows, rows_mut, sub, sub_mut};
 use crate::arch::Isa;

@@ -13,7 +13,7 @@ mod tests;
 
 pub use float::{backward_input_f32, backward_weights_f32, forward_f32};
 pub use gather::scratch_elements;
-pub use int8::{ForwardI8, forward_i8};
+pub use int8::{ForwardI8, forward_i8, scratch_bytes_i8};
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32, Scratch};
 
 use super::util::elements;

@@ -3,6 +3,10 @@
 //! Shapes as in [`Pool2d`]. Backward sends each output's gradient to the first greatest element of its window,
 //! found again from `x`, so that no indices need to be kept.
 
+mod int8;
+
+pub use int8::{ForwardI8, forward_i8};
+
 use super::pool::Pool2d;
 use super::util::{copy, rows, rows_mut, sub};
 use crate::arch::Isa;

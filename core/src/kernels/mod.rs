@@ -17,8 +17,10 @@ pub mod conv2d;
 pub mod copy;
 pub mod dense;
 pub mod depthwise_conv2d;
+pub mod lookup;
 pub mod max_pool;
 pub mod pool;
+pub mod quantize;
 pub mod requantize;
 pub mod softmax;
 #[cfg(test)]

@@ -21,6 +21,11 @@ pub struct Requantize<'a> {
     pub hi: i32,
 }
 
+/// Whether `lo..=hi` is a range of int8.
+pub fn limits_are_valid(lo: i32, hi: i32) -> bool {
+    -128 <= lo && lo <= hi && hi <= 127
+}
+
 /// Sums start from the biases of the outputs from `first` on; an absent `b` counts as zeros.
 #[inline]
 pub fn start_from_bias_i8(b: &[i32], first: usize, acc: &mut [i32]) {
@@ -70,7 +75,7 @@ impl RequantizeRecord {
 
     /// Whether it fits a layer of `outputs` outputs.
     pub fn is_valid(&self, outputs: u32) -> bool {
-        (self.channels == 1 || self.channels == outputs) && self.lo <= self.hi && self.lo >= -128 && self.hi <= 127
+        (self.channels == 1 || self.channels == outputs) && limits_are_valid(self.lo, self.hi)
     }
 
     /// With the tables resolved.

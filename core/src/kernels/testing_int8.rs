@@ -1,8 +1,10 @@
 //! What the tests of int8 layers share: random layers, and what the reference makes of a sum.
 
+use super::pool::Pool2d;
 use super::requantize::Requantize;
 use crate::quant::defined::requantize_as_defined;
 use crate::rng::Rng;
+use proptest::prelude::*;
 use std::vec::Vec;
 
 /// A whole number in `lo..=hi`.
@@ -13,6 +15,19 @@ pub fn between(rng: &mut Rng, lo: i32, hi: i32) -> i32 {
 /// Random bytes, all values alike.
 pub fn bytes(rng: &mut Rng, len: usize) -> Vec<i8> {
     (0..len).map(|_| between(rng, -128, 127) as i8).collect()
+}
+
+/// Shapes of pools.
+pub fn pools() -> impl Strategy<Value = Pool2d> {
+    let size = (1u32..9, 1u32..9, 1u32..9, 1u32..9);
+    let window = (1u32..6, 1u32..6, 1u32..4, 1u32..4, 0u32..5, 0u32..5);
+    let channels = prop_oneof![1u32..6, 30u32..70];
+    let shape = (size, window, channels).prop_map(|(size, window, channels)| {
+        let (in_h, in_w, out_h, out_w) = size;
+        let (window_h, window_w, stride_h, stride_w, pad_top, pad_left) = window;
+        Pool2d { in_h, in_w, channels, out_h, out_w, window_h, window_w, stride_h, stride_w, pad_top, pad_left }
+    });
+    shape.prop_filter("valid", Pool2d::is_valid)
 }
 
 /// The parameters of a random layer with weights, as the reference has them (nothing folded).

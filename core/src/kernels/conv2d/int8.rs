@@ -1,9 +1,9 @@
 //! Convolution, int8 forward.
 
 use super::Conv2d;
-use crate::arch::Isa;
+use crate::arch::{Isa, IsaId};
 use crate::kernels::requantize::{Requantize, RequantizeRecord, add_constant_i8, start_from_bias_i8};
-use crate::kernels::util::{from, rows, rows_mut, sub};
+use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
 use crate::memory::{Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
@@ -11,6 +11,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Filters whose sums are held at once.
 const BLOCK: usize = 8;
+
+/// Bytes of scratch that `shape` can use on `isa`: one patch, gathered for each output position; 0 if none.
+///
+/// With less, the kernel walks the input directly.
+pub fn scratch_bytes_i8(shape: &Conv2d, isa: IsaId) -> usize {
+    if isa.gathers() && !shape.is_pointwise() { shape.patch() } else { 0 }
+}
 
 /// `y = requantize(x * w + b)`.
 ///
@@ -25,22 +32,31 @@ pub fn forward_i8<I: Isa>(
     b: &[i32],
     pad_value: i8,
     to: &Requantize<'_>,
+    scratch: &mut [i8],
     y: &mut [i8],
 ) {
-    let (out_w, out_c, group_out) = (shape.out_w as usize, shape.out_c as usize, shape.group_out());
+    let (out_w, out_c, group_out, patch) =
+        (shape.out_w as usize, shape.out_c as usize, shape.group_out(), shape.patch());
     let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let gathered = sub_mut(scratch, 0, patch);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
             let down = vertical.taps(out_y);
             for (out_x, y) in rows_mut(y, out_c).enumerate() {
                 let window = Window { shape, x, down, across: horizontal.taps(out_x), pad_value };
                 for (group, y) in rows_mut(y, group_out).enumerate() {
+                    window.gather(group, gathered);
                     for (block, y) in y.chunks_mut(BLOCK).enumerate() {
                         let first = group * group_out + block * BLOCK;
                         let mut acc = [0; BLOCK];
                         let Some(acc) = acc.get_mut(..y.len()) else { return };
                         start_from_bias_i8(b, first, acc);
-                        window.accumulate(isa, group, from(w, first * shape.patch()), acc);
+                        let w = from(w, first * patch);
+                        if gathered.is_empty() {
+                            window.accumulate(isa, group, w, acc);
+                        } else {
+                            isa.matvec_i8(gathered, w, patch, acc);
+                        }
                         isa.requantize_i8(to, first, acc, y);
                     }
                 }
@@ -59,6 +75,35 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
+    /// Copies what a filter of `group` meets, padding included, unless there is no room for it.
+    #[inline]
+    fn gather(&self, group: usize, patch: &mut [i8]) {
+        if patch.is_empty() {
+            return;
+        }
+        let Self { shape, x, down, across, pad_value } = self;
+        let (group_in, kernel_w) = (shape.group_in(), shape.kernel_w as usize);
+        patch.fill(*pad_value);
+        for i in 0..down.count {
+            let start = self.start(group, down.input + i * shape.dilation_h as usize);
+            let row = sub_mut(patch, ((down.first + i) * kernel_w + across.first) * group_in, across.count * group_in);
+            if shape.rows_are_contiguous() {
+                copy(sub(x, start, row.len()), row);
+                continue;
+            }
+            for (j, tap) in rows_mut(row, group_in).enumerate() {
+                copy(sub(x, start + j * shape.dilation_w as usize * shape.in_c as usize, group_in), tap);
+            }
+        }
+    }
+
+    /// Where the taps of input row `in_y` that lie inside begin.
+    #[inline]
+    fn start(&self, group: usize, in_y: usize) -> usize {
+        let shape = self.shape;
+        (in_y * shape.in_w as usize + self.across.input) * shape.in_c as usize + group * shape.group_in()
+    }
+
     /// Adds the products of this window with the filters that begin at `w` to their sums, all taps in order.
     #[inline]
     fn accumulate<I: Isa>(&self, isa: I, group: usize, w: &[i8], acc: &mut [i32]) {
@@ -84,7 +129,7 @@ impl Window<'_> {
     fn row<I: Isa>(&self, isa: I, group: usize, in_y: usize, w: &[i8], acc: &mut [i32]) {
         let Self { shape, x, across, .. } = self;
         let (in_c, group_in, patch) = (shape.in_c as usize, shape.group_in(), shape.patch());
-        let start = (in_y * shape.in_w as usize + across.input) * in_c + group * group_in;
+        let start = self.start(group, in_y);
         if shape.rows_are_contiguous() {
             isa.matvec_i8(sub(x, start, across.count * in_c), w, patch, acc);
             return;
@@ -118,6 +163,10 @@ pub struct ForwardI8 {
     pub b: Ref,
     /// Output.
     pub y: Ref,
+    /// For a gathered patch, or none.
+    pub scratch: Ref,
+    /// Bytes of that; see [`scratch_bytes_i8`].
+    pub scratch_bytes: u32,
     /// The input's zero point: what lies beside the input.
     pub pad_value: i32,
     /// How sums become outputs.
@@ -125,7 +174,7 @@ pub struct ForwardI8 {
 }
 
 impl ForwardI8 {
-    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
+    fn places(&self, samples: usize) -> ([Operand; 5], [Operand; 2]) {
         let shape = &self.shape;
         let [multiplier, shift] = self.requantize.places();
         let reads = [
@@ -135,14 +184,15 @@ impl ForwardI8 {
             multiplier,
             shift,
         ];
-        (reads, Operand::i8(self.y, samples.saturating_mul(shape.out_elements()), Access::Write))
+        let scratch = Operand::i8(self.scratch, self.scratch_bytes as usize, Access::Scratch);
+        (reads, [scratch, Operand::i8(self.y, samples.saturating_mul(shape.out_elements()), Access::Write)])
     }
 }
 
 impl StepRecord for ForwardI8 {
     fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b, multiplier, shift], y) = self.places(samples);
-        Operands::of([x, w, b, multiplier, shift, y])
+        let ([x, w, b, multiplier, shift], [scratch, y]) = self.places(samples);
+        Operands::of([x, w, b, multiplier, shift, scratch, y])
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -150,10 +200,10 @@ impl StepRecord for ForwardI8 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
-        let to = self.requantize.view(multiplier, shift);
-        forward_i8(isa, &self.shape, view(x), view(w), view(b), self.pad_value as i8, &to, view_mut(y));
+        let (reads, writes) = self.places(context.samples);
+        let ([x, w, b, multiplier, shift], [scratch, y]) = memory.carve(reads, writes);
+        let (to, pad) = (self.requantize.view(multiplier, shift), self.pad_value as i8);
+        forward_i8(isa, &self.shape, view(x), view(w), view(b), pad, &to, view_mut(scratch), view_mut(y));
     }
 }
 

@@ -36,11 +36,12 @@ fn reference(shape: &Conv2d, layer: &Layer, x: &[i8]) -> Vec<i8> {
 }
 
 /// The kernel with folded biases.
-fn folded<I: Isa>(isa: I, shape: &Conv2d, layer: &Layer, x: &[i8]) -> Vec<i8> {
+fn folded<I: Isa>(isa: I, shape: &Conv2d, layer: &Layer, scratch: usize, x: &[i8]) -> Vec<i8> {
     let patch = shape.patch();
     let b = layer.folded(shape.out_c as usize, |o| layer.w[o * patch..(o + 1) * patch].to_vec());
     let mut y = std::vec![0; x.len() / shape.in_elements() * shape.out_elements()];
-    forward_i8(isa, shape, x, &layer.w, &b, layer.input_zero_point as i8, &layer.to(), &mut y);
+    let mut scratch = std::vec![55; scratch];
+    forward_i8(isa, shape, x, &layer.w, &b, layer.input_zero_point as i8, &layer.to(), &mut scratch, &mut y);
     y
 }
 
@@ -81,10 +82,13 @@ proptest! {
         let layer = Layer::random(&mut rng, shape.out_c as usize, shape.weights(), shape.patch());
         let x = bytes(&mut rng, samples * shape.in_elements());
         let expected = reference(&shape, &layer, &x);
-        prop_assert_eq!(&folded(Scalar, &shape, &layer, &x), &expected);
+        prop_assert_eq!(&folded(Scalar, &shape, &layer, 0, &x), &expected);
+        prop_assert_eq!(&folded(Scalar, &shape, &layer, shape.patch(), &x), &expected, "gathered");
         #[cfg(target_arch = "x86_64")]
         if let Some(isa) = crate::arch::Avx2::new() {
-            prop_assert_eq!(&folded(isa, &shape, &layer, &x), &expected);
+            let scratch = scratch_bytes_i8(&shape, crate::arch::IsaId::Avx2);
+            prop_assert_eq!(&folded(isa, &shape, &layer, 0, &x), &expected);
+            prop_assert_eq!(&folded(isa, &shape, &layer, scratch, &x), &expected, "gathered");
         }
     }
 }
@@ -113,6 +117,6 @@ fn long_rows_of_padding_are_summed_in_pieces() {
         let mut rng = Rng::new(seed);
         let layer = Layer::random(&mut rng, 3, shape.weights(), shape.patch());
         let x = bytes(&mut rng, 9);
-        assert_eq!(folded(Scalar, &shape, &layer, &x), reference(&shape, &layer, &x));
+        assert_eq!(folded(Scalar, &shape, &layer, 0, &x), reference(&shape, &layer, &x));
     }
 }

@@ -1,0 +1,134 @@
+//! Sums, int8 forward: two inputs of different scales.
+//!
+//! As in the reference: both inputs are shifted left as far as there is room (20 bits for int8), each brought to
+//! twice the greater scale, added, and the sum brought to the output's scale; three double roundings in all.
+
+use crate::arch::Isa;
+use crate::kernels::requantize::limits_are_valid;
+use crate::kernels::util::{elements, in_place};
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::quant::{multiply_by_quantized_multiplier, requantize_i8};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// How one input is brought to the common scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Term {
+    /// The input's zero point.
+    pub zero_point: i32,
+    /// Mantissa of `scale / (2 * greater scale)`.
+    pub multiplier: i32,
+    /// Its exponent, at most 0.
+    pub shift: i32,
+}
+
+/// The numbers of an int8 addition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Sum {
+    /// For input `a`.
+    pub a: Term,
+    /// For input `b`.
+    pub b: Term,
+    /// Bits that both inputs are shifted left first.
+    pub left_shift: i32,
+    /// Mantissa of `2 * greater scale / (2^left_shift * output scale)`.
+    pub multiplier: i32,
+    /// Its exponent.
+    pub shift: i32,
+    /// Zero point of the output.
+    pub zero_point: i32,
+    /// Least output.
+    pub lo: i32,
+    /// Greatest output.
+    pub hi: i32,
+}
+
+impl Sum {
+    /// The same sum with its inputs exchanged.
+    pub const fn swapped(&self) -> Self {
+        Self { a: self.b, b: self.a, ..*self }
+    }
+
+    /// `a + b` in the output's numbers.
+    #[inline]
+    pub fn of(&self, a: i8, b: i8) -> i8 {
+        let scaled = |x: i8, term: &Term| {
+            let shifted = i32::from(x).wrapping_sub(term.zero_point).wrapping_shl(self.left_shift as u32);
+            multiply_by_quantized_multiplier(shifted, term.multiplier, term.shift)
+        };
+        let sum = scaled(a, &self.a).wrapping_add(scaled(b, &self.b));
+        requantize_i8(sum, self.multiplier, self.shift, self.zero_point, self.lo, self.hi)
+    }
+
+    fn is_valid(&self) -> bool {
+        (0..32).contains(&self.left_shift) && limits_are_valid(self.lo, self.hi)
+    }
+}
+
+/// `y = clamp(a + b)`.
+pub fn forward_i8(sum: &Sum, a: &[i8], b: &[i8], y: &mut [i8]) {
+    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+        *y = sum.of(*a, *b);
+    }
+}
+
+/// `y = clamp(y + b)`: `y` holds input `a`.
+pub fn forward_in_place_i8(sum: &Sum, b: &[i8], y: &mut [i8]) {
+    for (y, b) in y.iter_mut().zip(b) {
+        *y = sum.of(*y, *b);
+    }
+}
+
+/// Forward step, int8, with the activation's limits fused; in place if `y` equals `a` or `b`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardI8 {
+    /// Elements of one sample.
+    pub len: u32,
+    /// One input.
+    pub a: Ref,
+    /// The other.
+    pub b: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Scales and zero points.
+    pub sum: Sum,
+}
+
+impl ForwardI8 {
+    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
+        let elements = samples.saturating_mul(self.len as usize);
+        let y = Operand::i8(self.y, elements, Access::Write);
+        let (a, y) = in_place(Operand::i8(self.a, elements, Access::Read), y);
+        let (b, y) = in_place(Operand::i8(self.b, elements, Access::Read), y);
+        ([a, b], y)
+    }
+}
+
+impl StepRecord for ForwardI8 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([a, b], y) = self.places(samples);
+        Operands::of([a, b, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        elements([self.len]).is_some() && self.sum.is_valid()
+    }
+
+    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([a, b], [y]) = memory.carve(reads, [y]);
+        let (a, b, y): (&[i8], &[i8], &mut [i8]) = (view(a), view(b), view_mut(y));
+        match (self.a == self.y, self.b == self.y) {
+            (false, false) => forward_i8(&self.sum, a, b, y),
+            (true, false) => forward_in_place_i8(&self.sum, b, y),
+            (false, true) => forward_in_place_i8(&self.sum.swapped(), a, y),
+            (true, true) => y.iter_mut().for_each(|y| *y = self.sum.of(*y, *y)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

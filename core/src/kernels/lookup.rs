@@ -1,0 +1,111 @@
+//! Any function of one int8 value, as a table of its 256 results: sigmoid, tanh, relu of another scale, a change of
+//! scale alone. The host computes the table with the reference's arithmetic.
+
+use super::util::{elements, in_place};
+use crate::arch::Isa;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Entries of a table. Entry `i` is the result for the value whose byte is `i`: 0 to 127, then -128 to -1.
+pub const ENTRIES: usize = 256;
+
+#[inline]
+fn entry(table: &[i8; ENTRIES], x: i8) -> i8 {
+    // A byte cannot leave 256 entries; the compiler sees it and drops the alternative.
+    table.get(usize::from(x as u8)).copied().unwrap_or(0)
+}
+
+/// `y = table[x]`.
+pub fn forward_i8(table: &[i8; ENTRIES], x: &[i8], y: &mut [i8]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = entry(table, *x);
+    }
+}
+
+/// `y = table[y]`.
+pub fn forward_in_place_i8(table: &[i8; ENTRIES], y: &mut [i8]) {
+    for y in y {
+        *y = entry(table, *y);
+    }
+}
+
+/// Forward step, int8; in place if `x` and `y` are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LookupI8 {
+    /// Elements of one sample.
+    pub len: u32,
+    /// The table, [`ENTRIES`] bytes.
+    pub table: Ref,
+    /// Input.
+    pub x: Ref,
+    /// Output.
+    pub y: Ref,
+}
+
+impl LookupI8 {
+    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
+        let elements = samples.saturating_mul(self.len as usize);
+        let (x, y) =
+            in_place(Operand::i8(self.x, elements, Access::Read), Operand::i8(self.y, elements, Access::Write));
+        ([Operand::i8(self.table, ENTRIES, Access::Read), x], y)
+    }
+}
+
+impl StepRecord for LookupI8 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([table, x], y) = self.places(samples);
+        Operands::of([table, x, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        elements([self.len]).is_some()
+    }
+
+    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([table, x], [y]) = memory.carve(reads, [y]);
+        let Some(table) = view::<i8>(table).first_chunk() else { return };
+        if self.x == self.y {
+            forward_in_place_i8(table, view_mut(y));
+        } else {
+            forward_i8(table, view(x), view_mut(y));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Scalar;
+    use crate::optim::{Optimizer, OptimizerRecord, Rule};
+    use zerocopy::FromZeros;
+
+    #[test]
+    fn every_value_finds_its_entry() {
+        let table: [i8; ENTRIES] = core::array::from_fn(|i| (i as u8 as i8).wrapping_neg());
+        let x: [i8; ENTRIES] = core::array::from_fn(|i| i as u8 as i8);
+        let mut y = [0; ENTRIES];
+        forward_i8(&table, &x, &mut y);
+        assert!(x.iter().zip(&y).all(|(x, y)| *y == x.wrapping_neg()));
+        let mut in_place = x;
+        forward_in_place_i8(&table, &mut in_place);
+        assert_eq!(in_place, y);
+    }
+
+    #[test]
+    fn a_step_reads_its_table_from_flash() {
+        let table: [u8; ENTRIES] = core::array::from_fn(|i| 255 - i as u8);
+        for (x, y) in [(0, 8), (0, 0)] {
+            let mut arena = [0u8; 16];
+            arena[..6].copy_from_slice(&[0, 1, 2, 127, 128, 255]);
+            let step = LookupI8 { len: 3, table: Ref::data(0), x: Ref::arena(x), y: Ref::arena(y) };
+            assert!(step.shape_is_valid());
+            let optimizer = Optimizer { rule: Rule::Sgd, settings: OptimizerRecord::new_zeroed(), rate: 0.0 };
+            let mut memory = Memory { data: &table, arena: &mut arena };
+            step.run(Scalar, &mut memory, &mut Context { samples: 2, optimizer, loss: 0.0 });
+            assert_eq!(arena[y as usize..y as usize + 6], [255, 254, 253, 128, 127, 0]);
+        }
+    }
+}

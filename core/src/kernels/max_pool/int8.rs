@@ -1,0 +1,79 @@
+//! Max pool, int8 forward. Input and output share scale and zero point.
+
+use crate::arch::Isa;
+use crate::kernels::pool::Pool2d;
+use crate::kernels::requantize::limits_are_valid;
+use crate::kernels::util::{copy, rows, rows_mut, sub};
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `y = clamp(max of window, lo, hi)`.
+pub fn forward_i8<I: Isa>(isa: I, shape: &Pool2d, x: &[i8], lo: i32, hi: i32, y: &mut [i8]) {
+    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
+        for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
+            let down = vertical.taps(out_y);
+            for (out_x, y) in rows_mut(y, channels).enumerate() {
+                let across = horizontal.taps(out_x);
+                copy(sub(x, (down.input * in_w + across.input) * channels, channels), y);
+                for in_y in down.input..down.input + down.count {
+                    let row = sub(x, (in_y * in_w + across.input) * channels, across.count * channels);
+                    for x in rows(row, channels) {
+                        isa.max_i8(x, y);
+                    }
+                }
+            }
+        }
+    }
+    if (lo, hi) != (-128, 127) {
+        y.iter_mut().for_each(|y| *y = i32::from(*y).max(lo).min(hi) as i8);
+    }
+}
+
+/// Forward step, int8, with the activation's limits fused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardI8 {
+    /// Shape.
+    pub shape: Pool2d,
+    /// Input.
+    pub x: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Least output.
+    pub lo: i32,
+    /// Greatest output.
+    pub hi: i32,
+}
+
+impl ForwardI8 {
+    fn places(&self, samples: usize) -> (Operand, Operand) {
+        let Self { shape, x, y, .. } = self;
+        (
+            Operand::i8(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
+            Operand::i8(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
+        )
+    }
+}
+
+impl StepRecord for ForwardI8 {
+    fn operands(&self, samples: usize) -> Operands {
+        let (x, y) = self.places(samples);
+        Operands::of([x, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid() && limits_are_valid(self.lo, self.hi)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (x, y) = self.places(context.samples);
+        let ([x], [y]) = memory.carve([x], [y]);
+        forward_i8(isa, &self.shape, view(x), self.lo, self.hi, view_mut(y));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Softmax, int8 forward: scale 1/256 and zero point -128 at the output, fixed point throughout.
+//!
+//! As in the reference: differences from the row's maximum, scaled to Q5, go through the exponential; the sum of
+//! the exponentials in Q12 has its reciprocal taken; exponentials are computed twice, so that no row of 32-bit
+//! numbers has to be kept.
+
+use crate::arch::Isa;
+use crate::kernels::util::{copy, elements, in_place, rows_mut};
+use crate::memory::{Memory, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::quant::functions::{exp_of_negative, reciprocal};
+use crate::quant::{rounding_divide_by_pot, saturating_rounding_doubling_high_mul};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Longest row: its sum still fits Q12.
+pub const MAX_LEN_I8: u32 = 4095;
+
+const DIFFERENCE_BITS: u32 = 5;
+const SUM_BITS: u32 = 12;
+
+/// How differences of inputs become Q5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ScalingI8 {
+    /// Mantissa of `beta * input scale * 2^26`.
+    pub multiplier: i32,
+    /// Its exponent, 0 to 31.
+    pub left_shift: i32,
+    /// Differences below this count as minus infinity.
+    pub diff_min: i32,
+}
+
+impl ScalingI8 {
+    /// `exp(difference)` in Q0; 0 for differences below `diff_min`.
+    #[inline]
+    fn exp(&self, difference: i32) -> i32 {
+        if difference < self.diff_min {
+            return 0;
+        }
+        let shifted = difference.wrapping_shl(self.left_shift as u32);
+        exp_of_negative(saturating_rounding_doubling_high_mul(shifted, self.multiplier), DIFFERENCE_BITS)
+    }
+}
+
+/// Softmax of every row of `len` elements, in place.
+pub fn forward_i8(len: usize, scaling: &ScalingI8, y: &mut [i8]) {
+    for y in rows_mut(y, len) {
+        let greatest = y.iter().copied().fold(i8::MIN, i8::max);
+        let difference = |y: i8| i32::from(y) - i32::from(greatest);
+        let mut sum = 0i32;
+        for y in y.iter() {
+            sum = sum.wrapping_add(rounding_divide_by_pot(scaling.exp(difference(*y)), SUM_BITS));
+        }
+        let (mantissa, exponent) = reciprocal(sum, SUM_BITS);
+        // Q0 to the output's 1/256: 31 fraction bits less 8. The reference aborts beyond 31 (a sum of 512 or more),
+        // where no share reaches more than half a step.
+        let exponent = exponent.wrapping_add(31 - 8);
+        for y in y.iter_mut() {
+            let share = saturating_rounding_doubling_high_mul(mantissa, scaling.exp(difference(*y)));
+            let steps = if exponent > 31 { 0 } else { rounding_divide_by_pot(share, exponent as u32) };
+            *y = steps.saturating_sub(128).clamp(-128, 127) as i8;
+        }
+    }
+}
+
+/// Forward step, int8; in place if `x` and `y` are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardI8 {
+    /// Rows of one sample.
+    pub rows: u32,
+    /// Elements of a row, at most [`MAX_LEN_I8`].
+    pub len: u32,
+    /// Input.
+    pub x: Ref,
+    /// Output.
+    pub y: Ref,
+    /// How differences of inputs become Q5.
+    pub scaling: ScalingI8,
+}
+
+impl ForwardI8 {
+    fn places(&self, samples: usize) -> (Operand, Operand) {
+        let elements = samples.saturating_mul((self.rows as usize).saturating_mul(self.len as usize));
+        in_place(Operand::i8(self.x, elements, Access::Read), Operand::i8(self.y, elements, Access::Write))
+    }
+}
+
+impl StepRecord for ForwardI8 {
+    fn operands(&self, samples: usize) -> Operands {
+        let (x, y) = self.places(samples);
+        Operands::of([x, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        elements([self.rows, self.len]).is_some()
+            && self.len <= MAX_LEN_I8
+            && (0..32).contains(&self.scaling.left_shift)
+            && self.scaling.diff_min <= 0
+    }
+
+    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (x, y) = self.places(context.samples);
+        let ([x], [y]) = memory.carve([x], [y]);
+        copy(x, y);
+        forward_i8(self.len as usize, &self.scaling, view_mut(y));
+    }
+}
+
+#[cfg(test)]
+mod tests;
