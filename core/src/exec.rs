@@ -1,6 +1,6 @@
 //! Running an image: inference and training over a caller's arena.
 
-use crate::arch::Isa;
+use crate::arch::{Isa, IsaId};
 use crate::image::{ALIGN, DType, Image, TensorRecord};
 use crate::memory::Memory;
 use crate::optim::{Optimizer, OptimizerRecord, Rule};
@@ -103,8 +103,8 @@ impl<'a, I: Isa> Session<'a, I> {
             return Err(SessionError::ArenaTooSmall { need: need as u32, have: have as u32 });
         }
         let packed_for = image.header().isa;
-        // Anything runs an image packed for itself; the scalar token needs no scratch, so it runs every image.
-        if I::ID as u32 != packed_for && I::ID != crate::arch::IsaId::Scalar {
+        // Tokens that need no scratch, the scalar one among them, run every image.
+        if !IsaId::from_u32(packed_for).is_some_and(|image| I::ID.can_run(image)) {
             return Err(SessionError::Isa { image: packed_for, session: I::ID as u32 });
         }
         Ok(())

@@ -7,13 +7,19 @@
 //!
 //! `unsafe` lives here and nowhere else in this crate.
 
+#[cfg(any(test, feature = "std"))]
+mod host;
 pub mod scalar;
+#[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
+mod vector;
 #[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
 pub mod x86;
 
+#[cfg(any(test, feature = "std"))]
+pub use host::{Task, best, best_exact, run_best, run_on};
 pub use scalar::Scalar;
 #[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
-pub use x86::Avx2;
+pub use x86::{Avx2, Avx2Exact, Avx512};
 
 use crate::kernels::requantize::Requantize;
 use crate::optim::Optimizer;
@@ -26,16 +32,30 @@ pub enum IsaId {
     Scalar = 0,
     /// x86-64 with AVX2 and FMA.
     Avx2 = 1,
+    /// x86-64 with AVX-512.
+    Avx512 = 2,
+    /// x86-64 with AVX2, giving the scalar token's bits.
+    Avx2Exact = 3,
 }
 
 impl IsaId {
+    /// All of them, in order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx2Exact];
+
     /// From its number.
     pub const fn from_u32(number: u32) -> Option<Self> {
         match number {
             0 => Some(Self::Scalar),
             1 => Some(Self::Avx2),
+            2 => Some(Self::Avx512),
+            3 => Some(Self::Avx2Exact),
             _ => None,
         }
+    }
+
+    /// From its name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|id| id.name() == name)
     }
 
     /// Name as in tables and options.
@@ -43,23 +63,41 @@ impl IsaId {
         match self {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Avx2Exact => "avx2-exact",
         }
     }
 
     /// Whether convolutions gather patches into scratch and multiply matrices (a host with wide registers), or walk
-    /// the input directly (a device with little RAM). It decides how much scratch an image needs.
+    /// the input directly (a device with little RAM, and a host that replays one). It alone decides how much scratch
+    /// an image needs.
     pub const fn gathers(self) -> bool {
         match self {
-            Self::Scalar => false,
-            Self::Avx2 => true,
+            Self::Scalar | Self::Avx2Exact => false,
+            Self::Avx2 | Self::Avx512 => true,
         }
+    }
+
+    /// Whether all float results are the scalar token's bits.
+    pub const fn is_exact(self) -> bool {
+        match self {
+            Self::Scalar | Self::Avx2Exact => true,
+            Self::Avx2 | Self::Avx512 => false,
+        }
+    }
+
+    /// Whether an image whose scratch was sized for `image` has enough of it.
+    pub const fn can_run(self, image: Self) -> bool {
+        !self.gathers() || image.gathers()
     }
 }
 
 /// A matrix product `C[i][j] += sum over p of A[i][p] * B[p][j]`, with strides in elements.
 ///
-/// `C` is row-major with row stride `c_row`. Every element of `C` is read once, added to in order of `p` and
-/// written once.
+/// `C` is row-major with row stride `c_row`, at least `n` if there are several rows. Every element of `C` takes part
+/// as the first term of its sum, and products are added to it in order of `p`; nothing else enters, so an element
+/// depends neither on `m` and `n` nor on how a product is cut into several, along any of the three sizes.
+/// A shape that does not [fit](Gemm::fits) its slices does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gemm {
     /// Rows of A and C.
@@ -78,6 +116,22 @@ pub struct Gemm {
     pub b_col: usize,
     /// Distance between rows of C.
     pub c_row: usize,
+}
+
+impl Gemm {
+    /// Whether every element that the shape names lies in slices of these lengths, and no two rows of C overlap.
+    pub fn fits(&self, a: usize, b: usize, c: usize) -> bool {
+        let holds = |len: usize, rows: usize, row: usize, columns: usize, column: usize| {
+            // The offset of the last element, if there is one and it can be told.
+            let (Some(rows), Some(columns)) = (rows.checked_sub(1), columns.checked_sub(1)) else { return true };
+            let last = rows.checked_mul(row).and_then(|start| start.checked_add(columns.checked_mul(column)?));
+            last.is_some_and(|last| last < len)
+        };
+        holds(a, self.m, self.a_row, self.k, self.a_col)
+            && holds(b, self.k, self.b_row, self.n, self.b_col)
+            && holds(c, self.m, self.c_row, self.n, 1)
+            && (self.m <= 1 || self.c_row >= self.n)
+    }
 }
 
 /// A token for one instruction set. See the module's page.
@@ -192,4 +246,14 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     fn requantize_i8(self, to: &Requantize<'_>, first: usize, acc: &[i32], y: &mut [i8]) {
         scalar::requantize_i8(to, first, acc, y);
     }
+
+    /// Runs `body` compiled for this instruction set, as far as the compiler inlines it: for plain loops of kernels
+    /// that have no method here. The bits are the same as without.
+    #[inline]
+    fn vectorize<R>(self, body: impl FnOnce() -> R) -> R {
+        body()
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,35 +44,79 @@ pub fn madd_f32(a: &[f32], b: &[f32], y: &mut [f32]) {
 }
 
 /// See [`Isa::gemm_f32`].
+///
+/// Works on four rows of B or four columns of it at a time; each element of C still sees one product after the other.
 pub fn gemm_f32(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
+    if !g.fits(a.len(), b.len(), c.len()) {
+        return;
+    }
     for i in 0..g.m {
-        let Some(row) = c.get_mut(i * g.c_row..i * g.c_row + g.n) else { return };
-        let a_row = a.get(i * g.a_row..).unwrap_or(&[]);
+        let Some(c) = c.get_mut(i * g.c_row..i * g.c_row + g.n) else { return };
+        let a = a.get(i * g.a_row..).unwrap_or(&[]);
         if g.b_col == 1 {
-            // Rows of B are contiguous: add them one after the other, each element of C in order of p.
-            for p in 0..g.k {
-                let (Some(&a), Some(b)) = (a_row.get(p * g.a_col), b.get(p * g.b_row..p * g.b_row + g.n)) else {
-                    return;
-                };
-                axpy_f32(a, b, row);
-            }
+            add_rows(g, a, b, c);
         } else if g.a_col == 1 && g.b_row == 1 {
-            // Columns of B are contiguous: one dot product for each element.
-            for (j, c) in row.iter_mut().enumerate() {
-                let (Some(a), Some(b)) = (a_row.get(..g.k), b.get(j * g.b_col..j * g.b_col + g.k)) else { return };
-                *c = dot_f32(*c, a, b);
-            }
+            add_columns(g, a, b, c);
         } else {
-            for (j, c) in row.iter_mut().enumerate() {
-                let mut sum = *c;
-                for p in 0..g.k {
-                    let (Some(a), Some(b)) = (a_row.get(p * g.a_col), b.get(p * g.b_row + j * g.b_col)) else {
-                        return;
-                    };
-                    sum += a * b;
-                }
-                *c = sum;
-            }
+            add_elements(g, a, b, c);
+        }
+    }
+}
+
+/// One row of C from rows of B that are contiguous: four of them for each time that C is loaded and stored.
+fn add_rows(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let at = |p: usize| Some((*a.get(p * g.a_col)?, b.get(p * g.b_row..p * g.b_row + g.n)?));
+    let mut p = 0;
+    while p + 4 <= g.k {
+        let (Some((a0, b0)), Some((a1, b1)), Some((a2, b2)), Some((a3, b3))) = (at(p), at(p + 1), at(p + 2), at(p + 3))
+        else {
+            return;
+        };
+        for ((((c, b0), b1), b2), b3) in c.iter_mut().zip(b0).zip(b1).zip(b2).zip(b3) {
+            *c = (((*c + a0 * b0) + a1 * b1) + a2 * b2) + a3 * b3;
+        }
+        p += 4;
+    }
+    while p < g.k {
+        let Some((a, b)) = at(p) else { return };
+        axpy_f32(a, b, c);
+        p += 1;
+    }
+}
+
+/// One row of C from columns of B that are contiguous, as the row of A is: four sums share each load of A.
+fn add_columns(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let Some(a) = a.get(..g.k) else { return };
+    let column = |j: usize| b.get(j * g.b_col..j * g.b_col + g.k);
+    let mut j = 0;
+    let (quads, rest) = c.as_chunks_mut::<4>();
+    for [c0, c1, c2, c3] in quads {
+        let (Some(b0), Some(b1), Some(b2), Some(b3)) = (column(j), column(j + 1), column(j + 2), column(j + 3)) else {
+            return;
+        };
+        let (mut s0, mut s1, mut s2, mut s3) = (*c0, *c1, *c2, *c3);
+        for ((((a, b0), b1), b2), b3) in a.iter().zip(b0).zip(b1).zip(b2).zip(b3) {
+            s0 += a * b0;
+            s1 += a * b1;
+            s2 += a * b2;
+            s3 += a * b3;
+        }
+        (*c0, *c1, *c2, *c3) = (s0, s1, s2, s3);
+        j += 4;
+    }
+    for c in rest {
+        let Some(b) = column(j) else { return };
+        *c = dot_f32(*c, a, b);
+        j += 1;
+    }
+}
+
+/// One row of C, whatever the strides.
+fn add_elements(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
+    for (j, c) in c.iter_mut().enumerate() {
+        for p in 0..g.k {
+            let (Some(a), Some(b)) = (a.get(p * g.a_col), b.get(p * g.b_row + j * g.b_col)) else { return };
+            *c += a * b;
         }
     }
 }

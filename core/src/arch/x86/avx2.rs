@@ -1,11 +1,19 @@
-//! AVX2 with FMA: eight floats at a time, sums split over lanes. `docs/numerics.md` bounds the difference from the
-//! scalar token.
+//! AVX2: eight floats at a time, with and without FMA.
 
-use crate::arch::{Isa, IsaId};
+use crate::arch::vector::{Vector, gemm, loops, tile};
+use crate::arch::{Gemm, scalar};
+use crate::optim::Optimizer;
+use core::arch::x86_64::*;
 
-/// Proof that the processor has AVX2 and FMA.
+/// Proof that the processor has AVX2 and FMA; multiply-adds are fused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx2(());
+
+/// Proof that the processor has AVX2; every operation is rounded, so that all results are the scalar token's bits.
+///
+/// It replays on a PC what a device computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avx2Exact(());
 
 impl Avx2 {
     /// A token, if this processor has the instructions.
@@ -14,6 +22,184 @@ impl Avx2 {
     }
 }
 
-impl Isa for Avx2 {
-    const ID: IsaId = IsaId::Avx2;
+impl Avx2Exact {
+    /// A token, if this processor has the instructions.
+    pub fn new() -> Option<Self> {
+        std::is_x86_feature_detected!("avx2").then_some(Self(()))
+    }
+}
+
+vector_isa!(Avx2: Avx2, features "avx2,fma", vectors Fused, dot_i8 dot_i8);
+vector_isa!(Avx2Exact: Avx2Exact, features "avx2", vectors Exact, dot_i8 dot_i8);
+
+/// Eight floats; `mul_add` rounds once.
+#[derive(Clone, Copy)]
+struct Fused(__m256);
+
+/// Eight floats; `mul_add` rounds twice.
+#[derive(Clone, Copy)]
+struct Exact(__m256);
+
+macro_rules! vector {
+    ($name:ident, fused $fused:literal, features $features:literal, mul_add |$a:ident, $x:ident, $y:ident| $mul_add:expr) => {
+        impl Vector for $name {
+            const LANES: usize = 8;
+            const TILE_ROWS: usize = 6;
+            const FUSED: bool = $fused;
+            type Mask = __m256i;
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn splat(x: f32) -> Self {
+                Self(_mm256_set1_ps(x))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn load(from: *const f32) -> Self {
+                // SAFETY: the caller says that eight floats are there.
+                Self(unsafe { _mm256_loadu_ps(from) })
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn store(self, to: *mut f32) {
+                // SAFETY: the caller says that eight floats may be written there.
+                unsafe { _mm256_storeu_ps(to, self.0) }
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn mask(lanes: usize) -> __m256i {
+                _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn load_masked(from: *const f32, mask: __m256i) -> Self {
+                // SAFETY: the caller says that the masked floats are there; the instruction touches no others.
+                Self(unsafe { _mm256_maskload_ps(from, mask) })
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn store_masked(self, to: *mut f32, mask: __m256i) {
+                // SAFETY: the caller says that the masked floats may be written; the instruction touches no others.
+                unsafe { _mm256_maskstore_ps(to, mask, self.0) }
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn select(self, other: Self, mask: __m256i) -> Self {
+                Self(_mm256_blendv_ps(other.0, self.0, _mm256_castsi256_ps(mask)))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn add(self, x: Self) -> Self {
+                Self(_mm256_add_ps(self.0, x.0))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn sub(self, x: Self) -> Self {
+                Self(_mm256_sub_ps(self.0, x.0))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn mul(self, x: Self) -> Self {
+                Self(_mm256_mul_ps(self.0, x.0))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn div(self, x: Self) -> Self {
+                Self(_mm256_div_ps(self.0, x.0))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn sqrt(self) -> Self {
+                Self(_mm256_sqrt_ps(self.0))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn mul_add(self, x: Self, y: Self) -> Self {
+                let ($a, $x, $y) = (self.0, x.0, y.0);
+                Self($mul_add)
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn max(self, x: Self) -> Self {
+                // The instruction gives its first operand if that is greater, else the second: `x > self ? x : self`.
+                Self(_mm256_max_ps(x.0, self.0))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn min(self, x: Self) -> Self {
+                // Likewise `x < self ? x : self`.
+                Self(_mm256_min_ps(x.0, self.0))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn load_transposed(rows: impl Fn(usize) -> *const f32) -> [Self; 4] {
+                // Rows r and r + 4 side by side, so that what is left is a 4x4 transposition in each half.
+                let pair = |r: usize| {
+                    // SAFETY: the caller says that four floats are at each row.
+                    unsafe {
+                        let low = _mm256_castps128_ps256(_mm_loadu_ps(rows(r)));
+                        _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(rows(r + 4)))
+                    }
+                };
+                let (r0, r1, r2, r3) = (pair(0), pair(1), pair(2), pair(3));
+                let (low_01, high_01) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+                let (low_23, high_23) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
+                [
+                    Self(_mm256_shuffle_ps::<0x44>(low_01, low_23)),
+                    Self(_mm256_shuffle_ps::<0xee>(low_01, low_23)),
+                    Self(_mm256_shuffle_ps::<0x44>(high_01, high_23)),
+                    Self(_mm256_shuffle_ps::<0xee>(high_01, high_23)),
+                ]
+            }
+
+            #[target_feature(enable = $features)]
+            unsafe fn tile<const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &tile::Tile) {
+                // SAFETY: the caller's promises are the same.
+                unsafe { tile::run::<Self, ROWS, VECTORS, MASKED>(tile) }
+            }
+        }
+    };
+}
+
+vector!(Fused, fused true, features "avx2,fma", mul_add |a, x, y| _mm256_fmadd_ps(a, x, y));
+vector!(Exact, fused false, features "avx2", mul_add |a, x, y| _mm256_add_ps(_mm256_mul_ps(a, x), y));
+
+/// See [`crate::arch::Isa::dot_i8`]. Integers wrap, so the order does not matter: exact.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 {
+    let len = x.len().min(w.len());
+    let (x_blocks, x_rest) = x.split_at(len).0.as_chunks::<16>();
+    let (w_blocks, w_rest) = w.split_at(len).0.as_chunks::<16>();
+    let mut sums = _mm256_setzero_si256();
+    for (x, w) in x_blocks.iter().zip(w_blocks) {
+        // SAFETY: each block is 16 bytes.
+        let (x, w) = unsafe { (_mm_loadu_si128(x.as_ptr().cast()), _mm_loadu_si128(w.as_ptr().cast())) };
+        // Two products of at most 2^14 each fit the 32 bits that they are added in.
+        let products = _mm256_madd_epi16(_mm256_cvtepi8_epi16(x), _mm256_cvtepi8_epi16(w));
+        sums = _mm256_add_epi32(sums, products);
+    }
+    let mut lanes = [0i32; 8];
+    // SAFETY: eight integers are 32 bytes.
+    unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sums) };
+    let sum = lanes.iter().fold(init, |sum, lane| sum.wrapping_add(*lane));
+    scalar::dot_i8(sum, x_rest, w_rest)
 }

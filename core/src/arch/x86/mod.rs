@@ -1,5 +1,9 @@
 //! Tokens for x86-64 processors; found at run time.
 
+#[macro_use]
+mod token;
 mod avx2;
+mod avx512;
 
-pub use avx2::Avx2;
+pub use avx2::{Avx2, Avx2Exact};
+pub use avx512::Avx512;

@@ -1,0 +1,1 @@
+//! The error bounds that `docs/numerics.md` derives.

@@ -1,0 +1,81 @@
+//! The micro-kernel of a matrix product: a block of C held in registers while `k` goes by.
+
+use super::Vector;
+
+/// A block of C, and the rows and columns that it is the product of. Strides count elements.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile {
+    /// Length of the sums.
+    pub k: usize,
+    /// First row of A.
+    pub a: *const f32,
+    /// Between rows of A.
+    pub a_row: usize,
+    /// Between columns of A.
+    pub a_col: usize,
+    /// First column of B; columns are contiguous.
+    pub b: *const f32,
+    /// Between rows of B.
+    pub b_row: usize,
+    /// First element of C.
+    pub c: *mut f32,
+    /// Between rows of C.
+    pub c_row: usize,
+    /// Columns of C: the last vector may be cut short.
+    pub columns: usize,
+}
+
+/// `C += A * B` for `ROWS` rows and `VECTORS` vectors of columns.
+///
+/// Every element starts from what is in C and adds its products in order of `k`. If `MASKED`, rows of B end with the
+/// last column; otherwise they can be read in whole vectors.
+///
+/// # Safety
+/// The processor has `V`'s instructions; `tile` describes memory that is valid to read and, for C, to write;
+/// `columns` lies in `(VECTORS - 1) * LANES + 1 ..= VECTORS * LANES`.
+#[inline(always)]
+pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &Tile) {
+    let Tile { k, mut a, a_row, a_col, mut b, b_row, c, c_row, columns } = *tile;
+    let last_lanes = columns - (VECTORS - 1) * V::LANES;
+    // SAFETY: the caller vouches for the instructions and for every address below: rows of A and C are `ROWS`,
+    // columns are `columns`, cut short by the mask where the last vector leaves C (or, if `MASKED`, B).
+    unsafe {
+        let mask = V::mask(last_lanes);
+        let whole = last_lanes == V::LANES;
+        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let c = c.add(row * c_row);
+            for (vector, sum) in sums.iter_mut().enumerate() {
+                let c = c.add(vector * V::LANES);
+                *sum = if whole || vector + 1 < VECTORS { V::load(c) } else { V::load_masked(c, mask) };
+            }
+        }
+        for _ in 0..k {
+            let mut columns = [V::splat(0.0); VECTORS];
+            for (vector, column) in columns.iter_mut().enumerate() {
+                let b = b.add(vector * V::LANES);
+                *column = if MASKED && vector + 1 == VECTORS { V::load_masked(b, mask) } else { V::load(b) };
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let x = V::splat(*a.add(row * a_row));
+                for (sum, column) in sums.iter_mut().zip(&columns) {
+                    *sum = x.mul_add(*column, *sum);
+                }
+            }
+            // Past the end after the last round, hence wrapping; never read there.
+            a = a.wrapping_add(a_col);
+            b = b.wrapping_add(b_row);
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            let c = c.add(row * c_row);
+            for (vector, sum) in sums.iter().enumerate() {
+                let c = c.add(vector * V::LANES);
+                if whole || vector + 1 < VECTORS {
+                    sum.store(c);
+                } else {
+                    sum.store_masked(c, mask);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! AVX-512: sixteen floats at a time, masks for free.
+
+use crate::arch::Gemm;
+use crate::arch::vector::{Vector, gemm, loops, tile};
+use crate::optim::Optimizer;
+use core::arch::x86_64::*;
+
+/// Proof that the processor has AVX-512 F, BW, DQ and VL (every one with AVX-512 but Xeon Phi); multiply-adds are
+/// fused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// A token, if this processor has the instructions.
+    pub fn new() -> Option<Self> {
+        let found = std::is_x86_feature_detected!("avx512f")
+            && std::is_x86_feature_detected!("avx512bw")
+            && std::is_x86_feature_detected!("avx512dq")
+            && std::is_x86_feature_detected!("avx512vl");
+        found.then_some(Self(()))
+    }
+}
+
+vector_isa!(
+    Avx512: Avx512,
+    features "avx512f,avx512bw,avx512dq,avx512vl",
+    vectors Fused,
+    dot_i8 dot_i8
+);
+
+/// Sixteen floats; `mul_add` rounds once.
+#[derive(Clone, Copy)]
+struct Fused(__m512);
+
+impl Vector for Fused {
+    const LANES: usize = 16;
+    const TILE_ROWS: usize = 12;
+    const FUSED: bool = true;
+    type Mask = __mmask16;
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn splat(x: f32) -> Self {
+        Self(_mm512_set1_ps(x))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller says that sixteen floats are there.
+        Self(unsafe { _mm512_loadu_ps(from) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller says that sixteen floats may be written there.
+        unsafe { _mm512_storeu_ps(to, self.0) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn mask(lanes: usize) -> __mmask16 {
+        ((1u32 << lanes) - 1) as __mmask16
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load_masked(from: *const f32, mask: __mmask16) -> Self {
+        // SAFETY: the caller says that the masked floats are there; the instruction touches no others.
+        Self(unsafe { _mm512_maskz_loadu_ps(mask, from) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn store_masked(self, to: *mut f32, mask: __mmask16) {
+        // SAFETY: the caller says that the masked floats may be written; the instruction touches no others.
+        unsafe { _mm512_mask_storeu_ps(to, mask, self.0) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn select(self, other: Self, mask: __mmask16) -> Self {
+        Self(_mm512_mask_blend_ps(mask, other.0, self.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn add(self, x: Self) -> Self {
+        Self(_mm512_add_ps(self.0, x.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn sub(self, x: Self) -> Self {
+        Self(_mm512_sub_ps(self.0, x.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn mul(self, x: Self) -> Self {
+        Self(_mm512_mul_ps(self.0, x.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn div(self, x: Self) -> Self {
+        Self(_mm512_div_ps(self.0, x.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn sqrt(self) -> Self {
+        Self(_mm512_sqrt_ps(self.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn mul_add(self, x: Self, y: Self) -> Self {
+        Self(_mm512_fmadd_ps(self.0, x.0, y.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn max(self, x: Self) -> Self {
+        // The instruction gives its first operand if that is greater, else the second: `x > self ? x : self`.
+        Self(_mm512_max_ps(x.0, self.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn min(self, x: Self) -> Self {
+        // Likewise `x < self ? x : self`.
+        Self(_mm512_min_ps(x.0, self.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq")]
+    unsafe fn load_transposed(rows: impl Fn(usize) -> *const f32) -> [Self; 4] {
+        // Rows r, r + 4, r + 8 and r + 12 side by side, so that what is left is a 4x4 transposition in each quarter.
+        let four = |r: usize| {
+            // SAFETY: the caller says that four floats are at each row.
+            unsafe {
+                let quarter = _mm512_castps128_ps512(_mm_loadu_ps(rows(r)));
+                let half = _mm512_insertf32x4::<1>(quarter, _mm_loadu_ps(rows(r + 4)));
+                let three = _mm512_insertf32x4::<2>(half, _mm_loadu_ps(rows(r + 8)));
+                _mm512_insertf32x4::<3>(three, _mm_loadu_ps(rows(r + 12)))
+            }
+        };
+        let (r0, r1, r2, r3) = (four(0), four(1), four(2), four(3));
+        let (low_01, high_01) = (_mm512_unpacklo_ps(r0, r1), _mm512_unpackhi_ps(r0, r1));
+        let (low_23, high_23) = (_mm512_unpacklo_ps(r2, r3), _mm512_unpackhi_ps(r2, r3));
+        [
+            Self(_mm512_shuffle_ps::<0x44>(low_01, low_23)),
+            Self(_mm512_shuffle_ps::<0xee>(low_01, low_23)),
+            Self(_mm512_shuffle_ps::<0x44>(high_01, high_23)),
+            Self(_mm512_shuffle_ps::<0xee>(high_01, high_23)),
+        ]
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    unsafe fn tile<const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &tile::Tile) {
+        // SAFETY: the caller's promises are the same.
+        unsafe { tile::run::<Self, ROWS, VECTORS, MASKED>(tile) }
+    }
+}
+
+/// See [`crate::arch::Isa::dot_i8`]. Integers wrap, so the order does not matter: exact.
+///
+/// # Safety
+/// The processor has these instructions.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 {
+    let len = x.len().min(w.len());
+    let mut sums = _mm512_setzero_si512();
+    let mut at = 0;
+    while at < len {
+        let lanes = (len - at).min(32);
+        let mask = ((1u64 << lanes) - 1) as __mmask32;
+        // SAFETY: `lanes` elements are left in both slices, and the mask keeps the loads to them.
+        let (x, w) = unsafe {
+            let (x, w) = (x.as_ptr().add(at), w.as_ptr().add(at));
+            (_mm256_maskz_loadu_epi8(mask, x), _mm256_maskz_loadu_epi8(mask, w))
+        };
+        // Two products of at most 2^14 each fit the 32 bits that they are added in.
+        let products = _mm512_madd_epi16(_mm512_cvtepi8_epi16(x), _mm512_cvtepi8_epi16(w));
+        sums = _mm512_add_epi32(sums, products);
+        at += 32;
+    }
+    init.wrapping_add(_mm512_reduce_add_epi32(sums))
+}

@@ -1,0 +1,50 @@
+//! What all tokens of this architecture share: entering code that is compiled for the instruction set.
+
+/// Implements [`crate::arch::Isa`] for a token by the loops of [`crate::arch::vector`].
+///
+/// Each method is a safe function that enables the features; the token proves that the processor has them.
+macro_rules! vector_isa {
+    ($token:ident: $id:ident, features $features:literal, vectors $vector:ty, dot_i8 $dot_i8:path) => {
+        impl $crate::arch::Isa for $token {
+            const ID: $crate::arch::IsaId = $crate::arch::IsaId::$id;
+
+            vector_isa!{ @methods $token $features
+                fn dot_f32(init: f32, a: &[f32], b: &[f32]) -> f32 = loops::dot::<$vector>;
+                fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 = $dot_i8;
+                fn axpy_f32(a: f32, x: &[f32], y: &mut [f32]) = loops::axpy::<$vector>;
+                fn gemm_f32(shape: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) = gemm::gemm::<$vector>;
+                fn clamp_f32(lo: f32, hi: f32, y: &mut [f32]) = loops::clamp::<$vector>;
+                fn accumulate_f32(x: &[f32], y: &mut [f32]) = loops::accumulate::<$vector>;
+                fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) = loops::sgd::<$vector>;
+                fn momentum_f32(o: &Optimizer, nesterov: bool, g: &[f32], w: &mut [f32], v: &mut [f32])
+                    = loops::momentum::<$vector>;
+                fn adagrad_f32(o: &Optimizer, g: &[f32], w: &mut [f32], v: &mut [f32]) = loops::adagrad::<$vector>;
+                fn adam_f32(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32])
+                    = loops::adam::<$vector>;
+            }
+
+            fn vectorize<R>(self, body: impl FnOnce() -> R) -> R {
+                #[target_feature(enable = $features)]
+                fn enter<R>(body: impl FnOnce() -> R) -> R {
+                    body()
+                }
+                // SAFETY: `self` exists only where its `new` has found these features.
+                unsafe { enter(body) }
+            }
+        }
+    };
+    (@methods $token:ident $features:literal
+        $(fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $body:path;)*) => {
+        $(
+            fn $name(self, $($argument: $type),*) $(-> $result)? {
+                #[target_feature(enable = $features)]
+                fn enter($($argument: $type),*) $(-> $result)? {
+                    // SAFETY: this function is compiled for the features that the body's instructions need.
+                    unsafe { $body($($argument),*) }
+                }
+                // SAFETY: `self` exists only where its `new` has found these features.
+                unsafe { enter($($argument),*) }
+            }
+        )*
+    };
+}
