@@ -1,3 +1,4 @@
 //! What crosses a folder: one list of cases, run on every runtime; goldens, QEMU, the command line, fuzzing.
 
+pub mod firmware;
 pub mod robust;
