@@ -25,7 +25,11 @@ impl Uart {
         let register = |offset: usize| unsafe { Register::new(base + offset) };
         register(0x10).write(divider);
         register(0x08).write(ENABLE_TX_AND_RX);
-        Self { data: register(0x00), state: register(0x04) }
+        let uart = Self { data: register(0x00), state: register(0x04) };
+        // Forgets what came before; and QEMU looks for input at once when this register is read,
+        // otherwise only after its next timer, up to a second later.
+        uart.data.read();
+        uart
     }
 }
 

@@ -24,6 +24,9 @@ impl Uart {
         let mut uart = Self { base: core::ptr::with_exposed_provenance_mut(base) };
         uart.write_register(LINE_CONTROL, 0b11);
         uart.write_register(FIFO_CONTROL, 0b111);
+        // QEMU looks for input at once when this register is read, otherwise only after its next
+        // timer, up to a second later.
+        uart.read_register(DATA);
         uart
     }
 

@@ -24,7 +24,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            resend: Duration::from_secs(1),
+            resend: Duration::from_millis(200),
             give_up: Duration::from_secs(20),
             give_up_work: Duration::from_secs(300),
         }
