@@ -1,7 +1,7 @@
 //! Carving disjoint slices out of one arena, without `unsafe`.
 //!
 //! A step reads some ranges and writes others. Reads may overlap each other; a write overlaps nothing.
-//! [`carve`] splits the arena at the written ranges and finds the reads in what is left.
+//! `carve` splits the arena at the written ranges and finds the reads in what is left.
 
 use crate::plan::{Operand, Ref};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -60,6 +60,9 @@ fn range<'a>(bytes: &'a [u8], operand: &Operand) -> &'a [u8] {
     bytes.get(start..start.saturating_add(operand.bytes)).unwrap_or(&[])
 }
 
+/// The ranges read, and the ranges written.
+type Carved<'a, const R: usize, const W: usize> = ([&'a [u8]; R], [&'a mut [u8]; W]);
+
 /// Splits `arena` into the written ranges (exclusive) and the read ranges (shared).
 ///
 /// `None` if a write overlaps another operand or anything lies outside. Operands in the data section and absent
@@ -68,7 +71,7 @@ fn carve<const R: usize, const W: usize>(
     arena: &mut [u8],
     reads: [Operand; R],
     writes: [Operand; W],
-) -> Option<([&[u8]; R], [&mut [u8]; W])> {
+) -> Option<Carved<'_, R, W>> {
     // The written ranges in ascending order: a handful, so insertion sort.
     let mut order: [usize; W] = core::array::from_fn(|i| i);
     order.sort_unstable_by_key(|&i| writes.get(i).map_or(0, |w| w.at.0));

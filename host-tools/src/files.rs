@@ -1,6 +1,6 @@
 //! Reading files with their name in the error, and writing them whole or not at all.
 //!
-//! Every output of embernet goes through [`Draft`] or [`write`]: the bytes go to a temporary file
+//! Every output of embernet goes through [`Draft`] or [`write()`]: the bytes go to a temporary file
 //! beside the destination, reach the disk, and only then take its name. A full disk, a crash or an
 //! error in the middle leaves the old file as it was.
 

@@ -5,7 +5,6 @@ use std::{vec, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::checksum::crc32;
 
 const INFO: DeviceInfo<'static> = DeviceInfo {
     board: "board",
@@ -209,7 +208,7 @@ fn a_hundred_thousand_mutated_frames_are_frames_or_errors() {
             }
         }
         // Half of the mutants get a checksum that is right, to reach the payload's parser.
-        if random.next() % 2 == 0 {
+        if random.next().is_multiple_of(2) {
             bytes = with_right_crc(&bytes);
         }
         bytes.push(0);

@@ -123,7 +123,8 @@ fn broken_graphs_name_the_culprit() {
         change(&mut g);
         g.validate().unwrap_err().to_string()
     };
-    let cases: [(fn(&mut Graph), &str); 14] = [
+    type Change = fn(&mut Graph);
+    let cases: [(Change, &str); 14] = [
         (|g| g.nodes[0].inputs[1] = TensorId(3), "node `sum` needs its own output"),
         (|g| g.nodes[0].inputs[1] = TensorId(9), "node `sum`: no tensor with number 9; the graph has 4"),
         (|g| g.nodes[1].name = "sum".into(), "two nodes are called `sum`"),

@@ -19,8 +19,8 @@ pub(super) fn render(matrix: &Confusion, html: &mut String) {
         put(html, format_args!("<th>{}</th>", escape(name)));
     }
     html.push_str("<th class=\"score\">precision</th><th class=\"score\">recall</th></tr></thead>\n<tbody>\n");
-    for truth in 0..classes {
-        let support = scores[truth].support;
+    for (truth, score) in scores.iter().enumerate() {
+        let support = score.support;
         put(html, format_args!("<tr><th>{}</th>", escape(&matrix.names()[truth])));
         for predicted in 0..classes {
             let count = matrix.count(truth, predicted);
@@ -47,7 +47,7 @@ pub(super) fn render(matrix: &Confusion, html: &mut String) {
             html,
             format_args!(
                 "<td class=\"score\">{:.3}</td><td class=\"score\">{:.3}</td></tr>\n",
-                scores[truth].precision, scores[truth].recall
+                score.precision, score.recall
             ),
         );
     }
