@@ -182,3 +182,6 @@ impl<I: Isa> GradSink for Update<'_, I> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

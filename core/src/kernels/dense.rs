@@ -317,3 +317,5 @@ impl StepRecord for ForwardI8 {
 
 #[cfg(test)]
 mod int8_tests;
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ pub mod quantize;
 pub mod requantize;
 pub mod softmax;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod testing_int8;
 pub mod trained;
