@@ -2,3 +2,9 @@
 
 pub mod history;
 pub mod metrics;
+mod trainer;
+
+pub use trainer::{Evaluation, Event, FitOptions, TrainError, evaluate, fit, predict};
+
+#[cfg(test)]
+mod tests;

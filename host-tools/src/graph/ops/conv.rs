@@ -9,6 +9,10 @@ fn ones() -> [usize; 2] {
     [1, 1]
 }
 
+fn one() -> usize {
+    1
+}
+
 /// Shared by both convolutions.
 macro_rules! window_methods {
     () => {
@@ -44,7 +48,7 @@ macro_rules! window_methods {
     };
 }
 
-/// Every output channel sees every input channel.
+/// Every output channel sees every input channel of its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv2d {
@@ -57,6 +61,9 @@ pub struct Conv2d {
     pub padding: Padding,
     #[serde(default = "ones")]
     pub dilation: [usize; 2],
+    /// Divides the channels of input and output; usually 1.
+    #[serde(default = "one")]
+    pub groups: usize,
     #[serde(default = "yes")]
     pub use_bias: bool,
     #[serde(default)]
@@ -72,9 +79,15 @@ impl Conv2d {
             strides: [1, 1],
             padding: Padding::Valid,
             dilation: [1, 1],
+            groups: 1,
             use_bias: true,
             activation: Activation::Linear,
         }
+    }
+
+    #[must_use]
+    pub const fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
     }
 
     window_methods!();
@@ -87,19 +100,27 @@ impl Operation for Conv2d {
 
     fn check(&self) -> Result<(), OpError> {
         at_least_one("filters", self.filters)?;
+        at_least_one("groups", self.groups)?;
+        if !self.filters.is_multiple_of(self.groups) {
+            let found = format!("{} for {} filters", self.groups, self.filters);
+            return Err(OpError::Attribute { what: "groups", found, expected: "a divisor of the filters" });
+        }
         self.window().check()?;
         check_fused(self.activation)
     }
 
     fn output(&self, inputs: &[Port<'_>]) -> Result<Vec<usize>, OpError> {
-        let [h, w, _] = inputs[0].image()?;
+        let [h, w, channels] = inputs[0].image()?;
+        if !channels.is_multiple_of(self.groups) {
+            return Err(inputs[0].expected(format!("channels that {} groups divide", self.groups)));
+        }
         let [rows, columns] = self.window().spans([h, w])?;
         Ok(vec![rows.output, columns.output, self.filters])
     }
 
     fn parameters(&self, input: &[usize]) -> Vec<Parameter> {
         let [kh, kw] = self.kernel;
-        let channels = input.last().copied().unwrap_or(0);
+        let channels = input.last().copied().unwrap_or(0) / self.groups;
         let area = kh.saturating_mul(kw);
         let kernel = Parameter {
             role: "kernel",
@@ -119,7 +140,7 @@ impl Operation for Conv2d {
 
     fn macs(&self, input: &[usize], output: &[usize]) -> u64 {
         let taps = self.kernel.iter().chain(input.last()).product::<usize>();
-        output.iter().product::<usize>() as u64 * taps as u64
+        output.iter().product::<usize>() as u64 * taps as u64 / self.groups as u64
     }
 
     fn fused(&self) -> Activation {
@@ -150,10 +171,6 @@ pub struct DepthwiseConv2d {
     pub use_bias: bool,
     #[serde(default)]
     pub activation: Activation,
-}
-
-fn one() -> usize {
-    1
 }
 
 impl DepthwiseConv2d {

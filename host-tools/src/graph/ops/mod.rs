@@ -7,7 +7,7 @@
 //! | operation | kernel | bias |
 //! |---|---|---|
 //! | dense | `[out][in]` | `[out]` |
-//! | conv2d | `[out][kh][kw][in]` | `[out]` |
+//! | conv2d | `[out][kh][kw][in / groups]` | `[out]` |
 //! | depthwise_conv2d | `[kh][kw][channels * multiplier]`, output channel `c * multiplier + m` | `[channels * multiplier]` |
 //!
 //! The depthwise kernel lies as TFLite and CMSIS-NN store it: all output channels of one tap are

@@ -1,7 +1,7 @@
 //! Pools over images `[height, width, channels]`.
 
 use super::super::error::OpError;
-use super::{Operation, Padding, Port, Window};
+use super::{Activation, Operation, Padding, Port, Window, check_fused};
 use serde::{Deserialize, Serialize};
 
 macro_rules! pool {
@@ -17,12 +17,14 @@ macro_rules! pool {
             pub strides: Option<[usize; 2]>,
             #[serde(default)]
             pub padding: Padding,
+            #[serde(default)]
+            pub activation: Activation,
         }
 
         impl $name {
             /// Strides equal to the size, no padding.
             pub const fn new(size: [usize; 2]) -> Self {
-                Self { size, strides: None, padding: Padding::Valid }
+                Self { size, strides: None, padding: Padding::Valid, activation: Activation::Linear }
             }
 
             #[must_use]
@@ -33,6 +35,11 @@ macro_rules! pool {
             #[must_use]
             pub const fn padding(self, padding: Padding) -> Self {
                 Self { padding, ..self }
+            }
+
+            #[must_use]
+            pub const fn activation(self, activation: Activation) -> Self {
+                Self { activation, ..self }
             }
 
             /// The sliding window.
@@ -53,6 +60,7 @@ macro_rules! pool {
 
             fn check(&self) -> Result<(), OpError> {
                 self.window().check()?;
+                check_fused(self.activation)?;
                 // A window that sees only padding has no maximum and no mean.
                 if let Padding::Explicit { top, bottom, left, right } = self.padding {
                     let [height, width] = self.size;
@@ -71,6 +79,15 @@ macro_rules! pool {
                 let [h, w, channels] = inputs[0].image()?;
                 let [rows, columns] = self.window().spans([h, w])?;
                 Ok(vec![rows.output, columns.output, channels])
+            }
+
+            fn fused(&self) -> Activation {
+                self.activation
+            }
+
+            fn set_fused(&mut self, activation: Activation) -> bool {
+                self.activation = activation;
+                true
             }
         }
     };

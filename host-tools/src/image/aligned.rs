@@ -1,0 +1,59 @@
+//! Bytes on the heap, aligned as images and arenas need it.
+
+use embernet_core::image::ALIGN;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// One unit of alignment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(16))]
+struct Unit([u8; ALIGN]);
+
+/// A byte buffer that starts at a multiple of [`ALIGN`], for images and arenas on a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlignedBytes {
+    units: Vec<Unit>,
+    len: usize,
+}
+
+impl AlignedBytes {
+    /// So many zeros.
+    pub fn zeroed(len: usize) -> Self {
+        Self { units: vec![Unit::default(); len.div_ceil(ALIGN)], len }
+    }
+
+    /// A copy.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let mut copy = Self::zeroed(bytes.len());
+        copy.copy_from_slice(bytes);
+        copy
+    }
+}
+
+impl core::ops::Deref for AlignedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.units.as_bytes()[..self.len]
+    }
+}
+
+impl core::ops::DerefMut for AlignedBytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.units.as_mut_bytes()[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_aligned_and_as_many_as_asked() {
+        for len in [0, 1, 15, 16, 17, 1000] {
+            let bytes = AlignedBytes::zeroed(len);
+            assert_eq!(bytes.len(), len);
+            assert_eq!(bytes.as_ptr().addr() % ALIGN, 0);
+        }
+        assert_eq!(*AlignedBytes::copy_of(&[1, 2, 3]), [1, 2, 3]);
+    }
+}

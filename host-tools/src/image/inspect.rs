@@ -1,0 +1,189 @@
+//! What an image holds, for people and as data: steps, sizes, arena map.
+
+use super::metadata::Metadata;
+use crate::graph::{grouped, shape_text, text_table};
+use embernet_core::image::{Image, TensorRecord};
+use embernet_core::plan::{Access, Plan};
+use serde::Serialize;
+
+/// An image, described.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inspection {
+    pub name: String,
+    pub flash_bytes: u32,
+    /// Of these: header, records, plans, metadata.
+    pub head_bytes: u32,
+    pub data_bytes: u32,
+    pub param_bytes: u32,
+    pub state_bytes: u32,
+    pub isa: String,
+    pub inputs: Vec<String>,
+    pub outputs: Vec<String>,
+    pub class_names: Vec<String>,
+    pub infer: PlanInfo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<PlanInfo>,
+}
+
+/// One plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanInfo {
+    pub samples: u32,
+    pub arena_bytes: u32,
+    /// Arena bytes without parameters and optimiser state.
+    pub transient_bytes: u32,
+    /// No plan takes fewer transient bytes; 0 if unknown.
+    pub transient_bound: u32,
+    pub steps: Vec<StepRow>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepRow {
+    pub layer: String,
+    pub step: &'static str,
+    /// Flash bytes: record, weights, tables. Shared data counts at every step.
+    pub flash_bytes: usize,
+    /// Arena bytes it touches.
+    pub ram_bytes: usize,
+    /// Arena ranges as `(start, end, access)`.
+    pub ram: Vec<(usize, usize, &'static str)>,
+}
+
+/// Describes a parsed image; unreadable metadata leaves names empty.
+pub fn inspect(image: &Image<'_>) -> Inspection {
+    let metadata = Metadata::from_bytes(image.metadata()).unwrap_or_default();
+    let header = image.header();
+    let ports = |names: &[String], records: &[TensorRecord]| {
+        records.iter().enumerate().map(|(i, r)| port_text(names.get(i), r)).collect()
+    };
+    let plan = |plan: Plan<'_>, section: &embernet_core::image::PlanSection, layers: &[String], bound| PlanInfo {
+        samples: section.samples,
+        arena_bytes: section.arena_bytes,
+        transient_bytes: section.arena_bytes.saturating_sub(header.persistent_bytes),
+        transient_bound: bound,
+        steps: step_rows(plan, section.samples as usize, layers),
+    };
+    Inspection {
+        name: metadata.name.clone(),
+        flash_bytes: header.image_bytes,
+        head_bytes: header.head_bytes,
+        data_bytes: header.data.bytes,
+        param_bytes: header.param_bytes,
+        state_bytes: header.persistent_bytes.saturating_sub(header.param_bytes),
+        isa: embernet_core::arch::IsaId::from_u32(header.isa).map_or("unknown", |i| i.name()).into(),
+        inputs: ports(&metadata.inputs, image.inputs()),
+        outputs: ports(&metadata.outputs, image.outputs()),
+        class_names: metadata.class_names.clone(),
+        infer: plan(image.infer_plan(), &header.infer, &metadata.infer_layers, metadata.infer_bound),
+        train: image
+            .is_trainable()
+            .then(|| plan(image.train_plan(), &header.train, &metadata.train_layers, metadata.train_bound)),
+    }
+}
+
+fn port_text(name: Option<&String>, record: &TensorRecord) -> String {
+    let shape: Vec<usize> = record.shape().iter().map(|d| *d as usize).collect();
+    let name = name.map_or("?", String::as_str);
+    let dtype = match record.dtype() {
+        embernet_core::image::DType::F32 => return format!("{name} {} f32", shape_text(&shape)),
+        embernet_core::image::DType::I8 => "i8",
+        embernet_core::image::DType::I16 => "i16",
+        embernet_core::image::DType::U32 => "u32",
+    };
+    let (scale, zero_point) = (record.scale, record.zero_point);
+    format!("{name} {} {dtype} (scale {scale}, zero point {zero_point})", shape_text(&shape))
+}
+
+fn step_rows(plan: Plan<'_>, samples: usize, layers: &[String]) -> Vec<StepRow> {
+    let row = |(index, step): (usize, embernet_core::plan::Step<'_>)| {
+        let operands = step.operands(samples);
+        let operands = operands.as_slice();
+        let bytes = |flash: bool| operands.iter().filter(|o| o.at.is_data() == flash).map(|o| o.bytes).sum();
+        let access = |access| match access {
+            Access::Read => "read",
+            Access::Write => "write",
+            Access::ReadWrite => "update",
+            Access::Scratch => "scratch",
+        };
+        StepRow {
+            layer: layers.get(index).cloned().unwrap_or_default(),
+            step: step.name(),
+            flash_bytes: bytes(true),
+            ram_bytes: bytes(false),
+            ram: operands
+                .iter()
+                .filter(|o| !o.at.is_data())
+                .map(|o| (o.at.offset(), o.at.offset() + o.bytes, access(o.access)))
+                .collect(),
+        }
+    };
+    plan.steps().enumerate().map(row).collect()
+}
+
+/// Columns of the arena map.
+const MAP_WIDTH: usize = 48;
+
+impl core::fmt::Display for Inspection {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        writeln!(f, "{}: {} -> {}", self.name, self.inputs.join(", "), self.outputs.join(", "))?;
+        if !self.class_names.is_empty() {
+            writeln!(f, "classes: {}", self.class_names.join(", "))?;
+        }
+        writeln!(f, "\ninference")?;
+        self.plan(f, &self.infer)?;
+        if let Some(train) = &self.train {
+            writeln!(f, "\ntraining")?;
+            self.plan(f, train)?;
+        }
+        let n = |bytes: u32| grouped(bytes.into());
+        writeln!(f, "\nflash {} B: head {}, data {}", n(self.flash_bytes), n(self.head_bytes), n(self.data_bytes))?;
+        writeln!(f, "for instruction set {}", self.isa)
+    }
+}
+
+impl Inspection {
+    fn plan(&self, f: &mut core::fmt::Formatter<'_>, plan: &PlanInfo) -> core::fmt::Result {
+        let mut table = text_table(&["layer", "step", "arena", "flash B", "RAM B"], 3);
+        for step in &plan.steps {
+            table.add_row([
+                step.layer.clone(),
+                step.step.into(),
+                map_line(step, plan.arena_bytes as usize),
+                grouped(step.flash_bytes as u64),
+                grouped(step.ram_bytes as u64),
+            ]);
+        }
+        writeln!(f, "{table}")?;
+        let n = |bytes: u32| grouped(bytes.into());
+        write!(
+            f,
+            "arena {} B for up to {} samples: parameters {}, optimiser state {}, activations and scratch {}",
+            n(plan.arena_bytes),
+            plan.samples,
+            n(self.param_bytes),
+            n(self.state_bytes),
+            n(plan.transient_bytes)
+        )?;
+        if plan.transient_bound > 0 {
+            write!(f, " (lower bound {})", n(plan.transient_bound))?;
+        }
+        writeln!(f)
+    }
+}
+
+/// The arena as a line: `r` read, `w` written, `u` updated, `s` scratch.
+fn map_line(step: &StepRow, arena_bytes: usize) -> String {
+    let mut line = vec!['.'; MAP_WIDTH];
+    for &(start, end, access) in &step.ram {
+        if arena_bytes == 0 || start == end {
+            continue;
+        }
+        let column = |byte: usize| byte * MAP_WIDTH / arena_bytes;
+        let last = column(end - 1).min(MAP_WIDTH - 1);
+        for cell in &mut line[column(start).min(last)..=last] {
+            *cell = access.chars().next().unwrap_or('?');
+        }
+    }
+    line.into_iter().collect()
+}

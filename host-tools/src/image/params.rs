@@ -1,0 +1,78 @@
+//! Learned parameters: from a device or session back into an image or a graph.
+
+use super::AlignedBytes;
+use super::metadata::{Metadata, MetadataError};
+use crate::graph::{Data, Graph};
+use embernet_core::checksum::crc32;
+use embernet_core::image::{Header, Image, ImageError};
+use zerocopy::IntoBytes;
+
+/// Parameters that do not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum ParamsError {
+    #[error("{found} bytes of parameters; the image has {expected}")]
+    Length { found: usize, expected: usize },
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    #[error("the image is damaged")]
+    Image(#[from] ImageError),
+    #[error("the image's metadata names {names} parameters, it has {records}")]
+    Names { names: usize, records: usize },
+    #[error("the image trains `{name}`, which the graph does not have as f32 of {bytes} bytes")]
+    Graph { name: String, bytes: usize },
+}
+
+/// Bytes of all parameters as the arena holds them (`Session::params`), checked for length.
+fn check_length(image: &Image<'_>, params: &[u8]) -> Result<(), ParamsError> {
+    let expected = image.header().param_bytes as usize;
+    if params.len() != expected {
+        return Err(ParamsError::Length { found: params.len(), expected });
+    }
+    Ok(())
+}
+
+/// The same image starting from other parameters: what a device learned, made permanent.
+pub fn with_params(image: &Image<'_>, params: &[u8]) -> Result<AlignedBytes, ParamsError> {
+    check_length(image, params)?;
+    let mut bytes = AlignedBytes::copy_of(image.bytes());
+    let mut header = *image.header();
+    let data_at = header.data.offset as usize;
+    // The parser has proved that both ranges exist.
+    for record in image.params() {
+        let from = &params[record.at.offset()..][..record.bytes as usize];
+        bytes[data_at + record.init.offset()..][..from.len()].copy_from_slice(from);
+    }
+    let end = data_at + header.data.bytes as usize;
+    header.data_crc = crc32(&bytes[data_at..end]);
+    bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+    header.head_crc = crc32(&bytes[16..header.head_bytes as usize]);
+    bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+    Image::parse(&bytes)?;
+    Ok(bytes)
+}
+
+/// Writes learned parameters into the graph that the image was packed from.
+///
+/// All names are checked before the first value changes.
+pub fn apply_params(graph: &mut Graph, image: &Image<'_>, params: &[u8]) -> Result<(), ParamsError> {
+    check_length(image, params)?;
+    let names = Metadata::from_bytes(image.metadata())?.params;
+    let records = image.params();
+    if names.len() != records.len() {
+        return Err(ParamsError::Names { names: names.len(), records: records.len() });
+    }
+    let mut found = Vec::with_capacity(names.len());
+    for (name, record) in names.into_iter().zip(records) {
+        let bytes = record.bytes as usize;
+        let fits = |t: &crate::graph::TensorId| {
+            matches!(graph.tensor(*t).data, Some(Data::F32(_))) && graph.tensor(*t).bytes() == bytes
+        };
+        let id = graph.find_tensor(&name).filter(fits).ok_or(ParamsError::Graph { name, bytes })?;
+        found.push((id, &params[record.at.offset()..][..bytes]));
+    }
+    for (id, bytes) in found {
+        let tensor = graph.tensor_mut(id);
+        tensor.data = Data::from_le_bytes(tensor.dtype, bytes);
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Why a graph cannot be lowered.
+
+use crate::graph::{DType, GraphError};
+
+/// A graph that no plan can be made of.
+#[derive(Debug, thiserror::Error)]
+pub enum LowerError {
+    #[error("the graph does not hold together")]
+    Graph(#[from] GraphError),
+    #[error("layer `{node}` ({op}): {what} is not supported")]
+    Unsupported { node: String, op: &'static str, what: String },
+    #[error("layer `{node}`: tensor `{tensor}` is {found}, expected {expected}")]
+    Type { node: String, tensor: String, found: DType, expected: DType },
+    #[error("layer `{node}`: tensor `{tensor}` has no scale and zero point")]
+    NotQuantised { node: String, tensor: String },
+    #[error("layer `{node}`: tensor `{tensor}` has {found} scales, expected {expected}")]
+    Scales { node: String, tensor: String, found: usize, expected: String },
+    #[error("layer `{node}`: weights `{tensor}` have zero point {found}, expected 0")]
+    WeightZeroPoint { node: String, tensor: String, found: i32 },
+    #[error("graph output `{tensor}` is also an input or a constant; nothing would be computed")]
+    IdleOutput { tensor: String },
+    #[error("there is nothing to train: no parameter of the graph is trainable")]
+    NothingToTrain,
+    #[error("`{tensor}` is used by several layers; shared parameters cannot be trained")]
+    SharedParameter { tensor: String },
+    #[error("training needs one input and one output; the graph has {inputs} and {outputs}")]
+    TrainPorts { inputs: usize, outputs: usize },
+    #[error("loss {loss} cannot follow `{node}` ({op}): {hint}")]
+    Loss { loss: &'static str, node: String, op: &'static str, hint: &'static str },
+    #[error("a batch of {found} samples; expected at least 1")]
+    Batch { found: usize },
+    #[error("{what} takes {bytes} bytes; the format ends at {most}")]
+    TooLarge { what: &'static str, bytes: usize, most: usize },
+    #[error("layer `{node}`: the step {step} was refused: sizes beyond what a plan can hold")]
+    Record { node: String, step: &'static str },
+}

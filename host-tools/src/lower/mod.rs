@@ -1,0 +1,251 @@
+//! Graph to program: which steps run in which order, on what, and where everything lies.
+//!
+//! [`lower`] writes the inference plan and, if asked, differentiates and writes the training plan:
+//! forward, loss, backward and updates as plain steps. Both share the parameters. Then every buffer
+//! gets its place ([`Program::place`]): lifetimes, in-place steps, the best of several packings.
+//!
+//! | pass | file |
+//! |---|---|
+//! | forward steps, f32 and int8 | `forward.rs`, `forward_i8.rs` |
+//! | loss, backward steps, gradients that meet | `backward.rs` |
+//! | lifetimes and places | `program.rs`, `pack.rs` |
+//! | real factors as fixed-point ones | `fixed.rs` |
+
+mod backward;
+mod error;
+pub mod fixed;
+mod forward;
+mod pack;
+mod program;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::LowerError;
+pub use pack::{Item, Packing, pack};
+pub use program::{
+    BUFFER_ALIGN, Buffer, BufferId, Encoded, Home, Layout, Port, PortType, Program, Sequence, StepSpec, Use,
+};
+
+use crate::graph::{Data, Graph, Node, Selection, Tensor, TensorId};
+use embernet_core::arch::IsaId;
+use embernet_core::optim::OptimizerRecord;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// What training minimises: the mean over the samples of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// Cross-entropy of softmax, against class indices.
+    #[default]
+    SparseCrossEntropy,
+    /// Cross-entropy of softmax, against a distribution over the classes (one-hot rows).
+    CrossEntropy,
+    /// Mean of squared differences.
+    MeanSquaredError,
+}
+
+impl Loss {
+    /// The name in files and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SparseCrossEntropy => "sparse_cross_entropy",
+            Self::CrossEntropy => "cross_entropy",
+            Self::MeanSquaredError => "mean_squared_error",
+        }
+    }
+}
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainOptions {
+    pub optimizer: OptimizerRecord,
+    pub loss: Loss,
+    /// Most samples in one update.
+    pub batch: usize,
+    /// Which layers learn; `None`: as the graph says.
+    pub layers: Option<Selection>,
+}
+
+/// What to lower for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Most samples in one inference.
+    pub samples: usize,
+    /// Scratch is sized for this instruction set.
+    pub isa: IsaId,
+    /// Also write a training plan.
+    pub train: Option<TrainOptions>,
+    /// Elements of scratch for gradient tiles; `None` chooses. The results do not depend on it.
+    pub tile: Option<usize>,
+    /// Whether buffers may share memory. Without it every tensor can be read after the last step:
+    /// for calibration, layer dumps and tests.
+    pub reuse: bool,
+}
+
+impl Default for Options {
+    /// One sample, no training, for a device.
+    fn default() -> Self {
+        Self { samples: 1, isa: IsaId::Scalar, train: None, tile: None, reuse: true }
+    }
+}
+
+/// Makes a program of a graph, with every buffer placed.
+pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
+    graph.validate()?;
+    let mut owned = graph.clone();
+    if let Some(layers) = options.train.as_ref().and_then(|t| t.layers.as_ref()) {
+        owned.set_trainable(layers)?;
+    }
+    owned.fuse_activations();
+    let mut lowering = Lowering::new(&owned, options)?;
+    lowering.program.infer = lowering.inference()?;
+    if let Some(train) = &options.train {
+        lowering.program.train = Some(lowering.training(train)?);
+    }
+    let mut program = lowering.program;
+    program.place(options.reuse)?;
+    Ok(program)
+}
+
+/// What both plans share while they are written.
+struct Lowering<'g> {
+    graph: &'g Graph,
+    options: &'g Options,
+    program: Program,
+    /// Parameters and other constants that already have a buffer.
+    constants: HashMap<TensorId, BufferId>,
+    order: Vec<crate::graph::NodeId>,
+}
+
+/// One plan while it is written.
+struct Emit<'l, 'g> {
+    lowering: &'l mut Lowering<'g>,
+    sequence: Sequence,
+    /// The buffer that holds each tensor's value, by tensor number.
+    values: Vec<Option<BufferId>>,
+}
+
+impl<'g> Lowering<'g> {
+    fn new(graph: &'g Graph, options: &'g Options) -> Result<Self, LowerError> {
+        if options.samples == 0 {
+            return Err(LowerError::Batch { found: 0 });
+        }
+        let order = graph.order()?;
+        let mut lowering = Self { graph, options, program: Program::default(), constants: HashMap::new(), order };
+        // Only a program that trains has parameters in the arena. They come first and in the order
+        // of the graph, whichever plan uses them first.
+        if options.train.is_some() {
+            for id in graph.parameter_tensors() {
+                let tensor = graph.tensor(id);
+                if let (true, Some(data)) = (tensor.trainable, &tensor.data) {
+                    let home = Home::Parameter { tensor: id, initial: data.to_le_bytes() };
+                    let buffer = lowering.program.add(tensor.name.clone(), home);
+                    lowering.constants.insert(id, buffer);
+                }
+            }
+        }
+        Ok(lowering)
+    }
+
+    /// The inference plan.
+    fn inference(&mut self) -> Result<Sequence, LowerError> {
+        let samples = self.options.samples;
+        let order = self.order.clone();
+        let mut emit = Emit::new(self, samples);
+        for id in order {
+            emit.forward(id)?;
+        }
+        for id in emit.graph().outputs.clone() {
+            let port = emit.port(id)?;
+            let idle = emit.lowering.program.buffer(port.buffer).home != Home::Transient
+                || emit.sequence.inputs.iter().any(|i| i.buffer == port.buffer);
+            if idle {
+                return Err(LowerError::IdleOutput { tensor: port.name });
+            }
+            emit.sequence.outputs.push(port);
+        }
+        Ok(emit.finish())
+    }
+}
+
+impl<'l, 'g> Emit<'l, 'g> {
+    fn new(lowering: &'l mut Lowering<'g>, samples: usize) -> Self {
+        let graph = lowering.graph;
+        let values = vec![None; graph.tensors.len()];
+        let mut emit = Self { lowering, sequence: Sequence { samples, ..Sequence::default() }, values };
+        for id in &graph.inputs {
+            let tensor = graph.tensor(*id);
+            let buffer = emit.lowering.program.transient(tensor.name.clone());
+            emit.values[id.index()] = Some(buffer);
+            emit.sequence.inputs.push(port(tensor, buffer));
+        }
+        emit
+    }
+
+    fn finish(mut self) -> Sequence {
+        self.sequence.values = self.values;
+        self.sequence
+    }
+
+    fn graph(&self) -> &'g Graph {
+        self.lowering.graph
+    }
+
+    fn tensor(&self, id: TensorId) -> &'g Tensor {
+        self.lowering.graph.tensor(id)
+    }
+
+    /// The buffer with this tensor's value: made before (order is topological), or a constant.
+    fn value(&mut self, id: TensorId) -> BufferId {
+        if let Some(buffer) = self.values[id.index()] {
+            return buffer;
+        }
+        let tensor = self.tensor(id);
+        let Lowering { program, constants, .. } = &mut *self.lowering;
+        let bytes = || tensor.data.as_ref().map(Data::to_le_bytes).unwrap_or_default();
+        let buffer = *constants.entry(id).or_insert_with(|| program.add(tensor.name.clone(), Home::Data(bytes())));
+        self.values[id.index()] = Some(buffer);
+        buffer
+    }
+
+    /// A new buffer for the node's output.
+    fn output(&mut self, node: &Node) -> BufferId {
+        let id = node.outputs[0];
+        let buffer = self.lowering.program.transient(self.tensor(id).name.clone());
+        self.values[id.index()] = Some(buffer);
+        buffer
+    }
+
+    fn port(&mut self, id: TensorId) -> Result<Port, LowerError> {
+        let buffer = self.value(id);
+        Ok(port(self.tensor(id), buffer))
+    }
+
+    /// Table data for one node.
+    fn table(&mut self, node: &Node, what: &str, data: &Data) -> BufferId {
+        self.lowering.program.add(format!("{}/{what}", node.name), Home::Data(data.to_le_bytes()))
+    }
+}
+
+fn port(tensor: &Tensor, buffer: BufferId) -> Port {
+    let (scale, zero_point) = tensor.quant.as_ref().and_then(|q| q.single()).unwrap_or((1.0, 0));
+    Port {
+        name: tensor.name.clone(),
+        buffer,
+        dtype: PortType::Tensor(tensor.dtype),
+        shape: tensor.shape.clone(),
+        scale,
+        zero_point,
+    }
+}
+
+fn unsupported(node: &Node, what: impl Into<String>) -> LowerError {
+    LowerError::Unsupported { node: node.name.clone(), op: node.op.kind(), what: what.into() }
+}
+
+/// Dimensions as the image's 32-bit words; too large ones become 0, which every record refuses.
+fn word(dimension: usize) -> u32 {
+    u32::try_from(dimension).unwrap_or(0)
+}

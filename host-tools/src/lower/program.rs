@@ -1,0 +1,480 @@
+//! A program: steps over named buffers, before and after the buffers have places.
+//!
+//! A step is kept as a function from places to record. It is called twice: first with symbolic
+//! places (the buffer's number as the offset), so that the record's own list of operands tells which
+//! buffers it touches and how; then with the real ones. So the planner, the device's parser and
+//! `inspect` all read the same list.
+
+use super::error::LowerError;
+use super::pack::{Item, Packing, pack};
+use crate::graph::{DType, NodeId, TensorId};
+use embernet_core::kernels::copy::Copy;
+use embernet_core::plan::{Access, Encode, Ref, Step};
+use zerocopy::IntoBytes;
+
+/// Alignment of every buffer in bytes: the widest element that kernels read.
+pub const BUFFER_ALIGN: usize = 4;
+
+/// Offsets have 31 bits.
+pub const MOST_BYTES: usize = i32::MAX as usize;
+
+/// Number of a buffer in its program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BufferId(pub u32);
+
+impl BufferId {
+    /// As an index into [`Program::buffers`].
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where a buffer lives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Home {
+    /// In flash: frozen parameters and tables.
+    Data(Vec<u8>),
+    /// At the arena's start, copied from flash: a trainable parameter.
+    Parameter { tensor: TensorId, initial: Vec<u8> },
+    /// Behind the parameters: optimiser state.
+    State { bytes: usize },
+    /// Behind the state, where its lifetime allows: activations, gradients, scratch.
+    Transient,
+}
+
+/// A named piece of memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Buffer {
+    pub name: String,
+    pub home: Home,
+    /// Length; for transients the most that any step touches.
+    pub bytes: usize,
+    /// The place, once planned.
+    pub at: Ref,
+}
+
+/// A record ready for an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    pub kind: u16,
+    /// The kind's name.
+    pub name: &'static str,
+    /// The record as 32-bit words, without header.
+    pub words: Vec<u32>,
+}
+
+impl Encoded {
+    fn of<R: Encode>(record: R) -> Self {
+        let words = record.as_bytes().as_chunks().0.iter().map(|w| u32::from_le_bytes(*w)).collect();
+        Self { kind: R::KIND, name: R::NAME, words }
+    }
+
+    /// The record as core sees it; `None` never happens for what [`Encoded::of`] made.
+    pub fn step(&self) -> Option<Step<'_>> {
+        Step::decode(self.kind, self.words.as_bytes())
+    }
+}
+
+/// The places of all buffers, as a step's function asks for them.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    at: &'a [Ref],
+}
+
+impl Places<'_> {
+    /// Where the buffer lies.
+    pub fn at(&self, buffer: BufferId) -> Ref {
+        self.at[buffer.index()]
+    }
+
+    /// Where it lies, or [`Ref::NONE`].
+    pub fn opt(&self, buffer: Option<BufferId>) -> Ref {
+        buffer.map_or(Ref::NONE, |b| self.at(b))
+    }
+}
+
+/// What a step does with a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    pub buffer: BufferId,
+    pub bytes: usize,
+    pub access: Access,
+}
+
+type Make = Box<dyn Fn(Places<'_>) -> Encoded>;
+
+/// One step.
+pub struct StepSpec {
+    /// The layer it belongs to.
+    pub layer: String,
+    /// The node it belongs to.
+    pub node: Option<NodeId>,
+    /// Pairs of buffers that may share one place if the first is not read after this step.
+    in_place: Vec<(BufferId, BufferId)>,
+    /// Whether the step does nothing once they share it.
+    vanishes: bool,
+    make: Make,
+}
+
+impl core::fmt::Debug for StepSpec {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("StepSpec").field("layer", &self.layer).field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// An input, output or target of a sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Port {
+    pub name: String,
+    pub buffer: BufferId,
+    pub dtype: PortType,
+    /// Of one sample.
+    pub shape: Vec<usize>,
+    /// Scale and zero point of integers. For class indices the zero point is the number of classes.
+    pub scale: f32,
+    pub zero_point: i32,
+}
+
+/// Element type of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortType {
+    Tensor(DType),
+    /// `u32` class indices.
+    Class,
+}
+
+/// A list of steps with its ports: one of the image's plans.
+#[derive(Debug, Default)]
+pub struct Sequence {
+    pub steps: Vec<StepSpec>,
+    pub inputs: Vec<Port>,
+    pub outputs: Vec<Port>,
+    /// What training aims at; none for inference.
+    pub target: Option<Port>,
+    /// Most samples in one run.
+    pub samples: usize,
+    /// The buffer that holds each tensor of the graph, by tensor number. Unless buffers are kept
+    /// apart ([`super::Options::reuse`]), it does so only from the step that writes it to the last
+    /// one that reads it.
+    pub values: Vec<Option<BufferId>>,
+    /// Filled by [`Program::place`].
+    pub records: Vec<Encoded>,
+    /// What each step touches, filled by [`Program::place`].
+    pub uses: Vec<Vec<Use>>,
+    /// How the transients were packed, filled by [`Program::place`].
+    pub layout: Layout,
+}
+
+/// The arena of one sequence.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layout {
+    /// Arena bytes, persistent ones included.
+    pub arena_bytes: usize,
+    /// Bytes for transients.
+    pub transient_bytes: usize,
+    /// Most transient bytes alive at one step; no packing takes less.
+    pub lower_bound: usize,
+    /// How the best packing was found.
+    pub strategy: &'static str,
+    /// Each transient with its first and last step.
+    pub spans: Vec<(BufferId, usize, usize)>,
+}
+
+/// Everything an image holds, by name.
+#[derive(Debug, Default)]
+pub struct Program {
+    pub buffers: Vec<Buffer>,
+    pub infer: Sequence,
+    pub train: Option<Sequence>,
+    /// Bytes of parameters, filled by [`Program::place`].
+    pub parameter_bytes: usize,
+    /// Bytes of parameters and optimiser state.
+    pub persistent_bytes: usize,
+    /// Bytes of the data section.
+    pub data_bytes: usize,
+    /// Buffers merged into another one's place (in place steps), by number.
+    merged: Vec<Option<BufferId>>,
+}
+
+impl Sequence {
+    /// Appends a step.
+    pub fn push<R: Encode>(
+        &mut self,
+        layer: impl Into<String>,
+        node: Option<NodeId>,
+        make: impl Fn(Places<'_>) -> R + 'static,
+    ) {
+        let make: Make = Box::new(move |places| Encoded::of(make(places)));
+        self.steps.push(StepSpec { layer: layer.into(), node, in_place: Vec::new(), vanishes: false, make });
+    }
+
+    /// Appends a step that may write the second buffer of a pair over the first. Its record must be
+    /// right when both have the same place.
+    pub fn push_in_place<R: Encode>(
+        &mut self,
+        layer: impl Into<String>,
+        node: Option<NodeId>,
+        pairs: &[(BufferId, BufferId)],
+        make: impl Fn(Places<'_>) -> R + 'static,
+    ) {
+        self.push(layer, node, make);
+        if let Some(step) = self.steps.last_mut() {
+            step.in_place = pairs.to_vec();
+        }
+    }
+
+    /// Appends a copy, which vanishes where `from` is not read after it: then both are one buffer.
+    pub fn push_copy(
+        &mut self,
+        layer: impl Into<String>,
+        node: Option<NodeId>,
+        bytes: u32,
+        from: BufferId,
+        to: BufferId,
+    ) {
+        self.push_in_place(layer, node, &[(from, to)], move |p| Copy { bytes, x: p.at(from), y: p.at(to) });
+        if let Some(step) = self.steps.last_mut() {
+            step.vanishes = true;
+        }
+    }
+
+    fn ports(&self) -> impl Iterator<Item = &Port> {
+        self.inputs.iter().chain(&self.outputs).chain(&self.target)
+    }
+}
+
+impl Program {
+    /// Adds a buffer.
+    pub fn add(&mut self, name: impl Into<String>, home: Home) -> BufferId {
+        let bytes = match &home {
+            Home::Data(bytes) | Home::Parameter { initial: bytes, .. } => bytes.len(),
+            Home::State { bytes } => *bytes,
+            Home::Transient => 0,
+        };
+        let id = BufferId(self.buffers.len() as u32);
+        self.buffers.push(Buffer { name: name.into(), home, bytes, at: Ref::NONE });
+        id
+    }
+
+    /// Adds a buffer for an activation, a gradient or scratch; its size follows from its uses.
+    pub fn transient(&mut self, name: impl Into<String>) -> BufferId {
+        self.add(name, Home::Transient)
+    }
+
+    /// The buffer.
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.index()]
+    }
+
+    /// Where in the data section the initial values of a parameter lie: behind all other data, in
+    /// the order of the arena.
+    pub fn initial_at(&self, parameter: BufferId) -> Ref {
+        let base = self.data_bytes - self.parameter_bytes;
+        Ref::data((base + self.buffer(parameter).at.offset()) as u32)
+    }
+
+    /// Gives every buffer its place and every step its record.
+    ///
+    /// Without `reuse` all transients live from the first step to the last.
+    pub fn place(&mut self, reuse: bool) -> Result<(), LowerError> {
+        self.place_fixed()?;
+        self.merged = vec![None; self.buffers.len()];
+        let mut infer = std::mem::take(&mut self.infer);
+        self.place_sequence(&mut infer, reuse)?;
+        self.infer = infer;
+        if let Some(mut train) = self.train.take() {
+            self.place_sequence(&mut train, reuse)?;
+            self.train = Some(train);
+        }
+        Ok(())
+    }
+
+    /// Data, parameters and state: one after the other.
+    fn place_fixed(&mut self) -> Result<(), LowerError> {
+        let (mut data, mut parameters) = (0usize, 0usize);
+        for buffer in &mut self.buffers {
+            let (counter, at): (&mut usize, fn(u32) -> Ref) = match buffer.home {
+                Home::Data(_) => (&mut data, Ref::data),
+                Home::Parameter { .. } => (&mut parameters, Ref::arena),
+                _ => continue,
+            };
+            buffer.at = at(*counter as u32);
+            *counter = counter.saturating_add(buffer.bytes).next_multiple_of(BUFFER_ALIGN);
+            if *counter > MOST_BYTES {
+                return Err(LowerError::TooLarge { what: "the model", bytes: *counter, most: MOST_BYTES });
+            }
+        }
+        self.parameter_bytes = parameters;
+        self.data_bytes = data + parameters;
+        let mut persistent = parameters;
+        for buffer in &mut self.buffers {
+            if let Home::State { bytes } = buffer.home {
+                buffer.at = Ref::arena(persistent as u32);
+                persistent = persistent.saturating_add(bytes).next_multiple_of(BUFFER_ALIGN);
+            }
+        }
+        self.persistent_bytes = persistent;
+        Ok(())
+    }
+
+    fn place_sequence(&mut self, sequence: &mut Sequence, reuse: bool) -> Result<(), LowerError> {
+        sequence.uses = self.uses_of(sequence)?;
+        if reuse {
+            self.merge(sequence);
+        }
+        let idle = |s: &StepSpec| s.vanishes && s.in_place.iter().all(|(a, b)| self.root(*a) == self.root(*b));
+        sequence.steps.retain(|s| !idle(s));
+        sequence.uses = self.uses_of(sequence)?;
+        let mut spans = self.spans(sequence);
+        if !reuse {
+            let end = sequence.steps.len().saturating_sub(1);
+            spans.iter_mut().for_each(|(_, first, last)| (*first, *last) = (0, end));
+        }
+        let items: Vec<Item> =
+            spans.iter().map(|&(buffer, first, last)| Item { bytes: self.buffer(buffer).bytes, first, last }).collect();
+        let Packing { offsets, bytes, lower_bound, strategy } = pack(&items, BUFFER_ALIGN);
+        let arena_bytes = self.persistent_bytes.saturating_add(bytes);
+        if arena_bytes > MOST_BYTES {
+            return Err(LowerError::TooLarge { what: "the arena", bytes: arena_bytes, most: MOST_BYTES });
+        }
+        for (&(buffer, ..), offset) in spans.iter().zip(offsets) {
+            self.buffers[buffer.index()].at = Ref::arena((self.persistent_bytes + offset) as u32);
+        }
+        let places: Vec<Ref> = (0..self.buffers.len() as u32).map(|b| self.buffer(self.root(BufferId(b))).at).collect();
+        sequence.records = sequence.steps.iter().map(|s| (s.make)(Places { at: &places })).collect();
+        sequence.layout = Layout { arena_bytes, transient_bytes: bytes, lower_bound, strategy, spans };
+        for port in sequence.inputs.iter_mut().chain(&mut sequence.outputs).chain(&mut sequence.target) {
+            port.buffer = self.root(port.buffer);
+        }
+        for value in sequence.values.iter_mut().flatten() {
+            *value = self.root(*value);
+        }
+        Ok(())
+    }
+
+    /// The buffer whose place this one has.
+    fn root(&self, mut buffer: BufferId) -> BufferId {
+        while let Some(into) = self.merged[buffer.index()] {
+            buffer = into;
+        }
+        buffer
+    }
+
+    /// What every step touches, read from its record; sets the sizes of transients on the way.
+    fn uses_of(&mut self, sequence: &Sequence) -> Result<Vec<Vec<Use>>, LowerError> {
+        let symbols: Vec<Ref> = (0..self.buffers.len() as u32)
+            .map(|b| self.root(BufferId(b)))
+            .map(|b| match self.buffer(b).home {
+                Home::Data(_) => Ref::data(b.0),
+                _ => Ref::arena(b.0),
+            })
+            .collect();
+        let mut all = Vec::with_capacity(sequence.steps.len());
+        for spec in &sequence.steps {
+            let encoded = (spec.make)(Places { at: &symbols });
+            let refused = || LowerError::Record { node: spec.layer.clone(), step: encoded.name };
+            let step = encoded.step().filter(Step::shape_is_valid).ok_or_else(refused)?;
+            let uses: Vec<Use> = step
+                .operands(sequence.samples)
+                .as_slice()
+                .iter()
+                .map(|o| Use { buffer: BufferId(o.at.offset() as u32), bytes: o.bytes, access: o.access })
+                .collect();
+            for u in &uses {
+                let buffer = &mut self.buffers[u.buffer.index()];
+                if u.bytes > MOST_BYTES {
+                    return Err(LowerError::TooLarge { what: "a tensor", bytes: u.bytes, most: MOST_BYTES });
+                }
+                if buffer.home == Home::Transient {
+                    buffer.bytes = buffer.bytes.max(u.bytes);
+                }
+            }
+            all.push(uses);
+        }
+        for port in sequence.ports() {
+            let root = self.root(port.buffer);
+            let bytes = port.bytes(sequence.samples).filter(|b| *b <= MOST_BYTES).unwrap_or(usize::MAX);
+            if bytes > MOST_BYTES {
+                return Err(LowerError::TooLarge { what: "a tensor", bytes, most: MOST_BYTES });
+            }
+            let buffer = &mut self.buffers[root.index()];
+            buffer.bytes = buffer.bytes.max(bytes);
+        }
+        Ok(all)
+    }
+
+    /// Lets steps work in place where nobody reads their input afterwards.
+    fn merge(&mut self, sequence: &Sequence) {
+        let mut last_use = vec![0; self.buffers.len()];
+        let mut first_use = vec![usize::MAX; self.buffers.len()];
+        for (index, uses) in sequence.uses.iter().enumerate() {
+            for u in uses {
+                last_use[u.buffer.index()] = index;
+                first_use[u.buffer.index()] = first_use[u.buffer.index()].min(index);
+            }
+        }
+        for port in sequence.outputs.iter() {
+            last_use[port.buffer.index()] = usize::MAX;
+        }
+        for port in sequence.inputs.iter().chain(&sequence.target) {
+            first_use[port.buffer.index()] = 0;
+        }
+        for (index, step) in sequence.steps.iter().enumerate() {
+            for (from, to) in &step.in_place {
+                let (from, to) = (self.root(*from), self.root(*to));
+                let transient = |b: BufferId| self.buffer(b).home == Home::Transient;
+                // `to` must begin here (nothing of it exists before) and `from` end here.
+                if from != to
+                    && transient(from)
+                    && transient(to)
+                    && self.buffer(from).bytes == self.buffer(to).bytes
+                    && last_use[from.index()] == index
+                    && first_use[to.index()] == index
+                {
+                    self.merged[to.index()] = Some(from);
+                    last_use[from.index()] = last_use[to.index()];
+                }
+            }
+        }
+    }
+
+    /// Transients of a sequence with first and last step. Inputs are there from the start, outputs
+    /// to the end.
+    fn spans(&self, sequence: &Sequence) -> Vec<(BufferId, usize, usize)> {
+        let mut spans: std::collections::BTreeMap<BufferId, (usize, usize)> = Default::default();
+        let mut extend = |buffer: BufferId, step: usize| {
+            let span = spans.entry(buffer).or_insert((step, step));
+            *span = (span.0.min(step), span.1.max(step));
+        };
+        for (index, uses) in sequence.uses.iter().enumerate() {
+            uses.iter().for_each(|u| extend(u.buffer, index));
+        }
+        let end = sequence.steps.len().saturating_sub(1);
+        sequence.inputs.iter().chain(&sequence.target).for_each(|p| extend(self.root(p.buffer), 0));
+        sequence.outputs.iter().for_each(|p| extend(self.root(p.buffer), end));
+        spans
+            .into_iter()
+            .filter(|(b, _)| self.buffer(*b).home == Home::Transient)
+            .map(|(b, (first, last))| (b, first, last))
+            .collect()
+    }
+}
+
+impl Port {
+    /// Elements of one sample; `None` if it overflows.
+    pub fn elements(&self) -> Option<usize> {
+        match self.dtype {
+            PortType::Class => Some(1),
+            PortType::Tensor(_) => crate::graph::elements(&self.shape),
+        }
+    }
+
+    /// Bytes of so many samples; `None` if it overflows.
+    pub fn bytes(&self, samples: usize) -> Option<usize> {
+        let size = match self.dtype {
+            PortType::Class => 4,
+            PortType::Tensor(dtype) => dtype.bytes(),
+        };
+        self.elements()?.checked_mul(samples)?.checked_mul(size)
+    }
+}

@@ -1,0 +1,146 @@
+use super::*;
+use crate::data::{Axis, Dataset, Labels, Preprocessing, Storage, csv, split};
+use crate::graph::ops::Dense;
+use crate::graph::{Graph, Sequential};
+use crate::lower::Loss;
+use embernet_core::optim::OptimizerRecord;
+use embernet_core::rng::Rng;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+pub fn iris() -> (Dataset, Dataset) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../datasets/iris.csv");
+    let table = csv::read(&path, &csv::CsvOptions::default()).unwrap();
+    let all = Dataset::new(vec![4], Storage::F32(table.x), table.labels).unwrap();
+    let (mut train, mut test) = split(&all, 0.8, true, &mut Rng::new(1)).unwrap();
+    let rule = Preprocessing::standardise(&train, Axis::Feature, 1.0);
+    train.set_preprocessing(rule.clone());
+    test.set_preprocessing(rule);
+    (train, test)
+}
+
+fn linear() -> Graph {
+    Sequential::new([4]).add(Dense::new(10)).add(Dense::new(3)).build(3).unwrap()
+}
+
+fn options() -> FitOptions {
+    FitOptions { epochs: 30, batch: 10, optimizer: OptimizerRecord::adam(0.01), ..FitOptions::default() }
+}
+
+fn go(_: Event) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn a_linear_network_learns_iris() {
+    let (train, test) = iris();
+    let mut graph = linear();
+    let mut batches = 0;
+    let history = fit(&mut graph, &train, Some(&test), &options(), &mut |event| {
+        batches += u32::from(matches!(event, Event::Batch { .. }));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!((history.epochs.len(), batches), (30, 30 * 12));
+    let last = history.epochs.last().unwrap();
+    assert!(last.loss < history.epochs[0].loss / 3.0, "{history:?}");
+    assert!(last.val_accuracy.unwrap() >= 0.9, "{history:?}");
+    let result = evaluate(&graph, &test, Loss::SparseCrossEntropy, false).unwrap();
+    assert_eq!(Some(result.loss), last.val_loss);
+    assert_eq!(result.outputs, predict(&graph, &test.x(), false).unwrap());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits() {
+    let (train, _) = iris();
+    let run = |exact| {
+        let mut graph = linear();
+        fit(&mut graph, &train, None, &FitOptions { epochs: 3, exact, ..options() }, &mut go).unwrap();
+        graph
+    };
+    assert_eq!(run(true), run(true));
+    assert_eq!(run(false), run(false));
+}
+
+#[test]
+fn one_hot_targets_train_as_classes_do() {
+    let (train, _) = iris();
+    let run = |loss, data: &Dataset| {
+        let mut graph = linear();
+        fit(&mut graph, data, None, &FitOptions { epochs: 3, loss, exact: true, ..options() }, &mut go).unwrap();
+        graph
+    };
+    let sparse = run(Loss::SparseCrossEntropy, &train);
+    assert_eq!(sparse, run(Loss::CrossEntropy, &train));
+    assert_eq!(sparse, run(Loss::CrossEntropy, &train.clone().one_hot()));
+}
+
+#[test]
+fn regression_finds_a_line() {
+    let x: Vec<f32> = (0..200).map(|i| (i as f32 - 100.0) / 50.0).collect();
+    let values = x.iter().map(|x| 3.0 * x - 1.0).collect();
+    let data = Dataset::new(vec![1], Storage::F32(x), Labels::Values { values, width: 1 }).unwrap();
+    let mut graph = Sequential::new([1]).add(Dense::new(1)).build(1).unwrap();
+    let options = FitOptions {
+        epochs: 40,
+        batch: 20,
+        optimizer: OptimizerRecord::momentum(0.05, 0.9, true),
+        loss: Loss::MeanSquaredError,
+        ..options()
+    };
+    fit(&mut graph, &data, None, &options, &mut go).unwrap();
+    let y = predict(&graph, &[0.0, 1.0], false).unwrap();
+    assert!((y[0] + 1.0).abs() < 1e-3 && (y[1] - 2.0).abs() < 1e-3, "{y:?}");
+}
+
+#[test]
+fn a_caller_can_stop() {
+    let (train, _) = iris();
+    let mut graph = linear();
+    let history = fit(&mut graph, &train, None, &options(), &mut |event| match event {
+        Event::Epoch(e) if e.epoch == 2 => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .unwrap();
+    assert_eq!(history.epochs.len(), 2);
+    assert_ne!(graph, linear());
+}
+
+#[test]
+fn divergence_names_the_step_and_leaves_the_graph() {
+    let (train, _) = iris();
+    let mut graph = linear();
+    let options = FitOptions { optimizer: OptimizerRecord::sgd(1e30), ..options() };
+    let error = fit(&mut graph, &train, None, &options, &mut go).unwrap_err().to_string();
+    assert!(error.contains("epoch 1, batch") && error.contains("step DenseF32 of layer `dense"), "{error}");
+    assert_eq!(graph, linear());
+}
+
+#[test]
+fn data_that_do_not_fit_are_refused() {
+    let (train, _) = iris();
+    let error = |mut graph: Graph, data: &Dataset, loss| {
+        fit(&mut graph, data, None, &FitOptions { loss, ..options() }, &mut go).unwrap_err().to_string()
+    };
+    let wide = Sequential::new([5]).add(Dense::new(3)).build(0).unwrap();
+    assert_eq!(error(wide, &train, Loss::SparseCrossEntropy), "samples have shape 4, the network takes 5");
+    let narrow = Sequential::new([4]).add(Dense::new(2)).build(0).unwrap();
+    assert_eq!(error(narrow, &train, Loss::SparseCrossEntropy), "the labels have 3 classes; the network has 2 outputs");
+    let error = error(linear(), &train.clone().one_hot(), Loss::SparseCrossEntropy);
+    assert!(error.starts_with("the labels are numbers; loss sparse_cross_entropy needs classes"), "{error}");
+    assert!(predict(&linear(), &[0.0; 5], false).is_err());
+}
+
+#[test]
+fn frozen_layers_stay() {
+    let (train, _) = iris();
+    let mut graph = linear();
+    let options = FitOptions { layers: Some("last:1".parse().unwrap()), epochs: 2, ..options() };
+    fit(&mut graph, &train, None, &options, &mut go).unwrap();
+    let values = |g: &Graph, name: &str| g.tensor(g.find_tensor(name).unwrap()).data.clone();
+    let before = linear();
+    assert_eq!(values(&graph, "dense/kernel"), values(&before, "dense/kernel"));
+    assert_ne!(values(&graph, "dense_1/kernel"), values(&before, "dense_1/kernel"));
+    // Which layers learned is a matter of this run; the graph keeps its own marks.
+    assert!(graph.tensor(graph.find_tensor("dense/kernel").unwrap()).trainable);
+}
