@@ -74,6 +74,7 @@ impl<'a> Converter<'_, 'a> {
                 size(&options, conv::DILATION_H, 1, "dilation_h_factor")?,
                 size(&options, conv::DILATION_W, 1, "dilation_w_factor")?,
             ],
+            groups: 1,
             use_bias: true,
             activation: fused(options.u8(conv::ACTIVATION)?)?,
         };
