@@ -10,5 +10,6 @@ pub mod image;
 pub mod import;
 pub mod link;
 pub mod lower;
+pub mod quant;
 pub mod report;
 pub mod train;
