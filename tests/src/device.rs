@@ -1,0 +1,79 @@
+//! The device program on a thread of this process, at the other end of a pipe in memory.
+
+use std::io::{Read as _, Write as _};
+use std::thread::{self, JoinHandle};
+
+use embedded_io::{ErrorKind, ErrorType, Read, Write};
+use embernet::link::{Client, DeviceEnd, Memory, pipe};
+use embernet_app::{App, Board, Stack};
+use embernet_core::arch::Scalar;
+
+use crate::nor::Nor;
+use crate::robust::Aligned;
+
+/// Starts the device program with these slots and an arena of this size.
+///
+/// It ends when the host's end is dropped; then the thread gives the slots back, as after a loss of
+/// power.
+pub fn start(slots: [Nor; 2], arena_bytes: usize) -> (Memory, JoinHandle<[Nor; 2]>) {
+    let (host, device) = pipe();
+    let thread = thread::spawn(move || {
+        let mut arena = Aligned::zeros(arena_bytes);
+        let mut app = App::new(Link(device), slots, InProcess { ticks: 0 }, arena.as_mut(), Scalar);
+        app.run();
+        app.into_slots()
+    });
+    (host, thread)
+}
+
+/// [`start`], and a client that has said hello.
+pub fn connect(slots: [Nor; 2], arena_bytes: usize) -> (Client, JoinHandle<[Nor; 2]>) {
+    let (host, thread) = start(slots, arena_bytes);
+    (Client::connect(host).expect("the device in this process answers"), thread)
+}
+
+struct Link(DeviceEnd);
+
+impl ErrorType for Link {
+    type Error = ErrorKind;
+}
+
+impl Read for Link {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
+        self.0.read(bytes).map_err(|error| error.kind().into())
+    }
+}
+
+impl Write for Link {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        self.0.write(bytes).map_err(|error| error.kind().into())
+    }
+
+    fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
+
+/// A board without hardware, whose counter counts how often it is read.
+struct InProcess {
+    ticks: u32,
+}
+
+impl Board for InProcess {
+    fn name(&self) -> &'static str {
+        "in-process"
+    }
+
+    fn tick_hz(&self) -> u32 {
+        1
+    }
+
+    fn ticks(&mut self) -> u32 {
+        self.ticks += 1;
+        self.ticks
+    }
+
+    fn stack(&mut self) -> Stack {
+        Stack { used: 1, bytes: 2 }
+    }
+}
