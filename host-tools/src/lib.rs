@@ -3,6 +3,7 @@
 pub mod data;
 mod exact;
 pub mod experiment;
+pub mod export;
 pub mod files;
 pub mod flash;
 pub mod graph;

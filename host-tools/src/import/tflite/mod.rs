@@ -10,7 +10,7 @@ mod convert;
 mod error;
 mod flat;
 mod model;
-mod schema;
+pub(crate) mod schema;
 
 #[cfg(test)]
 mod tests;

@@ -296,10 +296,12 @@ pub mod field {
     pub const MODEL_VERSION: usize = 0;
     pub const MODEL_OPERATOR_CODES: usize = 1;
     pub const MODEL_SUBGRAPHS: usize = 2;
+    pub const MODEL_DESCRIPTION: usize = 3;
     pub const MODEL_BUFFERS: usize = 4;
 
     pub const CODE_DEPRECATED: usize = 0;
     pub const CODE_CUSTOM: usize = 1;
+    pub const CODE_VERSION: usize = 2;
     pub const CODE_BUILTIN: usize = 3;
 
     pub const BUFFER_DATA: usize = 0;
@@ -329,7 +331,8 @@ pub mod field {
     pub const OPERATOR_CODE: usize = 0;
     pub const OPERATOR_INPUTS: usize = 1;
     pub const OPERATOR_OUTPUTS: usize = 2;
-    /// The type of the options union is field 3.
+    /// The type of the options union; the union itself comes next.
+    pub const OPERATOR_OPTIONS_TYPE: usize = 3;
     pub const OPERATOR_OPTIONS: usize = 4;
 }
 
