@@ -70,10 +70,11 @@ fn string_at(bytes: &[u8], text: &str) -> usize {
     bytes.windows(wanted.len()).position(|w| w == wanted).unwrap()
 }
 
-/// Lets the offset that leads to `from` lead to `to`. It is the nearest before: parents lie first.
+/// Lets the offset that leads to `from` lead to `to`. It is the nearest before, since parents lie
+/// first; in between lies the shape, whose numbers are small.
 fn redirect(bytes: &mut [u8], from: usize, to: usize) {
     let leads = |at: &usize| bytes[*at..*at + 4] == ((from - at) as u32).to_le_bytes();
-    let at = (0..from - 3).rev().find(leads).unwrap();
+    let at = (0..from - 15).rev().find(leads).unwrap();
     bytes[at..at + 4].copy_from_slice(&((to - at) as u32).to_le_bytes());
 }
 

@@ -106,7 +106,7 @@ fn shared_models_have_the_sizes_that_their_descriptions_say() {
             let index = layer["outs"][0].as_u64().unwrap() as usize;
             let id = imported.activations[index].expect("every layer makes an activation");
             let full: Vec<usize> = serde_json::from_value(layer["out_shape"].clone()).unwrap();
-            assert_eq!(imported.graph.tensor(id).elements(), full.iter().product(), "{}", path.display());
+            assert_eq!(imported.graph.tensor(id).elements(), full.iter().product::<usize>(), "{}", path.display());
         }
     }
 }
