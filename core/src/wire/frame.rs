@@ -196,7 +196,7 @@ impl<const N: usize> Default for Decoder<N> {
 
 /// Removes the stuffing in place and checks everything that is the frame's.
 fn open(stuffed: &mut [u8]) -> Result<Frame<'_>, WireError> {
-    let bytes = cobs::decode_in_place(stuffed).map_err(|_| WireError::Stuffing)?;
+    let bytes = unstuff(stuffed).ok_or(WireError::Stuffing)?;
     let frame = stuffed.get(..bytes).ok_or(WireError::Stuffing)?;
     let short = WireError::TooShort { found: len_u32(frame.len()) };
     let (checked, crc) = frame.split_last_chunk::<CRC_BYTES>().ok_or(short)?;
@@ -206,4 +206,60 @@ fn open(stuffed: &mut [u8]) -> Result<Frame<'_>, WireError> {
         return Err(WireError::Crc { found, expected });
     }
     Ok(Frame { kind: Kind::from_byte(kind)?, seq: u16::from_le_bytes([low, high]), payload })
+}
+
+/// Undoes COBS in place and gives the number of bytes; `None` when the last block is cut.
+///
+/// (The crate's decoder does the same but indexes, and a device has no use for its panics.)
+fn unstuff(bytes: &mut [u8]) -> Option<usize> {
+    let (mut to, mut left, mut zero_before_next) = (0, 0u8, false);
+    for from in 0..bytes.len() {
+        let byte = *bytes.get(from)?;
+        // Every block starts with its length; a block of less than 255 stands for a zero after it.
+        let out = if left == 0 {
+            left = byte;
+            let zero = zero_before_next;
+            zero_before_next = byte != 0xFF;
+            zero.then_some(0)
+        } else {
+            Some(byte)
+        };
+        if let Some(out) = out {
+            *bytes.get_mut(to)? = out;
+            to += 1;
+        }
+        left = left.checked_sub(1)?;
+    }
+    (left == 0).then_some(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    proptest! {
+        /// Any bytes: the same result as the crate's decoder.
+        #[test]
+        fn unstuff_is_cobs(bytes in prop::collection::vec(prop_oneof![1..=255u8, Just(255), 1..=5u8], 1..600)) {
+            let (mut ours, mut theirs) = (bytes.clone(), bytes);
+            match cobs::decode_in_place(&mut theirs) {
+                Ok(count) => {
+                    prop_assert_eq!(super::unstuff(&mut ours), Some(count));
+                    prop_assert_eq!(&ours[..count], &theirs[..count]);
+                }
+                Err(_) => prop_assert_eq!(super::unstuff(&mut ours), None),
+            }
+        }
+
+        #[test]
+        fn unstuff_undoes_stuffing(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(0), Just(1)], 0..900)) {
+            let mut stuffed = std::vec![0; cobs::max_encoding_length(bytes.len())];
+            let count = cobs::encode(&bytes, &mut stuffed);
+            stuffed.truncate(count);
+            let count = super::unstuff(&mut stuffed).unwrap();
+            let back: Vec<u8> = stuffed[..count].to_vec();
+            prop_assert_eq!(back, bytes);
+        }
+    }
 }

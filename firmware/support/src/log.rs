@@ -22,14 +22,14 @@ struct Queue {
 impl Queue {
     fn push(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            if self.used == QUEUE {
-                self.dropping = true;
+            let place = self.bytes.get_mut((self.start + self.used) % QUEUE);
+            match place.filter(|_| self.used < QUEUE && !self.dropping) {
+                Some(place) => {
+                    *place = *byte;
+                    self.used += 1;
+                }
+                None => self.dropping = true,
             }
-            if self.dropping {
-                return;
-            }
-            self.bytes[(self.start + self.used) % QUEUE] = *byte;
-            self.used += 1;
         }
     }
 
@@ -42,10 +42,11 @@ impl Queue {
     }
 
     fn take(&mut self, into: &mut [u8]) -> usize {
-        let count = into.len().min(self.whole);
-        for place in &mut into[..count] {
-            *place = self.bytes[self.start];
+        let mut count = 0;
+        for place in into.iter_mut().take(self.whole) {
+            *place = self.bytes.get(self.start).copied().unwrap_or_default();
             self.start = (self.start + 1) % QUEUE;
+            count += 1;
         }
         self.used -= count;
         self.whole -= count;
@@ -67,11 +68,18 @@ static SHARED: Mutex<RefCell<Shared>> = Mutex::new(RefCell::new(Shared {
 
 /// Takes bytes of whole messages out of the queue and says how many.
 pub fn take(into: &mut [u8]) -> usize {
-    critical_section::with(|token| SHARED.borrow_ref_mut(token).queue.take(into))
+    let mut count = 0;
+    shared(|shared| count = shared.queue.take(into));
+    count
 }
 
 fn shared(work: impl FnOnce(&mut Shared)) {
-    critical_section::with(|token| work(&mut SHARED.borrow_ref_mut(token)));
+    critical_section::with(|token| {
+        // Never taken twice: `work` calls nothing that logs. A panic here would cost flash.
+        if let Ok(mut shared) = SHARED.borrow(token).try_borrow_mut() {
+            work(&mut shared);
+        }
+    });
 }
 
 #[defmt::global_logger]
