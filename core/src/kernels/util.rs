@@ -27,16 +27,67 @@ pub fn from_mut<T>(items: &mut [T], start: usize) -> &mut [T] {
     items.get_mut(start..).unwrap_or_default()
 }
 
-/// Rows of `len` elements; none if `len` is 0.
+/// Rows of `len` elements, what is left over excepted; none if `len` is 0.
+///
+/// Like the standard library's exact chunks, but walks without a division: those divide to know their number, which
+/// costs a Cortex-M0 a call and every target a check for zero.
 #[inline(always)]
-pub fn rows<T>(items: &[T], len: usize) -> core::slice::ChunksExact<'_, T> {
-    items.chunks_exact(len.max(1))
+pub fn rows<T>(items: &[T], len: usize) -> Rows<'_, T> {
+    Rows { rest: items, len: len.max(1) }
 }
 
 /// [`rows`] for writing.
 #[inline(always)]
-pub fn rows_mut<T>(items: &mut [T], len: usize) -> core::slice::ChunksExactMut<'_, T> {
-    items.chunks_exact_mut(len.max(1))
+pub fn rows_mut<T>(items: &mut [T], len: usize) -> RowsMut<'_, T> {
+    RowsMut { rest: items, len: len.max(1) }
+}
+
+/// Iterator of [`rows`].
+#[derive(Clone, Debug)]
+pub struct Rows<'a, T> {
+    rest: &'a [T],
+    len: usize,
+}
+
+impl<T> Rows<'_, T> {
+    /// How many are left.
+    pub fn len(&self) -> usize {
+        self.rest.len().checked_div(self.len).unwrap_or(0)
+    }
+
+    /// Whether none is left.
+    pub fn is_empty(&self) -> bool {
+        self.rest.len() < self.len
+    }
+}
+
+impl<'a, T> Iterator for Rows<'a, T> {
+    type Item = &'a [T];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (row, rest) = self.rest.split_at_checked(self.len)?;
+        self.rest = rest;
+        Some(row)
+    }
+}
+
+/// Iterator of [`rows_mut`].
+#[derive(Debug)]
+pub struct RowsMut<'a, T> {
+    rest: &'a mut [T],
+    len: usize,
+}
+
+impl<'a, T> Iterator for RowsMut<'a, T> {
+    type Item = &'a mut [T];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (row, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(self.len)?;
+        self.rest = rest;
+        Some(row)
+    }
 }
 
 /// Copies as much as both have.
