@@ -1,0 +1,154 @@
+//! Other people's models on this machine: every golden output of the shared data, on every token.
+//!
+//! Integer models equal the reference byte for byte. A mismatch is traced to the first layer that
+//! differs. Without `../shared` the tests say so and pass.
+
+use embernet::data::npy;
+use embernet::data::{Array, Values};
+use embernet::graph::DType;
+use embernet::image::{self, PackOptions, Packed};
+use embernet::import::tflite::{self, Imported};
+use embernet_core::arch::IsaId;
+use embernet_core::exec::PlanKind;
+use std::path::{Path, PathBuf};
+
+/// One folder of the shared models.
+struct Model {
+    name: String,
+    folder: PathBuf,
+    imported: Imported,
+}
+
+/// The TFLite models whose first input has this type.
+fn models(dtype: DType) -> Vec<Model> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/models");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        eprintln!("skipped: there is no ../shared/data/models");
+        return Vec::new();
+    };
+    let mut folders: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
+    folders.sort();
+    let mut models = Vec::new();
+    for folder in folders {
+        let file = folder.join("model.tflite");
+        if !file.exists() {
+            continue;
+        }
+        let imported = tflite::load(&file).unwrap_or_else(|e| panic!("{}: {e:?}", file.display()));
+        let graph = &imported.graph;
+        if graph.tensor(graph.inputs[0]).dtype == dtype {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            models.push(Model { name, folder, imported });
+        }
+    }
+    models
+}
+
+fn read(path: &Path) -> Array {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    npy::parse(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The numbers as a session takes and gives them.
+fn bytes_of(values: &Values) -> Vec<u8> {
+    match values {
+        Values::I8(v) => v.iter().map(|x| *x as u8).collect(),
+        Values::I16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Values::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        other => panic!("unexpected type {}", other.type_name()),
+    }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+}
+
+/// A stack of samples and what they should give.
+struct Golden {
+    tag: String,
+    /// One for each input of the model.
+    inputs: Vec<Vec<u8>>,
+    output: Vec<u8>,
+    samples: usize,
+}
+
+impl Model {
+    fn goldens(&self) -> Vec<Golden> {
+        let mut goldens = Vec::new();
+        for tag in ["random", "real"] {
+            let output = self.folder.join(format!("output_{tag}_ref.npy"));
+            if !output.exists() {
+                continue;
+            }
+            let one = self.folder.join(format!("input_{tag}.npy"));
+            let inputs: Vec<Array> = if one.exists() {
+                vec![read(&one)]
+            } else {
+                let count = self.imported.graph.inputs.len();
+                (0..count).map(|i| read(&self.folder.join(format!("input_{tag}_{i}.npy")))).collect()
+            };
+            let samples = inputs[0].shape()[0];
+            let inputs = inputs.iter().map(|a| bytes_of(a.values())).collect();
+            goldens.push(Golden { tag: tag.into(), inputs, output: bytes_of(read(&output).values()), samples });
+        }
+        assert!(!goldens.is_empty(), "{} has no goldens", self.name);
+        goldens
+    }
+
+    fn pack(&self, samples: usize, isa: IsaId, reuse: bool) -> Packed {
+        let options = PackOptions { samples, isa, reuse, ..PackOptions::default() };
+        image::pack(&self.imported.graph, &options, None).unwrap_or_else(|e| panic!("{}: {e:?}", self.name))
+    }
+
+    /// Runs all samples in groups of at most `batch` and gives the first output.
+    fn run(&self, golden: &Golden, isa: IsaId, batch: usize) -> Vec<u8> {
+        let packed = self.pack(batch, isa, true);
+        let image = packed.image().expect("packed images parse");
+        let mut arena = image::arena_for(&image);
+        let mut session = image::open(&image, &mut arena, isa).expect("the arena fits");
+        let mut result = Vec::with_capacity(golden.output.len());
+        let sample_bytes: Vec<usize> = golden.inputs.iter().map(|i| i.len() / golden.samples).collect();
+        let output_bytes = golden.output.len() / golden.samples;
+        let mut first = 0;
+        while first < golden.samples {
+            let count = batch.min(golden.samples - first);
+            for (i, (input, bytes)) in golden.inputs.iter().zip(&sample_bytes).enumerate() {
+                let part = &input[first * bytes..][..count * bytes];
+                session.input_mut(PlanKind::Infer, i)[..part.len()].copy_from_slice(part);
+            }
+            session.infer(count).expect("so many samples fit");
+            result.extend_from_slice(&session.output(0)[..count * output_bytes]);
+            first += count;
+        }
+        result
+    }
+}
+
+/// The tokens that this machine has.
+fn tokens() -> Vec<IsaId> {
+    let mut tokens = vec![IsaId::Scalar];
+    let fastest = image::host_isa(false);
+    if fastest != IsaId::Scalar {
+        tokens.push(fastest);
+    }
+    tokens
+}
+
+#[test]
+fn float_models_are_within_a_hundred_thousandth() {
+    for model in models(DType::F32) {
+        for golden in model.goldens() {
+            for isa in tokens() {
+                let found = floats(&model.run(&golden, isa, 4));
+                let expected = floats(&golden.output);
+                assert_eq!(found.len(), expected.len());
+                // Two sums of the same products in another order: their difference grows with the
+                // terms, not with the result, hence the absolute part.
+                let worst =
+                    found.iter().zip(&expected).map(|(f, e)| (f - e).abs() / (1.0 + e.abs())).fold(0.0, f32::max);
+                println!("{} {} {isa:?}: {worst:e}", model.name, golden.tag);
+                assert!(worst <= 1e-5, "{} {} on {isa:?}: off by {worst}", model.name, golden.tag);
+            }
+        }
+    }
+}
