@@ -1,6 +1,7 @@
 //! Why a graph cannot be lowered.
 
 use crate::graph::{DType, GraphError};
+use crate::quant::fixed_point::FixedPointError;
 
 /// A graph that no plan can be made of.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,8 @@ pub enum LowerError {
     Scales { node: String, tensor: String, found: usize, expected: String },
     #[error("layer `{node}`: weights `{tensor}` have zero point {found}, expected 0")]
     WeightZeroPoint { node: String, tensor: String, found: i32 },
+    #[error("layer `{node}`: {source}")]
+    FixedPoint { node: String, source: FixedPointError },
     #[error("graph output `{tensor}` is also an input or a constant; nothing would be computed")]
     IdleOutput { tensor: String },
     #[error("there is nothing to train: no parameter of the graph is trainable")]

@@ -17,6 +17,10 @@ impl Emit<'_, '_> {
             self.values[node.outputs[0].index()] = Some(value);
             return Ok(());
         }
+        let integer = |t: &TensorId| self.tensor(*t).dtype != DType::F32;
+        if node.inputs.iter().chain(&node.outputs).any(integer) {
+            return self.forward_i8(id, node);
+        }
         self.forward_f32(id, node)
     }
 

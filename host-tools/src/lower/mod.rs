@@ -9,12 +9,11 @@
 //! | forward steps, f32 and int8 | `forward.rs`, `forward_i8.rs` |
 //! | loss, backward steps, gradients that meet | `backward.rs` |
 //! | lifetimes and places | `program.rs`, `pack.rs` |
-//! | real factors as fixed-point ones | `fixed.rs` |
 
 mod backward;
 mod error;
-pub mod fixed;
 mod forward;
+mod forward_i8;
 mod pack;
 mod program;
 
