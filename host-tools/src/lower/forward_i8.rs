@@ -9,9 +9,7 @@ use crate::quant::fixed_point::{
     layer_multipliers, softmax_scaling, tables,
 };
 use embernet_core::kernels::requantize::RequantizeRecord;
-use embernet_core::kernels::{
-    add, average_pool, conv2d, dense, depthwise_conv2d, lookup, max_pool, quantize, softmax,
-};
+use embernet_core::kernels::{add, average_pool, conv2d, dense, depthwise_conv2d, lookup, max_pool, quantize, softmax};
 
 /// The tables of a layer with weights, as buffers.
 #[derive(Debug, Clone, Copy)]
@@ -278,13 +276,7 @@ impl Emit<'_, '_> {
     }
 
     /// Scales of a kernel: one for all, or one for each output channel; zero points are 0.
-    fn weight_scales(
-        &self,
-        node: &Node,
-        id: TensorId,
-        axis: usize,
-        outputs: usize,
-    ) -> Result<Vec<f32>, LowerError> {
+    fn weight_scales(&self, node: &Node, id: TensorId, axis: usize, outputs: usize) -> Result<Vec<f32>, LowerError> {
         let tensor = self.tensor(id);
         let (node_name, tensor_name) = (|| node.name.clone(), || tensor.name.clone());
         let Some(quant) = &tensor.quant else {

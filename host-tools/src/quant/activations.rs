@@ -58,7 +58,7 @@ fn write_input(graph: &Graph, input: TensorId, samples: &[f32], to: &mut [u8]) {
     match (tensor.dtype, tensor.quant.as_ref().and_then(|q| q.single())) {
         (DType::I8, Some((scale, zero_point))) => {
             for (to, x) in to.iter_mut().zip(samples) {
-                *to = crate::lower::fixed::quantize_i8(*x, scale, zero_point) as u8;
+                *to = embernet_core::quant::quantize_i8(*x, scale, zero_point) as u8;
             }
         }
         _ => {
@@ -72,7 +72,7 @@ fn real_values(graph: &Graph, id: TensorId, bytes: &[u8]) -> Vec<f32> {
     let tensor = graph.tensor(id);
     match (tensor.dtype, tensor.quant.as_ref().and_then(|q| q.single())) {
         (DType::I8, Some((scale, zero_point))) => {
-            view::<i8>(bytes).iter().map(|&q| scale * (i32::from(q) - zero_point) as f32).collect()
+            view::<i8>(bytes).iter().map(|&q| embernet_core::quant::dequantize_i8(q, scale, zero_point)).collect()
         }
         _ => view::<f32>(bytes).to_vec(),
     }
