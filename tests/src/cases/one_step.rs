@@ -1,0 +1,101 @@
+//! An image with one step in its inference plan.
+
+use embernet::graph::DType;
+use embernet::image::{AlignedBytes, Metadata, PackOptions, write};
+use embernet::lower::{BufferId, Home, Port, PortType, Program, Sequence};
+use embernet_core::arch::IsaId;
+use embernet_core::optim::OptimizerRecord;
+use embernet_core::plan::{Encode, Ref};
+use zerocopy::{Immutable, IntoBytes};
+
+/// The image while it is built: inputs and output stand, the step is missing.
+#[derive(Debug)]
+pub struct OneStep {
+    program: Program,
+    sequence: Sequence,
+    isa: IsaId,
+}
+
+/// Where the operands of the step lie.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// The inputs, in order.
+    pub x: &'a [Ref],
+    /// The output.
+    pub y: Ref,
+    /// Constants, in the order given; an empty one is absent.
+    pub constants: &'a [Ref],
+    /// Scratch, if it has any.
+    pub scratch: Ref,
+}
+
+impl OneStep {
+    pub(super) fn new(isa: IsaId, samples: usize) -> Self {
+        Self { program: Program::default(), sequence: Sequence { samples, ..Sequence::default() }, isa }
+    }
+
+    /// The instruction set that scratch is sized for.
+    pub fn isa(&self) -> IsaId {
+        self.isa
+    }
+
+    pub(super) fn input(&mut self, is_float: bool, elements: usize) {
+        let name = format!("x{}", self.sequence.inputs.len());
+        let port = self.port(name, is_float, elements);
+        self.sequence.inputs.push(port);
+    }
+
+    pub(super) fn output(&mut self, is_float: bool, elements: usize) {
+        let port = self.port("y".into(), is_float, elements);
+        self.sequence.outputs.push(port);
+    }
+
+    fn port(&mut self, name: String, is_float: bool, elements: usize) -> Port {
+        let buffer = self.program.transient(&name);
+        let dtype = PortType::Tensor(if is_float { DType::F32 } else { DType::I8 });
+        Port { name, buffer, dtype, shape: vec![elements / self.sequence.samples], scale: 1.0, zero_point: 0 }
+    }
+
+    /// Writes the step, with these constants in the data section and so many bytes of scratch.
+    pub fn step<R: Encode>(
+        &mut self,
+        constants: &[&dyn Constant],
+        scratch_bytes: usize,
+        make: impl Fn(At<'_>) -> R + 'static,
+    ) {
+        let mut homes = Vec::new();
+        for (number, constant) in constants.iter().enumerate() {
+            let bytes = constant.bytes();
+            let home = Home::Data(bytes.to_vec());
+            homes.push((!bytes.is_empty()).then(|| self.program.add(format!("constant {number}"), home)));
+        }
+        let scratch = (scratch_bytes > 0).then(|| self.program.transient("scratch"));
+        let x: Vec<BufferId> = self.sequence.inputs.iter().map(|port| port.buffer).collect();
+        let y = self.sequence.outputs[0].buffer;
+        self.sequence.push("step", None, move |places| {
+            let x: Vec<Ref> = x.iter().map(|&buffer| places.at(buffer)).collect();
+            let constants: Vec<Ref> = homes.iter().map(|&buffer| places.opt(buffer)).collect();
+            make(At { x: &x, y: places.at(y), constants: &constants, scratch: places.opt(scratch) })
+        });
+    }
+
+    pub(super) fn finish(mut self, name: &str) -> AlignedBytes {
+        self.program.infer = self.sequence;
+        self.program.place(false).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let options = PackOptions { samples: self.program.infer.samples, isa: self.isa, ..PackOptions::default() };
+        write(&self.program, &Metadata::default(), &OptimizerRecord::sgd(0.0), &options)
+            .unwrap_or_else(|error| panic!("{name}: {error:?}"))
+    }
+}
+
+/// A list of numbers for the data section.
+pub trait Constant {
+    /// As they lie in memory.
+    fn bytes(&self) -> &[u8];
+}
+
+impl<T: IntoBytes + Immutable> Constant for Vec<T> {
+    fn bytes(&self) -> &[u8] {
+        self.as_slice().as_bytes()
+    }
+}
