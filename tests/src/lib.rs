@@ -3,6 +3,8 @@
 pub mod cases;
 pub mod device;
 pub mod firmware;
+pub mod lossy;
+pub mod models;
 pub mod nor;
 pub mod robust;
 pub mod runtime;

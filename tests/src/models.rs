@@ -1,0 +1,94 @@
+//! Small models and data for tests of the way to a device.
+
+use embernet::graph::ops::{Conv2d, Dense, Flatten};
+use embernet::graph::{Activation, Sequential};
+use embernet::image::{Loss, PackOptions, Packed, TrainOptions, arena_for, open, pack};
+use embernet_core::arch::IsaId;
+use embernet_core::exec::PlanKind;
+use embernet_core::image::Image;
+use embernet_core::optim::OptimizerRecord;
+use embernet_core::rng::Rng;
+use zerocopy::IntoBytes;
+
+/// Samples in one training step.
+pub const BATCH: usize = 10;
+
+/// The 4-10-10-3 network for Iris, trainable with this optimiser, for devices.
+pub fn iris(optimizer: OptimizerRecord) -> Packed {
+    let graph = Sequential::new([4])
+        .add(Dense::new(10).activation(Activation::Relu))
+        .add(Dense::new(10).activation(Activation::Relu))
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .build(7)
+        .expect("a sound graph");
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, layers: None };
+    pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
+        .expect("a sound image")
+}
+
+/// A network whose input of 400 bytes and batch of 3 do not fit one message. Inference only.
+pub fn wide() -> Packed {
+    let graph = Sequential::new([10, 10, 1])
+        .add(Conv2d::new(2, [3, 3]).activation(Activation::Relu))
+        .add(Flatten {})
+        .add(Dense::new(70))
+        .build(3)
+        .expect("a sound graph");
+    pack(&graph, &PackOptions { samples: 3, isa: IsaId::Scalar, ..PackOptions::default() }, None)
+        .expect("a sound image")
+}
+
+/// So many values between -1 and 1, as bytes.
+pub fn values(rng: &mut Rng, count: usize) -> Vec<u8> {
+    let values: Vec<f32> = (0..count).map(|_| rng.unit_f32() * 2.0 - 1.0).collect();
+    values.as_bytes().to_vec()
+}
+
+/// One training step's data: inputs and class indices, as bytes.
+pub type Step = (Vec<u8>, Vec<u8>);
+
+/// So many training steps of Iris-like data: the class is told by the sum of the features.
+pub fn steps(seed: u64, count: usize) -> Vec<Step> {
+    let mut rng = Rng::new(seed);
+    (0..count)
+        .map(|_| {
+            let mut inputs = Vec::new();
+            let mut labels = Vec::new();
+            for _ in 0..BATCH {
+                let features: Vec<f32> = (0..4).map(|_| rng.unit_f32() * 2.0 - 1.0).collect();
+                let sum: f32 = features.iter().sum();
+                let class: u32 = if sum < -0.5 { 0 } else { 1 + u32::from(sum > 0.5) };
+                inputs.extend_from_slice(features.as_bytes());
+                labels.extend_from_slice(&class.to_le_bytes());
+            }
+            (inputs, labels)
+        })
+        .collect()
+}
+
+/// What the host makes of these steps with the scalar token: losses, and parameters afterwards.
+pub fn replay(image: &Image<'_>, steps: &[Step]) -> (Vec<f32>, Vec<u8>) {
+    let mut arena = arena_for(image);
+    let mut session = open(image, &mut arena, IsaId::Scalar).expect("the host runs it");
+    let mut losses = Vec::new();
+    for (inputs, labels) in steps {
+        session.input_mut(PlanKind::Train, 0)[..inputs.len()].copy_from_slice(inputs);
+        session.target_mut()[..labels.len()].copy_from_slice(labels);
+        losses.push(session.train_step(labels.len() / 4).expect("a step"));
+    }
+    (losses, session.params().to_vec())
+}
+
+/// What the host's scalar token infers from one input of any number of samples.
+pub fn infer(image: &Image<'_>, input: &[u8]) -> Vec<u8> {
+    let mut arena = arena_for(image);
+    let mut session = open(image, &mut arena, IsaId::Scalar).expect("the host runs it");
+    let (input_bytes, output_bytes) = (image.inputs()[0].sample_bytes(), image.outputs()[0].sample_bytes());
+    let mut outputs = Vec::new();
+    for sample in input.chunks(input_bytes) {
+        session.input_mut(PlanKind::Infer, 0)[..sample.len()].copy_from_slice(sample);
+        session.infer(1).expect("inference");
+        outputs.extend_from_slice(&session.output(0)[..output_bytes]);
+    }
+    outputs
+}
