@@ -8,3 +8,4 @@ pub mod models;
 pub mod nor;
 pub mod robust;
 pub mod runtime;
+pub mod shared;
