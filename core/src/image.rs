@@ -344,6 +344,8 @@ impl<'a> Image<'a> {
         let consistent = usize::from(h.header_bytes) == size_of::<Header>()
             && IsaId::from_u32(h.isa).is_some()
             && h.param_bytes <= h.persistent_bytes
+            && h.param_bytes.is_multiple_of(4)
+            && h.persistent_bytes.is_multiple_of(4)
             && h.infer.steps > 0
             && [&h.infer, &h.train].into_iter().all(|plan| {
                 plan.steps == 0
