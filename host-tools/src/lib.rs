@@ -1,6 +1,7 @@
 //! embernet on the PC: data, graph, training, quantisation, lowering, images, devices, reports.
 
 pub mod data;
+pub mod engine;
 mod exact;
 pub mod experiment;
 pub mod export;

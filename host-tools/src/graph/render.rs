@@ -85,9 +85,10 @@ pub fn layer_table(graph: &Graph) -> String {
 
 /// An empty table in the house's look: light lines, numbers right from column `numbers` on.
 pub fn text_table(columns: &[&str], numbers: usize) -> comfy_table::Table {
-    use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+    use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+    const LINE: LineStyle = LineStyle::none().fill('─').junction('─');
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(TableStyle::new().top_border(LINE).header_separator(LINE).bottom_border(LINE));
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().copied());
     for column in table.column_iter_mut().skip(numbers) {

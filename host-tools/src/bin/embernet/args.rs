@@ -1,0 +1,153 @@
+//! Arguments that several commands share.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use embernet::data::csv::{self, CsvOptions, Missing, Target};
+use embernet::data::{self, Array, Dataset, LabelKind, Labels, Storage};
+use embernet::engine::Place;
+use embernet::experiment::Experiment;
+
+use crate::model::Facts;
+
+/// Samples with labels.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// The data: an experiment file (.toml), a table (.csv), an archive with the arrays x and y (.npz),
+    /// or samples as npy or IDX.
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// The labels of samples that came as npy or IDX.
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// The part of an experiment's data.
+    #[arg(long, value_enum, default_value_t = Part::Test)]
+    pub part: Part,
+    /// The target column of a table, by name or number from 1. The last by default.
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// What to do with cells of a table that are missing or no numbers.
+    #[arg(long, value_enum, default_value_t = MissingArg::Error)]
+    pub missing: MissingArg,
+}
+
+/// A part of an experiment's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    Train,
+    Validation,
+    Test,
+}
+
+/// [`Missing`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MissingArg {
+    Error,
+    Drop,
+    Mean,
+    Median,
+}
+
+impl From<MissingArg> for Missing {
+    fn from(arg: MissingArg) -> Self {
+        match arg {
+            MissingArg::Error => Self::Error,
+            MissingArg::Drop => Self::Drop,
+            MissingArg::Mean => Self::Mean,
+            MissingArg::Median => Self::Median,
+        }
+    }
+}
+
+impl DataArgs {
+    /// Reads the data and gives it the shape and the preparation that the model wants.
+    pub fn load(&self, model: &Facts) -> Result<Dataset> {
+        let kind = match (model.regression, model.named) {
+            (true, _) => LabelKind::Values,
+            (false, _) => LabelKind::Class(Some(model.classes.clone())),
+        };
+        let extension = self.data.extension().map(|extension| extension.to_ascii_lowercase());
+        let mut data = match extension.as_ref().and_then(|extension| extension.to_str()) {
+            Some("toml") => self.experiment()?,
+            Some("csv" | "tsv" | "data") => self.table(model)?,
+            Some("npz") => {
+                let [x, y] = data::read_npz(&self.data, ["x", "y"])?;
+                data::from_arrays(x, y, kind, &self.data, &self.data)?
+            }
+            _ => {
+                let Some(labels) = &self.labels else {
+                    bail!("{} holds samples only; name their labels with --labels", self.data.display());
+                };
+                let (x, y) = (data::read_array(&self.data)?, data::read_array(labels)?);
+                data::from_arrays(x, y, kind, &self.data, labels)?
+            }
+        };
+        let outputs = data.labels().outputs();
+        if outputs != model.outputs {
+            bail!("{} has {outputs} classes or values, the model {}", self.data.display(), model.outputs);
+        }
+        let found = data.shape().to_vec();
+        data = data.reshape(model.input.clone()).with_context(|| {
+            format!("{}: samples have shape {found:?}, the model takes {:?}", self.data.display(), model.input)
+        })?;
+        data.set_preprocessing(model.preprocessing.clone());
+        Ok(data)
+    }
+
+    fn experiment(&self) -> Result<Dataset> {
+        let parts = Experiment::read(&self.data)?.load()?;
+        match self.part {
+            Part::Train => Ok(parts.train),
+            Part::Test => Ok(parts.test),
+            Part::Validation => {
+                parts.validation.with_context(|| format!("{} sets no validation part aside", self.data.display()))
+            }
+        }
+    }
+
+    fn table(&self, model: &Facts) -> Result<Dataset> {
+        let target = match (&self.target, model.regression) {
+            (None, true) => bail!("name the column to predict with --target"),
+            (None, false) => Target::Last,
+            (Some(column), true) => Target::Values(column.split(',').map(str::to_string).collect()),
+            (Some(column), false) => Target::Class(column.clone()),
+        };
+        let options = CsvOptions {
+            target,
+            missing: self.missing.into(),
+            classes: model.named.then(|| model.classes.clone()),
+            ..CsvOptions::default()
+        };
+        let table = csv::read(&self.data, &options)?;
+        let columns = table.columns.len();
+        // A model without class names has had them numbered; so are those of the table.
+        let labels = match table.labels {
+            Labels::Class { ids, names } if !model.named && names.len() <= model.outputs => {
+                Labels::Class { ids, names: model.classes.clone() }
+            }
+            labels => labels,
+        };
+        Dataset::new(vec![columns], Storage::F32(table.x), labels).with_context(|| self.data.display().to_string())
+    }
+}
+
+/// Where a model works.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
+    /// Where the model works: host, qemu:BOARD (m4, m3, m0, rv32), serial:PORT or serial:PORT@BAUD.
+    #[arg(long, value_name = "PLACE", default_value = "host")]
+    pub on: Place,
+}
+
+/// Reads samples for a model's one input; their values must fill whole samples of `shape`.
+pub fn read_samples(path: &Path, shape: &[u32]) -> Result<(Array, usize)> {
+    let array = data::read_array(path)?;
+    let one: usize = shape.iter().map(|&axis| axis as usize).product();
+    let samples = array.shape().first().copied().unwrap_or(0);
+    let count = array.values().len();
+    if samples == 0 || one == 0 || count != samples * one {
+        bail!("{}: shape {:?} is not [samples] of {shape:?}", path.display(), array.shape());
+    }
+    Ok((array, samples))
+}

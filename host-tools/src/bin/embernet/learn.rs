@@ -1,0 +1,188 @@
+//! `embernet learn`: training an image's model where it works.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use embernet::engine;
+use embernet::files;
+use embernet::image::{apply_params, with_params};
+use embernet_core::checksum::crc32;
+use embernet_core::image::Image;
+use embernet_core::rng::Rng;
+use serde::Serialize;
+
+use crate::args::{DataArgs, PlaceArgs};
+use crate::model::{Facts, read_checkpoint, read_image};
+use crate::output::{Output, grouped};
+use crate::progress;
+
+/// Train a model on a device; the same flags on the host give the same bits.
+#[derive(Debug, Args)]
+pub struct Learn {
+    /// An image with a training plan (.emb, packed with --train).
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Passes over the data.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    epochs: u32,
+    /// Samples in one step. As many as the image takes by default.
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// The learning rate. The image's by default.
+    #[arg(long)]
+    lr: Option<f32>,
+    /// Shuffle the data before every epoch, from this seed. By default they keep their order.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Take npy or IDX samples as the network's input, without scaling or standardising.
+    #[arg(long)]
+    prepared: bool,
+    /// The checkpoint that the image was packed from: with it the result is a checkpoint too.
+    #[arg(long, value_name = "MODEL.safetensors")]
+    base: Option<PathBuf>,
+    /// Where the result goes: an image that starts with what was learned, or (with --base) a
+    /// checkpoint that names its parent.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+#[derive(Serialize)]
+struct EpochLine {
+    epoch: u32,
+    steps: u64,
+    seconds: f64,
+    loss: f64,
+}
+
+#[derive(Serialize)]
+struct Line {
+    done: bool,
+    target: String,
+    steps: u64,
+    loss: f64,
+    seconds: f64,
+    /// Of one step; QEMU counts instructions, not cycles.
+    instructions: Option<u64>,
+    stack_bytes: Option<u32>,
+    arena_bytes: u32,
+    /// CRC-32 of the trainable parameters: equal for equal bits.
+    weights_crc32: String,
+    output: PathBuf,
+}
+
+impl Learn {
+    pub fn run(&self, output: &Output) -> Result<()> {
+        let bytes = read_image(&self.model)?;
+        let image = Image::parse(&bytes)?;
+        let (Some(target), true) = (image.target(), image.is_trainable()) else {
+            bail!("{} has no training plan; pack it with --train", self.model.display());
+        };
+        let base = self.base.as_deref().map(read_checkpoint).transpose()?;
+        let mut data = self.data.load(&Facts::of_image(&image)?)?;
+        if self.prepared {
+            data.set_preprocessing(Default::default());
+        }
+        if let Some(lr) = self.lr
+            && !(lr.is_finite() && lr > 0.0)
+        {
+            bail!("--lr is {lr}; it must be a positive number");
+        }
+        let most = image.header().train.samples as usize;
+        let batch = self.batch.unwrap_or(most);
+        if batch == 0 || batch > most {
+            bail!("--batch is {batch}; the image takes 1 to {most} samples in one step");
+        }
+        let input = engine::encode_f32(&data.x(), &image.train_inputs()[0]);
+        let labels =
+            engine::encode_labels(data.labels(), target).with_context(|| self.data.data.display().to_string())?;
+        let (x_bytes, y_bytes) = (image.train_inputs()[0].sample_bytes(), target.sample_bytes());
+
+        let began = Instant::now();
+        let sending = progress::bar("sending", 0);
+        let steps_in_epoch = data.len().div_ceil(batch);
+        let bar = progress::bar("learning", steps_in_epoch * self.epochs as usize);
+        let (params, cost, loss) = engine::with(
+            &self.place.on,
+            &image,
+            &mut |at| {
+                sending.set_length(at.total as u64);
+                sending.set_position(at.done as u64);
+            },
+            |engine| -> Result<_> {
+                sending.finish_and_clear();
+                if let Some(lr) = self.lr {
+                    engine.set_lr(lr)?;
+                }
+                let mut order: Vec<usize> = (0..data.len()).collect();
+                let mut rng = self.seed.map(Rng::new);
+                let (mut x, mut y) = (Vec::new(), Vec::new());
+                let mut loss = 0.0;
+                for epoch in 1..=self.epochs {
+                    if let Some(rng) = &mut rng {
+                        rng.shuffle(&mut order);
+                    }
+                    let mut sum = 0.0;
+                    for rows in order.chunks(batch) {
+                        x.clear();
+                        y.clear();
+                        for &row in rows {
+                            x.extend_from_slice(&input[row * x_bytes..(row + 1) * x_bytes]);
+                            y.extend_from_slice(&labels[row * y_bytes..(row + 1) * y_bytes]);
+                        }
+                        sum += f64::from(engine.train_step(&x, &y)?) * rows.len() as f64;
+                        bar.inc(1);
+                    }
+                    loss = sum / data.len() as f64;
+                    if !loss.is_finite() {
+                        bail!("learning diverged in epoch {epoch}; a smaller --lr may help");
+                    }
+                    let steps = u64::from(epoch) * steps_in_epoch as u64;
+                    let seconds = began.elapsed().as_secs_f64();
+                    output.json(&EpochLine { epoch, steps, seconds, loss });
+                    bar.suspend(|| output.text(format_args!("epoch {epoch:4}  loss {loss:.5}")));
+                }
+                Ok((engine.params()?, engine.cost()?, loss))
+            },
+        )?;
+        bar.finish_and_clear();
+
+        match base {
+            Some(mut checkpoint) => {
+                let parent = checkpoint.id()?;
+                apply_params(&mut checkpoint.graph, &image, &params)?;
+                checkpoint.parent = Some(parent);
+                checkpoint.save(&self.output)?;
+            }
+            None => files::write(&self.output, &with_params(&image, &params)?)?,
+        }
+        let line = Line {
+            done: true,
+            target: self.place.on.to_string(),
+            steps: cost.train_steps,
+            loss,
+            seconds: began.elapsed().as_secs_f64(),
+            instructions: cost.train_instructions.map(|total| total / cost.train_steps.max(1)),
+            stack_bytes: cost.stack_bytes,
+            arena_bytes: image.header().train.arena_bytes,
+            weights_crc32: format!("{:08x}", crc32(&params)),
+            output: self.output.clone(),
+        };
+        output.text(format_args!(
+            "{} steps on {} in {:.2} s{}: weights {}, in {}",
+            line.steps,
+            line.target,
+            line.seconds,
+            line.instructions.map_or_else(String::new, |count| format!(", {} instructions each", grouped(count))),
+            line.weights_crc32,
+            self.output.display(),
+        ));
+        output.json(&line);
+        Ok(())
+    }
+}

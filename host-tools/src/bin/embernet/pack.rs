@@ -1,0 +1,149 @@
+//! `embernet pack`: a checkpoint becomes a flash image.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use embernet::experiment::Optimizer;
+use embernet::files;
+use embernet::graph::Selection;
+use embernet::image::{self, PackOptions, TrainOptions};
+use embernet::link::Board;
+use embernet::lower::Loss;
+use serde::Serialize;
+
+use crate::model::{loss_of, read_checkpoint};
+use crate::output::{Output, grouped};
+
+/// Make a flash image of a checkpoint, if asked with a training plan.
+#[derive(Debug, Args)]
+pub struct Pack {
+    /// The checkpoint (.safetensors).
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// The image to write (.emb).
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Add a training plan for these layers: all, last:N, or names with commas between.
+    #[arg(long, value_name = "LAYERS")]
+    train: Option<String>,
+    /// The update rule on the device: sgd, momentum, nesterov, adam or adagrad.
+    #[arg(long, value_name = "NAME", default_value = "sgd", requires = "train")]
+    optimizer: Optimizer,
+    /// The learning rate. The rule's usual one by default.
+    #[arg(long, requires = "train")]
+    lr: Option<f32>,
+    /// The loss. By default the one that the checkpoint was trained with.
+    #[arg(long, value_enum, requires = "train")]
+    loss: Option<LossArg>,
+    /// Most samples in one update.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "train")]
+    batch: usize,
+    /// Most samples in one inference.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    samples: usize,
+    /// Refuse an image that this board has no room for (m4, m3, m0, rv32).
+    #[arg(long = "for", value_name = "BOARD")]
+    board: Option<String>,
+}
+
+/// A loss on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum LossArg {
+    CrossEntropy,
+    Mse,
+}
+
+#[derive(Serialize)]
+struct Line {
+    done: bool,
+    image: PathBuf,
+    flash_bytes: u32,
+    arena_bytes: usize,
+    infer_arena_bytes: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    train_arena_bytes: Option<u32>,
+    trainable_bytes: u32,
+}
+
+impl Pack {
+    pub fn run(&self, output: &Output) -> Result<()> {
+        let checkpoint = read_checkpoint(&self.model)?;
+        let train = match &self.train {
+            None => None,
+            Some(layers) => Some(TrainOptions {
+                optimizer: self.optimizer()?.record(),
+                loss: match self.loss {
+                    Some(LossArg::CrossEntropy) => Loss::SparseCrossEntropy,
+                    Some(LossArg::Mse) => Loss::MeanSquaredError,
+                    None => loss_of(&checkpoint.graph.meta.properties).unwrap_or_default(),
+                },
+                batch: self.batch,
+                layers: Some(selection(layers)?),
+            }),
+        };
+        let options = PackOptions { samples: self.samples, train, ..PackOptions::default() };
+        let packed = image::pack(&checkpoint.graph, &options, Some(checkpoint.id()?))?;
+        let parsed = packed.image()?;
+        if let Some(name) = &self.board {
+            let slot = Board::named(name)?.slots.image_bytes();
+            let need = packed.bytes.len();
+            if need > slot as usize {
+                bail!("the image has {need} bytes, {name} takes {slot}");
+            }
+        }
+        files::write(&self.output, &packed.bytes)?;
+        let header = parsed.header();
+        let line = Line {
+            done: true,
+            image: self.output.clone(),
+            flash_bytes: header.image_bytes,
+            arena_bytes: parsed.arena_bytes(),
+            infer_arena_bytes: header.infer.arena_bytes,
+            train_arena_bytes: parsed.is_trainable().then_some(header.train.arena_bytes),
+            trainable_bytes: header.param_bytes,
+        };
+        output.text(format_args!(
+            "{}: flash {} B, RAM {} B to infer{}",
+            self.output.display(),
+            grouped(line.flash_bytes),
+            grouped(line.infer_arena_bytes),
+            line.train_arena_bytes.map_or_else(String::new, |bytes| format!(", {} B to train", grouped(bytes)))
+        ));
+        output.json(&line);
+        Ok(())
+    }
+
+    fn optimizer(&self) -> Result<Optimizer> {
+        match self.lr {
+            None => Ok(self.optimizer),
+            Some(lr) if lr.is_finite() && lr > 0.0 => Ok(self.optimizer.with_lr(lr)),
+            Some(lr) => bail!("--lr is {lr}; it must be a positive number"),
+        }
+    }
+}
+
+fn selection(text: &str) -> Result<Selection> {
+    match text.split_once(':') {
+        Some(("last", count)) => match count.parse() {
+            Ok(count @ 1..) => Ok(Selection::Last(count)),
+            _ => bail!("--train last:{count}: {count:?} is no number of layers"),
+        },
+        _ if text == "all" => Ok(Selection::All),
+        _ => Ok(Selection::Names(text.split(',').map(|name| name.trim().to_string()).collect())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_by_count_or_name() {
+        assert_eq!(selection("all").unwrap(), Selection::All);
+        assert_eq!(selection("last:2").unwrap(), Selection::Last(2));
+        assert_eq!(selection("a, b").unwrap(), Selection::Names(vec!["a".into(), "b".into()]));
+        assert!(selection("last:0").is_err() && selection("last:x").is_err());
+    }
+}

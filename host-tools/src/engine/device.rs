@@ -1,0 +1,87 @@
+//! A model on a device.
+
+use embernet_core::image::Image;
+
+use super::{Cost, Engine, EngineError, Place, Sending, samples, single};
+use crate::link::{Board, Client, Qemu, QemuOptions, Serial};
+
+pub(super) struct Device<'i> {
+    client: Client,
+    image: Image<'i>,
+    /// The emulated board, which can turn ticks into instructions.
+    board: Option<&'static Board>,
+    cost: Cost,
+}
+
+/// Samples between two reports of progress.
+const STRIDE: usize = 16;
+
+impl<'i> Device<'i> {
+    pub(super) fn open(
+        place: &Place,
+        image: &Image<'i>,
+        sending: &mut dyn FnMut(Sending),
+    ) -> Result<Self, EngineError> {
+        let (mut client, board) = match place {
+            Place::Qemu(name) => {
+                let board = Board::named(name)?;
+                let firmware = board.firmware()?;
+                (Client::connect(Qemu::start(board, &firmware, &QemuOptions::default())?)?, Some(board))
+            }
+            Place::Serial { port, baud } => (Client::connect(Serial::open(port, *baud)?)?, None),
+            Place::Host => unreachable!("the host is no device"),
+        };
+        client.load(image, |done, total| sending(Sending { done, total }))?;
+        Ok(Self { client, image: *image, board, cost: Cost::default() })
+    }
+}
+
+impl Engine for Device<'_> {
+    fn infer(&mut self, input: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Vec<u8>, EngineError> {
+        let bytes = single("inputs", self.image.inputs())?;
+        single("outputs", self.image.outputs())?;
+        samples("input", input.len(), bytes)?;
+        let batch = (self.image.header().infer.samples as usize).max(1).next_multiple_of(STRIDE);
+        let mut output = Vec::new();
+        for (number, rows) in input.chunks(batch * bytes).enumerate() {
+            let run = self.client.infer(&self.image, &[rows], true)?;
+            output.extend(run.outputs.into_iter().flatten());
+            let count = rows.len() / bytes;
+            *self.cost.infer_ticks.get_or_insert(0) += run.ticks.unwrap_or(0);
+            self.cost.inferences += count as u64;
+            progress(number * batch + count);
+        }
+        Ok(output)
+    }
+
+    fn train_step(&mut self, input: &[u8], target: &[u8]) -> Result<f32, EngineError> {
+        let step = self.client.train_step(&self.image, &[input], target)?;
+        *self.cost.train_ticks.get_or_insert(0) += step.ticks;
+        self.cost.train_steps += 1;
+        Ok(step.loss)
+    }
+
+    fn params(&mut self) -> Result<Vec<u8>, EngineError> {
+        Ok(self.client.params(&self.image)?)
+    }
+
+    fn set_lr(&mut self, lr: f32) -> Result<(), EngineError> {
+        Ok(self.client.set_lr(lr)?)
+    }
+
+    fn reset(&mut self) -> Result<(), EngineError> {
+        Ok(self.client.reset()?)
+    }
+
+    fn cost(&mut self) -> Result<Cost, EngineError> {
+        let stats = self.client.stats()?;
+        let instructions =
+            |ticks: Option<u64>| self.board.zip(ticks).and_then(|(board, ticks)| board.instructions(ticks));
+        Ok(Cost {
+            infer_instructions: instructions(self.cost.infer_ticks),
+            train_instructions: instructions(self.cost.train_ticks),
+            stack_bytes: Some(stats.stack_used),
+            ..self.cost.clone()
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! A model on this machine, with the bits of a device.
+
+use embernet_core::arch::Scalar;
+use embernet_core::exec::{PlanKind, Session};
+use embernet_core::image::Image;
+
+use super::{Cost, Engine, EngineError, samples, single};
+use crate::image::arena_for;
+
+struct Host<'a> {
+    session: Session<'a, Scalar>,
+    inferences: u64,
+}
+
+pub(super) fn with<T, E: From<EngineError>>(
+    image: &Image<'_>,
+    work: impl FnOnce(&mut dyn Engine) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut arena = arena_for(image);
+    let session = Session::new(image, &mut arena, Scalar).map_err(EngineError::from)?;
+    work(&mut Host { session, inferences: 0 })
+}
+
+impl Engine for Host<'_> {
+    fn infer(&mut self, input: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Vec<u8>, EngineError> {
+        let image = *self.session.image();
+        let input_bytes = single("inputs", image.inputs())?;
+        let output_bytes = single("outputs", image.outputs())?;
+        let total = samples("input", input.len(), input_bytes)?;
+        let batch = (image.header().infer.samples as usize).max(1);
+        let mut output = Vec::with_capacity(total * output_bytes);
+        for (number, rows) in input.chunks(batch * input_bytes).enumerate() {
+            let count = rows.len() / input_bytes;
+            fill(self.session.input_mut(PlanKind::Infer, 0), rows);
+            self.session.infer(count)?;
+            output.extend_from_slice(self.session.output(0).get(..count * output_bytes).unwrap_or_default());
+            self.inferences += count as u64;
+            progress(number * batch + count);
+        }
+        Ok(output)
+    }
+
+    fn train_step(&mut self, input: &[u8], target: &[u8]) -> Result<f32, EngineError> {
+        let image = *self.session.image();
+        let count = samples("input", input.len(), single("training inputs", image.train_inputs())?)?;
+        let target_bytes = image.target().map_or(1, |target| target.sample_bytes().max(1));
+        if samples("target", target.len(), target_bytes)? != count {
+            return Err(EngineError::Length { what: "target", found: target.len(), expected: target_bytes });
+        }
+        // The session refuses a wrong count; nothing may be written before.
+        let most = image.header().train.samples;
+        if image.is_trainable() && count <= most as usize {
+            fill(self.session.input_mut(PlanKind::Train, 0), input);
+            fill(self.session.target_mut(), target);
+        }
+        Ok(self.session.train_step(count)?)
+    }
+
+    fn params(&mut self) -> Result<Vec<u8>, EngineError> {
+        Ok(self.session.params().to_vec())
+    }
+
+    fn set_lr(&mut self, lr: f32) -> Result<(), EngineError> {
+        self.session.set_lr(lr);
+        Ok(())
+    }
+
+    fn reset(&mut self) -> Result<(), EngineError> {
+        self.session.reset();
+        Ok(())
+    }
+
+    fn cost(&mut self) -> Result<Cost, EngineError> {
+        let train_steps = u64::from(self.session.updates());
+        Ok(Cost { inferences: self.inferences, train_steps, ..Cost::default() })
+    }
+}
+
+fn fill(to: &mut [u8], from: &[u8]) {
+    if let Some(to) = to.get_mut(..from.len()) {
+        to.copy_from_slice(from);
+    }
+}

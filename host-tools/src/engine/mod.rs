@@ -1,0 +1,138 @@
+//! A model at work, here or on a device, behind one interface.
+//!
+//! [`with`] opens an image at a [`Place`] and hands over an [`Engine`]. The host's engine is the
+//! scalar token, so that it computes the same bits as any device: what one place gives, the other
+//! must give too.
+
+mod device;
+mod edges;
+mod host;
+mod place;
+
+#[cfg(test)]
+mod tests;
+
+use embernet_core::exec::SessionError;
+use embernet_core::image::Image;
+
+use crate::link::LinkError;
+
+pub use edges::{EdgeError, decode, decode_f32, encode, encode_f32, encode_labels};
+pub use place::{Place, PlaceError};
+
+/// What work has cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Instructions of all inferences (QEMU) since the engine was opened; `None` where nothing counts
+    /// them.
+    pub infer_instructions: Option<u64>,
+    /// The same for training steps.
+    pub train_instructions: Option<u64>,
+    /// Ticks of the device's counter over all inferences.
+    pub infer_ticks: Option<u64>,
+    /// The same for training steps.
+    pub train_ticks: Option<u64>,
+    /// Samples inferred.
+    pub inferences: u64,
+    /// Training steps done.
+    pub train_steps: u64,
+    /// The most stack bytes that the device has used.
+    pub stack_bytes: Option<u32>,
+}
+
+/// A model that can be run and trained.
+pub trait Engine {
+    /// Runs samples: raw bytes of the model's one input, one sample after another. Gives the bytes of
+    /// its one output likewise. `progress` hears samples done.
+    fn infer(&mut self, input: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Vec<u8>, EngineError>;
+
+    /// One update on a batch; gives the mean loss before it. `target` is class indices (`u32`) or
+    /// values (`f32`).
+    fn train_step(&mut self, input: &[u8], target: &[u8]) -> Result<f32, EngineError>;
+
+    /// The trainable parameters as they are now, in the image's layout.
+    fn params(&mut self) -> Result<Vec<u8>, EngineError>;
+
+    /// Sets the learning rate from the next step on.
+    fn set_lr(&mut self, lr: f32) -> Result<(), EngineError>;
+
+    /// Back to the image's own parameters.
+    fn reset(&mut self) -> Result<(), EngineError>;
+
+    /// What the work so far has cost.
+    fn cost(&mut self) -> Result<Cost, EngineError>;
+}
+
+/// Why a model does not work.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The session refuses.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The device refuses, or is gone.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// More or fewer inputs or outputs than one.
+    #[error("the model has {found} {what}; this works with one")]
+    Ports {
+        /// `inputs` or `outputs`.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+    },
+    /// Bytes that are not whole samples.
+    #[error("{found} bytes of {what} are no whole number of samples of {expected} bytes")]
+    Length {
+        /// Which bytes.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// Bytes of one sample.
+        expected: usize,
+    },
+}
+
+/// What is going on before an engine works: a model is sent to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sending {
+    /// Bytes sent.
+    pub done: usize,
+    /// Bytes in all.
+    pub total: usize,
+}
+
+/// Opens `image` at `place` and lets `work` use it.
+///
+/// On a device the image becomes its model, unless it is already; what the device had learned before
+/// is forgotten. `sending` hears how the transfer goes.
+pub fn with<T, E: From<EngineError>>(
+    place: &Place,
+    image: &Image<'_>,
+    sending: &mut dyn FnMut(Sending),
+    work: impl FnOnce(&mut dyn Engine) -> Result<T, E>,
+) -> Result<T, E> {
+    match place {
+        Place::Host => host::with(image, work),
+        Place::Qemu(_) | Place::Serial { .. } => {
+            let mut device = device::Device::open(place, image, sending)?;
+            work(&mut device)
+        }
+    }
+}
+
+/// Bytes of one sample of the only tensor among `ports`.
+fn single(what: &'static str, ports: &[embernet_core::image::TensorRecord]) -> Result<usize, EngineError> {
+    match ports {
+        [port] => Ok(port.sample_bytes().max(1)),
+        _ => Err(EngineError::Ports { what, found: ports.len() }),
+    }
+}
+
+/// How many samples `bytes` are.
+fn samples(what: &'static str, bytes: usize, expected: usize) -> Result<usize, EngineError> {
+    if bytes.is_multiple_of(expected) {
+        Ok(bytes / expected)
+    } else {
+        Err(EngineError::Length { what, found: bytes, expected })
+    }
+}
