@@ -198,7 +198,7 @@ impl<'a, I: Isa> Session<'a, I> {
         mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
     ) -> Result<(), SessionError> {
         check_samples(samples, self.image.header().infer.samples)?;
-        let mut context = self.context(samples);
+        let mut context = self.context(samples, false);
         self.run(self.image.infer_plan(), &mut context, &mut observe);
         Ok(())
     }
@@ -226,7 +226,7 @@ impl<'a, I: Isa> Session<'a, I> {
         check_samples(samples, self.image.header().train.samples)?;
         self.check_labels(samples)?;
         self.updates = self.updates.saturating_add(1);
-        let mut context = self.context(samples);
+        let mut context = self.context(samples, true);
         self.run(self.image.train_plan(), &mut context, &mut observe);
         Ok(context.loss)
     }
@@ -273,13 +273,13 @@ impl<'a, I: Isa> Session<'a, I> {
         self.settings.lr = lr;
     }
 
-    fn context(&self, samples: usize) -> Context {
+    fn context(&self, samples: usize, training: bool) -> Context {
         let optimizer = if self.image.is_trainable() {
             Optimizer::at_step(self.settings, self.updates)
         } else {
             Optimizer { rule: Rule::Sgd, settings: self.settings, rate: 0.0 }
         };
-        Context { samples, optimizer, loss: 0.0 }
+        Context { samples, optimizer, training, loss: 0.0 }
     }
 
     fn run(&mut self, plan: Plan<'a>, context: &mut Context, observe: &mut impl FnMut(usize, &Step<'_>, &Memory<'_>)) {

@@ -135,6 +135,8 @@ pub struct Context {
     pub samples: usize,
     /// The optimiser's settings for this update.
     pub optimizer: Optimizer,
+    /// Whether this is a training run: its arithmetic is exact in every build.
+    pub training: bool,
     /// Mean loss over the samples, written by the loss step.
     pub loss: f32,
 }

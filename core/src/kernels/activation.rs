@@ -6,7 +6,7 @@
 
 use super::util::{copy, elements, in_place};
 use crate::arch::Isa;
-use crate::math;
+use crate::math::Maths;
 use crate::memory::{Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -38,11 +38,11 @@ impl Kind {
 // ---------------------------------------------------------------------------------------------------- kernels, f32
 
 /// `y = f(y)`; `lo` and `hi` matter to [`Kind::Clamp`] only.
-pub fn forward_f32<I: Isa>(isa: I, kind: Kind, lo: f32, hi: f32, y: &mut [f32]) {
+pub fn forward_f32<I: Isa>(isa: I, maths: Maths, kind: Kind, lo: f32, hi: f32, y: &mut [f32]) {
     match kind {
         Kind::Clamp => isa.clamp_f32(lo, hi, y),
-        Kind::Sigmoid => y.iter_mut().for_each(|y| *y = math::sigmoid(*y)),
-        Kind::Tanh => y.iter_mut().for_each(|y| *y = math::tanh(*y)),
+        Kind::Sigmoid => y.iter_mut().for_each(|y| *y = maths.sigmoid(*y)),
+        Kind::Tanh => y.iter_mut().for_each(|y| *y = maths.tanh(*y)),
     }
 }
 
@@ -98,7 +98,7 @@ impl StepRecord for ForwardF32 {
         let ([x], [y]) = memory.carve([x], [y]);
         copy(x, y);
         let Some(kind) = Kind::from_u32(self.kind) else { return };
-        forward_f32(isa, kind, self.lo, self.hi, view_mut(y));
+        forward_f32(isa, Maths::of(context.training), kind, self.lo, self.hi, view_mut(y));
     }
 }
 

@@ -104,7 +104,7 @@ mod tests {
             assert!(step.shape_is_valid());
             let optimizer = Optimizer { rule: Rule::Sgd, settings: OptimizerRecord::new_zeroed(), rate: 0.0 };
             let mut memory = Memory { data: &table, arena: &mut arena };
-            step.run(Scalar, &mut memory, &mut Context { samples: 2, optimizer, loss: 0.0 });
+            step.run(Scalar, &mut memory, &mut Context { samples: 2, optimizer, training: false, loss: 0.0 });
             assert_eq!(arena[y as usize..y as usize + 6], [255, 254, 253, 128, 127, 0]);
         }
     }

@@ -9,7 +9,7 @@ pub use int8::{ForwardI8, MAX_LEN_I8, ScalingI8, forward_i8};
 
 use super::util::{copy, elements, in_place, rows, rows_mut};
 use crate::arch::Isa;
-use crate::math;
+use crate::math::{self, Maths};
 use crate::memory::{Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -18,12 +18,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Softmax of every row of `len` elements, in place. The greatest is subtracted first, so that nothing overflows;
 /// sums start from zero and run in order.
-pub fn forward_f32(len: usize, y: &mut [f32]) {
+pub fn forward_f32(maths: Maths, len: usize, y: &mut [f32]) {
     for y in rows_mut(y, len) {
         let greatest = y.iter().copied().fold(f32::NEG_INFINITY, math::max);
         let mut total = 0.0;
         for y in y.iter_mut() {
-            *y = math::exp(*y - greatest);
+            *y = maths.exp(*y - greatest);
             total += *y;
         }
         for y in y {
@@ -79,7 +79,7 @@ impl StepRecord for ForwardF32 {
         let (x, y) = self.places(context.samples);
         let ([x], [y]) = memory.carve([x], [y]);
         copy(x, y);
-        forward_f32(self.len as usize, view_mut(y));
+        forward_f32(Maths::of(context.training), self.len as usize, view_mut(y));
     }
 }
 

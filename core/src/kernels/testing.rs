@@ -107,7 +107,7 @@ pub fn run<R: StepRecord>(record: &R, arena: &mut [f32], samples: usize, optimiz
     for operand in record.operands(samples).as_slice() {
         assert!(!operand.at.is_data() && operand.at.offset() + operand.bytes <= size_of_val(arena), "{operand:?}");
     }
-    let mut context = Context { samples, optimizer: Optimizer::at_step(optimizer, 1), loss: 0.0 };
+    let mut context = Context { samples, optimizer: Optimizer::at_step(optimizer, 1), training: true, loss: 0.0 };
     record.run(Scalar, &mut Memory { data: &[], arena: arena.as_mut_bytes() }, &mut context);
 }
 

@@ -126,7 +126,7 @@ fn run_loss<R: StepRecord>(record: &R, predictions: &[f32], target: &[u8]) -> (f
     let mut arena = predictions.to_vec();
     arena.extend(target.chunks(4).map(|word| f32::from_bits(u32::from_le_bytes(word.try_into().unwrap()))));
     let optimizer = Optimizer::at_step(OptimizerRecord::sgd(0.0), 1);
-    let mut context = Context { samples, optimizer, loss: f32::NAN };
+    let mut context = Context { samples, optimizer, training: true, loss: f32::NAN };
     assert!(record.shape_is_valid());
     record.run(Scalar, &mut Memory { data: &[], arena: arena.as_mut_bytes() }, &mut context);
     arena.truncate(predictions.len());

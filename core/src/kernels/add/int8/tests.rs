@@ -73,7 +73,7 @@ fn int8_steps_work_in_place_on_either_side() {
         let settings = OptimizerRecord::new_zeroed();
         let optimizer = Optimizer { rule: Rule::Sgd, settings, rate: 0.0 };
         let mut memory = Memory { data: &[], arena: &mut arena };
-        step.run(Scalar, &mut memory, &mut Context { samples: 2, optimizer, loss: 0.0 });
+        step.run(Scalar, &mut memory, &mut Context { samples: 2, optimizer, training: false, loss: 0.0 });
         arena[at_y as usize..at_y as usize + 8].to_vec()
     };
     let apart = run([0, 8, 16]);
