@@ -9,3 +9,4 @@ pub mod nor;
 pub mod robust;
 pub mod runtime;
 pub mod shared;
+pub mod vectors;

@@ -1,7 +1,7 @@
 //! The quantised parameters of a layer with weights, as model files have them.
 
 use super::naive::{Sum, rescale};
-use super::{At, OneStep, between};
+use super::{At, Steps, between};
 use embernet::quant::fixed_point::{fold_bias, fold_bias_depthwise};
 use embernet_core::kernels::requantize::RequantizeRecord;
 use embernet_core::plan::{Encode, Ref};
@@ -59,7 +59,7 @@ impl Int8Layer {
     /// Writes the step with folded biases. `[...][outputs]` weights are depthwise ones.
     pub fn step<R: Encode>(
         &self,
-        step: &mut OneStep,
+        step: &mut Steps,
         outputs: u32,
         depthwise: bool,
         scratch_bytes: usize,

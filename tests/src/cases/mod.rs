@@ -15,11 +15,11 @@ pub mod elementwise;
 pub mod layer;
 pub mod max_pool;
 pub mod naive;
-mod one_step;
 pub mod softmax;
+mod steps;
 
 pub use layer::Int8Layer;
-pub use one_step::{At, OneStep};
+pub use steps::{At, Steps};
 
 use crate::runtime::Runtime;
 use embernet::image::AlignedBytes;
@@ -104,7 +104,7 @@ pub struct Case {
     pub inputs: Vec<Values>,
     /// The output.
     pub expected: Expected,
-    build: Box<dyn Fn(&mut OneStep)>,
+    build: Box<dyn Fn(&mut Steps)>,
 }
 
 impl core::fmt::Debug for Case {
@@ -120,14 +120,14 @@ impl Case {
         samples: usize,
         inputs: Vec<Values>,
         expected: Expected,
-        build: impl Fn(&mut OneStep) + 'static,
+        build: impl Fn(&mut Steps) + 'static,
     ) -> Self {
         Self { name: name.into(), samples, inputs, expected, build: Box::new(build) }
     }
 
     /// The case's image for an instruction set.
     pub fn image(&self, isa: IsaId) -> AlignedBytes {
-        let mut step = OneStep::new(isa, self.samples);
+        let mut step = Steps::new(isa, self.samples);
         for input in &self.inputs {
             step.input(matches!(input, Values::F32(_)), input.len());
         }

@@ -1,4 +1,4 @@
-//! An image with one step in its inference plan.
+//! An image whose inference plan is written step by step: one, or a chain of them.
 
 use embernet::graph::DType;
 use embernet::image::{AlignedBytes, Metadata, PackOptions, write};
@@ -8,12 +8,14 @@ use embernet_core::optim::OptimizerRecord;
 use embernet_core::plan::{Encode, Ref};
 use zerocopy::{Immutable, IntoBytes};
 
-/// The image while it is built: inputs and output stand, the step is missing.
+/// The image while it is built: inputs and output stand, the steps are missing.
 #[derive(Debug)]
-pub struct OneStep {
+pub struct Steps {
     program: Program,
     sequence: Sequence,
     isa: IsaId,
+    /// What the next step reads and writes, if that is not the case's inputs and output.
+    link: Option<(BufferId, BufferId)>,
 }
 
 /// Where the operands of the step lie.
@@ -29,9 +31,9 @@ pub struct At<'a> {
     pub scratch: Ref,
 }
 
-impl OneStep {
+impl Steps {
     pub(super) fn new(isa: IsaId, samples: usize) -> Self {
-        Self { program: Program::default(), sequence: Sequence { samples, ..Sequence::default() }, isa }
+        Self { program: Program::default(), sequence: Sequence { samples, ..Sequence::default() }, isa, link: None }
     }
 
     /// The instruction set that scratch is sized for.
@@ -56,7 +58,15 @@ impl OneStep {
         Port { name, buffer, dtype, shape: vec![elements / self.sequence.samples], scale: 1.0, zero_point: 0 }
     }
 
-    /// Writes the step, with these constants in the data section and so many bytes of scratch.
+    /// For chains: announces the next step. The first one reads the case's input, the last one writes its output,
+    /// and between them each reads what the one before wrote.
+    pub fn link(&mut self, is_last: bool) {
+        let x = self.link.map_or(self.sequence.inputs[0].buffer, |(_, y)| y);
+        let y = if is_last { self.sequence.outputs[0].buffer } else { self.program.transient("between") };
+        self.link = Some((x, y));
+    }
+
+    /// Writes a step, with these constants in the data section and so many bytes of scratch.
     pub fn step<R: Encode>(
         &mut self,
         constants: &[&dyn Constant],
@@ -70,8 +80,10 @@ impl OneStep {
             homes.push((!bytes.is_empty()).then(|| self.program.add(format!("constant {number}"), home)));
         }
         let scratch = (scratch_bytes > 0).then(|| self.program.transient("scratch"));
-        let x: Vec<BufferId> = self.sequence.inputs.iter().map(|port| port.buffer).collect();
-        let y = self.sequence.outputs[0].buffer;
+        let (x, y) = match self.link {
+            Some((x, y)) => (vec![x], y),
+            None => (self.sequence.inputs.iter().map(|port| port.buffer).collect(), self.sequence.outputs[0].buffer),
+        };
         self.sequence.push("step", None, move |places| {
             let x: Vec<Ref> = x.iter().map(|&buffer| places.at(buffer)).collect();
             let constants: Vec<Ref> = homes.iter().map(|&buffer| places.opt(buffer)).collect();

@@ -1,0 +1,109 @@
+//! Published operator test data as cases: `../shared/data/ops/cmsis_nn`.
+//!
+//! Every folder there becomes [`Vector`]s: a case that runs, or the reason why it does not. Nothing is left out in
+//! silence; the test prints the whole table and holds it against a snapshot.
+
+mod build;
+mod folder;
+mod network;
+
+pub use folder::Folder;
+
+use crate::cases::Case;
+use std::path::{Path, PathBuf};
+
+/// What becomes of one result of a test folder.
+#[derive(Debug)]
+pub enum Vector {
+    /// It runs.
+    Case(Case),
+    /// It does not, for this reason.
+    Skipped {
+        /// Name of the folder, and of the result if the folder has several.
+        name: String,
+        reason: &'static str,
+    },
+}
+
+/// The folder of the test data, if it is here.
+pub fn cmsis_nn() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/ops/cmsis_nn");
+    path.is_dir().then_some(path)
+}
+
+/// All vectors of the test data, in order of their names.
+pub fn all(root: &Path) -> Vec<Vector> {
+    let entries = std::fs::read_dir(root).unwrap_or_else(|error| panic!("{}: {error}", root.display()));
+    let mut folders: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("a readable folder").path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders.iter().flat_map(|path| of(&Folder::open(path))).collect()
+}
+
+const INT4: &str = "int4 weights";
+const INT16: &str = "int16 activations";
+const INT16_OUTPUT: &str = "int16 output (its arithmetic is checked by itself)";
+const NO_OPERATION: &str = "operation is not in core yet";
+
+/// The vectors of one folder.
+fn of(folder: &Folder) -> Vec<Vector> {
+    let skipped = |reason| vec![Vector::Skipped { name: folder.name.clone(), reason }];
+    let name = folder.name.as_str();
+    let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let operation = if is(&["lstm"]) {
+        Err("LSTM")
+    } else if is(&["svdf"]) {
+        Err("SVDF")
+    } else if is(&["batch_matmul"]) {
+        Err("batched matrix product")
+    } else if is(&["transpose_conv", "reverse_transpose_conv"]) {
+        Err("transposed convolution")
+    } else if is(&["transpose"]) {
+        Err("transpose")
+    } else if is(&["maximum", "minimum"]) {
+        Err("elementwise maximum and minimum")
+    } else if is(&["mul"]) {
+        Err("elementwise product")
+    } else if is(&["pad_"]) {
+        Err("padding as an operation")
+    } else if is(&["concat"]) {
+        Err("concatenation")
+    } else if is(&["bn_"]) {
+        Err("batch normalisation as an operation (it is folded into weights)")
+    } else {
+        Ok(())
+    };
+    if let Err(reason) = operation {
+        return skipped(reason);
+    }
+    if name.contains("int4") {
+        return skipped(INT4);
+    }
+    if name == "softmax_s8_s16" {
+        return skipped(INT16_OUTPUT);
+    }
+    if folder.has_type("i2") || folder.has_type("i8") {
+        return skipped(INT16);
+    }
+    if name == "ds_cnn_s" {
+        return vec![Vector::Case(network::ds_cnn_s(folder))];
+    }
+    let cases = if is(&["activation"]) {
+        return build::activations(folder);
+    } else if is(&["softmax"]) {
+        build::softmax(folder)
+    } else if is(&["add"]) {
+        build::add(folder)
+    } else if is(&["avgpool", "maxpool"]) {
+        build::pool(folder, is(&["max"]))
+    } else if is(&["fully_connected"]) {
+        build::dense(folder)
+    } else if folder.config.contains_key("CH_MULT") {
+        build::depthwise_conv2d(folder)
+    } else if folder.config.contains_key("DILATION_X") || folder.config.contains_key("DILATION_W") {
+        build::conv2d(folder)
+    } else {
+        return skipped(NO_OPERATION);
+    };
+    vec![Vector::Case(cases)]
+}

@@ -1,0 +1,162 @@
+//! Folders to cases, operation by operation.
+
+use super::{Folder, Vector};
+use crate::cases::{
+    Case, Int8Layer, add, average_pool, conv2d, dense, depthwise_conv2d, elementwise, max_pool, softmax,
+};
+use embernet_core::kernels::activation::Kind;
+use embernet_core::kernels::conv2d::Conv2d;
+use embernet_core::kernels::dense::Dense;
+use embernet_core::kernels::depthwise_conv2d::DepthwiseConv2d;
+use embernet_core::kernels::pool::Pool2d;
+
+const INPUT: &[&str] = &["input", "input_data", "input_tensor"];
+const WEIGHTS: &[&str] = &["weights", "weights_data"];
+const BIASES: &[&str] = &["biases", "biases_data"];
+const OUTPUT: &[&str] = &["output_ref", "output_ref_data", "output"];
+const LEAST: &[&str] = &["OUT_ACTIVATION_MIN", "ACTIVATION_MIN"];
+const GREATEST: &[&str] = &["OUT_ACTIVATION_MAX", "ACTIVATION_MAX"];
+
+fn is_float(folder: &Folder) -> bool {
+    folder.has_type("f4")
+}
+
+fn name(folder: &Folder) -> String {
+    folder.name.clone()
+}
+
+fn limits(folder: &Folder) -> (f32, f32) {
+    (folder.real(LEAST), folder.real(GREATEST))
+}
+
+/// The quantised parameters; a dense layer has its one multiplier in `config.json`.
+fn layer(folder: &Folder) -> Int8Layer {
+    let one = |key| vec![folder.int(&[key])];
+    assert!(folder.config.get("FILTER_OFFSET").is_none_or(|offset| offset == 0), "weights are symmetric");
+    Int8Layer {
+        w: folder.array(WEIGHTS),
+        b: folder.optional(BIASES).unwrap_or_default(),
+        // Offsets are what is added: the negative zero point at the input, the zero point at the output.
+        input_zero_point: -folder.int(&["INPUT_OFFSET"]),
+        multiplier: folder.optional(&["output_mult"]).unwrap_or_else(|| one("OUTPUT_MULTIPLIER")),
+        shift: folder.optional(&["output_shift"]).unwrap_or_else(|| one("OUTPUT_SHIFT")),
+        zero_point: folder.int(&["OUTPUT_OFFSET"]),
+        lo: folder.int(LEAST),
+        hi: folder.int(GREATEST),
+    }
+}
+
+pub fn dense(folder: &Folder) -> Case {
+    let inputs = ["IN_CH", "INPUT_W", "INPUT_H"].map(|key| folder.count(&[key])).iter().product();
+    let shape = Dense { inputs, outputs: folder.count(&["OUT_CH"]) };
+    if !is_float(folder) {
+        return dense::i8(name(folder), shape, folder.array(INPUT), layer(folder), Some(folder.array(OUTPUT)));
+    }
+    let (x, w, b) = (folder.array(INPUT), folder.array(WEIGHTS), folder.optional(BIASES).unwrap_or_default());
+    dense::f32(name(folder), shape, x, w, b, limits(folder), Some(folder.array(OUTPUT)))
+}
+
+pub fn conv2d(folder: &Folder) -> Case {
+    let count = |keys: &[&str]| folder.count(keys);
+    let in_c = count(&["IN_CH"]);
+    // Channels of one filter; fewer than the input's in a grouped convolution.
+    let filter_c = if folder.config.contains_key("FILTER_CH") { count(&["FILTER_CH"]) } else { in_c };
+    let shape = Conv2d {
+        in_h: count(&["INPUT_H"]),
+        in_w: count(&["INPUT_W"]),
+        in_c,
+        out_h: count(&["OUTPUT_H"]),
+        out_w: count(&["OUTPUT_W"]),
+        out_c: count(&["OUT_CH"]),
+        kernel_h: count(&["FILTER_H", "FILTER_Y"]),
+        kernel_w: count(&["FILTER_W", "FILTER_X"]),
+        stride_h: count(&["STRIDE_H", "STRIDE_Y"]),
+        stride_w: count(&["STRIDE_W", "STRIDE_X"]),
+        dilation_h: count(&["DILATION_H", "DILATION_Y"]),
+        dilation_w: count(&["DILATION_W", "DILATION_X"]),
+        pad_top: count(&["PADDING_H", "PAD_Y"]),
+        pad_left: count(&["PADDING_W", "PAD_X"]),
+        groups: in_c / filter_c,
+    };
+    if !is_float(folder) {
+        return conv2d::i8(name(folder), shape, folder.array(INPUT), layer(folder), Some(folder.array(OUTPUT)));
+    }
+    let (x, w, b) = (folder.array(INPUT), folder.array(WEIGHTS), folder.optional(BIASES).unwrap_or_default());
+    conv2d::f32(name(folder), shape, x, w, b, limits(folder), Some(folder.array(OUTPUT)))
+}
+
+pub fn depthwise_conv2d(folder: &Folder) -> Case {
+    let count = |keys: &[&str]| folder.count(keys);
+    let shape = DepthwiseConv2d {
+        in_h: count(&["INPUT_H"]),
+        in_w: count(&["INPUT_W"]),
+        in_c: count(&["IN_CH"]),
+        out_h: count(&["OUTPUT_H"]),
+        out_w: count(&["OUTPUT_W"]),
+        out_c: count(&["OUT_CH"]),
+        kernel_h: count(&["FILTER_H", "FILTER_Y"]),
+        kernel_w: count(&["FILTER_W", "FILTER_X"]),
+        stride_h: count(&["STRIDE_H", "STRIDE_Y"]),
+        stride_w: count(&["STRIDE_W", "STRIDE_X"]),
+        dilation_h: count(&["DILATION_H", "DILATION_Y"]),
+        dilation_w: count(&["DILATION_W", "DILATION_X"]),
+        pad_top: count(&["PADDING_H", "PAD_Y"]),
+        pad_left: count(&["PADDING_W", "PAD_X"]),
+        multiplier: count(&["CH_MULT"]),
+    };
+    if !is_float(folder) {
+        let (x, y) = (folder.array(INPUT), folder.array(OUTPUT));
+        return depthwise_conv2d::i8(name(folder), shape, x, layer(folder), Some(y));
+    }
+    let (x, w, b) = (folder.array(INPUT), folder.array(WEIGHTS), folder.optional(BIASES).unwrap_or_default());
+    depthwise_conv2d::f32(name(folder), shape, x, w, b, limits(folder), Some(folder.array(OUTPUT)))
+}
+
+pub fn pool(folder: &Folder, is_max: bool) -> Case {
+    let count = |key: &str| folder.count(&[key]);
+    let shape = Pool2d {
+        in_h: count("INPUT_H"),
+        in_w: count("INPUT_W"),
+        channels: count("INPUT_C"),
+        out_h: count("OUTPUT_H"),
+        out_w: count("OUTPUT_W"),
+        window_h: count("FILTER_H"),
+        window_w: count("FILTER_W"),
+        stride_h: count("STRIDE_H"),
+        stride_w: count("STRIDE_W"),
+        pad_top: count("PADDING_H"),
+        pad_left: count("PADDING_W"),
+    };
+    let name = name(folder);
+    if is_float(folder) {
+        let make = if is_max { max_pool::f32 } else { average_pool::f32 };
+        return make(name, shape, folder.array(INPUT), limits(folder), Some(folder.array(OUTPUT)));
+    }
+    let make = if is_max { max_pool::i8 } else { average_pool::i8 };
+    let limits = (folder.int(LEAST), folder.int(GREATEST));
+    make(name, shape, folder.array(INPUT), limits, Some(folder.array(OUTPUT)))
+}
+
+/// f32 only: the int8 ones among the data have int16 outputs.
+pub fn softmax(folder: &Folder) -> Case {
+    let len = folder.count(&["ROW_SIZE"]) as usize;
+    softmax::f32(name(folder), len, folder.array(INPUT), Some(folder.array(OUTPUT)))
+}
+
+/// f32 only: the integer ones among the data are int16.
+pub fn add(folder: &Folder) -> Case {
+    let (a, b) = (folder.array(&["input1"]), folder.array(&["input2"]));
+    add::f32(name(folder), 1, a, b, limits(folder), Some(folder.array(OUTPUT)))
+}
+
+/// One input, several functions.
+pub fn activations(folder: &Folder) -> Vec<Vector> {
+    let name = |function: &str| format!("{}/{function}", folder.name);
+    let case = |function: &str, kind| {
+        let y = folder.array(&[&format!("output_ref_{function}")]);
+        Vector::Case(elementwise::activation(name(function), 1, kind, (0.0, 0.0), folder.array(INPUT), Some(y)))
+    };
+    let skipped =
+        |function: &str| Vector::Skipped { name: name(function), reason: "no f32 kernel for this function yet" };
+    vec![skipped("hardswish"), skipped("leaky_relu"), case("sigmoid", Kind::Sigmoid), case("tanh", Kind::Tanh)]
+}

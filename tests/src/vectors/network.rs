@@ -1,0 +1,174 @@
+//! `ds_cnn_s`: ARM's int8 keyword spotter as a chain of steps in one image.
+
+use super::Folder;
+use crate::cases::{Case, Expected, Int8Layer, Steps, Values};
+use embernet_core::kernels::conv2d::{Conv2d, scratch_bytes_i8};
+use embernet_core::kernels::dense::Dense;
+use embernet_core::kernels::depthwise_conv2d::DepthwiseConv2d;
+use embernet_core::kernels::pool::Pool2d;
+use embernet_core::kernels::softmax::ScalingI8;
+use embernet_core::kernels::{average_pool, conv2d, dense, depthwise_conv2d, softmax};
+
+/// Layers 1 to 9: convolutions, every second one depthwise; 10: average pool; 12: dense; 13: softmax.
+#[derive(Debug, Clone)]
+enum Layer {
+    Conv2d(Conv2d, Int8Layer),
+    DepthwiseConv2d(DepthwiseConv2d, Int8Layer),
+    AveragePool(Pool2d, (i32, i32)),
+    Dense(Dense, Int8Layer),
+    Softmax(u32, ScalingI8),
+}
+
+impl Layer {
+    fn write(&self, steps: &mut Steps) {
+        match self {
+            Self::Conv2d(shape, layer) => {
+                let shape = *shape;
+                let scratch_bytes = scratch_bytes_i8(&shape, steps.isa());
+                layer.step(steps, shape.out_c, false, scratch_bytes, move |o| conv2d::ForwardI8 {
+                    shape,
+                    x: o.x,
+                    w: o.w,
+                    b: o.b,
+                    y: o.y,
+                    scratch: o.scratch,
+                    scratch_bytes: scratch_bytes as u32,
+                    pad_value: o.pad_value,
+                    requantize: o.requantize,
+                });
+            }
+            Self::DepthwiseConv2d(shape, layer) => {
+                let shape = *shape;
+                layer.step(steps, shape.out_c, true, 0, move |o| depthwise_conv2d::ForwardI8 {
+                    shape,
+                    x: o.x,
+                    w: o.w,
+                    b: o.b,
+                    y: o.y,
+                    pad_value: o.pad_value,
+                    requantize: o.requantize,
+                });
+            }
+            Self::AveragePool(shape, (lo, hi)) => {
+                let (shape, lo, hi) = (*shape, *lo, *hi);
+                steps.step(&[], 0, move |at| average_pool::ForwardI8 { shape, x: at.x[0], y: at.y, lo, hi });
+            }
+            Self::Dense(shape, layer) => {
+                let shape = *shape;
+                layer.step(steps, shape.outputs, false, 0, move |o| dense::ForwardI8 {
+                    shape,
+                    x: o.x,
+                    w: o.w,
+                    b: o.b,
+                    y: o.y,
+                    requantize: o.requantize,
+                });
+            }
+            Self::Softmax(len, scaling) => {
+                let (len, scaling) = (*len, *scaling);
+                steps.step(&[], 0, move |at| softmax::ForwardI8 { rows: 1, len, x: at.x[0], y: at.y, scaling });
+            }
+        }
+    }
+}
+
+/// The whole network.
+pub fn ds_cnn_s(folder: &Folder) -> Case {
+    let mut layers: Vec<Layer> = (1..=9).map(|number| convolution(folder, number)).collect();
+    let count = |key: &str| folder.count(&[&format!("AVERAGE_POOL_2D_10_{key}")]);
+    let pool = Pool2d {
+        in_h: count("INPUT_H"),
+        in_w: count("INPUT_W"),
+        channels: count("IN_CH"),
+        out_h: count("OUTPUT_H"),
+        out_w: count("OUTPUT_W"),
+        window_h: count("FILTER_H"),
+        window_w: count("FILTER_W"),
+        stride_h: count("STRIDE_H"),
+        stride_w: count("STRIDE_W"),
+        pad_top: count("PAD_H"),
+        pad_left: count("PAD_W"),
+    };
+    layers.push(Layer::AveragePool(pool, (-128, 127)));
+    // The header calls the inputs of the dense layer OUT_CH.
+    let (prefix, file) = ("FULLY_CONNECTED_12", "layer_12_fully_connected");
+    let int = |key: &str| folder.int(&[&format!("{prefix}_{key}")]);
+    let shape = Dense { inputs: int("OUT_CH") as u32, outputs: int("IN_CH") as u32 };
+    let tables = (vec![int("OUTPUT_MULTIPLIER")], vec![int("OUTPUT_SHIFT")]);
+    layers.push(Layer::Dense(shape, parameters(folder, prefix, file, tables)));
+    let int = |key: &str| folder.int(&[&format!("SOFTMAX_13_{key}")]);
+    let scaling = ScalingI8 { multiplier: int("MULT"), left_shift: int("SHIFT"), diff_min: int("DIFF_MIN") };
+    layers.push(Layer::Softmax(int("ROW_SIZE") as u32, scaling));
+
+    let x = Values::I8(folder.array(&["input"]));
+    let expected = Expected::Exact(folder.array(&["output_ref"]));
+    Case::new(folder.name.clone(), 1, vec![x], expected, move |steps| {
+        for (number, layer) in layers.iter().enumerate() {
+            steps.link(number + 1 == layers.len());
+            layer.write(steps);
+        }
+    })
+}
+
+fn convolution(folder: &Folder, number: u32) -> Layer {
+    let is_depthwise = number % 2 == 0;
+    let kind = if is_depthwise { "depthwise_conv_2d" } else { "conv_2d" };
+    let (prefix, file) = (format!("{}_{number}", kind.to_uppercase()), format!("layer_{number}_{kind}"));
+    let table = |role| folder.array(&[&format!("{file}_output_{role}")]);
+    let layer = parameters(folder, &prefix, &file, (table("mult"), table("shift")));
+    let count = |key: &str| folder.count(&[&format!("{prefix}_{key}")]);
+    let shape = Conv2d {
+        in_h: count("INPUT_H"),
+        in_w: count("INPUT_W"),
+        in_c: count("IN_CH"),
+        out_h: count("OUTPUT_H"),
+        out_w: count("OUTPUT_W"),
+        out_c: count("OUT_CH"),
+        kernel_h: count("FILTER_H"),
+        kernel_w: count("FILTER_W"),
+        stride_h: count("STRIDE_H"),
+        stride_w: count("STRIDE_W"),
+        dilation_h: count("DILATION_H"),
+        dilation_w: count("DILATION_W"),
+        pad_top: count("PAD_H"),
+        pad_left: count("PAD_W"),
+        groups: 1,
+    };
+    if !is_depthwise {
+        return Layer::Conv2d(shape, layer);
+    }
+    let Conv2d { in_h, in_w, in_c, out_h, out_w, out_c, kernel_h, kernel_w, stride_h, stride_w, .. } = shape;
+    let Conv2d { dilation_h, dilation_w, pad_top, pad_left, .. } = shape;
+    let shape = DepthwiseConv2d {
+        in_h,
+        in_w,
+        in_c,
+        out_h,
+        out_w,
+        out_c,
+        kernel_h,
+        kernel_w,
+        stride_h,
+        stride_w,
+        dilation_h,
+        dilation_w,
+        pad_top,
+        pad_left,
+        multiplier: 1,
+    };
+    Layer::DepthwiseConv2d(shape, layer)
+}
+
+fn parameters(folder: &Folder, prefix: &str, file: &str, (multiplier, shift): (Vec<i32>, Vec<i32>)) -> Int8Layer {
+    let int = |key: &str| folder.int(&[&format!("{prefix}_{key}")]);
+    Int8Layer {
+        w: folder.array(&[&format!("{file}_weights")]),
+        b: folder.array(&[&format!("{file}_bias")]),
+        input_zero_point: -int("INPUT_OFFSET"),
+        multiplier,
+        shift,
+        zero_point: int("OUTPUT_OFFSET"),
+        lo: int("OUT_ACTIVATION_MIN"),
+        hi: int("OUT_ACTIVATION_MAX"),
+    }
+}
