@@ -58,6 +58,7 @@ impl Sender {
     }
 
     /// Answers the request `seq`.
+    #[inline(never)]
     pub fn answer<L: Write>(&mut self, link: &mut L, seq: u16, response: &Response<'_>) -> Result<(), Ended<L::Error>> {
         let encoded = encode(Kind::Response, seq, response, &mut self.response).map(<[u8]>::len);
         // Responses are bounded by a chunk, which fits; were one not to, an empty frame makes the

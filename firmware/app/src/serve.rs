@@ -82,15 +82,23 @@ fn answer<L: Read + Write, F: Region, I: Isa, B: Board>(
         Ok(request) => work.act(board, &request).unwrap_or_else(Response::Fault),
         Err(_) => Response::Fault(Fault::Unknown),
     };
+    send_logs(link, board)?;
+    sender.answer(link, frame.seq, &response)
+}
+
+/// Sends what the log holds.
+///
+/// Not inlined, as others below: their buffers would otherwise stay on the stack beneath a model's run.
+#[inline(never)]
+fn send_logs<L: Read + Write, B: Board>(link: &mut L, board: &mut B) -> Result<(), Ended<L::Error>> {
     let mut log = [0; LOG_CHUNK];
     loop {
         let bytes = board.take_log(&mut log);
         match log.get(..bytes) {
             Some(log @ [_, ..]) => send_log(link, log)?,
-            _ => break,
+            _ => return Ok(()),
         }
     }
-    sender.answer(link, frame.seq, &response)
 }
 
 impl<'a, F: Region, I: Isa> Work<'a, F, I> {
@@ -151,6 +159,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
         }
     }
 
+    #[inline(never)]
     fn begin(&mut self, bytes: u32, crc: u32, arena_bytes: u32) -> Result<(), Fault> {
         // Every refusal comes before the old transfer, or the slot, is touched.
         let have = u32::try_from(self.arena_bytes).unwrap_or(u32::MAX);
@@ -181,6 +190,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
         Ok((value, ticks))
     }
 
+    #[inline(never)]
     fn info<B: Board>(&self, board: &B) -> DeviceInfo<'static> {
         DeviceInfo {
             board: board.name(),
@@ -196,6 +206,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
         }
     }
 
+    #[inline(never)]
     fn stats<B: Board>(&self, board: &mut B) -> DeviceStats {
         let stack = board.stack();
         let model = self.model.as_ref().ok();

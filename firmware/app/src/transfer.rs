@@ -24,6 +24,7 @@ impl Transfer {
     }
 
     /// Programs the next bytes.
+    #[inline(never)]
     pub fn chunk<F: Region>(&mut self, spare: &mut Spare<'_, F>, offset: u32, data: &[u8]) -> Result<(), Fault> {
         let end = offset.saturating_add(u32::try_from(data.len()).unwrap_or(u32::MAX));
         if offset != self.written {
@@ -42,6 +43,7 @@ impl Transfer {
     }
 
     /// Checks that the image is whole and runs here, then makes it the active one.
+    #[inline(never)]
     pub fn commit<F: Region, I: Isa>(&self, spare: &mut Spare<'_, F>, arena_bytes: usize) -> Result<Active, Fault> {
         if self.written != self.bytes {
             return Err(Fault::OutOfOrder { found: self.written, expected: self.bytes });

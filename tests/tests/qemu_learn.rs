@@ -1,0 +1,137 @@
+//! Every emulated board infers and learns with the host's bits.
+
+use std::time::Duration;
+
+use embernet::flash::slot;
+use embernet::link::{Board, Client, LinkError, Patience, Qemu, QemuOptions};
+use embernet_core::image::Image;
+use embernet_core::optim::OptimizerRecord;
+use embernet_core::rng::Rng;
+use embernet_core::wire::ModelState;
+use embernet_tests::{firmware, models};
+
+/// Inference, then 100 training steps, byte for byte and bit for bit.
+fn works_like_the_host(name: &str, client: &mut Client, image: &Image<'_>) {
+    let input = models::values(&mut Rng::new(11), 4 * 20);
+    let run = client.infer(image, &[&input], true).unwrap();
+    assert_eq!(run.outputs, [models::infer(image, &input)], "{name}: outputs");
+
+    let steps = models::steps(12, 100);
+    let (losses, learned) = models::replay(image, &steps);
+    let mut ticks = 0;
+    for ((inputs, labels), loss) in steps.iter().zip(&losses) {
+        let step = client.train_step(image, &[inputs], labels).unwrap();
+        assert_eq!(step.loss.to_bits(), loss.to_bits(), "{name}: loss");
+        ticks += step.ticks;
+    }
+    assert!(losses[99] < losses[0], "it learns: {losses:?}");
+    assert_eq!(client.params(image).unwrap(), learned, "{name}: weights after 100 steps");
+
+    let board = Board::named(name).unwrap();
+    let instructions = |ticks| board.instructions(ticks).unwrap();
+    let stats = client.stats().unwrap();
+    let (one, step) = (instructions(run.ticks.unwrap()) / 20, instructions(ticks) / 100);
+    eprintln!(
+        "{name}: {one} instructions an inference, {step} a training step of {} samples; stack {} of {}, arena {} of {}",
+        models::BATCH,
+        stats.stack_used,
+        stats.stack_bytes,
+        stats.arena_used,
+        stats.arena_bytes
+    );
+    assert!(one > 100 && step > 10 * one, "{one} and {step} instructions");
+    assert_eq!((stats.steps, stats.bad_frames), (100, 0));
+    assert!(stats.stack_used < stats.stack_bytes, "{stats:?}");
+}
+
+fn learns(name: &str) {
+    let board = Board::named(name).unwrap();
+    let sgd = models::iris(OptimizerRecord::sgd(0.1));
+    let flashed = slot(&sgd.bytes, &board.slots, 1).unwrap();
+    let Some(mut client) = firmware::start(name, Some(flashed)) else { return };
+    let image = sgd.image().unwrap();
+    // The model was flashed: nothing is sent.
+    assert_eq!(client.load(&image, |_, _| {}).unwrap().sent, 0);
+    works_like_the_host(name, &mut client, &image);
+
+    let adam = models::iris(OptimizerRecord::adam(0.01));
+    let image = adam.image().unwrap();
+    let upload = client.load(&image, |_, _| {}).unwrap();
+    assert_eq!((upload.sent, upload.slot, upload.generation), (adam.bytes.len(), 1, 2));
+    works_like_the_host(name, &mut client, &image);
+    // And back over the first slot.
+    let upload = client.load(&sgd.image().unwrap(), |_, _| {}).unwrap();
+    assert_eq!((upload.slot, upload.generation), (0, 3));
+}
+
+#[test]
+fn m4_learns() {
+    learns("m4");
+}
+
+#[test]
+fn m3_learns() {
+    learns("m3");
+}
+
+#[test]
+fn m0_learns() {
+    learns("m0");
+}
+
+#[test]
+fn rv32_learns() {
+    learns("rv32");
+}
+
+#[test]
+fn a_killed_qemu_is_gone_and_says_so() {
+    let board = Board::named("m4").unwrap();
+    if let Some(obstacle) = firmware::obstacle(board) {
+        eprintln!("skipped: {obstacle}");
+        return;
+    }
+    let elf = firmware::build(board);
+    let mut qemu = Qemu::start(board, &elf, &QemuOptions::default()).unwrap();
+    qemu.kill();
+    let error = Client::connect(qemu).unwrap_err();
+    assert!(matches!(error, LinkError::Gone { .. }), "{error}");
+    assert!(error.to_string().starts_with("QEMU (m4) is gone: signal"), "{error}");
+
+    // An argument that QEMU does not know: it says so and ends.
+    let options = QemuOptions { arguments: vec!["-no-such-option".into()], ..QemuOptions::default() };
+    let qemu = Qemu::start(board, &elf, &options).unwrap();
+    let error = Client::connect(qemu).unwrap_err().to_string();
+    assert!(error.contains("exit status") && error.contains("-no-such-option"), "{error}");
+}
+
+#[test]
+fn the_log_of_the_device_is_decoded() {
+    let board = Board::named("m4").unwrap();
+    if let Some(obstacle) = firmware::obstacle(board) {
+        eprintln!("skipped: {obstacle}");
+        return;
+    }
+    use embernet::link::LogDecoder;
+    use std::sync::{Arc, Mutex};
+    let elf = firmware::build(board);
+    let qemu = Qemu::start(board, &elf, &QemuOptions::default()).unwrap();
+    let mut client =
+        Client::connect_with(Box::new(qemu), Patience { resend: Duration::from_secs(5), ..Patience::default() })
+            .unwrap();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&lines);
+    client.log_to(LogDecoder::new(&std::fs::read(&elf).unwrap()).unwrap(), move |line| {
+        sink.lock().unwrap().push(line.clone())
+    });
+    let packed = models::iris(OptimizerRecord::sgd(0.1));
+    client.load(&packed.image().unwrap(), |_, _| {}).unwrap();
+    let ModelState::Ready(_) = client.info().unwrap().model else { panic!("a model") };
+    let lines = lines.lock().unwrap();
+    let line = lines
+        .iter()
+        .find(|line| line.text.starts_with("model runs"))
+        .unwrap_or_else(|| panic!("a line about the model in {lines:?}"));
+    assert_eq!(line.level, "info");
+    assert!(line.text.contains(&format!("bytes: {}", packed.bytes.len())), "{line}");
+}
