@@ -134,6 +134,9 @@ impl Curves {
         x: std::ops::Range<f64>,
         y: std::ops::Range<f64>,
     ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+        // Epochs and steps are counted: no ticks between them.
+        let counted = self.series.iter().flat_map(|(_, points)| points).all(|(x, _)| x.fract() == 0.0);
+        let ticks = if counted { ((x.end - x.start) as usize + 1).clamp(2, 8) } else { 8 };
         let text = ("sans-serif", 13 * FINE).into_font().color(&RGBColor(0, 0, 0xA0));
         let mut chart = ChartBuilder::on(area)
             .margin_top(8 * FINE)
@@ -149,7 +152,7 @@ impl Curves {
             .bold_line_style(RGBColor(0, 0, 0xB0).stroke_width(FINE))
             .light_line_style(TRANSPARENT)
             .axis_style(RGBColor(0, 0, 0xB1).stroke_width(FINE))
-            .x_labels(8)
+            .x_labels(ticks)
             .y_labels(8)
             .x_label_formatter(&|x| tidy(*x))
             .y_label_formatter(&|y| tidy(*y))

@@ -17,6 +17,7 @@ mod confusion;
 mod curves;
 mod escape;
 mod memory_map;
+mod program;
 mod table;
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl DataArgs {
             (false, _) => LabelKind::Class(Some(model.classes.clone())),
         };
         let extension = self.data.extension().map(|extension| extension.to_ascii_lowercase());
-        let mut data = match extension.as_ref().and_then(|extension| extension.to_str()) {
+        let data = match extension.as_ref().and_then(|extension| extension.to_str()) {
             Some("toml") => self.experiment()?,
             Some("csv" | "tsv" | "data") => self.table(model)?,
             Some("npz") => {
@@ -87,12 +87,7 @@ impl DataArgs {
         if outputs != model.outputs {
             bail!("{} has {outputs} classes or values, the model {}", self.data.display(), model.outputs);
         }
-        let found = data.shape().to_vec();
-        data = data.reshape(model.input.clone()).with_context(|| {
-            format!("{}: samples have shape {found:?}, the model takes {:?}", self.data.display(), model.input)
-        })?;
-        data.set_preprocessing(model.preprocessing.clone());
-        Ok(data)
+        fit(data, model, &self.data)
     }
 
     fn experiment(&self) -> Result<Dataset> {
@@ -130,6 +125,51 @@ impl DataArgs {
         };
         Dataset::new(vec![columns], Storage::F32(table.x), labels).with_context(|| self.data.display().to_string())
     }
+}
+
+/// Samples without labels, prepared for the model: to find the ranges of its activations.
+///
+/// At most `most` of them, spread evenly over the file.
+pub fn read_calibration(path: &Path, target: Option<&str>, model: &Facts, most: usize) -> Result<Vec<f32>> {
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    let labelled = |part| DataArgs {
+        data: path.into(),
+        labels: None,
+        part,
+        target: target.map(str::to_string),
+        missing: MissingArg::Drop,
+    };
+    let mut data = match extension.as_ref().and_then(|extension| extension.to_str()) {
+        Some("toml") => labelled(Part::Train).experiment()?,
+        Some("csv" | "tsv" | "data") => labelled(Part::Train).table(model)?,
+        Some("npz") => unlabelled(data::read_npz(path, ["x"])?.into_iter(), path)?,
+        _ => unlabelled([data::read_array(path)?].into_iter(), path)?,
+    };
+    data = fit(data, model, path)?;
+    let step = data.len().div_ceil(most).max(1);
+    let rows: Vec<usize> = (0..data.len()).step_by(step).collect();
+    let mut x = Vec::new();
+    data.gather(&rows, &mut x);
+    Ok(x)
+}
+
+/// A data set of samples alone.
+fn unlabelled(mut arrays: impl Iterator<Item = Array>, path: &Path) -> Result<Dataset> {
+    let x = arrays.next().with_context(|| format!("{} holds no samples", path.display()))?;
+    let count = x.shape().first().copied().unwrap_or(0);
+    let (shape, samples) = data::samples(x, path)?;
+    let labels = Labels::Values { values: vec![0.0; count], width: 1 };
+    Dataset::new(shape, samples, labels).with_context(|| path.display().to_string())
+}
+
+/// Gives data the shape and the preparation that the model wants.
+fn fit(data: Dataset, model: &Facts, path: &Path) -> Result<Dataset> {
+    let found = data.shape().to_vec();
+    let mut data = data.reshape(model.input.clone()).with_context(|| {
+        format!("{}: samples have shape {found:?}, the model takes {:?}", path.display(), model.input)
+    })?;
+    data.set_preprocessing(model.preprocessing.clone());
+    Ok(data)
 }
 
 /// Where a model works.

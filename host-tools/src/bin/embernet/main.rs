@@ -11,6 +11,7 @@ mod model;
 mod output;
 mod pack;
 mod progress;
+mod quantize;
 mod run;
 mod train;
 
@@ -34,6 +35,7 @@ struct Cli {
 enum Command {
     Train(train::Train),
     Eval(eval::Eval),
+    Quantize(quantize::Quantize),
     Pack(pack::Pack),
     Inspect(inspect::Inspect),
     Run(run::Run),
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(command) => command.run(&output),
         Command::Eval(command) => command.run(&output),
+        Command::Quantize(command) => command.run(&output),
         Command::Pack(command) => command.run(&output),
         Command::Inspect(command) => command.run(&output),
         Command::Run(command) => command.run(&output),

@@ -11,9 +11,10 @@ use embernet::data::{Dataset, Labels};
 use embernet::experiment::{Experiment, Loss as ExperimentLoss, Parts};
 use embernet::files;
 use embernet::graph::{Graph, layer_rows, shape_text};
+use embernet::image::{PackOptions, Packed, TrainOptions, pack};
 use embernet::import::checkpoint::Checkpoint;
 use embernet::lower::Loss;
-use embernet::report::{Curves, Range, Report, Section, Table};
+use embernet::report::{Curves, MemoryMap, Range, Report, Section, Table};
 use embernet::train::history::{Epoch, History};
 use embernet::train::metrics::Confusion;
 use embernet::train::{Event, FitOptions, evaluate, fit};
@@ -109,7 +110,13 @@ impl Train {
             history: folder.join("history.csv"),
             report: folder.join("report.html"),
         };
-        let report = report(&experiment, &graph, &parts, &history, &line, &verdict.outputs);
+        // What a device would need: to infer alone, and to learn with the same rule, a sample at a time.
+        let train = TrainOptions { optimizer: options.optimizer, loss, batch: 1, layers: None };
+        let device = [
+            pack(&graph, &PackOptions::default(), None)?,
+            pack(&graph, &PackOptions { train: Some(train), ..PackOptions::default() }, None)?,
+        ];
+        let report = report(&experiment, &graph, &parts, &history, &line, &verdict.outputs, &device);
         Checkpoint::new(graph).save(&line.model)?;
         history.write_csv(&line.history)?;
         report.write(&line.report)?;
@@ -181,6 +188,7 @@ fn report(
     history: &History,
     line: &Line<'_>,
     outputs: &[f32],
+    [infers, learns]: &[Packed; 2],
 ) -> Report {
     let figure = |name: &str, value: String| (name.to_string(), value);
     let mut figures = vec![
@@ -235,9 +243,14 @@ fn report(
     if let Some(matrix) = confusion(&parts.test, outputs) {
         report = report.section("Test data", Section::Confusion(matrix));
     }
-    report
-        .section("Network", Section::Table(layers))
-        .section("Settings", Section::KeyValues(settings(experiment, parts)))
+    report = report.section("Network", Section::Table(layers));
+    let map = MemoryMap::of(&infers.program, &infers.program.infer);
+    report = report.section("Memory on a device that infers", Section::MemoryMap(map));
+    if let Some(train) = &learns.program.train {
+        let map = MemoryMap::of(&learns.program, train);
+        report = report.section("Memory on a device that learns, sample by sample", Section::MemoryMap(map));
+    }
+    report.section("Settings", Section::KeyValues(settings(experiment, parts)))
 }
 
 fn confusion(test: &Dataset, outputs: &[f32]) -> Option<Confusion> {
