@@ -134,6 +134,31 @@ impl Gemm {
     }
 }
 
+/// Products of two walks over `rows` times `columns` places, summed for each channel:
+/// `y[c] += sum over r, k of a[a + r * a_row + k * a_column + c] * b[b + r * b_row + k * b_column + c]`.
+///
+/// Products are added in order of `r`, then `k`. Distances wrap, so that a walk may go backwards. A walk ends where it
+/// leaves its slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub columns: usize,
+    /// First place in `a`.
+    pub a: usize,
+    /// Distance between rows in `a`.
+    pub a_row: usize,
+    /// Distance between columns in `a`.
+    pub a_column: usize,
+    /// First place in `b`.
+    pub b: usize,
+    /// Distance between rows in `b`.
+    pub b_row: usize,
+    /// Distance between columns in `b`.
+    pub b_column: usize,
+}
+
 /// A token for one instruction set. See the module's page.
 pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     /// Which one.
@@ -151,10 +176,10 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
         scalar::axpy_f32(a, x, y);
     }
 
-    /// `y[i] += a[i] * b[i]`.
-    #[inline]
-    fn madd_f32(self, a: &[f32], b: &[f32], y: &mut [f32]) {
-        scalar::madd_f32(a, b, y);
+    /// See [`Window`]. Every token gives the same bits.
+    #[inline(never)] // On a device it is better a function of its own: inlined, its sums would not stay in registers.
+    fn window_f32(self, window: &Window, a: &[f32], b: &[f32], y: &mut [f32]) {
+        self.vectorize(|| scalar::window_f32(window, a, b, y));
     }
 
     /// See [`Gemm`].

@@ -2,7 +2,7 @@
 //!
 //! Loops may tile across outputs, never across a sum, so that every target gives the same bits.
 
-use super::{Gemm, Isa, IsaId};
+use super::{Gemm, Isa, IsaId, Window};
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{from, sub};
 use crate::math;
@@ -35,11 +35,58 @@ pub fn axpy_f32(a: f32, x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// See [`Isa::madd_f32`].
-#[inline]
-pub fn madd_f32(a: &[f32], b: &[f32], y: &mut [f32]) {
-    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
-        *y += a * b;
+/// See [`Isa::window_f32`].
+///
+/// Works on eight channels at a time: their sums stay in registers for the whole window.
+#[inline(always)]
+pub fn window_f32(window: &Window, a: &[f32], b: &[f32], y: &mut [f32]) {
+    let (blocks, rest) = y.as_chunks_mut::<8>();
+    let mut channel = 0;
+    for [y0, y1, y2, y3, y4, y5, y6, y7] in blocks {
+        let (mut s0, mut s1, mut s2, mut s3) = (*y0, *y1, *y2, *y3);
+        let (mut s4, mut s5, mut s6, mut s7) = (*y4, *y5, *y6, *y7);
+        window.each(channel, a, b, |[a0, a1, a2, a3, a4, a5, a6, a7], [b0, b1, b2, b3, b4, b5, b6, b7]| {
+            s0 += a0 * b0;
+            s1 += a1 * b1;
+            s2 += a2 * b2;
+            s3 += a3 * b3;
+            s4 += a4 * b4;
+            s5 += a5 * b5;
+            s6 += a6 * b6;
+            s7 += a7 * b7;
+        });
+        (*y0, *y1, *y2, *y3) = (s0, s1, s2, s3);
+        (*y4, *y5, *y6, *y7) = (s4, s5, s6, s7);
+        channel += 8;
+    }
+    for y in rest {
+        let mut sum = *y;
+        window.each(channel, a, b, |[a], [b]| sum += a * b);
+        *y = sum;
+        channel += 1;
+    }
+}
+
+impl Window {
+    /// Calls `visit` with `N` channels of every place, in order; stops at the first one outside.
+    #[inline(always)]
+    fn each<const N: usize>(&self, channel: usize, a: &[f32], b: &[f32], mut visit: impl FnMut(&[f32; N], &[f32; N])) {
+        let (mut a_row, mut b_row) = (self.a.wrapping_add(channel), self.b.wrapping_add(channel));
+        for _ in 0..self.rows {
+            let (mut a_at, mut b_at) = (a_row, b_row);
+            for _ in 0..self.columns {
+                let (Some(a), Some(b)) = (a.get(a_at..a_at.wrapping_add(N)), b.get(b_at..b_at.wrapping_add(N))) else {
+                    return;
+                };
+                if let (Some(a), Some(b)) = (a.first_chunk(), b.first_chunk()) {
+                    visit(a, b);
+                }
+                a_at = a_at.wrapping_add(self.a_column);
+                b_at = b_at.wrapping_add(self.b_column);
+            }
+            a_row = a_row.wrapping_add(self.a_row);
+            b_row = b_row.wrapping_add(self.b_row);
+        }
     }
 }
 

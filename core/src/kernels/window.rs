@@ -79,6 +79,16 @@ impl Axis {
         start.min(end)..end
     }
 
+    /// Outputs that see input `input`, and the tap by which the first of them does; the next see it by taps lower by
+    /// `stride` each. For windows without dilation.
+    #[inline]
+    pub fn readers(&self, input: usize) -> (Range<usize>, usize) {
+        let (stride, place) = (self.stride as usize, input + self.pad as usize);
+        let start = div_up((place + 1).saturating_sub(self.kernel as usize), stride);
+        let end = div_up(place + 1, stride).min(self.output as usize);
+        (start..end.max(start), place.saturating_sub(start * stride))
+    }
+
     /// Input position of tap `k` at window `output`, which must lie inside.
     #[inline]
     pub fn input_at(&self, output: usize, k: usize) -> usize {
@@ -167,6 +177,16 @@ mod tests {
                     .filter_map(|o| inside(&axis, o).into_iter().find(|t| t.0 == k).map(|t| (o, t.1)))
                     .collect();
                 prop_assert_eq!(listed, expected);
+            }
+            if axis.dilation == 1 {
+                for input in 0..axis.input as usize {
+                    let (outputs, first) = axis.readers(input);
+                    let listed: Vec<_> = outputs.enumerate().map(|(i, o)| (o, first - i * axis.stride as usize)).collect();
+                    let expected: Vec<_> = (0..axis.output as usize)
+                        .flat_map(|o| inside(&axis, o).into_iter().filter(|t| t.1 == input).map(move |t| (o, t.0)))
+                        .collect();
+                    prop_assert_eq!(listed, expected);
+                }
             }
             let mut next = 0;
             for run in axis.runs() {

@@ -11,6 +11,7 @@ mod dispatch;
 mod elementwise;
 mod gemm;
 mod sums;
+mod window;
 
 /// A test that is generic over the token.
 trait Suite: Copy {

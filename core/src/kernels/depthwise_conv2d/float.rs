@@ -1,7 +1,7 @@
 //! The f32 kernels. Inner loops run over the channels of one pixel.
 
 use super::DepthwiseConv2d;
-use crate::arch::Isa;
+use crate::arch::{Isa, Window};
 use crate::kernels::util::{rows, rows_mut, start_from_bias, sub, sub_mut};
 use crate::optim::GradSink;
 
@@ -23,6 +23,10 @@ pub fn forward_f32<I: Isa>(
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, shape.out_w as usize * out_c).enumerate() {
             for (out_x, y) in rows_mut(y, out_c).enumerate() {
+                if shape.multiplier == 1 {
+                    isa.window_f32(&seen_by(shape, out_y, out_x), x, w, y);
+                    continue;
+                }
                 taps(shape, out_y, out_x, |at, tap| {
                     scale_add(isa, shape, sub(x, at, shape.in_c as usize), 0, sub(w, tap * out_c, out_c), y);
                 });
@@ -34,22 +38,48 @@ pub fn forward_f32<I: Isa>(
 
 /// `dx`: for every element the sum over `out_y`, `out_x`, multiplier in order of `dy * w`, from zero.
 pub fn backward_input_f32<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-    let (in_c, out_c, multiplier) = (shape.in_c as usize, shape.out_c as usize, shape.multiplier as usize);
     dx.fill(0.0);
+    let walks = (shape.multiplier, shape.dilation_h, shape.dilation_w) == (1, 1, 1);
     for (dy, dx) in rows(dy, shape.out_elements()).zip(rows_mut(dx, shape.in_elements())) {
-        for (out_y, dy) in rows(dy, shape.out_w as usize * out_c).enumerate() {
-            for (out_x, dy) in rows(dy, out_c).enumerate() {
-                taps(shape, out_y, out_x, |at, tap| {
-                    let (w, dx) = (sub(w, tap * out_c, out_c), sub_mut(dx, at, in_c));
-                    if multiplier == 1 {
-                        isa.madd_f32(dy, w, dx);
-                    } else {
-                        for ((dx, dy), w) in dx.iter_mut().zip(rows(dy, multiplier)).zip(rows(w, multiplier)) {
-                            *dx = isa.dot_f32(*dx, dy, w);
-                        }
-                    }
-                });
-            }
+        if walks { input_by_input(isa, shape, dy, w, dx) } else { output_by_output(isa, shape, dy, w, dx) }
+    }
+}
+
+/// One sample of `dx` without dilation: every input walks over the outputs that see it, and backwards over the taps.
+fn input_by_input<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    let (channels, out_w, kernel_w) = (shape.in_c as usize, shape.out_w as usize, shape.kernel_w as usize);
+    let (stride_h, stride_w) = (shape.stride_h as usize, shape.stride_w as usize);
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    for (in_y, dx) in rows_mut(dx, shape.in_w as usize * channels).enumerate() {
+        let (down, k_y) = vertical.readers(in_y);
+        for (in_x, dx) in rows_mut(dx, channels).enumerate() {
+            let (across, k_x) = horizontal.readers(in_x);
+            let window = Window {
+                rows: down.len(),
+                columns: across.len(),
+                a: (down.start * out_w + across.start) * channels,
+                a_row: out_w * channels,
+                a_column: channels,
+                b: (k_y * kernel_w + k_x) * channels,
+                b_row: (stride_h * kernel_w * channels).wrapping_neg(),
+                b_column: (stride_w * channels).wrapping_neg(),
+            };
+            isa.window_f32(&window, dy, w, dx);
+        }
+    }
+}
+
+/// One sample of `dx`: every output adds to all inputs that it sees.
+fn output_by_output<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    let (in_c, out_c, multiplier) = (shape.in_c as usize, shape.out_c as usize, shape.multiplier as usize);
+    for (out_y, dy) in rows(dy, shape.out_w as usize * out_c).enumerate() {
+        for (out_x, dy) in rows(dy, out_c).enumerate() {
+            taps(shape, out_y, out_x, |at, tap| {
+                let (w, dx) = (sub(w, tap * out_c, out_c), sub_mut(dx, at, in_c));
+                for ((dx, dy), w) in dx.iter_mut().zip(rows(dy, multiplier)).zip(rows(w, multiplier)) {
+                    *dx = isa.dot_f32(*dx, dy, w);
+                }
+            });
         }
     }
 }
@@ -79,19 +109,51 @@ pub fn backward_weights_f32<I: Isa, S: GradSink>(
 
 /// Adds the gradient of weights `start..start + gradient.len()` to `gradient`.
 fn gradient_of<I: Isa>(isa: I, shape: &DepthwiseConv2d, start: usize, x: &[f32], dy: &[f32], gradient: &mut [f32]) {
-    let (out_c, end) = (shape.out_c as usize, start + gradient.len());
-    let samples = rows(x, shape.in_elements()).len();
+    let (in_c, out_c, end) = (shape.in_c as usize, shape.out_c as usize, start + gradient.len());
     let mut tap = start.checked_div(out_c).unwrap_or(0);
-    let mut from = start;
+    let mut first = start;
     // Tap by tap; the tile's first and last tap may lack channels.
-    while from < end {
-        let (channel, to) = (from - tap * out_c, end.min((tap + 1) * out_c));
-        let gradient = sub_mut(gradient, from - start, to - from);
-        outputs(shape, tap, samples, |at, pixel| {
-            let (x, dy) = (sub(x, at, shape.in_c as usize), sub(dy, pixel * out_c + channel, to - from));
-            scale_add(isa, shape, x, channel, dy, gradient);
-        });
-        (tap, from) = (tap + 1, to);
+    while first < end {
+        let (channel, to) = (first - tap * out_c, end.min((tap + 1) * out_c));
+        let gradient = sub_mut(gradient, first - start, to - first);
+        let outputs = that_see(shape, tap);
+        for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
+            if shape.multiplier == 1 {
+                let walk = Window { a: outputs.a + channel, b: outputs.b + channel, ..outputs };
+                isa.window_f32(&walk, x, dy, gradient);
+                continue;
+            }
+            for row in 0..outputs.rows {
+                for column in 0..outputs.columns {
+                    let at = outputs.a + row * outputs.a_row + column * outputs.a_column;
+                    let from = outputs.b + row * outputs.b_row + column * outputs.b_column + channel;
+                    scale_add(isa, shape, sub(x, at, in_c), channel, sub(dy, from, to - first), gradient);
+                }
+            }
+        }
+        (tap, first) = (tap + 1, to);
+    }
+}
+
+/// All outputs that see `tap`, as a walk over an input sample and one over an output sample.
+#[inline(always)]
+fn that_see(shape: &DepthwiseConv2d, tap: usize) -> Window {
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let k_y = tap.checked_div(shape.kernel_w as usize).unwrap_or(0);
+    let k_x = tap - k_y * shape.kernel_w as usize;
+    let (down, across) = (vertical.outputs(k_y), horizontal.outputs(k_x));
+    let (in_y, in_x) = (vertical.input_at(down.start, k_y), horizontal.input_at(across.start, k_x));
+    let (in_c, in_w) = (shape.in_c as usize, shape.in_w as usize);
+    let (out_c, out_w) = (shape.out_c as usize, shape.out_w as usize);
+    Window {
+        rows: down.len(),
+        columns: across.len(),
+        a: (in_y * in_w + in_x) * in_c,
+        a_row: shape.stride_h as usize * in_w * in_c,
+        a_column: shape.stride_w as usize * in_c,
+        b: (down.start * out_w + across.start) * out_c,
+        b_row: out_w * out_c,
+        b_column: out_c,
     }
 }
 
@@ -99,16 +161,30 @@ fn gradient_of<I: Isa>(isa: I, shape: &DepthwiseConv2d, start: usize, x: &[f32],
 #[inline(always)]
 fn scale_add<I: Isa>(isa: I, shape: &DepthwiseConv2d, x: &[f32], channel: usize, v: &[f32], y: &mut [f32]) {
     let multiplier = shape.multiplier as usize;
-    if multiplier == 1 {
-        isa.madd_f32(sub(x, channel, v.len()), v, y);
-        return;
-    }
     let mut source = channel.checked_div(multiplier).unwrap_or(0);
     let (mut start, mut end) = (0, (source + 1) * multiplier - channel);
     while start < v.len() {
         let len = end.min(v.len()) - start;
         isa.axpy_f32(x.get(source).copied().unwrap_or(0.0), sub(v, start, len), sub_mut(y, start, len));
         (source, start, end) = (source + 1, end, end + multiplier);
+    }
+}
+
+/// The taps of one output, as a walk over an input sample and one over the weights.
+#[inline(always)]
+fn seen_by(shape: &DepthwiseConv2d, out_y: usize, out_x: usize) -> Window {
+    let (down, across) = (shape.vertical().taps(out_y), shape.horizontal().taps(out_x));
+    let (in_c, in_w, out_c) = (shape.in_c as usize, shape.in_w as usize, shape.out_c as usize);
+    let kernel_w = shape.kernel_w as usize;
+    Window {
+        rows: down.count,
+        columns: across.count,
+        a: (down.input * in_w + across.input) * in_c,
+        a_row: shape.dilation_h as usize * in_w * in_c,
+        a_column: shape.dilation_w as usize * in_c,
+        b: (down.first * kernel_w + across.first) * out_c,
+        b_row: kernel_w * out_c,
+        b_column: out_c,
     }
 }
 
@@ -127,28 +203,5 @@ fn taps(shape: &DepthwiseConv2d, out_y: usize, out_x: usize, mut visit: impl FnM
             at += step_x;
         }
         row += step_y;
-    }
-}
-
-/// Calls `visit(offset of the input pixel, output pixel)` for all outputs that see `tap`, in order. Both count over
-/// all samples.
-#[inline(always)]
-fn outputs(shape: &DepthwiseConv2d, tap: usize, samples: usize, mut visit: impl FnMut(usize, usize)) {
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
-    let k_y = tap.checked_div(shape.kernel_w as usize).unwrap_or(0);
-    let k_x = tap - k_y * shape.kernel_w as usize;
-    let (in_c, in_w, out_w) = (shape.in_c as usize, shape.in_w as usize, shape.out_w as usize);
-    let across = horizontal.outputs(k_x);
-    let in_x = horizontal.input_at(across.start, k_x);
-    for sample in 0..samples {
-        for out_y in vertical.outputs(k_y) {
-            let in_y = vertical.input_at(out_y, k_y);
-            let mut at = sample * shape.in_elements() + (in_y * in_w + in_x) * in_c;
-            let row = (sample * shape.out_h as usize + out_y) * out_w;
-            for out_x in across.clone() {
-                visit(at, row + out_x);
-                at += shape.stride_w as usize * in_c;
-            }
-        }
     }
 }
