@@ -93,6 +93,16 @@ impl Operand {
         Self::new(at, elements, 1, access)
     }
 
+    /// `elements` 16-bit integers.
+    pub const fn i16(at: Ref, elements: usize, access: Access) -> Self {
+        Self::new(at, elements, 2, access)
+    }
+
+    /// `elements` 64-bit integers, each two words: they need no more alignment than a word.
+    pub const fn i64(at: Ref, elements: usize, access: Access) -> Self {
+        Self { align: 4, ..Self::new(at, elements, 8, access) }
+    }
+
     const fn new(at: Ref, elements: usize, size: usize, access: Access) -> Self {
         let bytes = if at.is_none() { 0 } else { elements.saturating_mul(size) };
         Self { at, bytes, access, align: size }
@@ -451,6 +461,16 @@ steps! {
     71 AddI8(add::ForwardI8),
     72 QuantizeI8(quantize::QuantizeI8),
     73 DequantizeI8(quantize::DequantizeI8),
+    // int16 forward, int8 weights
+    96 DenseI16(dense::ForwardI16),
+    97 Conv2dI16(conv2d::ForwardI16),
+    98 DepthwiseConv2dI16(depthwise_conv2d::ForwardI16),
+    99 MaxPoolI16(max_pool::ForwardI16),
+    100 AveragePoolI16(average_pool::ForwardI16),
+    101 SoftmaxI16(softmax::ForwardI16),
+    102 AddI16(add::ForwardI16),
+    103 QuantizeI16(quantize::QuantizeI16),
+    104 DequantizeI16(quantize::DequantizeI16),
     // losses
     128 MeanSquaredError(loss::MeanSquaredError),
     129 SoftmaxCrossEntropy(loss::SoftmaxCrossEntropy),

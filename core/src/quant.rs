@@ -48,6 +48,19 @@ pub fn requantize_i8(acc: i32, multiplier: i32, shift: i32, zero_point: i32, lo:
     scaled.max(lo).min(hi) as i8
 }
 
+/// `acc * multiplier / 2^(15 - shift)`, rounded to nearest, halves up, in 64 bits: how the reference scales the sums
+/// of 16-bit layers. The multiplier has 15 bits; see [`narrow_multiplier`].
+#[inline]
+pub fn multiply_wide(acc: i64, multiplier: i32, shift: i32) -> i32 {
+    let bits = 15i32.saturating_sub(shift).clamp(1, 62);
+    (acc.wrapping_mul(i64::from(multiplier)).wrapping_add(1 << (bits - 1)) >> bits) as i32
+}
+
+/// A 31-bit mantissa as one of 15 bits, rounded to nearest.
+pub const fn narrow_multiplier(multiplier: i32) -> i32 {
+    if multiplier < 0x7fff_0000 { (multiplier + (1 << 15)) >> 16 } else { 0x7fff }
+}
+
 /// `sum / count`, rounded to nearest, halves away from zero; 0 if `count` is 0.
 ///
 /// `count / 2` is rounded down, which matters for no result: an odd count has no halves.

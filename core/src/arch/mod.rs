@@ -272,6 +272,18 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
         scalar::requantize_i8(to, first, acc, y);
     }
 
+    /// `init + sum of x[i] * w[i]`, wrapping: 16-bit inputs, 8-bit weights.
+    #[inline]
+    fn dot_i16(self, init: i64, x: &[i16], w: &[i8]) -> i64 {
+        scalar::dot_i16(init, x, w)
+    }
+
+    /// `acc[i] += x[i] * w[i]`, wrapping.
+    #[inline]
+    fn multiply_add_i16(self, x: &[i16], w: &[i8], acc: &mut [i64]) {
+        scalar::multiply_add_i16(x, w, acc);
+    }
+
     /// Runs `body` compiled for this instruction set, as far as the compiler inlines it: for plain loops of kernels
     /// that have no method here. The bits are the same as without.
     #[inline]

@@ -318,3 +318,24 @@ pub fn requantize_i8(to: &Requantize<'_>, first: usize, acc: &[i32], y: &mut [i8
         *pair.0 = quant::requantize_i8(*pair.1, *multiplier, *shift, to.zero_point, to.lo, to.hi);
     }
 }
+
+/// See [`Isa::dot_i16`].
+#[inline]
+pub fn dot_i16(init: i64, x: &[i16], w: &[i8]) -> i64 {
+    // A product has at most 22 bits and a sign, so 256 of them add up within 32: wide additions are rare.
+    const PIECE: usize = 256;
+    let mut sum = init;
+    for (x, w) in x.chunks(PIECE).zip(w.chunks(PIECE)) {
+        let piece = x.iter().zip(w).fold(0i32, |sum, (x, w)| sum.wrapping_add(i32::from(*x) * i32::from(*w)));
+        sum = sum.wrapping_add(i64::from(piece));
+    }
+    sum
+}
+
+/// See [`Isa::multiply_add_i16`].
+#[inline]
+pub fn multiply_add_i16(x: &[i16], w: &[i8], acc: &mut [i64]) {
+    for ((acc, x), w) in acc.iter_mut().zip(x).zip(w) {
+        *acc = acc.wrapping_add(i64::from(i32::from(*x) * i32::from(*w)));
+    }
+}

@@ -1,8 +1,10 @@
 //! Sums, element by element: residual connections, and gradients that come from several places.
 
+mod int16;
 mod int8;
 
 pub use int8::{ForwardI8, Sum, Term, forward_i8, forward_in_place_i8};
+pub use int16::{ForwardI16, forward_i16, forward_in_place_i16};
 
 use super::util::{elements, in_place};
 use crate::arch::Isa;

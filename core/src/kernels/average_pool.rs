@@ -3,9 +3,11 @@
 //!
 //! Shapes as in [`Pool2d`]. Backward gives each element of a window an equal part of that window's gradient.
 
+mod int16;
 mod int8;
 
 pub use int8::{ForwardI8, forward_i8};
+pub use int16::{ForwardI16, forward_i16};
 
 use super::pool::Pool2d;
 use super::util::{rows, rows_mut, sub, sub_mut};

@@ -6,6 +6,7 @@
 
 mod float;
 mod gather;
+mod int16;
 mod int8;
 mod records;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 pub use float::{backward_input_f32, backward_weights_f32, forward_f32};
 pub use gather::scratch_elements;
 pub use int8::{ForwardI8, forward_i8, scratch_bytes_i8};
+pub use int16::{ForwardI16, forward_i16};
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32, Scratch};
 
 use super::util::elements;

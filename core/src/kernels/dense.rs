@@ -6,6 +6,10 @@
 //! This file is the pattern for all layers: the shape, the kernels as plain functions over slices, and the step
 //! records that bind them to a plan. Tests lie in `dense/tests.rs`.
 
+mod int16;
+
+pub use int16::{ForwardI16, forward_i16};
+
 use super::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
 use super::trained::Trained;
 use super::util::{bias_backward, elements, from, rows, rows_mut, start_from_bias, sub_mut};

@@ -7,6 +7,7 @@
 //! The filters lie with the channel last, as in TFLite, so that inner loops run over channels.
 
 mod float;
+mod int16;
 mod int8;
 mod records;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 
 pub use float::{backward_input_f32, backward_weights_f32, forward_f32};
 pub use int8::{ForwardI8, forward_i8};
+pub use int16::{ForwardI16, forward_i16};
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32};
 
 use super::util::elements;

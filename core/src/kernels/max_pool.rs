@@ -3,9 +3,11 @@
 //! Shapes as in [`Pool2d`]. Backward sends each output's gradient to the first greatest element of its window,
 //! found again from `x`, so that no indices need to be kept.
 
+mod int16;
 mod int8;
 
 pub use int8::{ForwardI8, forward_i8};
+pub use int16::{ForwardI16, forward_i16};
 
 use super::pool::Pool2d;
 use super::util::{copy, rows, rows_mut, sub};

@@ -17,6 +17,8 @@ pub mod conv2d;
 pub mod copy;
 pub mod dense;
 pub mod depthwise_conv2d;
+#[cfg(test)]
+mod int16_tests;
 pub mod lookup;
 pub mod max_pool;
 pub mod pool;

@@ -1,4 +1,8 @@
-//! Between f32 and int8: the edges of a quantised network.
+//! Between f32 and int8 or int16: the edges of a quantised network.
+
+mod int16;
+
+pub use int16::{DequantizeI16, QuantizeI16, dequantize_i16, quantize_i16};
 
 use super::util::elements;
 use crate::arch::Isa;

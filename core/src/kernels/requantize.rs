@@ -4,6 +4,7 @@ use super::util::{copy, from, sub};
 use crate::arch::Isa;
 use crate::memory::view;
 use crate::plan::{Access, Operand, Ref};
+use crate::quant::multiply_wide;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// How sums become int8: one multiplier and shift per output, or one for all.
@@ -24,6 +25,29 @@ pub struct Requantize<'a> {
 /// Whether `lo..=hi` is a range of int8.
 pub fn limits_are_valid(lo: i32, hi: i32) -> bool {
     -128 <= lo && lo <= hi && hi <= 127
+}
+
+/// Whether `lo..=hi` is a range of int16.
+pub fn limits_are_valid_i16(lo: i32, hi: i32) -> bool {
+    -32768 <= lo && lo <= hi && hi <= 32767
+}
+
+/// A 64-bit bias as it lies in flash: low word, high word.
+pub type Wide = [u32; 2];
+
+/// The bias of output `index`; 0 if there is none.
+#[inline]
+pub fn bias_i16(b: &[Wide], index: usize) -> i64 {
+    b.get(index).map_or(0, |[low, high]| (u64::from(*high) << 32 | u64::from(*low)) as i64)
+}
+
+impl Requantize<'_> {
+    /// The 64-bit sum of output `index` to int16. Multipliers have 15 bits here, and the zero point is 0.
+    #[inline]
+    pub fn to_i16(&self, index: usize, acc: i64) -> i16 {
+        let of = |table: &[i32]| if table.len() == 1 { table.first() } else { table.get(index) }.copied().unwrap_or(0);
+        multiply_wide(acc, of(self.multiplier), of(self.shift)).max(self.lo).min(self.hi) as i16
+    }
 }
 
 /// Sums start from the biases of the outputs from `first` on; an absent `b` counts as zeros.
@@ -76,6 +100,13 @@ impl RequantizeRecord {
     /// Whether it fits a layer of `outputs` outputs.
     pub fn is_valid(&self, outputs: u32) -> bool {
         (self.channels == 1 || self.channels == outputs) && limits_are_valid(self.lo, self.hi)
+    }
+
+    /// Whether it fits an int16 layer of `outputs` outputs.
+    pub fn is_valid_i16(&self, outputs: u32) -> bool {
+        (self.channels == 1 || self.channels == outputs)
+            && self.zero_point == 0
+            && limits_are_valid_i16(self.lo, self.hi)
     }
 
     /// With the tables resolved.

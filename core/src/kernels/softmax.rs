@@ -3,9 +3,11 @@
 //! Backward, from the forward step's output: `dx = y * (dy - sum of dy * y)`. Both work in place where both places
 //! are the same. A classifier's loss has its own softmax: see [`crate::loss`].
 
+mod int16;
 mod int8;
 
 pub use int8::{ForwardI8, MAX_LEN_I8, ScalingI8, forward_i8};
+pub use int16::{ENTRIES_I16, ForwardI16, ScalingI16, forward_i16};
 
 use super::util::{copy, elements, in_place, rows, rows_mut};
 use crate::arch::Isa;

@@ -1,0 +1,77 @@
+//! Average pool, int16 forward. Input and output share their scale.
+
+use crate::arch::Isa;
+use crate::kernels::pool::Pool2d;
+use crate::kernels::requantize::limits_are_valid_i16;
+use crate::kernels::util::{rows, rows_mut, sub};
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::quant::rounding_mean;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `y = clamp(sum of window / elements of window, lo, hi)`, rounded to nearest, halves away from zero. Windows of up
+/// to 65535 elements sum up within 32 bits.
+pub fn forward_i16(shape: &Pool2d, x: &[i16], lo: i32, hi: i32, y: &mut [i16]) {
+    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
+        for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
+            let down = vertical.taps(out_y);
+            for (out_x, y) in rows_mut(y, channels).enumerate() {
+                let across = horizontal.taps(out_x);
+                let window = (down.input..down.input + down.count).flat_map(|in_y| {
+                    let row = sub(x, (in_y * in_w + across.input) * channels, across.count * channels);
+                    rows(row, channels)
+                });
+                for (channel, y) in y.iter_mut().enumerate() {
+                    let values = window.clone().filter_map(|x| x.get(channel)).map(|x| i32::from(*x));
+                    let (sum, count) = values.fold((0i32, 0i32), |(sum, count), x| (sum.wrapping_add(x), count + 1));
+                    *y = rounding_mean(sum, count).max(lo).min(hi) as i16;
+                }
+            }
+        }
+    }
+}
+
+/// Forward step, int16, with the activation's limits fused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardI16 {
+    /// Shape.
+    pub shape: Pool2d,
+    /// Input.
+    pub x: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Least output.
+    pub lo: i32,
+    /// Greatest output.
+    pub hi: i32,
+}
+
+impl ForwardI16 {
+    fn places(&self, samples: usize) -> (Operand, Operand) {
+        let Self { shape, x, y, .. } = self;
+        (
+            Operand::i16(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
+            Operand::i16(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
+        )
+    }
+}
+
+impl StepRecord for ForwardI16 {
+    fn operands(&self, samples: usize) -> Operands {
+        let (x, y) = self.places(samples);
+        Operands::of([x, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid() && limits_are_valid_i16(self.lo, self.hi)
+    }
+
+    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (x, y) = self.places(context.samples);
+        let ([x], [y]) = memory.carve([x], [y]);
+        forward_i16(&self.shape, view(x), self.lo, self.hi, view_mut(y));
+    }
+}

@@ -1,0 +1,123 @@
+//! Convolution, int16 forward with int8 weights: zero points are 0, sums have 64 bits.
+
+use super::Conv2d;
+use crate::arch::Isa;
+use crate::kernels::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
+use crate::kernels::util::{from, rows, rows_mut, sub};
+use crate::kernels::window::Taps;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `y = requantize(x * w + b)`. Taps beside the input are zero and add nothing.
+pub fn forward_i16<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    x: &[i16],
+    w: &[i8],
+    b: &[Wide],
+    to: &Requantize<'_>,
+    y: &mut [i16],
+) {
+    let (out_w, out_c) = (shape.out_w as usize, shape.out_c as usize);
+    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
+        for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
+            let down = vertical.taps(out_y);
+            for (out_x, y) in rows_mut(y, out_c).enumerate() {
+                let window = Window { shape, x, down, across: horizontal.taps(out_x) };
+                for (group, y) in rows_mut(y, shape.group_out()).enumerate() {
+                    let first = group * shape.group_out();
+                    for (output, y) in (first..).zip(y) {
+                        let acc = window.sum(isa, group, from(w, output * shape.patch()), bias_i16(b, output));
+                        *y = to.to_i16(output, acc);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The input as one output position sees it.
+struct Window<'a> {
+    shape: &'a Conv2d,
+    x: &'a [i16],
+    down: Taps,
+    across: Taps,
+}
+
+impl Window<'_> {
+    /// `init` and the products with the filter that begins at `w`.
+    #[inline]
+    fn sum<I: Isa>(&self, isa: I, group: usize, w: &[i8], init: i64) -> i64 {
+        let Self { shape, x, down, across } = self;
+        let (in_c, group_in) = (shape.in_c as usize, shape.group_in());
+        let mut sum = init;
+        for i in 0..down.count {
+            let in_y = down.input + i * shape.dilation_h as usize;
+            let start = (in_y * shape.in_w as usize + across.input) * in_c + group * group_in;
+            let w = from(w, ((down.first + i) * shape.kernel_w as usize + across.first) * group_in);
+            if shape.rows_are_contiguous() {
+                let len = across.count * in_c;
+                sum = isa.dot_i16(sum, sub(x, start, len), sub(w, 0, len));
+                continue;
+            }
+            for j in 0..across.count {
+                let tap = sub(x, start + j * shape.dilation_w as usize * in_c, group_in);
+                sum = isa.dot_i16(sum, tap, sub(w, j * group_in, group_in));
+            }
+        }
+        sum
+    }
+}
+
+/// Forward step, int16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardI16 {
+    /// Shape.
+    pub shape: Conv2d,
+    /// Input.
+    pub x: Ref,
+    /// Weights, int8, symmetric.
+    pub w: Ref,
+    /// Bias of 64 bits, or none.
+    pub b: Ref,
+    /// Output.
+    pub y: Ref,
+    /// How sums become outputs; multipliers of 15 bits.
+    pub requantize: RequantizeRecord,
+}
+
+impl ForwardI16 {
+    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
+        let shape = &self.shape;
+        let [multiplier, shift] = self.requantize.places();
+        let reads = [
+            Operand::i16(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
+            Operand::i8(self.w, shape.weights(), Access::Read),
+            Operand::i64(self.b, shape.out_c as usize, Access::Read),
+            multiplier,
+            shift,
+        ];
+        (reads, Operand::i16(self.y, samples.saturating_mul(shape.out_elements()), Access::Write))
+    }
+}
+
+impl StepRecord for ForwardI16 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, b, multiplier, shift], y) = self.places(samples);
+        Operands::of([x, w, b, multiplier, shift, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid() && self.requantize.is_valid_i16(self.shape.out_c)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
+        let to = self.requantize.view(multiplier, shift);
+        forward_i16(isa, &self.shape, view(x), view(w), view(b), &to, view_mut(y));
+    }
+}
