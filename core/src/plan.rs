@@ -8,7 +8,7 @@
 
 use crate::arch::Isa;
 use crate::kernels::{
-    activation, add, average_pool, conv2d, copy, dense, depthwise_conv2d, lookup, max_pool, quantize, softmax,
+    activation, add, average_pool, conv2d, copy, dense, depthwise_conv2d, lookup, max_pool, mean, quantize, softmax,
 };
 use crate::loss;
 use crate::memory::Memory;
@@ -461,6 +461,7 @@ steps! {
     71 AddI8(add::ForwardI8),
     72 QuantizeI8(quantize::QuantizeI8),
     73 DequantizeI8(quantize::DequantizeI8),
+    74 MeanI8(mean::ForwardI8),
     // int16 forward, int8 weights
     96 DenseI16(dense::ForwardI16),
     97 Conv2dI16(conv2d::ForwardI16),

@@ -152,3 +152,63 @@ fn float_models_are_within_a_hundred_thousandth() {
         }
     }
 }
+
+/// The dumps of every activation for the first random sample, by tensor number of the file.
+fn dumped(model: &Model, number: usize) -> Option<Vec<u8>> {
+    let path = model.folder.join(format!("layers_random0/t{number:03}.npy"));
+    path.exists().then(|| bytes_of(read(&path).values()))
+}
+
+/// Runs the first random sample and names the first layer whose values differ from the dump.
+fn first_difference(model: &Model, golden: &Golden, isa: IsaId) -> String {
+    let packed = model.pack(1, isa, false);
+    let image = packed.image().expect("packed images parse");
+    let mut arena = image::arena_for(&image);
+    let mut session = image::open(&image, &mut arena, isa).expect("the arena fits");
+    for (i, input) in golden.inputs.iter().enumerate() {
+        let part = &input[..input.len() / golden.samples];
+        session.input_mut(PlanKind::Infer, i).copy_from_slice(part);
+    }
+    let values = &packed.program.infer.values;
+    let numbers: Vec<(usize, embernet::graph::TensorId)> =
+        model.imported.activations.iter().enumerate().filter_map(|(n, id)| Some((n, (*id)?))).collect();
+    let mut text = String::new();
+    let mut memory_at_end: Vec<u8> = Vec::new();
+    session.infer_observed(1, &mut |_, _, memory| memory_at_end = memory.arena.to_vec()).expect("one sample fits");
+    let order = model.imported.graph.order().expect("validated");
+    for node in order {
+        let node = model.imported.graph.node(node);
+        let id = node.outputs[0];
+        let Some((number, _)) = numbers.iter().find(|(_, t)| *t == id) else { continue };
+        let (Some(expected), Some(buffer)) = (dumped(model, *number), values[id.index()]) else { continue };
+        let at = packed.program.buffer(buffer).at.offset();
+        let found = &memory_at_end[at..at + expected.len()];
+        let count = found.iter().zip(&expected).filter(|(f, e)| f != e).count();
+        if count > 0 {
+            text = format!("first at `{}` ({}): {count} of {} bytes differ", node.name, node.op.kind(), expected.len());
+            break;
+        }
+    }
+    if text.is_empty() { "in no dumped layer".into() } else { text }
+}
+
+fn exact(dtype: DType) {
+    for model in models(dtype) {
+        for golden in model.goldens() {
+            for isa in tokens() {
+                let found = model.run(&golden, isa, 4);
+                if found == golden.output {
+                    continue;
+                }
+                let wrong = found.iter().zip(&golden.output).filter(|(f, e)| f != e).count();
+                let layer = if golden.tag == "random" { first_difference(&model, &golden, isa) } else { String::new() };
+                panic!("{} {} on {isa:?}: {wrong} of {} bytes differ; {layer}", model.name, golden.tag, found.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn int8_models_equal_the_reference_byte_for_byte() {
+    exact(DType::I8);
+}

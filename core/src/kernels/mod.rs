@@ -21,6 +21,7 @@ pub mod depthwise_conv2d;
 mod int16_tests;
 pub mod lookup;
 pub mod max_pool;
+pub mod mean;
 pub mod pool;
 pub mod quantize;
 pub mod requantize;

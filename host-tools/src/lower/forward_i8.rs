@@ -6,10 +6,12 @@ use super::{BufferId, Emit, unsupported, word};
 use crate::graph::{Activation, DType, Data, Node, NodeId, Op, TensorId};
 use crate::quant::fixed_point::{
     Affine, FixedPointError, Multiplier, activation_range, add_sum, dense_multiplier, fold_bias, fold_bias_depthwise,
-    layer_multipliers, softmax_scaling, tables,
+    layer_multipliers, mean_multiplier, softmax_scaling, tables,
 };
 use embernet_core::kernels::requantize::RequantizeRecord;
-use embernet_core::kernels::{add, average_pool, conv2d, dense, depthwise_conv2d, lookup, max_pool, quantize, softmax};
+use embernet_core::kernels::{
+    add, average_pool, conv2d, dense, depthwise_conv2d, lookup, max_pool, mean, quantize, softmax,
+};
 
 /// The tables of a layer with weights, as buffers.
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +117,26 @@ impl Emit<'_, '_> {
                     hi,
                 });
             }
-            Op::AveragePool2d(_) | Op::GlobalAveragePool2d(_) => {
+            // TFLite's MEAN, which may rescale, even where it need not.
+            Op::GlobalAveragePool2d(_) => {
+                let input = &self.tensor(node.inputs[0]).shape;
+                let [h, w, channels] = [0, 1, 2].map(|axis| input.get(axis).copied().unwrap_or(0));
+                let count = h.saturating_mul(w);
+                let shape = mean::Mean { outer: 1, count: word(count), inner: word(channels) };
+                let Multiplier { mantissa, shift } =
+                    self.fixed(node, mean_multiplier(from.scale(), count, to.scale()))?;
+                let (lo, hi) = self.fixed(node, activation_range(node.op.fused(), to))?;
+                let scaling = mean::ScalingI8 {
+                    in_zero_point: from.zero_point(),
+                    multiplier: mantissa,
+                    shift,
+                    zero_point: to.zero_point(),
+                    lo,
+                    hi,
+                };
+                self.sequence.push(name, node_id, move |p| mean::ForwardI8 { shape, x: p.at(x), y: p.at(y), scaling });
+            }
+            Op::AveragePool2d(_) => {
                 self.same_scale(node, from, to)?;
                 let shape = self.pool_shape(node)?;
                 let (lo, hi) = self.fixed(node, activation_range(node.op.fused(), to))?;

@@ -416,8 +416,10 @@ impl Program {
         for port in sequence.outputs.iter() {
             last_use[port.buffer.index()] = usize::MAX;
         }
+        // What is there before the first step begins at none: two inputs that the first step reads may
+        // not both become its output.
         for port in sequence.inputs.iter().chain(&sequence.target) {
-            first_use[port.buffer.index()] = 0;
+            first_use[port.buffer.index()] = usize::MAX;
         }
         for (index, step) in sequence.steps.iter().enumerate() {
             for (from, to) in &step.in_place {

@@ -245,3 +245,17 @@ fn impossible_requests_are_named() {
         "`b/kernel` is used by several layers; shared parameters cannot be trained"
     );
 }
+
+#[test]
+fn two_inputs_of_the_first_step_stay_apart() {
+    let mut g = Graph::new("sum");
+    let [a, b, y] = ["a", "b", "y"].map(|name| activation(&mut g, name, [3]));
+    g.add_node("sum", Add::default(), &[a, b], &[y]);
+    (g.inputs, g.outputs) = (vec![a, b], vec![y]);
+    session(&g, &Options::default(), |_, s| {
+        s.input_mut(PlanKind::Infer, 0).copy_from_slice([1.0f32, 2.0, 3.0].as_bytes());
+        s.input_mut(PlanKind::Infer, 1).copy_from_slice([10.0f32, 20.0, 30.0].as_bytes());
+        s.infer(1).unwrap();
+        assert_eq!(view::<f32>(s.output(0)), [11.0, 22.0, 33.0]);
+    });
+}

@@ -147,6 +147,18 @@ pub fn dense_multiplier(input_scale: f32, weight_scale: f32, output_scale: f32) 
     Multiplier::new("dense", f64::from(input_scale * weight_scale) / f64::from(output_scale))
 }
 
+/// Multiplier of a mean of `count` values: that of the two scales, divided in integers.
+///
+/// # Errors
+/// [`FixedPointError::Multiplier`].
+pub fn mean_multiplier(input_scale: f32, count: usize, output_scale: f32) -> Result<Multiplier, FixedPointError> {
+    let Multiplier { mantissa, shift } = Multiplier::new("mean", f64::from(input_scale) / f64::from(output_scale))?;
+    // As many bits as the count has, so that the quotient keeps its precision; the exponent stays above -32.
+    let bits = (count.max(1).ilog2() as i32).min(32).min(31 + shift);
+    let mantissa = (i64::from(mantissa) << bits.max(0)) / count.max(1) as i64;
+    Ok(Multiplier { mantissa: mantissa as i32, shift: shift - bits.max(0) })
+}
+
 /// Biases with the input's zero point folded in: `b' = b - zero_point * sum(w)`; an empty `b` counts as zeros.
 ///
 /// `weights` are `[outputs][...]`: dense and convolution. Arithmetic wraps, as the kernels' sums do, so that the
