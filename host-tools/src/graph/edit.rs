@@ -2,7 +2,7 @@
 
 use super::error::GraphError;
 use super::ops::Op;
-use super::{Graph, NodeId};
+use super::{DType, Graph, NodeId};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -117,8 +117,8 @@ impl Graph {
     /// Moves clamps that stand alone into the operation before them, where that is the only reader
     /// and the operation can carry one. Returns how many moved.
     ///
-    /// The result computes the same values; a fused clamp saves a pass over the activation and, in
-    /// int8, a rounding.
+    /// The result computes the same values and saves a pass over the activation. Integer graphs stay
+    /// as they are: there a lone clamp rounds by itself, and fusing it would change bits.
     pub fn fuse_activations(&mut self) -> usize {
         let mut fused = 0;
         let mut at = 0;
@@ -141,6 +141,7 @@ impl Graph {
         let (input, output) = (self.node(id).inputs[0], self.node(id).outputs[0]);
         let Some(before) = self.producers()[input.index()] else { return false };
         if !function.is_clamp()
+            || self.tensor(input).dtype != DType::F32
             || self.node(before).op.fused() != super::Activation::Linear
             || self.consumers()[input.index()].len() != 1
             || self.outputs.contains(&input)

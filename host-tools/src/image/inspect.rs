@@ -2,6 +2,7 @@
 
 use super::metadata::Metadata;
 use crate::graph::{grouped, shape_text, text_table};
+use embernet_core::exec::PlanKind;
 use embernet_core::image::{Image, TensorRecord};
 use embernet_core::plan::{Access, Plan};
 use serde::Serialize;
@@ -42,6 +43,13 @@ pub struct PlanInfo {
 pub struct StepRow {
     pub layer: String,
     pub step: &'static str,
+    /// Output of one sample; empty if unknown.
+    pub shape: Vec<u32>,
+    /// Multiply-accumulates of one sample; forward steps only.
+    pub macs: u64,
+    /// Scale and zero point of an integer output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quant: Option<(f32, i32)>,
     /// Flash bytes: record, weights, tables. Shared data counts at every step.
     pub flash_bytes: usize,
     /// Arena bytes it touches.
@@ -57,12 +65,12 @@ pub fn inspect(image: &Image<'_>) -> Inspection {
     let ports = |names: &[String], records: &[TensorRecord]| {
         records.iter().enumerate().map(|(i, r)| port_text(names.get(i), r)).collect()
     };
-    let plan = |plan: Plan<'_>, section: &embernet_core::image::PlanSection, layers: &[String], bound| PlanInfo {
+    let plan = |plan: Plan<'_>, section: &embernet_core::image::PlanSection, kind, bound| PlanInfo {
         samples: section.samples,
         arena_bytes: section.arena_bytes,
         transient_bytes: section.arena_bytes.saturating_sub(header.persistent_bytes),
         transient_bound: bound,
-        steps: step_rows(plan, section.samples as usize, layers),
+        steps: step_rows(plan, section.samples as usize, &metadata, kind),
     };
     Inspection {
         name: metadata.name.clone(),
@@ -75,10 +83,10 @@ pub fn inspect(image: &Image<'_>) -> Inspection {
         inputs: ports(&metadata.inputs, image.inputs()),
         outputs: ports(&metadata.outputs, image.outputs()),
         class_names: metadata.class_names.clone(),
-        infer: plan(image.infer_plan(), &header.infer, &metadata.infer_layers, metadata.infer_bound),
+        infer: plan(image.infer_plan(), &header.infer, PlanKind::Infer, metadata.infer_bound),
         train: image
             .is_trainable()
-            .then(|| plan(image.train_plan(), &header.train, &metadata.train_layers, metadata.train_bound)),
+            .then(|| plan(image.train_plan(), &header.train, PlanKind::Train, metadata.train_bound)),
     }
 }
 
@@ -95,7 +103,7 @@ fn port_text(name: Option<&String>, record: &TensorRecord) -> String {
     format!("{name} {} {dtype} (scale {scale}, zero point {zero_point})", shape_text(&shape))
 }
 
-fn step_rows(plan: Plan<'_>, samples: usize, layers: &[String]) -> Vec<StepRow> {
+fn step_rows(plan: Plan<'_>, samples: usize, metadata: &Metadata, kind: PlanKind) -> Vec<StepRow> {
     let row = |(index, step): (usize, embernet_core::plan::Step<'_>)| {
         let operands = step.operands(samples);
         let operands = operands.as_slice();
@@ -106,9 +114,17 @@ fn step_rows(plan: Plan<'_>, samples: usize, layers: &[String]) -> Vec<StepRow> 
             Access::ReadWrite => "update",
             Access::Scratch => "scratch",
         };
+        let layer = match kind {
+            PlanKind::Infer => metadata.infer_layer(index),
+            PlanKind::Train => metadata.train_layer(index),
+        };
+        let layer = layer.cloned().unwrap_or_default();
         StepRow {
-            layer: layers.get(index).cloned().unwrap_or_default(),
+            layer: layer.name,
             step: step.name(),
+            shape: layer.shape,
+            macs: if kind == PlanKind::Infer { layer.macs } else { 0 },
+            quant: (layer.scale > 0.0).then_some((layer.scale, layer.zero_point)),
             flash_bytes: bytes(true),
             ram_bytes: bytes(false),
             ram: operands
@@ -122,7 +138,7 @@ fn step_rows(plan: Plan<'_>, samples: usize, layers: &[String]) -> Vec<StepRow> 
 }
 
 /// Columns of the arena map.
-const MAP_WIDTH: usize = 48;
+const MAP_WIDTH: usize = 40;
 
 impl core::fmt::Display for Inspection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -144,15 +160,23 @@ impl core::fmt::Display for Inspection {
 
 impl Inspection {
     fn plan(&self, f: &mut core::fmt::Formatter<'_>, plan: &PlanInfo) -> core::fmt::Result {
-        let mut table = text_table(&["layer", "step", "arena", "flash B", "RAM B"], 3);
+        // Columns that would be empty are left out.
+        let (macs, quant) = (plan.steps.iter().any(|s| s.macs > 0), plan.steps.iter().any(|s| s.quant.is_some()));
+        let mut columns = vec!["layer", "step", "output"];
+        columns.extend(quant.then_some("scale, zero point"));
+        columns.extend(["arena", "flash B", "RAM B"]);
+        columns.extend(macs.then_some("MACs"));
+        let mut table = text_table(&columns, columns.len() - 2 - usize::from(macs));
         for step in &plan.steps {
-            table.add_row([
-                step.layer.clone(),
-                step.step.into(),
-                map_line(step, plan.arena_bytes as usize),
-                grouped(step.flash_bytes as u64),
-                grouped(step.ram_bytes as u64),
-            ]);
+            let shape: Vec<usize> = step.shape.iter().map(|d| *d as usize).collect();
+            let mut row = vec![step.layer.clone(), step.step.into(), shape_text(&shape)];
+            if quant {
+                row.push(step.quant.map_or_else(String::new, |(scale, zero)| format!("{scale:.6}, {zero}")));
+            }
+            row.push(map_line(step, plan.arena_bytes as usize));
+            row.extend([grouped(step.flash_bytes as u64), grouped(step.ram_bytes as u64)]);
+            row.extend(macs.then(|| grouped(step.macs)));
+            table.add_row(row);
         }
         writeln!(f, "{table}")?;
         let n = |bytes: u32| grouped(bytes.into());
@@ -168,7 +192,8 @@ impl Inspection {
         if plan.transient_bound > 0 {
             write!(f, " (lower bound {})", n(plan.transient_bound))?;
         }
-        writeln!(f)
+        let total: u64 = plan.steps.iter().map(|s| s.macs).sum();
+        if macs { writeln!(f, "; {} MACs for one sample", grouped(total)) } else { writeln!(f) }
     }
 }
 

@@ -22,16 +22,32 @@ pub struct Metadata {
     pub outputs: Vec<String>,
     /// The graph's name of each parameter record.
     pub params: Vec<String>,
-    /// The layer of each step of the inference plan.
-    pub infer_layers: Vec<String>,
+    /// The layers that have steps.
+    pub layers: Vec<LayerInfo>,
+    /// The layer of each step of the inference plan, as an index.
+    pub infer_steps: Vec<u16>,
     /// The layer of each step of the training plan.
-    pub train_layers: Vec<String>,
+    pub train_steps: Vec<u16>,
     /// Name of the loss; empty without training plan.
     pub loss: String,
     /// The most bytes of activations alive at one inference step: no plan takes less.
     pub infer_bound: u32,
     /// The same for training.
     pub train_bound: u32,
+}
+
+/// What tables say about a layer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LayerInfo {
+    pub name: String,
+    /// Output of one sample.
+    pub shape: Vec<u32>,
+    /// Multiply-accumulates of one sample, forward.
+    pub macs: u64,
+    /// Real value of one step of the output; 0 for floats.
+    pub scale: f32,
+    /// The number that stands for 0 in the output.
+    pub zero_point: i32,
 }
 
 /// Metadata that cannot be read. The image runs all the same.
@@ -50,6 +66,16 @@ impl Metadata {
         // Encoding to memory cannot fail: every field is a plain value.
         bytes.extend(postcard::to_allocvec(self).unwrap_or_default());
         bytes
+    }
+
+    /// The layer of a step of the inference plan.
+    pub fn infer_layer(&self, step: usize) -> Option<&LayerInfo> {
+        self.layers.get(usize::from(*self.infer_steps.get(step)?))
+    }
+
+    /// The layer of a step of the training plan.
+    pub fn train_layer(&self, step: usize) -> Option<&LayerInfo> {
+        self.layers.get(usize::from(*self.train_steps.get(step)?))
     }
 
     /// The inverse; takes any bytes.
@@ -73,6 +99,8 @@ mod tests {
             parent: Some(ModelId(7)),
             class_names: vec!["a".into(), "b".into()],
             preprocessing: Preprocessing { scale: 0.1, mean: vec![1.5], deviation: vec![2.0] },
+            layers: vec![LayerInfo { name: "fc".into(), shape: vec![2], macs: 6, scale: 0.1, zero_point: -3 }],
+            infer_steps: vec![0],
             infer_bound: 12,
             ..Metadata::default()
         }
@@ -82,6 +110,8 @@ mod tests {
     fn comes_back_as_it_was() {
         let bytes = metadata().to_bytes();
         assert_eq!(Metadata::from_bytes(&bytes).unwrap(), metadata());
+        assert_eq!(metadata().infer_layer(0).unwrap().name, "fc");
+        assert!(metadata().infer_layer(1).is_none() && metadata().train_layer(0).is_none());
         let error = Metadata::from_bytes(&[9, 0, 0, 0]).unwrap_err().to_string();
         assert_eq!(error, "the image's metadata has version 9; this program reads version 1");
     }

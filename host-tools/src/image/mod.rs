@@ -15,7 +15,7 @@ mod tests;
 
 pub use aligned::AlignedBytes;
 pub use inspect::{Inspection, PlanInfo, StepRow, inspect};
-pub use metadata::{METADATA_VERSION, Metadata, MetadataError};
+pub use metadata::{LayerInfo, METADATA_VERSION, Metadata, MetadataError};
 pub use params::{ParamsError, apply_params, with_params};
 pub use session::{HostSession, Observer, arena_for, host_isa, open};
 pub use write::{PackError, Packed, pack, write};

@@ -41,7 +41,10 @@ fn an_image_tells_what_it_is() {
     assert_eq!(metadata.class_names, ["no", "yes"]);
     assert_eq!(metadata.preprocessing.scale, 0.5);
     assert_eq!(metadata.params, ["head/kernel", "head/bias"]);
-    assert_eq!(metadata.infer_layers, ["conv2d", "head", "softmax"]);
+    let layers: Vec<_> = (0..3).map(|step| metadata.infer_layer(step).unwrap().name.as_str()).collect();
+    assert_eq!(layers, ["conv2d", "head", "softmax"]);
+    assert_eq!(metadata.train_layer(2).unwrap().name, "softmax");
+    assert_eq!(metadata.infer_layer(0).unwrap().shape, [2, 2, 3]);
     assert_eq!(metadata.loss, "sparse_cross_entropy");
     assert_eq!(image.inputs()[0].shape(), [4, 4, 1]);
     assert_eq!(image.target().unwrap().zero_point, 2);

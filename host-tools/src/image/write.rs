@@ -1,7 +1,7 @@
 //! The writer: a placed program becomes bytes.
 
 use super::AlignedBytes;
-use super::metadata::Metadata;
+use super::metadata::{LayerInfo, Metadata};
 use crate::graph::{DType, Graph};
 use crate::import::checkpoint::ModelId;
 use crate::lower::{self, Home, LowerError, Options, Port, PortType, Program, Sequence};
@@ -59,7 +59,20 @@ pub fn pack(graph: &Graph, options: &Options, parent: Option<ModelId>) -> Result
 }
 
 fn describe(graph: &Graph, program: &Program, options: &Options, parent: Option<ModelId>) -> Metadata {
-    let layers = |s: &Sequence| s.steps.iter().map(|s| s.layer.clone()).collect();
+    let mut layers: Vec<LayerInfo> = Vec::new();
+    let mut steps = |sequence: &Sequence| -> Vec<u16> {
+        let mut index = |name: &str| {
+            let known = layers.iter().position(|l| l.name == name);
+            known.unwrap_or_else(|| {
+                layers.push(program.layers.iter().find(|l| l.name == name).cloned().unwrap_or_default());
+                layers.len() - 1
+            })
+        };
+        // More layers than 65,536 would lose their names in tables, nothing else.
+        sequence.steps.iter().map(|s| u16::try_from(index(&s.layer)).unwrap_or(u16::MAX)).collect()
+    };
+    let infer_steps = steps(&program.infer);
+    let train_steps = program.train.as_ref().map(steps).unwrap_or_default();
     let names = |ports: &[Port]| ports.iter().map(|p| p.name.clone()).collect();
     let parameters = program.buffers.iter().filter(|b| matches!(b.home, Home::Parameter { .. }));
     Metadata {
@@ -70,8 +83,9 @@ fn describe(graph: &Graph, program: &Program, options: &Options, parent: Option<
         inputs: names(&program.infer.inputs),
         outputs: names(&program.infer.outputs),
         params: parameters.map(|b| b.name.clone()).collect(),
-        infer_layers: layers(&program.infer),
-        train_layers: program.train.as_ref().map(layers).unwrap_or_default(),
+        layers,
+        infer_steps,
+        train_steps,
         loss: options.train.as_ref().map(|t| t.loss.name().to_owned()).unwrap_or_default(),
         infer_bound: program.infer.layout.lower_bound as u32,
         train_bound: program.train.as_ref().map_or(0, |t| t.layout.lower_bound as u32),

@@ -27,6 +27,7 @@ pub use program::{
 };
 
 use crate::graph::{Data, Graph, Node, Selection, Tensor, TensorId};
+use crate::image::LayerInfo;
 use embernet_core::arch::IsaId;
 use embernet_core::optim::OptimizerRecord;
 use serde::{Deserialize, Serialize};
@@ -132,7 +133,9 @@ impl<'g> Lowering<'g> {
             return Err(LowerError::Batch { found: 0 });
         }
         let order = graph.order()?;
-        let mut lowering = Self { graph, options, program: Program::default(), constants: HashMap::new(), order };
+        let mut program = Program::default();
+        program.layers = layers(graph);
+        let mut lowering = Self { graph, options, program, constants: HashMap::new(), order };
         // Only a program that trains has parameters in the arena. They come first and in the order
         // of the graph, whichever plan uses them first.
         if options.train.is_some() {
@@ -226,6 +229,21 @@ impl<'l, 'g> Emit<'l, 'g> {
     fn table(&mut self, node: &Node, what: &str, data: &Data) -> BufferId {
         self.lowering.program.add(format!("{}/{what}", node.name), Home::Data(data.to_le_bytes()))
     }
+}
+
+fn layers(graph: &Graph) -> Vec<LayerInfo> {
+    let layer = |node: &Node| {
+        let output = graph.tensor(node.outputs[0]);
+        let (scale, zero_point) = output.quant.as_ref().and_then(|q| q.single()).unwrap_or((0.0, 0));
+        LayerInfo {
+            name: node.name.clone(),
+            shape: output.shape.iter().map(|d| word(*d)).collect(),
+            macs: graph.node_macs(node),
+            scale,
+            zero_point,
+        }
+    };
+    graph.nodes.iter().map(layer).collect()
 }
 
 fn port(tensor: &Tensor, buffer: BufferId) -> Port {

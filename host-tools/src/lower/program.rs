@@ -8,6 +8,7 @@
 use super::error::LowerError;
 use super::pack::{Item, Packing, pack};
 use crate::graph::{DType, NodeId, TensorId};
+use crate::image::LayerInfo;
 use embernet_core::kernels::copy::Copy;
 use embernet_core::plan::{Access, Encode, Ref, Step};
 use zerocopy::IntoBytes;
@@ -184,6 +185,8 @@ pub struct Layout {
 #[derive(Debug, Default)]
 pub struct Program {
     pub buffers: Vec<Buffer>,
+    /// What tables say about the layers.
+    pub layers: Vec<LayerInfo>,
     pub infer: Sequence,
     pub train: Option<Sequence>,
     /// Bytes of parameters, filled by [`Program::place`].

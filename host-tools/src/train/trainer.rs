@@ -4,12 +4,13 @@
 //! device does; without it uses the fastest instruction set it has. Either way the same seed gives
 //! the same weights on the same machine.
 
+use super::evaluate::{Runner, evaluate_session};
 use super::history::{Epoch, History};
 use super::metrics;
 use crate::data::{Batch, Batches, Dataset, Labels, Targets};
-use crate::graph::{Graph, Op, Selection, shape_text};
+use crate::graph::{Graph, Selection, shape_text};
 use crate::image::{self, HostSession, PackError, PackOptions, Packed, ParamsError, TrainOptions, apply_params, pack};
-use crate::lower::{Loss, PortType};
+use crate::lower::Loss;
 use embernet_core::exec::{PlanKind, SessionError};
 use embernet_core::image::ImageError;
 use embernet_core::memory::{Memory, view};
@@ -76,6 +77,8 @@ pub enum TrainError {
     Labels { loss: &'static str, found: &'static str, expected: &'static str },
     #[error("the labels have {found} {what}; the network has {expected} outputs")]
     Outputs { what: &'static str, found: usize, expected: usize },
+    #[error("the network has {found} inputs or outputs; expected one of each")]
+    Ports { found: usize },
     #[error("{found} values are not a whole number of samples of {expected}")]
     Values { found: usize, expected: usize },
     #[error(
@@ -83,16 +86,6 @@ pub enum TrainError {
          that is not finite; a smaller learning rate may help (it is {lr})"
     )]
     Diverged { epoch: u32, batch: usize, layer: String, step: &'static str, lr: f32 },
-}
-
-/// How good a network is on a data set.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Evaluation {
-    pub loss: f64,
-    /// Share of samples recognised; `None` for regression.
-    pub accuracy: Option<f64>,
-    /// `[samples, outputs]`, as the network gives them.
-    pub outputs: Vec<f32>,
 }
 
 /// Trains the graph on `train`, looks at `validation` after every epoch, and reports to `on_event`,
@@ -186,7 +179,8 @@ impl Run<'_> {
                 ..Epoch::default()
             };
             if let Some(data) = validation {
-                let result = evaluate_session(self.session, self.graph, data, self.options.loss, self.options.batch)?;
+                let mut runner = Runner::new(self.session, self.packed, self.options.batch)?;
+                let result = evaluate_session(&mut runner, self.graph, data, self.options.loss)?;
                 row.val_loss = Some(result.loss);
                 row.val_accuracy = result.accuracy;
             }
@@ -244,7 +238,6 @@ impl Run<'_> {
     fn diverged(&mut self, batch: &Batch<'_>, epoch: u32, number: usize) -> TrainError {
         self.feed(batch);
         let mut first: Option<(usize, &'static str)> = None;
-        let layers = &self.packed.metadata.train_layers;
         let samples = batch.samples;
         // The step itself cannot fail: it has just run.
         let _ = self.session.train_step_observed(samples, &mut |index, step, memory| {
@@ -253,7 +246,7 @@ impl Run<'_> {
             }
         });
         let (index, step) = first.unwrap_or((0, "loss"));
-        let layer = layers.get(index).cloned().unwrap_or_default();
+        let layer = self.packed.metadata.train_layer(index).map(|l| l.name.clone()).unwrap_or_default();
         TrainError::Diverged { epoch, batch: number, layer, step, lr: self.options.optimizer.lr }
     }
 }
@@ -283,145 +276,13 @@ fn writes_non_finite(step: &Step<'_>, memory: &Memory<'_>, samples: usize) -> bo
 }
 
 /// Copies all of `from`, as far as `to` has room.
-fn write_prefix(to: &mut [u8], from: &[u8]) {
+pub(super) fn write_prefix(to: &mut [u8], from: &[u8]) {
     let len = to.len().min(from.len());
     to[..len].copy_from_slice(&from[..len]);
 }
 
-/// Runs the graph on prepared f32 values, `[samples, shape...]`, and gives `[samples, outputs]`.
-///
-/// For one input and one output, both f32.
-pub fn predict(graph: &Graph, x: &[f32], exact: bool) -> Result<Vec<f32>, TrainError> {
-    let expected = graph.tensor(graph.inputs[0]).elements();
-    if !x.len().is_multiple_of(expected.max(1)) {
-        return Err(TrainError::Values { found: x.len(), expected });
-    }
-    let samples = x.len() / expected.max(1);
-    with_session(graph, samples, exact, |session, batch| predict_session(session, x, samples, batch))
-}
-
-/// Loss and accuracy of the graph on a data set.
-pub fn evaluate(graph: &Graph, data: &Dataset, loss: Loss, exact: bool) -> Result<Evaluation, TrainError> {
-    check_data(graph, data, loss)?;
-    with_session(graph, data.len(), exact, |session, batch| evaluate_session(session, graph, data, loss, batch))
-}
-
-/// Samples in one run of [`predict`] and [`evaluate`].
-const PREDICT_BATCH: usize = 64;
-
-fn with_session<T>(
-    graph: &Graph,
-    samples: usize,
-    exact: bool,
-    work: impl FnOnce(&mut dyn HostSession, usize) -> Result<T, TrainError>,
-) -> Result<T, TrainError> {
-    let isa = image::host_isa(exact);
-    let batch = samples.clamp(1, PREDICT_BATCH);
-    let packed = pack(graph, &PackOptions { samples: batch, isa, ..PackOptions::default() }, None)?;
-    for port in packed.program.infer.inputs.iter().chain(&packed.program.infer.outputs) {
-        if let PortType::Tensor(found) = port.dtype
-            && found != crate::graph::DType::F32
-        {
-            return Err(PackError::PortType { name: port.name.clone(), found }.into());
-        }
-    }
-    let parsed = packed.image()?;
-    let mut arena = image::arena_for(&parsed);
-    let mut session = image::open(&parsed, &mut arena, isa)?;
-    work(session.as_mut(), batch)
-}
-
-fn predict_session(
-    session: &mut dyn HostSession,
-    x: &[f32],
-    samples: usize,
-    batch: usize,
-) -> Result<Vec<f32>, TrainError> {
-    let width = x.len() / samples.max(1);
-    let mut outputs = Vec::new();
-    for rows in x.chunks(batch * width.max(1)) {
-        let count = rows.len() / width.max(1);
-        infer_rows(session, rows, count, batch, &mut outputs)?;
-    }
-    Ok(outputs)
-}
-
-/// Infers `count` samples of at most `batch` and appends their outputs.
-fn infer_rows(
-    session: &mut dyn HostSession,
-    x: &[f32],
-    count: usize,
-    batch: usize,
-    outputs: &mut Vec<f32>,
-) -> Result<(), TrainError> {
-    write_prefix(session.input_mut(PlanKind::Infer, 0), x.as_bytes());
-    session.infer(count)?;
-    let all: &[f32] = view(session.output(0));
-    outputs.extend_from_slice(&all[..all.len() / batch * count]);
-    Ok(())
-}
-
-fn evaluate_session(
-    session: &mut dyn HostSession,
-    graph: &Graph,
-    data: &Dataset,
-    loss: Loss,
-    batch: usize,
-) -> Result<Evaluation, TrainError> {
-    let mut outputs = Vec::new();
-    let mut batches = Batches::new(data, batch);
-    while let Some(b) = batches.next() {
-        infer_rows(session, b.x, b.samples, batch, &mut outputs)?;
-    }
-    let width = outputs.len() / data.len();
-    let (loss, accuracy) = match data.labels() {
-        Labels::Class { ids, .. } if loss != Loss::MeanSquaredError => {
-            let rows = outputs.chunks_exact(width.max(1)).zip(ids);
-            let ends_in_softmax = ends_in_softmax(graph);
-            let total: f64 = rows.map(|(row, id)| surprise(row, *id as usize, ends_in_softmax)).sum();
-            (total / ids.len() as f64, Some(metrics::accuracy(ids, &outputs, width)))
-        }
-        Labels::Class { ids, .. } => {
-            let Labels::Values { values, .. } = data.labels().one_hot() else {
-                unreachable!("one-hot rows are values")
-            };
-            (metrics::mse(&values, &outputs), Some(metrics::accuracy(ids, &outputs, width)))
-        }
-        Labels::Values { values, .. } if loss == Loss::MeanSquaredError => (metrics::mse(values, &outputs), None),
-        Labels::Values { values, .. } => {
-            let ends_in_softmax = ends_in_softmax(graph);
-            let rows = outputs.chunks_exact(width.max(1)).zip(values.chunks_exact(width.max(1)));
-            let total: f64 = rows
-                .map(|(row, target)| {
-                    let parts = target.iter().enumerate().filter(|(_, t)| **t != 0.0);
-                    parts.map(|(c, t)| f64::from(*t) * surprise(row, c, ends_in_softmax)).sum::<f64>()
-                })
-                .sum();
-            (total / data.len() as f64, None)
-        }
-    };
-    Ok(Evaluation { loss, accuracy, outputs })
-}
-
-fn ends_in_softmax(graph: &Graph) -> bool {
-    let producer = graph.producers()[graph.outputs[0].index()];
-    producer.is_some_and(|id| matches!(graph.node(id).op, Op::Softmax(_)))
-}
-
-/// `-ln p` of one class, from probabilities or from logits.
-fn surprise(row: &[f32], class: usize, probabilities: bool) -> f64 {
-    let value = f64::from(row[class]);
-    if probabilities {
-        // A probability of 0 would cost infinitely much; Keras' bound.
-        return -value.max(1e-7).ln();
-    }
-    let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let total: f64 = row.iter().map(|z| f64::from(z - greatest).exp()).sum();
-    total.ln() - (value - f64::from(greatest))
-}
-
 /// Whether samples and labels fit network and loss.
-fn check_data(graph: &Graph, data: &Dataset, loss: Loss) -> Result<(), TrainError> {
+pub(super) fn check_data(graph: &Graph, data: &Dataset, loss: Loss) -> Result<(), TrainError> {
     let expected = &graph.tensor(graph.inputs[0]).shape;
     if data.shape() != expected.as_slice() {
         return Err(TrainError::Shape { found: data.shape().to_vec(), expected: expected.clone() });
