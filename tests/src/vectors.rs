@@ -10,6 +10,7 @@ mod network;
 pub use folder::Folder;
 
 use crate::cases::Case;
+use crate::shared;
 use std::path::{Path, PathBuf};
 
 /// What becomes of one result of a test folder.
@@ -25,10 +26,9 @@ pub enum Vector {
     },
 }
 
-/// The folder of the test data, if it is here.
-pub fn cmsis_nn() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/ops/cmsis_nn");
-    path.is_dir().then_some(path)
+/// The folder of the test data, or `None` after saying that `test` is skipped.
+pub fn cmsis_nn(test: &str) -> Option<PathBuf> {
+    shared::dir(test, "ops/cmsis_nn")
 }
 
 /// All vectors of the test data, in order of their names.

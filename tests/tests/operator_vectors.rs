@@ -11,10 +11,7 @@ use std::fmt::Write as _;
 
 #[test]
 fn cmsis_nn() {
-    let Some(root) = vectors::cmsis_nn() else {
-        eprintln!("skipped: there is no ../shared/data/ops/cmsis_nn");
-        return;
-    };
+    let Some(root) = vectors::cmsis_nn("operator vectors") else { return };
     let vectors = vectors::all(&root);
     let mut runtimes = hosts();
     let mut failures = Vec::new();
@@ -46,10 +43,7 @@ fn cmsis_nn() {
 /// the int8 one but for the last shift, so it checks our exponential and reciprocal all the same.
 #[test]
 fn softmax_with_sixteen_bits_shows_that_the_fixed_point_functions_are_exact() {
-    let Some(root) = vectors::cmsis_nn() else {
-        eprintln!("skipped: there is no ../shared/data/ops/cmsis_nn");
-        return;
-    };
+    let Some(root) = vectors::cmsis_nn("softmax with 16 bits") else { return };
     let folder = Folder::open(&root.join("softmax_s8_s16"));
     let (multiplier, left_shift) = (folder.int(&["INPUT_MULT"]), folder.int(&["INPUT_LEFT_SHIFT"]));
     let (diff_min, len) = (folder.int(&["DIFF_MIN"]), folder.count(&["ROW_SIZE"]) as usize);
