@@ -129,7 +129,7 @@ impl Nor {
 
     fn range(&mut self, start: u32, end: usize, unit: usize) -> Result<&mut [u8], NorError> {
         let start = start as usize;
-        if start % unit != 0 || end % unit != 0 {
+        if !start.is_multiple_of(unit) || !end.is_multiple_of(unit) {
             return Err(NorError::NotAligned);
         }
         self.cells.as_mut().get_mut(start..end).ok_or(NorError::OutOfBounds)

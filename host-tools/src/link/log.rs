@@ -2,7 +2,7 @@
 
 use defmt_decoder::{DecodeError, Locations, Table};
 
-use super::LinkError;
+use super::{LinkError, workspace};
 
 /// One message of the device's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,11 @@ impl LogDecoder {
         Some(LogLine {
             level: frame.level().map_or("", |level| level.as_str()),
             text: frame.display_message().to_string(),
-            place: location.map(|location| format!("{}:{}", location.file.display(), location.line)),
+            place: location.map(|location| {
+                // The ELF has the path on the machine that built it; what matters is the place in the workspace.
+                let file = location.file.strip_prefix(workspace()).unwrap_or(&location.file);
+                format!("{}:{}", file.display(), location.line)
+            }),
         })
     }
 }
