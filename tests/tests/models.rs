@@ -212,3 +212,29 @@ fn exact(dtype: DType) {
 fn int8_models_equal_the_reference_byte_for_byte() {
     exact(DType::I8);
 }
+
+#[test]
+fn int16_models_equal_the_reference_byte_for_byte() {
+    exact(DType::I16);
+}
+
+/// Whole arenas of TensorFlow Lite Micro for the same models, in bytes.
+const TFLM_ARENAS: [(&str, usize); 5] = [
+    ("mlperf_kws_dscnn_int8", 22_820),
+    ("mlperf_ic_resnet8_int8", 54_996),
+    ("mlperf_ad_autoencoder_int8", 2_580),
+    ("tflm_micro_speech_int8", 6_836),
+    ("tflm_person_detect_int8", 82_308),
+];
+
+#[test]
+fn arenas_are_smaller_than_tensorflow_lite_micros() {
+    for model in models(DType::I8) {
+        let packed = model.pack(1, IsaId::Scalar, true);
+        let layout = &packed.program.infer.layout;
+        println!("{}: {} bytes, at least {}", model.name, layout.arena_bytes, layout.lower_bound);
+        if let Some((_, theirs)) = TFLM_ARENAS.iter().find(|(name, _)| *name == model.name) {
+            assert!(layout.arena_bytes < *theirs, "{}: {} bytes, theirs {theirs}", model.name, layout.arena_bytes);
+        }
+    }
+}

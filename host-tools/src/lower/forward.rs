@@ -17,6 +17,10 @@ impl Emit<'_, '_> {
             self.values[node.outputs[0].index()] = Some(value);
             return Ok(());
         }
+        let wide = |t: &TensorId| self.tensor(*t).dtype == DType::I16;
+        if node.data_inputs().iter().chain(&node.outputs).any(wide) {
+            return self.forward_i16(id, node);
+        }
         let integer = |t: &TensorId| self.tensor(*t).dtype != DType::F32;
         if node.inputs.iter().chain(&node.outputs).any(integer) {
             return self.forward_i8(id, node);

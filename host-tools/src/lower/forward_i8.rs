@@ -297,7 +297,13 @@ impl Emit<'_, '_> {
     }
 
     /// Scales of a kernel: one for all, or one for each output channel; zero points are 0.
-    fn weight_scales(&self, node: &Node, id: TensorId, axis: usize, outputs: usize) -> Result<Vec<f32>, LowerError> {
+    pub(super) fn weight_scales(
+        &self,
+        node: &Node,
+        id: TensorId,
+        axis: usize,
+        outputs: usize,
+    ) -> Result<Vec<f32>, LowerError> {
         let tensor = self.tensor(id);
         let (node_name, tensor_name) = (|| node.name.clone(), || tensor.name.clone());
         let Some(quant) = &tensor.quant else {
@@ -334,7 +340,7 @@ impl Emit<'_, '_> {
         Err(unsupported(node, format!("an output with {}; expected {}", text(found), text(expected))))
     }
 
-    fn fixed<T>(&self, node: &Node, result: Result<T, FixedPointError>) -> Result<T, LowerError> {
+    pub(super) fn fixed<T>(&self, node: &Node, result: Result<T, FixedPointError>) -> Result<T, LowerError> {
         result.map_err(|source| LowerError::FixedPoint { node: node.name.clone(), source })
     }
 }

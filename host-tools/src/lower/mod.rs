@@ -6,13 +6,14 @@
 //!
 //! | pass | file |
 //! |---|---|
-//! | forward steps, f32 and int8 | `forward.rs`, `forward_i8.rs` |
+//! | forward steps, f32, int8 and int16 | `forward.rs`, `forward_i8.rs`, `forward_i16.rs` |
 //! | loss, backward steps, gradients that meet | `backward.rs` |
 //! | lifetimes and places | `program.rs`, `pack.rs` |
 
 mod backward;
 mod error;
 mod forward;
+mod forward_i16;
 mod forward_i8;
 mod pack;
 mod program;

@@ -4,6 +4,7 @@
 //! precision, because its bits depend on both. The kernels that use these numbers are in `embernet_core::kernels`;
 //! [`tables`] has the look-up tables of activation functions.
 
+pub mod int16;
 pub mod tables;
 #[cfg(test)]
 mod tests;
