@@ -1,10 +1,9 @@
 //! The device program on a thread of this process, at the other end of a pipe in memory.
 
-use std::io::{Read as _, Write as _};
 use std::thread::{self, JoinHandle};
 
 use embedded_io::{ErrorKind, ErrorType, Read, Write};
-use embernet::link::{Client, DeviceEnd, Memory, pipe};
+use embernet::link::{Client, Memory, pipe};
 use embernet_app::{App, Board, Stack};
 use embernet_core::arch::Scalar;
 
@@ -17,13 +16,21 @@ use crate::robust::Aligned;
 /// power.
 pub fn start(slots: [Nor; 2], arena_bytes: usize) -> (Memory, JoinHandle<[Nor; 2]>) {
     let (host, device) = pipe();
-    let thread = thread::spawn(move || {
+    (host, start_on(device, slots, arena_bytes))
+}
+
+/// [`start`] on any link. It ends when the link does.
+pub fn start_on(
+    link: impl std::io::Read + std::io::Write + Send + 'static,
+    slots: [Nor; 2],
+    arena_bytes: usize,
+) -> JoinHandle<[Nor; 2]> {
+    thread::spawn(move || {
         let mut arena = Aligned::zeros(arena_bytes);
-        let mut app = App::new(Link(device), slots, InProcess { ticks: 0 }, arena.as_mut(), Scalar);
+        let mut app = App::new(Link(link), slots, InProcess { ticks: 0 }, arena.as_mut(), Scalar);
         app.run();
         app.into_slots()
-    });
-    (host, thread)
+    })
 }
 
 /// [`start`], and a client that has said hello.
@@ -32,19 +39,19 @@ pub fn connect(slots: [Nor; 2], arena_bytes: usize) -> (Client, JoinHandle<[Nor;
     (Client::connect(host).expect("the device in this process answers"), thread)
 }
 
-struct Link(DeviceEnd);
+struct Link<T>(T);
 
-impl ErrorType for Link {
+impl<T> ErrorType for Link<T> {
     type Error = ErrorKind;
 }
 
-impl Read for Link {
+impl<T: std::io::Read> Read for Link<T> {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
         self.0.read(bytes).map_err(|error| error.kind().into())
     }
 }
 
-impl Write for Link {
+impl<T: std::io::Write> Write for Link<T> {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
         self.0.write(bytes).map_err(|error| error.kind().into())
     }

@@ -1,5 +1,8 @@
 //! Host and device over a link in memory: the protocol, model transfer, and everything that can go wrong.
 
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use embernet::link::{Client, LinkError, Patience, Transport, pipe};
@@ -315,7 +318,6 @@ impl<T: Transport> Raw<T> {
 
 /// A device that answers every request with the same bytes.
 fn parrot(answer: impl Fn(u16) -> Vec<u8> + Send + 'static) -> impl Transport {
-    use std::io::{Read, Write};
     let (host, mut device) = pipe();
     std::thread::spawn(move || {
         let mut decoder = Decoder::<MAX_FRAME>::new();
@@ -367,4 +369,64 @@ fn silence_and_absence_differ() {
     // Noise that is no answer is silence too.
     let error = Client::connect_with(Box::new(parrot(|_| vec![1, 2, 3, 0, 0, 9])), patience).unwrap_err();
     assert!(matches!(error, LinkError::Silent { .. }), "{error}");
+}
+
+/// The far end of a port, until somebody unplugs it.
+struct Plugged<P> {
+    port: P,
+    unplugged: Arc<AtomicBool>,
+}
+
+impl<P: Read> Read for Plugged<P> {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.port.read(bytes) {
+                Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                    if self.unplugged.load(Ordering::Relaxed) {
+                        return Ok(0);
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+impl<P: Write> Write for Plugged<P> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.port.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.port.flush()
+    }
+}
+
+/// The serial transport over a pseudo-terminal, which is a serial port without a wire.
+#[cfg(unix)]
+#[test]
+fn a_serial_port_carries_the_protocol_until_it_is_gone() {
+    use embernet::link::Serial;
+    use serialport::{SerialPort, TTYPort};
+    let (mut far, near) = TTYPort::pair().expect("a pseudo-terminal");
+    let name = near.name().unwrap();
+    drop(near);
+    far.set_timeout(Duration::from_millis(20)).unwrap();
+    let port = Serial::open(&name, 115_200).unwrap();
+    let unplugged = Arc::new(AtomicBool::new(false));
+    let far = Plugged { port: far, unplugged: Arc::clone(&unplugged) };
+    let device = device::start_on(far, Nor::slots(SLOT).0, ARENA);
+    let mut client =
+        Client::connect_with(Box::new(port), Patience { resend: Duration::from_millis(200), ..IMPATIENT }).unwrap();
+    let packed = models::iris(OptimizerRecord::sgd(0.1));
+    let image = packed.image().unwrap();
+    client.load(&image, silent).unwrap();
+    let input = models::values(&mut Rng::new(1), 4 * 3);
+    assert_eq!(client.infer(&image, &[&input], false).unwrap().outputs, [models::infer(&image, &input)]);
+    unplugged.store(true, Ordering::Relaxed);
+    drop(device.join().unwrap());
+    let error = client.info().unwrap_err();
+    assert!(matches!(error, LinkError::Gone { .. }), "{error:?}");
+    let error = Serial::open("no-such-port", 115_200).unwrap_err();
+    assert!(matches!(error, LinkError::Serial { .. }), "{error}");
 }
