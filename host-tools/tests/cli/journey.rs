@@ -1,0 +1,109 @@
+//! From the experiment to a model that has learned, command by command.
+
+use super::*;
+
+#[test]
+fn iris_from_csv_to_int8() {
+    let desk = Desk::with_iris(100);
+    assert_eq!(desk.files(), ["history.csv", "model.safetensors", "report.html"]);
+    let history = String::from_utf8(desk.read("history.csv")).unwrap();
+    assert_eq!(history.lines().next(), Some("epoch,seconds,loss,accuracy,val_loss,val_accuracy"));
+    assert_eq!(history.lines().count(), 101);
+
+    let experiment = repository("experiments/iris.toml");
+    desk.succeed(&["pack", "model.safetensors", "-o", "f32.emb"]);
+    desk.succeed(&["quantize", "model.safetensors", "--scheme", "int8", "--calibration", &experiment, "-o", "i8.emb"]);
+    for model in ["model.safetensors", "f32.emb", "i8.emb"] {
+        let accuracy = desk.json(&["eval", model, "--data", &experiment])[0]["accuracy"].as_f64().unwrap();
+        assert!(accuracy >= 0.93, "{model}: {accuracy}");
+        assert!(desk.succeed(&["inspect", model]).contains("dense_1"));
+    }
+    // The same samples as a plain table: all of them, with the classes that the model knows.
+    let table = repository("datasets/iris.csv");
+    let lines = desk.json(&["eval", "i8.emb", "--data", &table]);
+    assert_eq!((&lines[0]["samples"], &lines[0]["classes"][2]["name"]), (&150.into(), &"virginica".into()));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let models = [Desk::with_iris(5), Desk::with_iris(5)].map(|desk| desk.read("model.safetensors"));
+    assert!(models[0] == models[1]);
+}
+
+#[test]
+fn samples_in_the_models_own_type_give_outputs_in_it() {
+    let desk = Desk::with_iris(30);
+    let experiment = repository("experiments/iris.toml");
+    desk.succeed(&["quantize", "model.safetensors", "--calibration", &experiment, "-o", "i8.emb"]);
+    desk.write("x.npy", npy(&[2, 4], &[5.1, 3.5, 1.4, 0.2, 6.3, 3.3, 6.0, 2.5]));
+    desk.succeed(&["run", "i8.emb", "--input", "x.npy", "--output", "y.npy", "--prepare"]);
+    let y = embernet::data::read_array(&desk.path("y.npy")).unwrap();
+    let embernet::data::Values::F32(y_values) = y.values() else { panic!("{y:?}") };
+    assert_eq!(y.shape(), [2, 3]);
+    assert!(y_values[0] > 0.8 && y_values[5] > 0.8, "setosa, then virginica: {y_values:?}");
+
+    let raw = embernet::data::Values::I8(vec![0; 8]);
+    desk.write("raw.npy", embernet::data::npy::emit(&[2, 4], &raw));
+    desk.succeed(&["run", "i8.emb", "--input", "raw.npy", "--output", "out.npy"]);
+    let out = embernet::data::read_array(&desk.path("out.npy")).unwrap();
+    assert_eq!((out.shape(), out.values().type_name()), (&[2, 3][..], "int8"));
+}
+
+#[test]
+fn learning_goes_on_from_what_was_learned() {
+    let desk = Desk::with_iris(3);
+    let experiment = repository("experiments/iris.toml");
+    desk.succeed(&[
+        "pack",
+        "model.safetensors",
+        "-o",
+        "a.emb",
+        "--train",
+        "all",
+        "--optimizer",
+        "adam",
+        "--batch",
+        "10",
+    ]);
+    let learn = |from: &str, to: &str| {
+        let args = ["learn", from, "--data", &experiment, "--part", "train", "--epochs", "5", "--lr", "0.01", "-o", to];
+        let lines = desk.json(&args);
+        assert_eq!(lines.len(), 6);
+        (lines[0]["loss"].as_f64().unwrap(), lines[5].clone())
+    };
+    let (first, end) = learn("a.emb", "b.emb");
+    let (again, same) = learn("a.emb", "b2.emb");
+    assert_eq!((first, &end["weights_crc32"]), (again, &same["weights_crc32"]));
+    assert!(desk.read("b.emb") == desk.read("b2.emb"));
+    assert_eq!(end["steps"], 60);
+    let (second, _) = learn("b.emb", "c.emb");
+    assert!(second < first, "{second} < {first}");
+
+    // The same into a checkpoint, which names its parent and packs to the same weights.
+    let args = ["learn", "a.emb", "--data", &experiment, "--part", "train", "--epochs", "5", "--lr", "0.01"];
+    desk.succeed(&[&args[..], &["--base", "model.safetensors", "-o", "b.safetensors"]].concat());
+    let facts = desk.json(&["inspect", "b.safetensors"]);
+    assert_eq!(facts[0]["parent"].as_str().unwrap().len(), 16);
+    let accuracy = |model: &str| desk.json(&["eval", model, "--data", &experiment])[0]["accuracy"].clone();
+    assert_eq!(accuracy("b.safetensors"), accuracy("b.emb"));
+}
+
+#[test]
+fn samples_and_labels_as_npy_with_only_the_last_layer_learning() {
+    let desk = Desk::with_iris(3);
+    desk.succeed(&["pack", "model.safetensors", "-o", "a.emb", "--train", "last:1"]);
+    desk.write("x.npy", npy(&[3, 4], &[5.1, 3.5, 1.4, 0.2, 6.0, 2.9, 4.5, 1.5, 6.3, 3.3, 6.0, 2.5]));
+    desk.write("y.npy", npy_labels(&[0, 1, 2]));
+    let args = ["learn", "a.emb", "--data", "x.npy", "--labels", "y.npy", "--seed", "7", "-o", "b.emb"];
+    assert_eq!(desk.json(&args).last().unwrap()["steps"], 3);
+    let trainable = |image: &str| desk.json(&["inspect", image])[0]["param_bytes"].clone();
+    assert_eq!(trainable("b.emb"), 4 * 33);
+}
+
+#[test]
+fn a_result_is_as_readable_as_any_new_file() {
+    let desk = Desk::with_iris(1);
+    desk.write("plain", "");
+    let mode = |name: &str| desk.path(name).metadata().unwrap().permissions();
+    assert_eq!(mode("model.safetensors"), mode("plain"));
+}
