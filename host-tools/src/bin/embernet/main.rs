@@ -5,6 +5,7 @@
 
 mod args;
 mod eval;
+mod import;
 mod inspect;
 mod learn;
 mod model;
@@ -34,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Import(import::Import),
     Eval(eval::Eval),
     Quantize(quantize::Quantize),
     Pack(pack::Pack),
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     let output = Output::new(cli.json);
     let result = match cli.command {
         Command::Train(command) => command.run(&output),
+        Command::Import(command) => command.run(&output),
         Command::Eval(command) => command.run(&output),
         Command::Quantize(command) => command.run(&output),
         Command::Pack(command) => command.run(&output),
