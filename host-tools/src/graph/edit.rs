@@ -12,8 +12,10 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Selection {
+    /// Every layer.
     #[default]
     All,
+    /// No layer.
     None,
     /// The last so many layers that have parameters.
     Last(usize),
@@ -51,7 +53,9 @@ impl FromStr for Selection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` selects no layers: {why} (write all, none, last:N or names separated by commas)")]
 pub struct SelectionError {
+    /// What was written.
     pub text: String,
+    /// What is wrong with it.
     pub why: &'static str,
 }
 

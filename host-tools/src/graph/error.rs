@@ -4,6 +4,7 @@ use super::tensor::{DType, shape_text};
 
 /// A graph that does not hold together.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum GraphError {
     #[error("node `{node}` ({op}): {source}")]
     Node { node: String, op: &'static str, source: OpError },
@@ -33,6 +34,7 @@ pub enum GraphError {
 
 /// A tensor that contradicts itself.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum TensorError {
     #[error("shape {} has too many elements", shape_text(.shape))]
     TooLarge { shape: Vec<usize> },
@@ -58,6 +60,7 @@ pub enum TensorError {
 
 /// An operation that its inputs do not fit.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum OpError {
     #[error("has {found} inputs, expected {expected}")]
     Inputs { found: usize, expected: String },

@@ -57,9 +57,11 @@ impl NodeId {
 pub struct Node {
     /// Unique in the graph.
     pub name: String,
+    /// What it does.
     pub op: Op,
     /// Data inputs, then parameters (see [`ops::Operation::parameters`]).
     pub inputs: Vec<TensorId>,
+    /// What it computes; at present always one tensor.
     pub outputs: Vec<TensorId>,
 }
 
@@ -94,11 +96,17 @@ pub struct Meta {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Graph {
+    /// What people call it.
     pub name: String,
+    /// In any order; [`Graph::order`] finds one to run them in.
     pub nodes: Vec<Node>,
+    /// Activations and constants.
     pub tensors: Vec<Tensor>,
+    /// Activations that the caller provides.
     pub inputs: Vec<TensorId>,
+    /// What the caller gets.
     pub outputs: Vec<TensorId>,
+    /// What a file says beside the computation.
     #[serde(default)]
     pub meta: Meta,
 }

@@ -7,7 +7,9 @@ use serde::Serialize;
 /// One line of the layer table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LayerRow {
+    /// Its name.
     pub name: String,
+    /// Its kind.
     pub op: &'static str,
     /// The fused clamp, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -16,10 +18,13 @@ pub struct LayerRow {
     pub inputs: Vec<String>,
     /// Output shape of one sample.
     pub shape: Vec<usize>,
+    /// Type of the output.
     pub dtype: &'static str,
+    /// Number of weights and biases.
     pub parameters: usize,
     /// Of those, how many training may change.
     pub trainable: usize,
+    /// Multiply-accumulates of one sample.
     pub macs: u64,
 }
 

@@ -6,11 +6,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DType {
+    /// 32-bit float.
     F32,
+    /// 8-bit integer.
     I8,
+    /// 8-bit unsigned integer.
     U8,
+    /// 16-bit integer.
     I16,
+    /// 32-bit integer.
     I32,
+    /// 64-bit integer.
     I64,
 }
 
@@ -59,11 +65,17 @@ impl core::fmt::Display for DType {
 /// Values of a constant, row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Data {
+    /// 32-bit floats.
     F32(Vec<f32>),
+    /// 8-bit integers.
     I8(Vec<i8>),
+    /// 8-bit unsigned integers.
     U8(Vec<u8>),
+    /// 16-bit integers.
     I16(Vec<i16>),
+    /// 32-bit integers.
     I32(Vec<i32>),
+    /// 64-bit integers.
     I64(Vec<i64>),
 }
 
@@ -203,7 +215,9 @@ pub struct Tensor {
     /// Constants: the whole shape. Activations: the shape of one sample, without the batch axis.
     /// Images are NHWC, so an image activation is `[height, width, channels]`.
     pub shape: Vec<usize>,
+    /// Type of its elements.
     pub dtype: DType,
+    /// How its integers stand for reals; `None` for floats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quant: Option<Quant>,
     /// Values of a constant; they travel beside the JSON, not in it.

@@ -10,18 +10,29 @@ use serde::Serialize;
 /// An image, described.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
+    /// Name of the model.
     pub name: String,
+    /// Length of the image.
     pub flash_bytes: u32,
     /// Of these: header, records, plans, metadata.
     pub head_bytes: u32,
+    /// And of these: weights and tables.
     pub data_bytes: u32,
+    /// Arena bytes of trainable parameters.
     pub param_bytes: u32,
+    /// Arena bytes of optimiser state.
     pub state_bytes: u32,
+    /// The instruction set that scratch was sized for.
     pub isa: String,
+    /// Name, shape, type of each input.
     pub inputs: Vec<String>,
+    /// The same of each output.
     pub outputs: Vec<String>,
+    /// Names of the classes; empty if unknown.
     pub class_names: Vec<String>,
+    /// The inference plan.
     pub infer: PlanInfo,
+    /// The training plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<PlanInfo>,
 }
@@ -29,19 +40,24 @@ pub struct Inspection {
 /// One plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlanInfo {
+    /// Most samples in one run.
     pub samples: u32,
+    /// Bytes of arena, parameters and optimiser state included.
     pub arena_bytes: u32,
     /// Arena bytes without parameters and optimiser state.
     pub transient_bytes: u32,
     /// No plan takes fewer transient bytes; 0 if unknown.
     pub transient_bound: u32,
+    /// In order of execution.
     pub steps: Vec<StepRow>,
 }
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepRow {
+    /// The layer it belongs to; empty if unknown.
     pub layer: String,
+    /// Its kind.
     pub step: &'static str,
     /// Output of one sample; empty if unknown.
     pub shape: Vec<u32>,

@@ -18,7 +18,9 @@ pub struct Metadata {
     pub class_names: Vec<String>,
     /// What is done to raw values before they become the input.
     pub preprocessing: Preprocessing,
+    /// Names of the inputs.
     pub inputs: Vec<String>,
+    /// Names of the outputs.
     pub outputs: Vec<String>,
     /// The graph's name of each parameter record.
     pub params: Vec<String>,
@@ -39,6 +41,7 @@ pub struct Metadata {
 /// What tables say about a layer.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LayerInfo {
+    /// Its name in the graph.
     pub name: String,
     /// Output of one sample.
     pub shape: Vec<u32>,
@@ -52,6 +55,7 @@ pub struct LayerInfo {
 
 /// Metadata that cannot be read. The image runs all the same.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum MetadataError {
     #[error("the image's metadata has version {found}; this program reads version {METADATA_VERSION}")]
     Version { found: u32 },

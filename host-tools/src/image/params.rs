@@ -9,6 +9,7 @@ use zerocopy::IntoBytes;
 
 /// Parameters that do not fit.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum ParamsError {
     #[error("{found} bytes of parameters; the image has {expected}")]
     Length { found: usize, expected: usize },

@@ -19,6 +19,7 @@ const CRC_START: usize = 16;
 
 /// Why no image was made.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum PackError {
     #[error(transparent)]
     Lower(#[from] LowerError),
@@ -38,7 +39,9 @@ pub enum PackError {
 pub struct Packed {
     /// The image, aligned so that it can be parsed where it lies.
     pub bytes: AlignedBytes,
+    /// Steps, buffers and their places.
     pub program: Program,
+    /// What the image says about itself.
     pub metadata: Metadata,
 }
 

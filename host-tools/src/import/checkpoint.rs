@@ -20,6 +20,7 @@ pub const VERSION: u32 = 1;
 /// A model as a file: its graph with values, and where it came from.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Checkpoint {
+    /// The model.
     pub graph: Graph,
     /// The model that this one was trained from.
     pub parent: Option<ModelId>,
@@ -56,6 +57,7 @@ impl TryFrom<String> for ModelId {
 
 /// What is wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum CheckpointError {
     #[error("not a safetensors file")]
     NotSafetensors(#[source] SafeTensorError),
@@ -79,6 +81,7 @@ pub enum CheckpointError {
 
 /// [`CheckpointError`] with the file's name, or trouble with the file itself.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum LoadError {
     #[error(transparent)]
     File(#[from] FileError),
@@ -214,6 +217,8 @@ mod tests {
     use super::*;
     use crate::graph::ops::{Activation, Conv2d, Dense, Flatten};
     use crate::graph::{Quant, Sequential, Tensor};
+    use crate::image::{Loss, PackOptions, TrainOptions, pack};
+    use embernet_core::optim::OptimizerRecord;
     use embernet_core::rng::Rng;
 
     fn model() -> Checkpoint {
@@ -269,7 +274,7 @@ mod tests {
     }
 
     /// The model's file with its JSON changed.
-    fn edited(change: impl Fn(&mut serde_json::Value)) -> Result<Checkpoint, CheckpointError> {
+    fn edited(change: impl FnOnce(&mut serde_json::Value)) -> Result<Checkpoint, CheckpointError> {
         let bytes = model().to_bytes().unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
@@ -298,11 +303,66 @@ mod tests {
         assert!(message(|j| j["graph"]["nodes"][0]["op"]["type"] = "warp".into()).contains("unknown variant"));
     }
 
+    /// Numbers and words of the JSON exchanged for others: most mutants are well-formed, so that the
+    /// graph's own checks and the lowering are what they meet.
+    #[test]
+    fn mutated_graphs_never_panic() {
+        let train =
+            TrainOptions { optimizer: OptimizerRecord::sgd(0.1), loss: Loss::MeanSquaredError, batch: 2, layers: None };
+        let options = PackOptions { train: Some(train), ..PackOptions::default() };
+        let mut rng = Rng::new(12);
+        let (mut loaded, mut packed) = (0, 0);
+        for _ in 0..3_000 {
+            let result = edited(|json| {
+                for _ in 0..=rng.below(2) {
+                    mutate(&mut json["graph"], &mut rng);
+                }
+            });
+            if let Ok(Checkpoint { graph, .. }) = result {
+                loaded += 1;
+                packed += u32::from(pack(&graph, &options, None).is_ok());
+            }
+        }
+        assert!(loaded > 100 && packed > 10, "{loaded} {packed}");
+    }
+
+    /// Changes one value somewhere below `json`.
+    fn mutate(json: &mut serde_json::Value, rng: &mut Rng) {
+        use serde_json::Value;
+        let numbers = [0u64, 1, 2, 3, 4, 5, 7, 9, 1 << 31, 1 << 40, u64::MAX];
+        let words = ["same", "valid", "relu", "tanh", "softmax", "dense", "conv2d", "flatten", "add", "f32", "i8"];
+        match json {
+            Value::Object(map) if !map.is_empty() => {
+                let at = rng.below(map.len() as u32) as usize;
+                if let Some(value) = map.values_mut().nth(at) {
+                    mutate(value, rng);
+                }
+            }
+            Value::Array(list) if !list.is_empty() => {
+                let at = rng.below(list.len() as u32) as usize;
+                match rng.below(12) {
+                    0 => drop(list.remove(at)),
+                    1 => list.push(list[at].clone()),
+                    _ => mutate(&mut list[at], rng),
+                }
+            }
+            Value::String(text) => *text = words[rng.below(words.len() as u32) as usize].into(),
+            other => *other = numbers[rng.below(numbers.len() as u32) as usize].into(),
+        }
+    }
+
     #[test]
     fn mutated_files_never_panic() {
         let bytes = model().to_bytes().unwrap();
         let mut rng = Rng::new(11);
         let mut accepted = 0;
+        let train = TrainOptions {
+            optimizer: OptimizerRecord::adam(0.1),
+            loss: Loss::SparseCrossEntropy,
+            batch: 2,
+            layers: None,
+        };
+        let options = PackOptions { train: Some(train), ..PackOptions::default() };
         for _ in 0..20_000 {
             let mut mutant = bytes.clone();
             for _ in 0..=rng.below(4) {
@@ -314,7 +374,11 @@ mod tests {
                     _ => mutant.insert(at, b"0123456789[]{},:\"-"[rng.below(18) as usize]),
                 }
             }
-            accepted += u32::from(Checkpoint::from_bytes(&mutant).is_ok());
+            if let Ok(Checkpoint { graph, .. }) = Checkpoint::from_bytes(&mutant) {
+                accepted += 1;
+                // What was accepted can be lowered or is refused.
+                let _ = pack(&graph, &options, None);
+            }
         }
         // Changes inside the values are still a checkpoint; most others are not.
         assert!(accepted > 0 && accepted < 20_000);

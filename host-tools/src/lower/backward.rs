@@ -91,6 +91,11 @@ impl State {
 fn check_parameters(graph: &Graph) -> Result<(), LowerError> {
     let mut owner: Vec<bool> = vec![false; graph.tensors.len()];
     for node in &graph.nodes {
+        for id in node.data_inputs() {
+            if graph.tensor(*id).trainable {
+                return Err(unsupported(node, format!("training the constant input `{}`", graph.tensor(*id).name)));
+            }
+        }
         for id in node.parameters() {
             let tensor = graph.tensor(*id);
             if !tensor.trainable {

@@ -5,6 +5,7 @@ use crate::quant::fixed_point::FixedPointError;
 
 /// A graph that no plan can be made of.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum LowerError {
     #[error("the graph does not hold together")]
     Graph(#[from] GraphError),

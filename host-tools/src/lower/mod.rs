@@ -61,7 +61,9 @@ impl Loss {
 /// How to train.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainOptions {
+    /// Update rule and settings.
     pub optimizer: OptimizerRecord,
+    /// What is made small.
     pub loss: Loss,
     /// Most samples in one update.
     pub batch: usize,

@@ -9,8 +9,11 @@ use embernet_core::rng::Rng;
 /// A buffer to place: alive from step `first` to step `last`, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
+    /// Its length.
     pub bytes: usize,
+    /// The first step that touches it.
     pub first: usize,
+    /// The last one.
     pub last: usize,
 }
 
@@ -37,8 +40,11 @@ pub struct Packing {
     pub strategy: &'static str,
 }
 
-/// Random swaps tried when no simple order reaches the lower bound.
+/// Random swaps tried when no simple order reaches the lower bound...
 const SWAPS: usize = 2000;
+
+/// ...or fewer, so that this many pairs of buffers are compared: a fraction of a second.
+const MOST_COMPARISONS: usize = 1 << 26;
 
 /// Packs `items`; every offset is a multiple of `align`.
 pub fn pack(items: &[Item], align: usize) -> Packing {
@@ -65,7 +71,8 @@ pub fn pack(items: &[Item], align: usize) -> Packing {
     // A swap that is no worse is kept: plateaus are wide, and walking along them finds the way down.
     let mut rng = Rng::new(1);
     let mut current = best.bytes;
-    for _ in 0..SWAPS {
+    let swaps = SWAPS.min(MOST_COMPARISONS / order.len().pow(2).max(1));
+    for _ in 0..swaps {
         if best.bytes == lower_bound || order.len() < 2 {
             break;
         }

@@ -36,9 +36,17 @@ pub enum Home {
     /// In flash: frozen parameters and tables.
     Data(Vec<u8>),
     /// At the arena's start, copied from flash: a trainable parameter.
-    Parameter { tensor: TensorId, initial: Vec<u8> },
+    Parameter {
+        /// The graph's tensor.
+        tensor: TensorId,
+        /// Values to start from.
+        initial: Vec<u8>,
+    },
     /// Behind the parameters: optimiser state.
-    State { bytes: usize },
+    State {
+        /// Its length.
+        bytes: usize,
+    },
     /// Behind the state, where its lifetime allows: activations, gradients, scratch.
     Transient,
 }
@@ -46,7 +54,9 @@ pub enum Home {
 /// A named piece of memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Buffer {
+    /// For tables; not unique.
     pub name: String,
+    /// Where it lives.
     pub home: Home,
     /// Length; for transients the most that any step touches.
     pub bytes: usize,
@@ -57,6 +67,7 @@ pub struct Buffer {
 /// A record ready for an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
+    /// Number of the kind.
     pub kind: u16,
     /// The kind's name.
     pub name: &'static str,
@@ -97,8 +108,11 @@ impl Places<'_> {
 /// What a step does with a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Use {
+    /// Which.
     pub buffer: BufferId,
+    /// How much of it, from its start.
     pub bytes: usize,
+    /// What happens to it.
     pub access: Access,
 }
 
@@ -126,19 +140,24 @@ impl core::fmt::Debug for StepSpec {
 /// An input, output or target of a sequence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Port {
+    /// The tensor's name.
     pub name: String,
+    /// Where its values lie.
     pub buffer: BufferId,
+    /// Element type.
     pub dtype: PortType,
     /// Of one sample.
     pub shape: Vec<usize>,
     /// Scale and zero point of integers. For class indices the zero point is the number of classes.
     pub scale: f32,
+    /// See `scale`.
     pub zero_point: i32,
 }
 
 /// Element type of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PortType {
+    /// As the graph's tensor.
     Tensor(DType),
     /// `u32` class indices.
     Class,
@@ -147,8 +166,11 @@ pub enum PortType {
 /// A list of steps with its ports: one of the image's plans.
 #[derive(Debug, Default)]
 pub struct Sequence {
+    /// In order of execution.
     pub steps: Vec<StepSpec>,
+    /// Written by the caller before a run.
     pub inputs: Vec<Port>,
+    /// Read by the caller after it; none for training.
     pub outputs: Vec<Port>,
     /// What training aims at; none for inference.
     pub target: Option<Port>,
@@ -184,10 +206,13 @@ pub struct Layout {
 /// Everything an image holds, by name.
 #[derive(Debug, Default)]
 pub struct Program {
+    /// All memory, by number.
     pub buffers: Vec<Buffer>,
     /// What tables say about the layers.
     pub layers: Vec<LayerInfo>,
+    /// The inference plan.
     pub infer: Sequence,
+    /// The training plan.
     pub train: Option<Sequence>,
     /// Bytes of parameters, filled by [`Program::place`].
     pub parameter_bytes: usize,

@@ -58,6 +58,7 @@ impl std::str::FromStr for Scheme {
 
 /// Why a graph was not quantised.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum QuantError {
     #[error("scheme `{found}` is unknown; there is: int8")]
     Scheme { found: String },

@@ -14,6 +14,7 @@ use zerocopy::IntoBytes;
 /// How good a network is on a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
+    /// Mean over the samples.
     pub loss: f64,
     /// Share of samples recognised; `None` for regression.
     pub accuracy: Option<f64>,

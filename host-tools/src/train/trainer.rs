@@ -24,10 +24,13 @@ use zerocopy::IntoBytes;
 /// How to train.
 #[derive(Debug, Clone)]
 pub struct FitOptions {
+    /// Passes over the training data.
     pub epochs: u32,
     /// Samples in one update; the last batch of an epoch may be smaller.
     pub batch: usize,
+    /// Update rule and settings.
     pub optimizer: OptimizerRecord,
+    /// What is made small.
     pub loss: Loss,
     /// Shuffles the samples before every epoch; `None` keeps their order.
     pub shuffle: Option<Rng>,
@@ -55,13 +58,23 @@ impl Default for FitOptions {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Event {
     /// A batch is done: which one of how many, and its mean loss.
-    Batch { epoch: u32, batch: usize, batches: usize, loss: f32 },
+    Batch {
+        /// From 1.
+        epoch: u32,
+        /// From 1.
+        batch: usize,
+        /// How many an epoch has.
+        batches: usize,
+        /// Mean over the batch's samples, before the update.
+        loss: f32,
+    },
     /// An epoch is done.
     Epoch(Epoch),
 }
 
 /// Why training or prediction stopped.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum TrainError {
     #[error(transparent)]
     Pack(#[from] PackError),

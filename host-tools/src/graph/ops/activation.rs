@@ -20,6 +20,7 @@ pub enum Activation {
     ReluN1To1,
     /// `1 / (1 + exp(-x))`
     Sigmoid,
+    /// Hyperbolic tangent.
     Tanh,
     /// `exp(x_i) / sum exp(x_j)` over the last axis. In the builder only: becomes its own node.
     Softmax,
@@ -60,6 +61,7 @@ impl Activation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActivationLayer {
+    /// Any but softmax.
     pub function: Activation,
 }
 

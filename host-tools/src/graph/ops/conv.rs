@@ -16,26 +16,31 @@ fn one() -> usize {
 /// Shared by both convolutions.
 macro_rules! window_methods {
     () => {
+        /// Sets the distance between windows, `[height, width]`.
         #[must_use]
         pub const fn strides(self, strides: [usize; 2]) -> Self {
             Self { strides, ..self }
         }
 
+        /// Sets what surrounds the image.
         #[must_use]
         pub const fn padding(self, padding: Padding) -> Self {
             Self { padding, ..self }
         }
 
+        /// Sets the distance between taps, `[height, width]`.
         #[must_use]
         pub const fn dilation(self, dilation: [usize; 2]) -> Self {
             Self { dilation, ..self }
         }
 
+        /// Sets the activation.
         #[must_use]
         pub const fn activation(self, activation: Activation) -> Self {
             Self { activation, ..self }
         }
 
+        /// Sets whether there is a bias.
         #[must_use]
         pub const fn use_bias(self, use_bias: bool) -> Self {
             Self { use_bias, ..self }
@@ -52,20 +57,26 @@ macro_rules! window_methods {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv2d {
+    /// Output channels.
     pub filters: usize,
     /// `[height, width]`
     pub kernel: [usize; 2],
+    /// Distance between windows, `[height, width]`.
     #[serde(default = "ones")]
     pub strides: [usize; 2],
+    /// What surrounds the image.
     #[serde(default)]
     pub padding: Padding,
+    /// Distance between taps, `[height, width]`.
     #[serde(default = "ones")]
     pub dilation: [usize; 2],
     /// Divides the channels of input and output; usually 1.
     #[serde(default = "one")]
     pub groups: usize,
+    /// Whether a bias is added.
     #[serde(default = "yes")]
     pub use_bias: bool,
+    /// Applied to the result; in a graph only clamps.
     #[serde(default)]
     pub activation: Activation,
 }
@@ -85,6 +96,7 @@ impl Conv2d {
         }
     }
 
+    /// Sets the number of groups.
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
@@ -159,16 +171,22 @@ impl Operation for Conv2d {
 pub struct DepthwiseConv2d {
     /// `[height, width]`
     pub kernel: [usize; 2],
+    /// Output channels for each input channel.
     #[serde(default = "one")]
     pub depth_multiplier: usize,
+    /// Distance between windows, `[height, width]`.
     #[serde(default = "ones")]
     pub strides: [usize; 2],
+    /// What surrounds the image.
     #[serde(default)]
     pub padding: Padding,
+    /// Distance between taps, `[height, width]`.
     #[serde(default = "ones")]
     pub dilation: [usize; 2],
+    /// Whether a bias is added.
     #[serde(default = "yes")]
     pub use_bias: bool,
+    /// Applied to the result; in a graph only clamps.
     #[serde(default)]
     pub activation: Activation,
 }
@@ -187,6 +205,7 @@ impl DepthwiseConv2d {
         }
     }
 
+    /// Sets the number of output channels for each input channel.
     #[must_use]
     pub const fn depth_multiplier(self, depth_multiplier: usize) -> Self {
         Self { depth_multiplier, ..self }

@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
+    /// Features of the output.
     pub units: usize,
+    /// Whether a bias is added.
     #[serde(default = "yes")]
     pub use_bias: bool,
+    /// Applied to the result; in a graph only clamps.
     #[serde(default)]
     pub activation: Activation,
 }
@@ -25,11 +28,13 @@ impl Dense {
         Self { units, use_bias: true, activation: Activation::Linear }
     }
 
+    /// Sets the activation.
     #[must_use]
     pub const fn activation(self, activation: Activation) -> Self {
         Self { activation, ..self }
     }
 
+    /// Sets whether there is a bias.
     #[must_use]
     pub const fn use_bias(self, use_bias: bool) -> Self {
         Self { use_bias, ..self }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
+    /// Applied to the result; in a graph only clamps.
     #[serde(default)]
     pub activation: Activation,
 }

@@ -35,10 +35,13 @@ use serde::{Deserialize, Serialize};
 /// How the builder fills a new parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Init {
+    /// All 0.
     Zeros,
     /// Uniform in `±sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010), Keras' default.
     GlorotUniform {
+        /// Products that go into one output.
         fan_in: usize,
+        /// Products that one input goes into.
         fan_out: usize,
     },
 }
@@ -48,7 +51,9 @@ pub enum Init {
 pub struct Parameter {
     /// `kernel` or `bias`: the end of the tensor's name.
     pub role: &'static str,
+    /// The whole shape.
     pub shape: Vec<usize>,
+    /// How a new one is filled.
     pub init: Init,
 }
 
@@ -99,7 +104,9 @@ pub trait Operation {
 /// A data input as [`Operation::output`] sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Port<'a> {
+    /// The tensor's name.
     pub name: &'a str,
+    /// Its shape, without the batch axis.
     pub shape: &'a [usize],
 }
 
@@ -114,7 +121,8 @@ impl Port<'_> {
     }
 }
 
-/// What a node does.
+/// What a node does; each variant holds the [`Operation`] of the same name.
+#[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Op {

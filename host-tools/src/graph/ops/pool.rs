@@ -15,8 +15,10 @@ macro_rules! pool {
             /// Defaults to `size` in files.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub strides: Option<[usize; 2]>,
+            /// What surrounds the image.
             #[serde(default)]
             pub padding: Padding,
+            /// Applied to the result; in a graph only clamps.
             #[serde(default)]
             pub activation: Activation,
         }
@@ -27,16 +29,19 @@ macro_rules! pool {
                 Self { size, strides: None, padding: Padding::Valid, activation: Activation::Linear }
             }
 
+            /// Sets the distance between windows, `[height, width]`.
             #[must_use]
             pub const fn strides(self, strides: [usize; 2]) -> Self {
                 Self { strides: Some(strides), ..self }
             }
 
+            /// Sets what surrounds the image.
             #[must_use]
             pub const fn padding(self, padding: Padding) -> Self {
                 Self { padding, ..self }
             }
 
+            /// Sets the activation.
             #[must_use]
             pub const fn activation(self, activation: Activation) -> Self {
                 Self { activation, ..self }

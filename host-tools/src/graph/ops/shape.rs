@@ -29,6 +29,7 @@ pub struct Reshape {
 }
 
 impl Reshape {
+    /// To this shape of one sample.
     pub fn new(shape: impl Into<Vec<usize>>) -> Self {
         Self { shape: shape.into() }
     }

@@ -13,7 +13,8 @@ pub enum Padding {
     Valid,
     /// As much that the output has `ceil(input / stride)` rows; an odd total puts one more at the end.
     Same,
-    /// As given.
+    /// As given, in rows and columns.
+    #[allow(missing_docs)]
     Explicit { top: usize, bottom: usize, left: usize, right: usize },
 }
 
@@ -31,9 +32,13 @@ pub struct Span {
 /// Kernel, stride and dilation as `[height, width]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
+    /// Taps.
     pub kernel: [usize; 2],
+    /// Distance between windows.
     pub strides: [usize; 2],
+    /// Distance between taps.
     pub dilation: [usize; 2],
+    /// What surrounds the image.
     pub padding: Padding,
 }
 
