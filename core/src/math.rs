@@ -105,7 +105,10 @@ impl Maths {
             Self::Exact => exp(x),
             // Beyond these the approximation leaves the exponent's range.
             #[cfg(feature = "fast-math")]
-            Self::Approximate => micromath::F32(clamp(x, -87.0, 88.0)).exp().0,
+            Self::Approximate => {
+                let limited = micromath::F32(clamp(x, -87.0, 88.0));
+                micromath::F32::exp(limited).0
+            }
         }
     }
 
