@@ -1,21 +1,34 @@
-//! Matrix products: how a product is cut into tiles.
+//! Matrix products: how a product is cut into tiles, and which operand is copied first.
 //!
 //! The cuts never show in the result: an element of C is loaded, extended in order of `k` and stored, so that a sum
 //! cut in two is the same chain of operations.
+//!
+//! | form | A | B |
+//! |---|---|---|
+//! | rows of B contiguous | in place | in place |
+//! | the same, columns of A contiguous and B wide | packed, so that tiles read it in sequence | in place |
+//! | columns of B contiguous | in place | turned over into panels |
+//! | the same, one or two rows | in place | turned over in registers, see [`super::narrow`] |
+//! | anything else | in place | packed element by element |
 
 use super::Vector;
-use super::pack::{self, Block};
+use super::narrow::Narrow;
+use super::pack::Block;
 use super::tile::Tile;
 use crate::arch::Gemm;
 use core::mem::MaybeUninit;
 
 /// Longest piece of a sum worked on at once: a panel of B of that height stays in the first-level cache.
-const DEPTH: usize = 256;
-/// Floats of the stack buffer that B is packed into, and of the one for small matrices.
+const DEPTH: usize = 192;
+/// The same for the form whose A is packed too.
+const DEPTH_BOTH: usize = 128;
+/// Floats of the stack buffer that operands are packed into, and of the one for small matrices.
 const BUFFER: usize = 16 * 1024;
 const SMALL_BUFFER: usize = 1024;
 /// Floats of A that panel after panel passes over: they stay in the second-level cache.
 const A_FLOATS: usize = 32 * 1024;
+/// Panels of B from which on it pays to pack A.
+const MANY_PANELS: usize = 3;
 
 /// `C += A * B`; see [`Gemm`].
 ///
@@ -30,11 +43,17 @@ pub unsafe fn gemm<V: Vector>(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     // SAFETY: `fits` has proved that every element named by the shape lies in its slice.
     unsafe {
         if g.b_col == 1 {
-            direct::<V>(g, a, b, c);
+            if g.a_row == 1 && g.m > 2 && g.n >= MANY_PANELS * 2 * V::LANES {
+                packed_left::<V>(g, a, b, c);
+            } else {
+                direct::<V>(g, a, b, c);
+            }
+        } else if g.m <= 2 && g.a_col == 1 && g.b_row == 1 && g.k >= 4 && g.n >= V::LANES {
+            narrow::<V>(g, a, b, c);
         } else if g.k * g.n.next_multiple_of(V::LANES) <= SMALL_BUFFER {
-            packed::<V, SMALL_BUFFER>(g, a, b, c);
+            packed_right::<V, SMALL_BUFFER>(g, a, b, c);
         } else {
-            packed::<V, BUFFER>(g, a, b, c);
+            packed_right::<V, BUFFER>(g, a, b, c);
         }
     }
 }
@@ -65,16 +84,33 @@ fn piece(total: usize, most: usize, step: usize) -> usize {
     total.div_ceil(total.div_ceil(most)).next_multiple_of(step).min(most)
 }
 
-/// Where tiles find B.
+/// Where tiles find A: row `r` of the product, in tile number `t`, begins at `at + r * step + t * tile`.
 #[derive(Clone, Copy)]
-enum Panels {
-    /// In place; rows are contiguous and this far apart.
-    Direct { b_row: usize },
-    /// In a buffer, one panel of whole vectors after the other.
-    Packed,
+struct Left {
+    at: *const f32,
+    step: usize,
+    tile: usize,
+    /// Between rows and between columns of one tile.
+    row: usize,
+    column: usize,
 }
 
-/// Rows of B are contiguous: tiles read them where they are.
+/// Where tiles find B: column `c` of the product begins at `at + c * step`.
+#[derive(Clone, Copy)]
+struct Right {
+    at: *const f32,
+    step: usize,
+    /// Between rows; none if they are as far apart as a panel is wide, and filled up to whole vectors.
+    row: Option<usize>,
+}
+
+impl Left {
+    fn in_place(g: &Gemm, at: *const f32) -> Self {
+        Self { at, step: g.a_row, tile: 0, row: g.a_row, column: g.a_col }
+    }
+}
+
+/// Rows of B are contiguous: tiles read both operands where they are.
 ///
 /// # Safety
 /// As [`gemm`], and the shape fits the memory.
@@ -82,29 +118,72 @@ enum Panels {
 unsafe fn direct<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32) {
     // With one tile of rows nothing of B is read twice, and long sums cost no cache.
     let depth = if g.m <= V::TILE_ROWS { g.k } else { piece(g.k, DEPTH, 1) };
+    let height = piece(g.m, (A_FLOATS / depth).max(4 * V::TILE_ROWS), V::TILE_ROWS);
     let mut p = 0;
     while p < g.k {
         let k = depth.min(g.k - p);
-        // SAFETY: `p` is below `g.k`, so both stay within the matrices, and so does the piece of the shape.
-        unsafe {
-            let (a, b) = (a.add(p * g.a_col), b.add(p * g.b_row));
-            product::<V>(&Gemm { k, ..*g }, a, b, c, widest(g.m), Panels::Direct { b_row: g.b_row });
+        let mut row = 0;
+        while row < g.m {
+            let m = height.min(g.m - row);
+            // SAFETY: `p` and `row` are below the shape's sizes, so the piece lies within the matrices.
+            unsafe {
+                let left = Left::in_place(g, a.add(row * g.a_row + p * g.a_col));
+                let right = Right { at: b.add(p * g.b_row), step: 1, row: Some(g.b_row) };
+                product::<V>(&Gemm { m, k, ..*g }, left, right, c.add(row * g.c_row));
+            }
+            row += m;
         }
         p += k;
     }
 }
 
-/// B is copied into panels first, as many as the buffer holds.
+/// Rows of B and columns of A are contiguous: tiles of A are packed, `[k]` rows of [`Vector::TILE_ROWS`] elements each.
+///
+/// # Safety
+/// As [`direct`].
+#[inline(always)]
+unsafe fn packed_left<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32) {
+    let mut buffer = Buffer::<BUFFER>([const { MaybeUninit::uninit() }; BUFFER]);
+    let buffer = buffer.0.as_mut_ptr().cast::<f32>();
+    let width = V::TILE_ROWS.next_multiple_of(V::LANES);
+    let depth = piece(g.k, DEPTH_BOTH, 1);
+    let height = piece(g.m, BUFFER / (depth * width) * V::TILE_ROWS, V::TILE_ROWS);
+    let mut p = 0;
+    while p < g.k {
+        let k = depth.min(g.k - p);
+        let mut row = 0;
+        while row < g.m {
+            let m = height.min(g.m - row);
+            // SAFETY: `p` and `row` are below the shape's sizes, so the piece lies within the matrices. It has at
+            // most `height / TILE_ROWS` tiles of `k * width` floats each, for which the buffer has room.
+            unsafe {
+                let a = a.add(row + p * g.a_col);
+                for (tile, first, rows) in tiles::<V>(m) {
+                    let block = Block { b: a.add(first), b_row: g.a_col, b_col: 1, k, columns: rows };
+                    V::pack(&block, width, buffer.add(tile * k * width));
+                }
+                let left = Left { at: buffer, step: 0, tile: k * width, row: 1, column: width };
+                let right = Right { at: b.add(p * g.b_row), step: 1, row: Some(g.b_row) };
+                product::<V>(&Gemm { m, k, ..*g }, left, right, c.add(row * g.c_row));
+            }
+            row += m;
+        }
+        p += k;
+    }
+}
+
+/// B is packed into panels, as many as the buffer holds.
 ///
 /// # Safety
 /// As [`direct`]; if `FLOATS` is less than [`BUFFER`], B fits with its columns filled up to whole vectors.
 #[inline(always)]
-unsafe fn packed<V: Vector, const FLOATS: usize>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32) {
+unsafe fn packed_right<V: Vector, const FLOATS: usize>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32) {
     let mut buffer = Buffer::<FLOATS>([const { MaybeUninit::uninit() }; FLOATS]);
     let buffer = buffer.0.as_mut_ptr().cast::<f32>();
     let widest = widest(g.m);
     let width = (widest * V::LANES).min(g.n.next_multiple_of(V::LANES));
     let depth = piece(g.k, DEPTH.min(FLOATS / width), 4);
+    let height = piece(g.m, (A_FLOATS / depth).max(4 * V::TILE_ROWS), V::TILE_ROWS);
     let mut p = 0;
     while p < g.k {
         let k = depth.min(g.k - p);
@@ -112,20 +191,27 @@ unsafe fn packed<V: Vector, const FLOATS: usize>(g: &Gemm, a: *const f32, b: *co
         let mut first = 0;
         while first < g.n {
             let n = group.min(g.n - first);
-            // SAFETY: `p` and `first` are below the shape's sizes, so all pieces lie within the matrices. A panel
-            // begins at `k * column` floats of the buffer and ends at most at `k * group <= FLOATS`, because panels
-            // before the last have exactly as many columns as they are wide.
+            // SAFETY: `p`, `first` and `row` are below the shape's sizes, so all pieces lie within the matrices. A
+            // panel begins at `k * column` floats of the buffer and ends at most at `k * group <= FLOATS`, because
+            // panels before the last have exactly as many columns as they are wide.
             unsafe {
-                let (a, b, c) = (a.add(p * g.a_col), b.add(p * g.b_row + first * g.b_col), c.add(first));
+                let b = b.add(p * g.b_row + first * g.b_col);
                 let mut column = 0;
                 while column < n {
                     let wide = panel_vectors::<V>(widest, n - column) * V::LANES;
                     let b = b.add(column * g.b_col);
                     let block = Block { b, b_row: g.b_row, b_col: g.b_col, k, columns: wide.min(n - column) };
-                    pack::panel::<V>(&block, wide, buffer.add(k * column));
+                    V::pack(&block, wide, buffer.add(k * column));
                     column += wide;
                 }
-                product::<V>(&Gemm { n, k, ..*g }, a, buffer, c, widest, Panels::Packed);
+                let right = Right { at: buffer, step: k, row: None };
+                let mut row = 0;
+                while row < g.m {
+                    let m = height.min(g.m - row);
+                    let left = Left::in_place(g, a.add(row * g.a_row + p * g.a_col));
+                    product::<V>(&Gemm { m, n, k, ..*g }, left, right, c.add(row * g.c_row + first));
+                    row += m;
+                }
             }
             first += n;
         }
@@ -133,47 +219,72 @@ unsafe fn packed<V: Vector, const FLOATS: usize>(g: &Gemm, a: *const f32, b: *co
     }
 }
 
-/// Rows in pieces that fit a cache, panel after panel for each of them, tile after tile.
+/// One or two rows: whole vectors of columns without a copy of B, the rest as usual.
 ///
 /// # Safety
-/// As [`direct`]; `b` is what `panels` says.
+/// As [`direct`]; rows of A and columns of B are contiguous, `k` is at least 4.
 #[inline(always)]
-unsafe fn product<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32, widest: usize, panels: Panels) {
-    let height = piece(g.m, (A_FLOATS / g.k).max(4 * V::TILE_ROWS), V::TILE_ROWS);
-    let mut start = 0;
-    while start < g.m {
-        let m = height.min(g.m - start);
-        let tiles = m.div_ceil(V::TILE_ROWS);
-        let mut column = 0;
-        while column < g.n {
-            let vectors = panel_vectors::<V>(widest, g.n - column);
-            let wide = vectors * V::LANES;
-            let columns = wide.min(g.n - column);
-            let (offset, b_row, masked) = match panels {
-                Panels::Direct { b_row } => (column, b_row, columns < wide),
-                Panels::Packed => (g.k * column, wide, false),
-            };
-            let mut row = 0;
-            for index in 0..tiles {
-                // Tiles of equal height, give or take one row.
-                let rows = m / tiles + usize::from(index < m % tiles);
-                // SAFETY: the tile lies within the shape, its panel within B or the buffer.
-                unsafe {
-                    let (a, c) = (a.add((start + row) * g.a_row), c.add((start + row) * g.c_row + column));
-                    let b = b.add(offset);
-                    let (a_row, a_col, c_row) = (g.a_row, g.a_col, g.c_row);
-                    dispatch::<V>(
-                        rows,
-                        vectors,
-                        masked,
-                        &Tile { k: g.k, a, a_row, a_col, b, b_row, c, c_row, columns },
-                    );
-                }
-                row += rows;
+unsafe fn narrow<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32) {
+    let mut column = 0;
+    // SAFETY: no more than the columns that are left are worked on at a time.
+    unsafe {
+        while column + V::LANES <= g.n {
+            let vectors = if column + 2 * V::LANES <= g.n { 2 } else { 1 };
+            let piece = Narrow::new(g, a, b.add(column * g.b_col), c.add(column));
+            match (g.m, vectors) {
+                (1, 1) => V::narrow::<1, 1>(&piece),
+                (1, _) => V::narrow::<1, 2>(&piece),
+                (_, 1) => V::narrow::<2, 1>(&piece),
+                (_, _) => V::narrow::<2, 2>(&piece),
             }
-            column += columns;
+            column += vectors * V::LANES;
         }
-        start += m;
+        if column < g.n {
+            let rest = Gemm { n: g.n - column, ..*g };
+            packed_right::<V, BUFFER>(&rest, a, b.add(column * g.b_col), c.add(column));
+        }
+    }
+}
+
+/// Number, first row and height of the tiles of `m` rows: equal heights, give or take one.
+#[inline(always)]
+fn tiles<V: Vector>(m: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let count = m.div_ceil(V::TILE_ROWS);
+    let (height, taller) = (m / count, m % count);
+    (0..count).map(move |tile| (tile, tile * height + tile.min(taller), height + usize::from(tile < taller)))
+}
+
+/// Panel after panel, tile after tile.
+///
+/// # Safety
+/// The processor has `V`'s instructions; the operands are valid to read as they say, and C to write.
+#[inline(always)]
+unsafe fn product<V: Vector>(g: &Gemm, left: Left, right: Right, c: *mut f32) {
+    let widest = widest(g.m);
+    let mut column = 0;
+    while column < g.n {
+        let vectors = panel_vectors::<V>(widest, g.n - column);
+        let wide = vectors * V::LANES;
+        let columns = wide.min(g.n - column);
+        let masked = right.row.is_some() && columns < wide;
+        for (tile, row, rows) in tiles::<V>(g.m) {
+            // SAFETY: the tile lies within the shape.
+            unsafe {
+                let piece = Tile {
+                    k: g.k,
+                    a: left.at.add(row * left.step + tile * left.tile),
+                    a_row: left.row,
+                    a_col: left.column,
+                    b: right.at.add(column * right.step),
+                    b_row: right.row.unwrap_or(wide),
+                    c: c.add(row * g.c_row + column),
+                    c_row: g.c_row,
+                    columns,
+                };
+                dispatch::<V>(rows, vectors, masked, &piece);
+            }
+        }
+        column += columns;
     }
 }
 

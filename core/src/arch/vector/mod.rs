@@ -14,10 +14,16 @@
 
 pub mod gemm;
 pub mod loops;
+pub mod narrow;
 pub mod pack;
 pub mod tile;
 
+use narrow::Narrow;
+use pack::Block;
 use tile::Tile;
+
+/// Where rows 0, 4, 8 and 12 begin, for [`Vector::load_transposed`].
+pub type Quads = [*const f32; 4];
 
 /// A register of floats of one instruction set.
 ///
@@ -66,9 +72,27 @@ pub trait Vector: Copy {
     /// [`crate::math::min`] of each lane.
     unsafe fn min(self, x: Self) -> Self;
 
-    /// Reads four floats from each of `LANES` rows and turns them over: lane `l` of vector `q` is `rows(l)[q]`.
-    unsafe fn load_transposed(rows: impl Fn(usize) -> *const f32) -> [Self; 4];
+    /// Reads four floats from each of `LANES` rows and turns them over: lane `l` of vector `q` is element `q` of row
+    /// `l`. `quads` says where every fourth row begins, the rows after it are `stride` apart; the first `LANES / 4`
+    /// count.
+    unsafe fn load_transposed(quads: Quads, stride: usize) -> [Self; 4];
 
     /// [`tile::run`], compiled for this instruction set.
     unsafe fn tile<const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &Tile);
+    /// [`narrow::run`], compiled for this instruction set.
+    unsafe fn narrow<const ROWS: usize, const VECTORS: usize>(narrow: &Narrow);
+    /// [`pack::run`], compiled for this instruction set.
+    unsafe fn pack(block: &Block, width: usize, to: *mut f32);
+}
+
+/// Hides from the compiler where a pointer comes from. It would otherwise keep one pointer for every row that a loop
+/// walks along, far more than there are registers, instead of one for several rows and the distance between them.
+#[inline(always)]
+fn opaque(pointer: *const f32) -> *const f32 {
+    let mut pointer = pointer;
+    // SAFETY: there is no instruction, so nothing happens to registers, flags, stack or memory.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+    }
+    pointer
 }

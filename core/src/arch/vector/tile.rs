@@ -1,6 +1,6 @@
 //! The micro-kernel of a matrix product: a block of C held in registers while `k` goes by.
 
-use super::Vector;
+use super::{Vector, opaque};
 
 /// A block of C, and the rows and columns that it is the product of. Strides count elements.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub struct Tile {
 /// `columns` lies in `(VECTORS - 1) * LANES + 1 ..= VECTORS * LANES`.
 #[inline(always)]
 pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &Tile) {
-    let Tile { k, mut a, a_row, a_col, mut b, b_row, c, c_row, columns } = *tile;
+    let Tile { k, a, a_row, a_col, mut b, b_row, c, c_row, columns } = *tile;
     let last_lanes = columns - (VECTORS - 1) * V::LANES;
     // SAFETY: the caller vouches for the instructions and for every address below: rows of A and C are `ROWS`,
     // columns are `columns`, cut short by the mask where the last vector leaves C (or, if `MASKED`, B).
@@ -50,6 +50,8 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
                 *sum = if whole || vector + 1 < VECTORS { V::load(c) } else { V::load_masked(c, mask) };
             }
         }
+        // Three pointers and the distance between rows reach all rows.
+        let mut quads: [*const f32; 3] = core::array::from_fn(|quad| a.wrapping_add(4 * quad * a_row));
         for _ in 0..k {
             let mut columns = [V::splat(0.0); VECTORS];
             for (vector, column) in columns.iter_mut().enumerate() {
@@ -57,13 +59,13 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
                 *column = if MASKED && vector + 1 == VECTORS { V::load_masked(b, mask) } else { V::load(b) };
             }
             for (row, sums) in sums.iter_mut().enumerate() {
-                let x = V::splat(*a.add(row * a_row));
+                let x = V::splat(*quads[row / 4].add(row % 4 * a_row));
                 for (sum, column) in sums.iter_mut().zip(&columns) {
                     *sum = x.mul_add(*column, *sum);
                 }
             }
             // Past the end after the last round, hence wrapping; never read there.
-            a = a.wrapping_add(a_col);
+            quads = quads.map(|quad| opaque(quad.wrapping_add(a_col)));
             b = b.wrapping_add(b_row);
         }
         for (row, sums) in sums.iter().enumerate() {

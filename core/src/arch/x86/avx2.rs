@@ -1,6 +1,9 @@
 //! AVX2: eight floats at a time, with and without FMA.
 
-use crate::arch::vector::{Vector, gemm, loops, tile};
+use crate::arch::vector::narrow::{self, Narrow};
+use crate::arch::vector::pack::{self, Block};
+use crate::arch::vector::tile::{self, Tile};
+use crate::arch::vector::{Quads, Vector, gemm, loops};
 use crate::arch::{Gemm, scalar};
 use crate::optim::Optimizer;
 use core::arch::x86_64::*;
@@ -147,13 +150,13 @@ macro_rules! vector {
 
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn load_transposed(rows: impl Fn(usize) -> *const f32) -> [Self; 4] {
+            unsafe fn load_transposed([low, high, ..]: Quads, stride: usize) -> [Self; 4] {
                 // Rows r and r + 4 side by side, so that what is left is a 4x4 transposition in each half.
                 let pair = |r: usize| {
                     // SAFETY: the caller says that four floats are at each row.
                     unsafe {
-                        let low = _mm256_castps128_ps256(_mm_loadu_ps(rows(r)));
-                        _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(rows(r + 4)))
+                        let low = _mm256_castps128_ps256(_mm_loadu_ps(low.add(r * stride)));
+                        _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(high.add(r * stride)))
                     }
                 };
                 let (r0, r1, r2, r3) = (pair(0), pair(1), pair(2), pair(3));
@@ -167,10 +170,37 @@ macro_rules! vector {
                 ]
             }
 
-            #[target_feature(enable = $features)]
-            unsafe fn tile<const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &tile::Tile) {
+            #[inline(never)]
+            unsafe fn tile<const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &Tile) {
+                #[target_feature(enable = $features)]
+                unsafe fn enter<const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &Tile) {
+                    // SAFETY: the caller's promises are the same.
+                    unsafe { tile::run::<$name, ROWS, VECTORS, MASKED>(tile) }
+                }
                 // SAFETY: the caller's promises are the same.
-                unsafe { tile::run::<Self, ROWS, VECTORS, MASKED>(tile) }
+                unsafe { enter::<ROWS, VECTORS, MASKED>(tile) }
+            }
+
+            #[inline(never)]
+            unsafe fn narrow<const ROWS: usize, const VECTORS: usize>(narrow: &Narrow) {
+                #[target_feature(enable = $features)]
+                unsafe fn enter<const ROWS: usize, const VECTORS: usize>(narrow: &Narrow) {
+                    // SAFETY: the caller's promises are the same.
+                    unsafe { narrow::run::<$name, ROWS, VECTORS>(narrow) }
+                }
+                // SAFETY: the caller's promises are the same.
+                unsafe { enter::<ROWS, VECTORS>(narrow) }
+            }
+
+            #[inline(never)]
+            unsafe fn pack(block: &Block, width: usize, to: *mut f32) {
+                #[target_feature(enable = $features)]
+                unsafe fn enter(block: &Block, width: usize, to: *mut f32) {
+                    // SAFETY: the caller's promises are the same.
+                    unsafe { pack::run::<$name>(block, width, to) }
+                }
+                // SAFETY: the caller's promises are the same.
+                unsafe { enter(block, width, to) }
             }
         }
     };

@@ -1,7 +1,10 @@
 //! AVX-512: sixteen floats at a time, masks for free.
 
 use crate::arch::Gemm;
-use crate::arch::vector::{Vector, gemm, loops, tile};
+use crate::arch::vector::narrow::{self, Narrow};
+use crate::arch::vector::pack::{self, Block};
+use crate::arch::vector::tile::{self, Tile};
+use crate::arch::vector::{Quads, Vector, gemm, loops};
 use crate::optim::Optimizer;
 use core::arch::x86_64::*;
 
@@ -136,16 +139,15 @@ impl Vector for Fused {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq")]
-    unsafe fn load_transposed(rows: impl Fn(usize) -> *const f32) -> [Self; 4] {
+    unsafe fn load_transposed(quads: Quads, stride: usize) -> [Self; 4] {
         // Rows r, r + 4, r + 8 and r + 12 side by side, so that what is left is a 4x4 transposition in each quarter.
         let four = |r: usize| {
-            // SAFETY: the caller says that four floats are at each row.
-            unsafe {
-                let quarter = _mm512_castps128_ps512(_mm_loadu_ps(rows(r)));
-                let half = _mm512_insertf32x4::<1>(quarter, _mm_loadu_ps(rows(r + 4)));
-                let three = _mm512_insertf32x4::<2>(half, _mm_loadu_ps(rows(r + 8)));
-                _mm512_insertf32x4::<3>(three, _mm_loadu_ps(rows(r + 12)))
-            }
+            let [first, second, third, fourth] = quads.map(|quad| {
+                // SAFETY: the caller says that four floats are at each row.
+                unsafe { _mm_loadu_ps(quad.add(r * stride)) }
+            });
+            let half = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(first), second);
+            _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(half, third), fourth)
         };
         let (r0, r1, r2, r3) = (four(0), four(1), four(2), four(3));
         let (low_01, high_01) = (_mm512_unpacklo_ps(r0, r1), _mm512_unpackhi_ps(r0, r1));
@@ -158,10 +160,37 @@ impl Vector for Fused {
         ]
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    unsafe fn tile<const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &tile::Tile) {
+    #[inline(never)]
+    unsafe fn tile<const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &Tile) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        unsafe fn enter<const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &Tile) {
+            // SAFETY: the caller's promises are the same.
+            unsafe { tile::run::<Fused, ROWS, VECTORS, MASKED>(tile) }
+        }
         // SAFETY: the caller's promises are the same.
-        unsafe { tile::run::<Self, ROWS, VECTORS, MASKED>(tile) }
+        unsafe { enter::<ROWS, VECTORS, MASKED>(tile) }
+    }
+
+    #[inline(never)]
+    unsafe fn narrow<const ROWS: usize, const VECTORS: usize>(narrow: &Narrow) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        unsafe fn enter<const ROWS: usize, const VECTORS: usize>(narrow: &Narrow) {
+            // SAFETY: the caller's promises are the same.
+            unsafe { narrow::run::<Fused, ROWS, VECTORS>(narrow) }
+        }
+        // SAFETY: the caller's promises are the same.
+        unsafe { enter::<ROWS, VECTORS>(narrow) }
+    }
+
+    #[inline(never)]
+    unsafe fn pack(block: &Block, width: usize, to: *mut f32) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        unsafe fn enter(block: &Block, width: usize, to: *mut f32) {
+            // SAFETY: the caller's promises are the same.
+            unsafe { pack::run::<Fused>(block, width, to) }
+        }
+        // SAFETY: the caller's promises are the same.
+        unsafe { enter(block, width, to) }
     }
 }
 
