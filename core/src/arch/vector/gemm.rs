@@ -1,14 +1,15 @@
 //! Matrix products: how a product is cut into tiles, and which operand is copied first.
 //!
+//! Nothing here touches a vector: the functions that do are called through [`Vector`], which compiles them apart.
+//!
 //! The cuts never show in the result: an element of C is loaded, extended in order of `k` and stored, so that a sum
 //! cut in two is the same chain of operations.
 //!
 //! | form | A | B |
 //! |---|---|---|
 //! | rows of B contiguous | in place | in place |
-//! | the same, columns of A contiguous and B wide | packed, so that tiles read it in sequence | in place |
 //! | columns of B contiguous | in place | turned over into panels |
-//! | the same, one or two rows | in place | turned over in registers, see [`super::narrow`] |
+//! | the same, few rows | in place | turned over in registers, see [`super::narrow`] |
 //! | anything else | in place | packed element by element |
 
 use super::Vector;
@@ -20,21 +21,20 @@ use core::mem::MaybeUninit;
 
 /// Longest piece of a sum worked on at once: a panel of B of that height stays in the first-level cache.
 const DEPTH: usize = 192;
-/// The same for the form whose A is packed too.
-const DEPTH_BOTH: usize = 128;
+/// The same if columns of A are not contiguous, so that every step meets another cache line of it.
+const DEPTH_ACROSS: usize = 64;
+/// Most rows for which packing costs more than turning B over in registers.
+const NARROW_ROWS: usize = 8;
 /// Floats of the stack buffer that operands are packed into, and of the one for small matrices.
 const BUFFER: usize = 16 * 1024;
 const SMALL_BUFFER: usize = 1024;
 /// Floats of A that panel after panel passes over: they stay in the second-level cache.
 const A_FLOATS: usize = 32 * 1024;
-/// Panels of B from which on it pays to pack A.
-const MANY_PANELS: usize = 3;
 
 /// `C += A * B`; see [`Gemm`].
 ///
 /// # Safety
 /// The processor has `V`'s instructions.
-#[inline(always)]
 pub unsafe fn gemm<V: Vector>(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     if !g.fits(a.len(), b.len(), c.len()) || g.m == 0 || g.n == 0 || g.k == 0 {
         return;
@@ -43,12 +43,8 @@ pub unsafe fn gemm<V: Vector>(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     // SAFETY: `fits` has proved that every element named by the shape lies in its slice.
     unsafe {
         if g.b_col == 1 {
-            if g.a_row == 1 && g.m > 2 && g.n >= MANY_PANELS * 2 * V::LANES {
-                packed_left::<V>(g, a, b, c);
-            } else {
-                direct::<V>(g, a, b, c);
-            }
-        } else if g.m <= 2 && g.a_col == 1 && g.b_row == 1 && g.k >= 4 && g.n >= V::LANES {
+            direct::<V>(g, a, b, c);
+        } else if g.m <= NARROW_ROWS && g.a_col == 1 && g.b_row == 1 && g.k >= 4 && g.n >= V::LANES {
             narrow::<V>(g, a, b, c);
         } else if g.k * g.n.next_multiple_of(V::LANES) <= SMALL_BUFFER {
             packed_right::<V, SMALL_BUFFER>(g, a, b, c);
@@ -79,20 +75,24 @@ fn panel_vectors<V: Vector>(widest: usize, columns: usize) -> usize {
 }
 
 /// Cuts `total` into equal pieces of at most `most`, multiples of `step` where that allows.
+///
+/// Divisions are slow beside a small product, so there is none if a single piece will do.
 #[inline(always)]
 fn piece(total: usize, most: usize, step: usize) -> usize {
+    if total <= most {
+        return total;
+    }
     total.div_ceil(total.div_ceil(most)).next_multiple_of(step).min(most)
 }
 
-/// Where tiles find A: row `r` of the product, in tile number `t`, begins at `at + r * step + t * tile`.
-#[derive(Clone, Copy)]
-struct Left {
-    at: *const f32,
-    step: usize,
-    tile: usize,
-    /// Between rows and between columns of one tile.
-    row: usize,
-    column: usize,
+/// Rows of A that are worked on at once, if they are `depth` long.
+#[inline(always)]
+fn height<V: Vector>(m: usize, depth: usize) -> usize {
+    let least = 4 * V::TILE_ROWS;
+    if m <= least {
+        return m;
+    }
+    piece(m, (A_FLOATS / depth).max(least), V::TILE_ROWS)
 }
 
 /// Where tiles find B: column `c` of the product begins at `at + c * step`.
@@ -104,21 +104,18 @@ struct Right {
     row: Option<usize>,
 }
 
-impl Left {
-    fn in_place(g: &Gemm, at: *const f32) -> Self {
-        Self { at, step: g.a_row, tile: 0, row: g.a_row, column: g.a_col }
-    }
-}
-
 /// Rows of B are contiguous: tiles read both operands where they are.
 ///
 /// # Safety
 /// As [`gemm`], and the shape fits the memory.
-#[inline(always)]
 unsafe fn direct<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32) {
     // With one tile of rows nothing of B is read twice, and long sums cost no cache.
-    let depth = if g.m <= V::TILE_ROWS { g.k } else { piece(g.k, DEPTH, 1) };
-    let height = piece(g.m, (A_FLOATS / depth).max(4 * V::TILE_ROWS), V::TILE_ROWS);
+    let depth = if g.m <= V::TILE_ROWS {
+        g.k
+    } else {
+        piece(g.k, if g.a_col == 1 { DEPTH } else { DEPTH_ACROSS }, 1)
+    };
+    let height = height::<V>(g.m, depth);
     let mut p = 0;
     while p < g.k {
         let k = depth.min(g.k - p);
@@ -127,44 +124,9 @@ unsafe fn direct<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32)
             let m = height.min(g.m - row);
             // SAFETY: `p` and `row` are below the shape's sizes, so the piece lies within the matrices.
             unsafe {
-                let left = Left::in_place(g, a.add(row * g.a_row + p * g.a_col));
+                let a = a.add(row * g.a_row + p * g.a_col);
                 let right = Right { at: b.add(p * g.b_row), step: 1, row: Some(g.b_row) };
-                product::<V>(&Gemm { m, k, ..*g }, left, right, c.add(row * g.c_row));
-            }
-            row += m;
-        }
-        p += k;
-    }
-}
-
-/// Rows of B and columns of A are contiguous: tiles of A are packed, `[k]` rows of [`Vector::TILE_ROWS`] elements each.
-///
-/// # Safety
-/// As [`direct`].
-#[inline(always)]
-unsafe fn packed_left<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32) {
-    let mut buffer = Buffer::<BUFFER>([const { MaybeUninit::uninit() }; BUFFER]);
-    let buffer = buffer.0.as_mut_ptr().cast::<f32>();
-    let width = V::TILE_ROWS.next_multiple_of(V::LANES);
-    let depth = piece(g.k, DEPTH_BOTH, 1);
-    let height = piece(g.m, BUFFER / (depth * width) * V::TILE_ROWS, V::TILE_ROWS);
-    let mut p = 0;
-    while p < g.k {
-        let k = depth.min(g.k - p);
-        let mut row = 0;
-        while row < g.m {
-            let m = height.min(g.m - row);
-            // SAFETY: `p` and `row` are below the shape's sizes, so the piece lies within the matrices. It has at
-            // most `height / TILE_ROWS` tiles of `k * width` floats each, for which the buffer has room.
-            unsafe {
-                let a = a.add(row + p * g.a_col);
-                for (tile, first, rows) in tiles::<V>(m) {
-                    let block = Block { b: a.add(first), b_row: g.a_col, b_col: 1, k, columns: rows };
-                    V::pack(&block, width, buffer.add(tile * k * width));
-                }
-                let left = Left { at: buffer, step: 0, tile: k * width, row: 1, column: width };
-                let right = Right { at: b.add(p * g.b_row), step: 1, row: Some(g.b_row) };
-                product::<V>(&Gemm { m, k, ..*g }, left, right, c.add(row * g.c_row));
+                product::<V>(&Gemm { m, k, ..*g }, a, right, c.add(row * g.c_row));
             }
             row += m;
         }
@@ -176,24 +138,24 @@ unsafe fn packed_left<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut
 ///
 /// # Safety
 /// As [`direct`]; if `FLOATS` is less than [`BUFFER`], B fits with its columns filled up to whole vectors.
-#[inline(always)]
+#[inline(never)] // Its stack frame is large, and touched page by page on entry.
 unsafe fn packed_right<V: Vector, const FLOATS: usize>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32) {
     let mut buffer = Buffer::<FLOATS>([const { MaybeUninit::uninit() }; FLOATS]);
     let buffer = buffer.0.as_mut_ptr().cast::<f32>();
     let widest = widest(g.m);
     let width = (widest * V::LANES).min(g.n.next_multiple_of(V::LANES));
-    let depth = piece(g.k, DEPTH.min(FLOATS / width), 4);
-    let height = piece(g.m, (A_FLOATS / depth).max(4 * V::TILE_ROWS), V::TILE_ROWS);
+    let depth = if g.k <= DEPTH && g.k * width <= FLOATS { g.k } else { piece(g.k, DEPTH.min(FLOATS / width), 4) };
+    let height = height::<V>(g.m, depth);
     let mut p = 0;
     while p < g.k {
         let k = depth.min(g.k - p);
-        let group = (FLOATS / k) / width * width;
+        let group = if k * g.n.next_multiple_of(V::LANES) <= FLOATS { g.n } else { FLOATS / k / width * width };
         let mut first = 0;
         while first < g.n {
             let n = group.min(g.n - first);
             // SAFETY: `p`, `first` and `row` are below the shape's sizes, so all pieces lie within the matrices. A
-            // panel begins at `k * column` floats of the buffer and ends at most at `k * group <= FLOATS`, because
-            // panels before the last have exactly as many columns as they are wide.
+            // panel begins at `k * column` floats of the buffer: those before it have as many columns as they are wide. The
+            // last is less than a vector wider than its columns, so all of them fit the buffer.
             unsafe {
                 let b = b.add(p * g.b_row + first * g.b_col);
                 let mut column = 0;
@@ -208,8 +170,8 @@ unsafe fn packed_right<V: Vector, const FLOATS: usize>(g: &Gemm, a: *const f32, 
                 let mut row = 0;
                 while row < g.m {
                     let m = height.min(g.m - row);
-                    let left = Left::in_place(g, a.add(row * g.a_row + p * g.a_col));
-                    product::<V>(&Gemm { m, n, k, ..*g }, left, right, c.add(row * g.c_row + first));
+                    let a = a.add(row * g.a_row + p * g.a_col);
+                    product::<V>(&Gemm { m, n, k, ..*g }, a, right, c.add(row * g.c_row + first));
                     row += m;
                 }
             }
@@ -219,23 +181,29 @@ unsafe fn packed_right<V: Vector, const FLOATS: usize>(g: &Gemm, a: *const f32, 
     }
 }
 
-/// One or two rows: whole vectors of columns without a copy of B, the rest as usual.
+/// Few rows: whole vectors of columns without a copy of B, the rest as usual.
 ///
 /// # Safety
 /// As [`direct`]; rows of A and columns of B are contiguous, `k` is at least 4.
-#[inline(always)]
 unsafe fn narrow<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32) {
     let mut column = 0;
     // SAFETY: no more than the columns that are left are worked on at a time.
     unsafe {
         while column + V::LANES <= g.n {
-            let vectors = if column + 2 * V::LANES <= g.n { 2 } else { 1 };
+            let vectors = if g.m <= 2 && column + 2 * V::LANES <= g.n { 2 } else { 1 };
             let piece = Narrow::new(g, a, b.add(column * g.b_col), c.add(column));
             match (g.m, vectors) {
                 (1, 1) => V::narrow::<1, 1>(&piece),
                 (1, _) => V::narrow::<1, 2>(&piece),
-                (_, 1) => V::narrow::<2, 1>(&piece),
-                (_, _) => V::narrow::<2, 2>(&piece),
+                (2, 1) => V::narrow::<2, 1>(&piece),
+                (2, _) => V::narrow::<2, 2>(&piece),
+                (3, _) => V::narrow::<3, 1>(&piece),
+                (4, _) => V::narrow::<4, 1>(&piece),
+                (5, _) => V::narrow::<5, 1>(&piece),
+                (6, _) => V::narrow::<6, 1>(&piece),
+                (7, _) => V::narrow::<7, 1>(&piece),
+                (8, _) => V::narrow::<8, 1>(&piece),
+                _ => debug_assert!(false, "{} rows are not narrow", g.m),
             }
             column += vectors * V::LANES;
         }
@@ -246,20 +214,19 @@ unsafe fn narrow<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32)
     }
 }
 
-/// Number, first row and height of the tiles of `m` rows: equal heights, give or take one.
+/// First row and height of the tiles of `m` rows: equal heights, give or take one.
 #[inline(always)]
-fn tiles<V: Vector>(m: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+fn tiles<V: Vector>(m: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = m.div_ceil(V::TILE_ROWS);
-    let (height, taller) = (m / count, m % count);
-    (0..count).map(move |tile| (tile, tile * height + tile.min(taller), height + usize::from(tile < taller)))
+    let (height, taller) = if count == 1 { (m, 0) } else { (m / count, m % count) };
+    (0..count).map(move |tile| (tile * height + tile.min(taller), height + usize::from(tile < taller)))
 }
 
 /// Panel after panel, tile after tile.
 ///
 /// # Safety
 /// The processor has `V`'s instructions; the operands are valid to read as they say, and C to write.
-#[inline(always)]
-unsafe fn product<V: Vector>(g: &Gemm, left: Left, right: Right, c: *mut f32) {
+unsafe fn product<V: Vector>(g: &Gemm, a: *const f32, right: Right, c: *mut f32) {
     let widest = widest(g.m);
     let mut column = 0;
     while column < g.n {
@@ -267,14 +234,14 @@ unsafe fn product<V: Vector>(g: &Gemm, left: Left, right: Right, c: *mut f32) {
         let wide = vectors * V::LANES;
         let columns = wide.min(g.n - column);
         let masked = right.row.is_some() && columns < wide;
-        for (tile, row, rows) in tiles::<V>(g.m) {
+        for (row, rows) in tiles::<V>(g.m) {
             // SAFETY: the tile lies within the shape.
             unsafe {
                 let piece = Tile {
                     k: g.k,
-                    a: left.at.add(row * left.step + tile * left.tile),
-                    a_row: left.row,
-                    a_col: left.column,
+                    a: a.add(row * g.a_row),
+                    a_row: g.a_row,
+                    a_col: g.a_col,
                     b: right.at.add(column * right.step),
                     b_row: right.row.unwrap_or(wide),
                     c: c.add(row * g.c_row + column),

@@ -12,7 +12,6 @@ macro_rules! vector_isa {
                 fn dot_f32(init: f32, a: &[f32], b: &[f32]) -> f32 = loops::dot::<$vector>;
                 fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 = $dot_i8;
                 fn axpy_f32(a: f32, x: &[f32], y: &mut [f32]) = loops::axpy::<$vector>;
-                fn gemm_f32(shape: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) = gemm::gemm::<$vector>;
                 fn clamp_f32(lo: f32, hi: f32, y: &mut [f32]) = loops::clamp::<$vector>;
                 fn accumulate_f32(x: &[f32], y: &mut [f32]) = loops::accumulate::<$vector>;
                 fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) = loops::sgd::<$vector>;
@@ -21,6 +20,11 @@ macro_rules! vector_isa {
                 fn adagrad_f32(o: &Optimizer, g: &[f32], w: &mut [f32], v: &mut [f32]) = loops::adagrad::<$vector>;
                 fn adam_f32(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32])
                     = loops::adam::<$vector>;
+            }
+
+            fn gemm_f32(self, shape: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
+                // SAFETY: `self` exists only where its `new` has found the vector's features.
+                unsafe { gemm::gemm::<$vector>(shape, a, b, c) }
             }
 
             fn vectorize<R>(self, body: impl FnOnce() -> R) -> R {
