@@ -245,43 +245,43 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     /// `acc[i] += x[i] * w[i]`, wrapping.
     #[inline]
     fn multiply_add_i8(self, x: &[i8], w: &[i8], acc: &mut [i32]) {
-        scalar::multiply_add_i8(x, w, acc);
+        self.vectorize(|| scalar::multiply_add_i8(x, w, acc));
     }
 
     /// `acc[i] += a * w[i]`, wrapping.
     #[inline]
     fn axpy_i8(self, a: i8, w: &[i8], acc: &mut [i32]) {
-        scalar::axpy_i8(a, w, acc);
+        self.vectorize(|| scalar::axpy_i8(a, w, acc));
     }
 
     /// `acc[i] += x[i]`, wrapping.
     #[inline]
     fn accumulate_i8(self, x: &[i8], acc: &mut [i32]) {
-        scalar::accumulate_i8(x, acc);
+        self.vectorize(|| scalar::accumulate_i8(x, acc));
     }
 
     /// `y[i] = max(y[i], x[i])`.
     #[inline]
     fn max_i8(self, x: &[i8], y: &mut [i8]) {
-        scalar::max_i8(x, y);
+        self.vectorize(|| scalar::max_i8(x, y));
     }
 
     /// Sums of the outputs from `first` on to int8.
     #[inline]
     fn requantize_i8(self, to: &Requantize<'_>, first: usize, acc: &[i32], y: &mut [i8]) {
-        scalar::requantize_i8(to, first, acc, y);
+        self.vectorize(|| scalar::requantize_i8(to, first, acc, y));
     }
 
     /// `init + sum of x[i] * w[i]`, wrapping: 16-bit inputs, 8-bit weights.
     #[inline]
     fn dot_i16(self, init: i64, x: &[i16], w: &[i8]) -> i64 {
-        scalar::dot_i16(init, x, w)
+        self.vectorize(|| scalar::dot_i16(init, x, w))
     }
 
     /// `acc[i] += x[i] * w[i]`, wrapping.
     #[inline]
     fn multiply_add_i16(self, x: &[i16], w: &[i8], acc: &mut [i64]) {
-        scalar::multiply_add_i16(x, w, acc);
+        self.vectorize(|| scalar::multiply_add_i16(x, w, acc));
     }
 
     /// Runs `body` compiled for this instruction set, as far as the compiler inlines it: for plain loops of kernels

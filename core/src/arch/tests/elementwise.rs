@@ -12,6 +12,7 @@ use std::vec::Vec;
 enum Loop {
     Axpy(f32),
     Accumulate,
+    Max,
     Clamp(f32, f32),
     Sgd(Optimizer),
     Momentum(Optimizer, bool),
@@ -24,6 +25,7 @@ impl Loop {
         match self {
             Self::Axpy(a) => isa.axpy_f32(a, x, y),
             Self::Accumulate => isa.accumulate_f32(x, y),
+            Self::Max => isa.max_f32(x, y),
             Self::Clamp(lo, hi) => isa.clamp_f32(lo, hi, y),
             Self::Sgd(o) => isa.sgd_f32(&o, x, y),
             Self::Momentum(o, nesterov) => isa.momentum_f32(&o, nesterov, x, y, s),
@@ -37,6 +39,7 @@ impl Loop {
         match self {
             Self::Axpy(a) => *y = multiply_add(exact, a, x, *y),
             Self::Accumulate => *y += x,
+            Self::Max => *y = math::max(*y, x),
             Self::Clamp(lo, hi) => *y = math::clamp(*y, lo, hi),
             Self::Sgd(o) => *y -= o.rate * (x + o.settings.weight_decay * *y),
             Self::Momentum(o, nesterov) => {
@@ -68,6 +71,7 @@ fn loops() -> Vec<Loop> {
     std::vec![
         Loop::Axpy(0.37),
         Loop::Accumulate,
+        Loop::Max,
         Loop::Clamp(-0.5, 0.75),
         Loop::Clamp(0.0, f32::INFINITY),
         Loop::Sgd(at(OptimizerRecord::sgd(0.1), 1)),

@@ -10,6 +10,7 @@ mod bound;
 mod dispatch;
 mod elementwise;
 mod gemm;
+mod plain;
 mod sums;
 mod window;
 

@@ -48,6 +48,11 @@ fn dot_gives_the_defined_bits() {
     on_every_token(Dot { value: awkward });
 }
 
+/// Random bytes, with many of the extreme that overflows first.
+fn bytes(len: usize, rng: &mut Rng) -> Vec<i8> {
+    (0..len).map(|_| if rng.below(3) == 0 { -128 } else { rng.next_u32() as i8 }).collect()
+}
+
 #[derive(Clone, Copy)]
 struct Integers;
 
@@ -56,11 +61,7 @@ impl Suite for Integers {
         let mut rng = Rng::new(9);
         for len in (0..=130).chain([1000, 4096]) {
             for start in [0, 1, 3] {
-                let mut make = |extreme: i8| -> Vec<i8> {
-                    let value = |rng: &mut Rng| if rng.below(3) == 0 { extreme } else { rng.next_u32() as i8 };
-                    (0..len + start).map(|_| value(&mut rng)).collect()
-                };
-                let (x, w) = (make(-128), make(-128));
+                let (x, w) = (bytes(len + start, &mut rng), bytes(len + start, &mut rng));
                 let (x, w) = (&x[start..], &w[start..]);
                 let init = i32::MAX - 40;
                 let sum: i64 = x.iter().zip(w).map(|(x, w)| i64::from(*x) * i64::from(*w)).sum();
@@ -74,4 +75,36 @@ impl Suite for Integers {
 #[test]
 fn integer_dots_are_exact_and_wrap() {
     on_every_token(Integers);
+}
+
+#[derive(Clone, Copy)]
+struct Filters;
+
+impl Suite for Filters {
+    fn check<I: Isa>(self, isa: I) {
+        let mut rng = Rng::new(10);
+        for len in (0..=70).chain([255, 784]) {
+            for outputs in 0..=9 {
+                let row = len + rng.below(4) as usize;
+                let (x, w) = (bytes(len, &mut rng), bytes(row * outputs, &mut rng));
+                let init: Vec<i32> = (0..outputs).map(|_| rng.next_u32() as i32).collect();
+                let mut acc = init.clone();
+                isa.matvec_i8(&x, &w, row, &mut acc);
+                for (output, (acc, init)) in acc.iter().zip(&init).enumerate() {
+                    let products = x.iter().zip(&w[output * row..]).map(|(x, w)| i64::from(*x) * i64::from(*w));
+                    let expected = (i64::from(*init) + products.sum::<i64>()) as i32;
+                    assert_eq!(*acc, expected, "{} matvec_i8, length {len}, {outputs} outputs", I::ID.name());
+                }
+            }
+        }
+        // Filters that end too early add nothing.
+        let mut acc = [7; 6];
+        isa.matvec_i8(&[1; 20], &[1; 100], 20, &mut acc);
+        assert_eq!(acc, [27, 27, 27, 27, 27, 7]);
+    }
+}
+
+#[test]
+fn filters_share_their_input() {
+    on_every_token(Filters);
 }

@@ -110,11 +110,7 @@ struct Right {
 /// As [`gemm`], and the shape fits the memory.
 unsafe fn direct<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32) {
     // With one tile of rows nothing of B is read twice, and long sums cost no cache.
-    let depth = if g.m <= V::TILE_ROWS {
-        g.k
-    } else {
-        piece(g.k, if g.a_col == 1 { DEPTH } else { DEPTH_ACROSS }, 1)
-    };
+    let depth = if g.m <= V::TILE_ROWS { g.k } else { piece(g.k, if g.a_col == 1 { DEPTH } else { DEPTH_ACROSS }, 1) };
     let height = height::<V>(g.m, depth);
     let mut p = 0;
     while p < g.k {

@@ -157,6 +157,19 @@ pub unsafe fn clamp<V: Vector>(lo: f32, hi: f32, y: &mut [f32]) {
     }
 }
 
+/// See [`crate::arch::Isa::max_f32`].
+#[inline(always)]
+pub unsafe fn max<V: Vector>(x: &[f32], y: &mut [f32]) {
+    // SAFETY: instructions as the caller says; addresses are those of `Lanes`.
+    unsafe {
+        for_each::<V>(
+            x.len().min(y.len()),
+            #[inline(always)]
+            |i| i.store(i.load(y).max(i.load(x)), y),
+        );
+    }
+}
+
 /// See [`crate::arch::Isa::sgd_f32`].
 #[inline(always)]
 pub unsafe fn sgd<V: Vector>(o: &Optimizer, g: &[f32], w: &mut [f32]) {

@@ -1,10 +1,10 @@
 //! AVX2: eight floats at a time, with and without FMA.
 
+use crate::arch::Gemm;
 use crate::arch::vector::narrow::{self, Narrow};
 use crate::arch::vector::pack::{self, Block};
 use crate::arch::vector::tile::{self, Tile};
 use crate::arch::vector::{Quads, Vector, gemm, loops};
-use crate::arch::{Gemm, scalar};
 use crate::optim::Optimizer;
 use core::arch::x86_64::*;
 
@@ -32,8 +32,8 @@ impl Avx2Exact {
     }
 }
 
-vector_isa!(Avx2: Avx2, features "avx2,fma", vectors Fused, dot_i8 dot_i8);
-vector_isa!(Avx2Exact: Avx2Exact, features "avx2", vectors Exact, dot_i8 dot_i8);
+vector_isa!(Avx2: Avx2, features "avx2,fma", vectors Fused);
+vector_isa!(Avx2Exact: Avx2Exact, features "avx2", vectors Exact);
 
 /// Eight floats; `mul_add` rounds once.
 #[derive(Clone, Copy)]
@@ -208,28 +208,3 @@ macro_rules! vector {
 
 vector!(Fused, fused true, features "avx2,fma", mul_add |a, x, y| _mm256_fmadd_ps(a, x, y));
 vector!(Exact, fused false, features "avx2", mul_add |a, x, y| _mm256_add_ps(_mm256_mul_ps(a, x), y));
-
-/// See [`crate::arch::Isa::dot_i8`]. Integers wrap, so the order does not matter: exact.
-///
-/// # Safety
-/// The processor has AVX2.
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 {
-    let len = x.len().min(w.len());
-    let (x_blocks, x_rest) = x.split_at(len).0.as_chunks::<16>();
-    let (w_blocks, w_rest) = w.split_at(len).0.as_chunks::<16>();
-    let mut sums = _mm256_setzero_si256();
-    for (x, w) in x_blocks.iter().zip(w_blocks) {
-        // SAFETY: each block is 16 bytes.
-        let (x, w) = unsafe { (_mm_loadu_si128(x.as_ptr().cast()), _mm_loadu_si128(w.as_ptr().cast())) };
-        // Two products of at most 2^14 each fit the 32 bits that they are added in.
-        let products = _mm256_madd_epi16(_mm256_cvtepi8_epi16(x), _mm256_cvtepi8_epi16(w));
-        sums = _mm256_add_epi32(sums, products);
-    }
-    let mut lanes = [0i32; 8];
-    // SAFETY: eight integers are 32 bytes.
-    unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sums) };
-    let sum = lanes.iter().fold(init, |sum, lane| sum.wrapping_add(*lane));
-    scalar::dot_i8(sum, x_rest, w_rest)
-}

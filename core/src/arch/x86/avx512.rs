@@ -27,8 +27,7 @@ impl Avx512 {
 vector_isa!(
     Avx512: Avx512,
     features "avx512f,avx512bw,avx512dq,avx512vl",
-    vectors Fused,
-    dot_i8 dot_i8
+    vectors Fused
 );
 
 /// Sixteen floats; `mul_add` rounds once.
@@ -192,30 +191,4 @@ impl Vector for Fused {
         // SAFETY: the caller's promises are the same.
         unsafe { enter(block, width, to) }
     }
-}
-
-/// See [`crate::arch::Isa::dot_i8`]. Integers wrap, so the order does not matter: exact.
-///
-/// # Safety
-/// The processor has these instructions.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 {
-    let len = x.len().min(w.len());
-    let mut sums = _mm512_setzero_si512();
-    let mut at = 0;
-    while at < len {
-        let lanes = (len - at).min(32);
-        let mask = ((1u64 << lanes) - 1) as __mmask32;
-        // SAFETY: `lanes` elements are left in both slices, and the mask keeps the loads to them.
-        let (x, w) = unsafe {
-            let (x, w) = (x.as_ptr().add(at), w.as_ptr().add(at));
-            (_mm256_maskz_loadu_epi8(mask, x), _mm256_maskz_loadu_epi8(mask, w))
-        };
-        // Two products of at most 2^14 each fit the 32 bits that they are added in.
-        let products = _mm512_madd_epi16(_mm512_cvtepi8_epi16(x), _mm512_cvtepi8_epi16(w));
-        sums = _mm512_add_epi32(sums, products);
-        at += 32;
-    }
-    init.wrapping_add(_mm512_reduce_add_epi32(sums))
 }

@@ -4,6 +4,7 @@
 mod token;
 mod avx2;
 mod avx512;
+mod int8;
 
 pub use avx2::{Avx2, Avx2Exact};
 pub use avx512::Avx512;

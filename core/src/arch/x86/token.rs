@@ -4,16 +4,18 @@
 ///
 /// Each method is a safe function that enables the features; the token proves that the processor has them.
 macro_rules! vector_isa {
-    ($token:ident: $id:ident, features $features:literal, vectors $vector:ty, dot_i8 $dot_i8:path) => {
+    ($token:ident: $id:ident, features $features:literal, vectors $vector:ty) => {
         impl $crate::arch::Isa for $token {
             const ID: $crate::arch::IsaId = $crate::arch::IsaId::$id;
 
             vector_isa!{ @methods $token $features
                 fn dot_f32(init: f32, a: &[f32], b: &[f32]) -> f32 = loops::dot::<$vector>;
-                fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 = $dot_i8;
+                fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 = $crate::arch::x86::int8::dot_i8;
+                fn matvec_i8(x: &[i8], w: &[i8], row: usize, acc: &mut [i32]) = $crate::arch::x86::int8::matvec_i8;
                 fn axpy_f32(a: f32, x: &[f32], y: &mut [f32]) = loops::axpy::<$vector>;
                 fn clamp_f32(lo: f32, hi: f32, y: &mut [f32]) = loops::clamp::<$vector>;
                 fn accumulate_f32(x: &[f32], y: &mut [f32]) = loops::accumulate::<$vector>;
+                fn max_f32(x: &[f32], y: &mut [f32]) = loops::max::<$vector>;
                 fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) = loops::sgd::<$vector>;
                 fn momentum_f32(o: &Optimizer, nesterov: bool, g: &[f32], w: &mut [f32], v: &mut [f32])
                     = loops::momentum::<$vector>;
