@@ -88,6 +88,7 @@ pub trait Vector: Copy {
 /// Hides from the compiler where a pointer comes from. It would otherwise keep one pointer for every row that a loop
 /// walks along, far more than there are registers, instead of one for several rows and the distance between them.
 #[inline(always)]
+#[expect(clippy::pointers_in_nomem_asm_block, reason = "nothing follows the pointer")]
 fn opaque(pointer: *const f32) -> *const f32 {
     let mut pointer = pointer;
     // SAFETY: there is no instruction, so nothing happens to registers, flags, stack or memory.

@@ -51,7 +51,7 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
             }
         }
         // Three pointers and the distance between rows reach all rows.
-        let mut quads: [*const f32; 3] = core::array::from_fn(|quad| a.wrapping_add(4 * quad * a_row));
+        let mut quads: [*const f32; 3] = [a, a.wrapping_add(4 * a_row), a.wrapping_add(8 * a_row)];
         for _ in 0..k {
             let mut columns = [V::splat(0.0); VECTORS];
             for (vector, column) in columns.iter_mut().enumerate() {
@@ -59,7 +59,13 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
                 *column = if MASKED && vector + 1 == VECTORS { V::load_masked(b, mask) } else { V::load(b) };
             }
             for (row, sums) in sums.iter_mut().enumerate() {
-                let x = V::splat(*quads[row / 4].add(row % 4 * a_row));
+                let [first, second, third] = quads;
+                let quad = match row / 4 {
+                    0 => first,
+                    1 => second,
+                    _ => third,
+                };
+                let x = V::splat(*quad.add(row % 4 * a_row));
                 for (sum, column) in sums.iter_mut().zip(&columns) {
                     *sum = x.mul_add(*column, *sum);
                 }
