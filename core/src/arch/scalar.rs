@@ -4,7 +4,7 @@
 
 use super::{Gemm, Isa, IsaId, Window};
 use crate::kernels::requantize::Requantize;
-use crate::kernels::util::{from, sub};
+use crate::kernels::util::{from, sub, sub_mut};
 use crate::math;
 use crate::optim::Optimizer;
 use crate::quant;
@@ -248,13 +248,17 @@ pub fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 {
 #[inline]
 pub fn matvec_i8(x: &[i8], w: &[i8], row: usize, acc: &mut [i32]) {
     let len = x.len();
-    let mut start = 0;
-    let mut quads = acc.chunks_exact_mut(4);
-    for quad in &mut quads {
-        let [a0, a1, a2, a3] = quad else { return };
+    let mut rest = w;
+    // Walks from row to row, which costs a device less than computing where each begins.
+    let mut next = || {
+        let w = sub(rest, 0, len);
+        rest = from(rest, row);
+        w
+    };
+    let (quads, last) = acc.as_chunks_mut::<4>();
+    for [a0, a1, a2, a3] in quads {
         // Four outputs share every load of x.
-        let (w0, w1) = (sub(w, start, len), sub(w, start + row, len));
-        let (w2, w3) = (sub(w, start + 2 * row, len), sub(w, start + 3 * row, len));
+        let (w0, w1, w2, w3) = (next(), next(), next(), next());
         let (mut s0, mut s1, mut s2, mut s3) = (*a0, *a1, *a2, *a3);
         for ((((x, w0), w1), w2), w3) in x.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
             let x = i32::from(*x);
@@ -264,19 +268,27 @@ pub fn matvec_i8(x: &[i8], w: &[i8], row: usize, acc: &mut [i32]) {
             s3 = s3.wrapping_add(x * i32::from(*w3));
         }
         (*a0, *a1, *a2, *a3) = (s0, s1, s2, s3);
-        start += 4 * row;
     }
-    for acc in quads.into_remainder() {
-        *acc = dot_i8(*acc, x, sub(w, start, len));
-        start += row;
+    for acc in last {
+        *acc = dot_i8(*acc, x, next());
     }
 }
 
 /// See [`Isa::multiply_add_i8`].
 #[inline]
 pub fn multiply_add_i8(x: &[i8], w: &[i8], acc: &mut [i32]) {
+    let madd = |acc: &mut i32, x: &i8, w: &i8| *acc = acc.wrapping_add(i32::from(*x) * i32::from(*w));
+    let len = acc.len().min(x.len()).min(w.len());
+    let (acc, x, w) = (sub_mut(acc, 0, len), sub(x, 0, len), sub(w, 0, len));
+    // Four at a time: a device spends as much on the loop as on one of them.
+    let ((quads, acc), (x_quads, x), (w_quads, w)) = (acc.as_chunks_mut::<4>(), x.as_chunks::<4>(), w.as_chunks::<4>());
+    for ((acc, x), w) in quads.iter_mut().zip(x_quads).zip(w_quads) {
+        for ((acc, x), w) in acc.iter_mut().zip(x).zip(w) {
+            madd(acc, x, w);
+        }
+    }
     for ((acc, x), w) in acc.iter_mut().zip(x).zip(w) {
-        *acc = acc.wrapping_add(i32::from(*x) * i32::from(*w));
+        madd(acc, x, w);
     }
 }
 

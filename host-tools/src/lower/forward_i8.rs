@@ -77,7 +77,7 @@ impl Emit<'_, '_> {
             Op::Conv2d(op) => {
                 let shape = self.conv2d_shape(node, op)?;
                 let t = self.weighted(node, from, to)?;
-                let scratch_bytes = conv2d::scratch_bytes_i8(&shape, self.lowering.options.isa);
+                let scratch_bytes = conv2d::scratch_bytes_i8(&shape);
                 let scratch =
                     (scratch_bytes > 0).then(|| self.lowering.program.transient(format!("{}/scratch", node.name)));
                 self.sequence.push(name, node_id, move |p| conv2d::ForwardI8 {

@@ -34,7 +34,7 @@ pub fn i8(name: impl Into<String>, shape: Conv2d, x: Vec<i8>, layer: Int8Layer, 
     let sums = naive::conv2d(&shape, &layer.centred(&x), &wide(&layer.w), &wide(&layer.b));
     let expected = published.unwrap_or_else(|| layer.requantized(&sums, shape.out_c));
     Case::new(name, samples, vec![Values::I8(x)], Expected::Exact(expected), move |step| {
-        let scratch_bytes = scratch_bytes_i8(&shape, step.isa());
+        let scratch_bytes = scratch_bytes_i8(&shape);
         layer.step(step, shape.out_c, false, scratch_bytes, move |o| ForwardI8 {
             shape,
             x: o.x,

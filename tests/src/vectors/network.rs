@@ -24,7 +24,7 @@ impl Layer {
         match self {
             Self::Conv2d(shape, layer) => {
                 let shape = *shape;
-                let scratch_bytes = scratch_bytes_i8(&shape, steps.isa());
+                let scratch_bytes = scratch_bytes_i8(&shape);
                 layer.step(steps, shape.out_c, false, scratch_bytes, move |o| conv2d::ForwardI8 {
                     shape,
                     x: o.x,

@@ -1,7 +1,7 @@
 //! Convolution, int8 forward.
 
 use super::Conv2d;
-use crate::arch::{Isa, IsaId};
+use crate::arch::Isa;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, add_constant_i8, start_from_bias_i8};
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
@@ -12,11 +12,14 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Filters whose sums are held at once.
 const BLOCK: usize = 8;
 
-/// Bytes of scratch that `shape` can use on `isa`: one patch, gathered for each output position; 0 if none.
+/// Bytes of scratch that `shape` can use: one patch, gathered for each output position; 0 where a patch lies in one
+/// piece anyhow.
 ///
-/// With less, the kernel walks the input directly.
-pub fn scratch_bytes_i8(shape: &Conv2d, isa: IsaId) -> usize {
-    if isa.gathers() && !shape.is_pointwise() { shape.patch() } else { 0 }
+/// The same on every token, small as it is: one long product for each filter in place of one for each of its rows
+/// saves a device more than the copy costs it. Without scratch the kernel walks the input directly.
+pub fn scratch_bytes_i8(shape: &Conv2d) -> usize {
+    let in_one_piece = shape.kernel_h == 1 && (shape.kernel_w == 1 || shape.rows_are_contiguous());
+    if in_one_piece { 0 } else { shape.patch() }
 }
 
 /// `y = requantize(x * w + b)`.

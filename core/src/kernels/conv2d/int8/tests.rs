@@ -86,7 +86,7 @@ proptest! {
         prop_assert_eq!(&folded(Scalar, &shape, &layer, shape.patch(), &x), &expected, "gathered");
         #[cfg(target_arch = "x86_64")]
         if let Some(isa) = crate::arch::Avx2::new() {
-            let scratch = scratch_bytes_i8(&shape, crate::arch::IsaId::Avx2);
+            let scratch = scratch_bytes_i8(&shape);
             prop_assert_eq!(&folded(isa, &shape, &layer, 0, &x), &expected);
             prop_assert_eq!(&folded(isa, &shape, &layer, scratch, &x), &expected, "gathered");
         }
