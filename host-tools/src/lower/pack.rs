@@ -40,6 +40,9 @@ pub struct Packing {
     pub strategy: &'static str,
 }
 
+/// Sorts items for placing: smallest key first.
+type Key = fn(&Item) -> [usize; 2];
+
 /// Random swaps tried when no simple order reaches the lower bound...
 const SWAPS: usize = 2000;
 
@@ -50,7 +53,7 @@ const MOST_COMPARISONS: usize = 1 << 26;
 pub fn pack(items: &[Item], align: usize) -> Packing {
     let items: Vec<Item> = items.iter().map(|i| Item { bytes: i.bytes.next_multiple_of(align), ..*i }).collect();
     let lower_bound = lower_bound(&items);
-    let orders: [(&'static str, fn(&Item) -> [usize; 2]); 4] = [
+    let orders: [(&'static str, Key); 4] = [
         ("by size", |i| [usize::MAX - i.bytes, i.first]),
         ("by first use", |i| [i.first, usize::MAX - i.bytes]),
         ("by duration", |i| [usize::MAX - i.duration(), usize::MAX - i.bytes]),
@@ -164,7 +167,7 @@ mod tests {
             let packing = pack(&items, 4);
             prop_assert!(packing.bytes >= packing.lower_bound);
             for (i, a) in items.iter().enumerate() {
-                prop_assert!(packing.offsets[i] % 4 == 0);
+                prop_assert!(packing.offsets[i].is_multiple_of(4));
                 prop_assert!(packing.offsets[i] + a.bytes <= packing.bytes);
                 for (j, b) in items.iter().enumerate().skip(i + 1) {
                     let (x, y) = (packing.offsets[i], packing.offsets[j]);
