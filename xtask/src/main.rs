@@ -26,6 +26,8 @@ struct Cli {
 enum Command {
     /// Get what the other commands need: MCU targets for rustc, and QEMU
     Setup(commands::setup::Args),
+    /// Train, quantise, flash an emulated board, learn there; writes report.html
+    Demo(commands::demo::Args),
     /// Run every check and every test; ends in the test runner's summary
     Test(commands::test::Args),
     /// Build the firmware of some boards, or of all
@@ -41,6 +43,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Setup(args) => commands::setup::run(&args),
+        Command::Demo(args) => commands::demo::run(&args),
         Command::Test(args) => commands::test::run(&args),
         Command::Firmware(args) => commands::firmware::run(&args),
         Command::Sizes(args) => commands::sizes::run(&args),

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod demo;
 pub mod firmware;
 pub mod fuzz;
 pub mod qemu;
