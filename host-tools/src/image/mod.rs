@@ -4,6 +4,7 @@
 //! whole way from a graph; what it returns has been parsed once by the device's own parser.
 
 mod aligned;
+mod container;
 mod inspect;
 mod metadata;
 mod params;
@@ -14,6 +15,7 @@ mod write;
 mod tests;
 
 pub use aligned::AlignedBytes;
+pub use container::{ContainerError, Format, Target};
 pub use inspect::{Inspection, PlanInfo, StepRow, inspect};
 pub use metadata::{LayerInfo, METADATA_VERSION, Metadata, MetadataError};
 pub use params::{ParamsError, apply_params, with_params};

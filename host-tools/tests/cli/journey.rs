@@ -107,3 +107,39 @@ fn a_result_is_as_readable_as_any_new_file() {
     let mode = |name: &str| desk.path(name).metadata().unwrap().permissions();
     assert_eq!(mode("model.safetensors"), mode("plain"));
 }
+
+#[test]
+fn images_in_the_formats_of_flashing_tools() {
+    let desk = Desk::with_iris(1);
+    let pack = |format: &str, to: &str| {
+        desk.succeed(&["pack", "model.safetensors", "-o", to, "--format", format, "--for", "m4"]);
+        desk.read(to)
+    };
+    let image = pack("bin", "a.emb");
+    assert!(pack("hex", "a.hex").starts_with(b":02000004"));
+    assert!(pack("c", "a.c").starts_with(b"/*"));
+    assert_eq!(pack("uf2", "a.uf2").len() % 512, 0);
+    // The ELF holds the whole slot: the record, then the image at the next erase unit.
+    let elf = pack("elf", "a.elf");
+    let at = elf.windows(image.len()).position(|window| window == image).unwrap();
+    assert!(at > 4096 && elf.starts_with(b"\x7fELF"));
+    let error = desk.fail(&["pack", "model.safetensors", "-o", "b.hex", "--format", "hex"]);
+    assert!(error.contains("--address"), "{error}");
+}
+
+#[test]
+fn a_foreign_model_runs_as_its_own_runtime_says() {
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/models/tflm_hello_world_int8");
+    if !folder.exists() {
+        eprintln!("skipped: the shared test data are not here");
+        return;
+    }
+    let file = |name: &str| folder.join(name).display().to_string();
+    let desk = Desk::new();
+    desk.succeed(&["import", &file("model.tflite"), "-o", "a.emb"]);
+    desk.succeed(&["run", "a.emb", "--input", &file("input_real.npy"), "--output", "y.npy"]);
+    let [found, expected] = [desk.path("y.npy"), folder.join("output_real_ref.npy")]
+        .map(|path| embernet::data::read_array(&path).unwrap().values().clone());
+    assert_eq!(found, expected);
+}

@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use embernet::experiment::Optimizer;
 use embernet::files;
+use embernet::flash;
 use embernet::graph::Selection;
-use embernet::image::{self, PackOptions, TrainOptions};
+use embernet::image::{self, Format, PackOptions, Target, TrainOptions};
 use embernet::link::Board;
 use embernet::lower::Loss;
 use serde::Serialize;
@@ -42,6 +43,16 @@ pub struct Pack {
     /// Most samples in one inference.
     #[arg(long, value_name = "N", default_value_t = 1)]
     samples: usize,
+    /// How the image is wrapped: bin, hex, uf2, elf or c. All but bin and c need an address; with
+    /// --for they hold the board's whole first slot, ready to be flashed.
+    #[arg(long, default_value = "bin")]
+    format: Format,
+    /// The address of the first byte, such as 0x08010000.
+    #[arg(long, value_name = "ADDRESS", value_parser = number, conflicts_with = "board")]
+    address: Option<u32>,
+    /// The processor family that a UF2 boot loader asks for, such as 0xe48bff56.
+    #[arg(long, value_name = "NUMBER", value_parser = number)]
+    uf2_family: Option<u32>,
     /// Refuse an image that this board has no room for (m4, m3, m0, rv32).
     #[arg(long = "for", value_name = "BOARD")]
     board: Option<String>,
@@ -86,14 +97,8 @@ impl Pack {
         let options = PackOptions { samples: self.samples, train, ..PackOptions::default() };
         let packed = image::pack(&checkpoint.graph, &options, Some(checkpoint.id()?))?;
         let parsed = packed.image()?;
-        if let Some(name) = &self.board {
-            let slot = Board::named(name)?.slots.image_bytes();
-            let need = packed.bytes.len();
-            if need > slot as usize {
-                bail!("the image has {need} bytes, {name} takes {slot}");
-            }
-        }
-        files::write(&self.output, &packed.bytes)?;
+        let board = self.board.as_deref().map(Board::named).transpose()?;
+        files::write(&self.output, &self.wrap(&packed.bytes, board)?)?;
         let header = parsed.header();
         let line = Line {
             done: true,
@@ -115,12 +120,43 @@ impl Pack {
         Ok(())
     }
 
+    /// The file's bytes.
+    fn wrap(&self, image: &[u8], board: Option<&Board>) -> Result<Vec<u8>> {
+        const ARM: u16 = 40;
+        const RISC_V: u16 = 243;
+        let machine = if board.is_some_and(|board| board.target.starts_with("riscv")) { RISC_V } else { ARM };
+        let mut target = Target { address: self.address.unwrap_or(0), machine, family: self.uf2_family };
+        if let Some(board) = board {
+            let (need, have) = (image.len(), board.slots.image_bytes());
+            if need > have as usize {
+                bail!("the image has {need} bytes, {} takes {have}", board.name);
+            }
+            // A lone image at a slot's address would not start: its record must stand before it.
+            if !matches!(self.format, Format::Bin | Format::C) {
+                target.address = board.slots.origins[0];
+                return Ok(self.format.wrap(&flash::slot(image, &board.slots, 1)?, &target)?);
+            }
+        }
+        if self.address.is_none() && !matches!(self.format, Format::Bin | Format::C) {
+            bail!("this format holds addresses; give --address, or --for BOARD");
+        }
+        Ok(self.format.wrap(image, &target)?)
+    }
+
     fn optimizer(&self) -> Result<Optimizer> {
         match self.lr {
             None => Ok(self.optimizer),
             Some(lr) if lr.is_finite() && lr > 0.0 => Ok(self.optimizer.with_lr(lr)),
             Some(lr) => bail!("--lr is {lr}; it must be a positive number"),
         }
+    }
+}
+
+/// A whole number, also in hexadecimal.
+fn number(text: &str) -> Result<u32, std::num::ParseIntError> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
     }
 }
 
