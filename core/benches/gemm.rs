@@ -3,13 +3,14 @@
 //! `cargo bench -p embernet-core --features std --bench gemm [-- FILTER]`
 //!
 //! Machines are shared and clocks drift, so all programs take turns in short rounds, and the best round of each
-//! counts. The peak is measured in the same rounds. `matrixmultiply` is the ruler.
+//! counts. The peak is measured in the same rounds. `matrixmultiply` (by way of `ndarray`) is
+//! the ruler.
 
 use embernet_core::arch::{Gemm, Isa, IsaId, Task, run_on};
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-
-mod peak;
 
 /// One product: what it is in which network, and its shape.
 struct Case {
@@ -122,27 +123,27 @@ impl Task for Run<'_> {
     }
 }
 
+/// The product by `matrixmultiply`, through a crate that checks its bounds.
 fn ruler(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
-    let stride = |stride: usize| stride as isize;
-    assert!(g.fits(a.len(), b.len(), c.len()));
-    // SAFETY: the shape fits its slices, as asserted.
-    unsafe {
-        matrixmultiply::sgemm(
-            g.m,
-            g.k,
-            g.n,
-            1.0,
-            a.as_ptr(),
-            stride(g.a_row),
-            stride(g.a_col),
-            b.as_ptr(),
-            stride(g.b_row),
-            stride(g.b_col),
-            1.0,
-            c.as_mut_ptr(),
-            stride(g.c_row),
-            1,
-        );
+    let view = |rows: usize, row: usize, columns: usize, column: usize| (rows, columns).strides((row, column));
+    let a = ArrayView2::from_shape(view(g.m, g.a_row, g.k, g.a_col), a).expect("A fits");
+    let b = ArrayView2::from_shape(view(g.k, g.b_row, g.n, g.b_col), b).expect("B fits");
+    let mut c = ArrayViewMut2::from_shape((g.m, g.n), c).expect("C fits");
+    general_mat_mul(1.0, &a, &b, 1.0, &mut c);
+}
+
+/// The tokens whose peaks are measured: narrow registers, then wide ones.
+const PEAKS: [(&str, IsaId); 2] = [("256-bit peak", IsaId::Avx2), ("512-bit peak", IsaId::Avx512)];
+/// Rounds of a peak loop that count as one run.
+const PEAK_ROUNDS: usize = 64;
+
+struct Peak(usize);
+
+impl Task for Peak {
+    type Output = u64;
+
+    fn run<I: Isa>(self, isa: I) -> u64 {
+        isa.peak_f32(self.0)
     }
 }
 
@@ -151,7 +152,8 @@ fn main() {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default();
     let quick = Duration::from_micros(1500);
     let tokens: Vec<IsaId> = IsaId::ALL.into_iter().filter(|id| id.is_available()).collect();
-    let peaks = peak::available();
+    let peaks: Vec<_> = PEAKS.into_iter().filter(|(_, id)| id.is_available()).collect();
+    let peak_flops = |id| run_on(id, Peak(PEAK_ROUNDS)).unwrap_or_default() as f64;
 
     let mut head = format!("{:<28} {:>16}", "product", "m x k x n");
     for (name, _) in &peaks {
@@ -169,8 +171,14 @@ fn main() {
         let (a, b) = (Aligned::new(g.m * g.k), Aligned::new(g.k * g.n));
         let mut outputs: Vec<Aligned> = (0..=tokens.len()).map(|_| Aligned::new(g.m * g.n)).collect();
         let mut programs: Vec<Program<'_>> = Vec::new();
-        for (name, peak) in &peaks {
-            programs.push(Program { name, run: Box::new(move |n| peak(n as u64)), best: f64::INFINITY });
+        for &(name, id) in &peaks {
+            programs.push(Program {
+                name,
+                run: Box::new(move |n| {
+                    run_on(id, Peak(PEAK_ROUNDS * n));
+                }),
+                best: f64::INFINITY,
+            });
         }
         let (last, outputs) = outputs.split_last_mut().expect("one for each program");
         for (id, c) in tokens.iter().zip(outputs) {
@@ -192,19 +200,18 @@ fn main() {
         race(&mut programs, quick, 15);
 
         let mut line = format!("{:<28} {:>16}", case.name, format!("{}x{}x{}", g.m, g.k, g.n));
-        for program in &programs[..peaks.len()] {
-            line += &format!(" {:>12.1}", peak::FLOPS / program.best / 1e9);
+        let peak_speeds: Vec<f64> =
+            peaks.iter().zip(&programs).map(|((_, id), program)| peak_flops(*id) / program.best / 1e9).collect();
+        for speed in &peak_speeds {
+            line += &format!(" {speed:>12.1}");
         }
         for program in &programs[peaks.len()..] {
             let speed = flops / program.best / 1e9;
             // The ruler uses the widest registers that it finds.
             let widest = ["avx512", "matrixmultiply"].contains(&program.name);
-            let of = if widest { peaks.len().saturating_sub(1) } else { 0 };
-            match programs.get(of).filter(|_| !peaks.is_empty()) {
-                Some(peak) => {
-                    let percent = speed / (peak::FLOPS / peak.best / 1e9) * 100.0;
-                    line += &format!(" {:>9.2} ({percent:>3.0} %)", speed);
-                }
+            let peak = if widest { peak_speeds.last() } else { peak_speeds.first() };
+            match peak {
+                Some(peak) => line += &format!(" {speed:>9.2} ({:>3.0} %)", speed / peak * 100.0),
                 None => line += &format!(" {speed:>17.2}"),
             }
         }

@@ -284,6 +284,12 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
         self.vectorize(|| scalar::multiply_add_i16(x, w, acc));
     }
 
+    /// Does nothing but multiply-adds in registers, and says how many floating-point operations it did: what a
+    /// benchmark measures everything else by.
+    fn peak_f32(self, rounds: usize) -> u64 {
+        scalar::peak_f32(rounds)
+    }
+
     /// Runs `body` compiled for this instruction set, as far as the compiler inlines it: for plain loops of kernels
     /// that have no method here. The bits are the same as without.
     #[inline]

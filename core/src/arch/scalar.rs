@@ -8,6 +8,7 @@ use crate::kernels::util::{from, sub, sub_mut};
 use crate::math;
 use crate::optim::Optimizer;
 use crate::quant;
+use core::hint::black_box;
 
 /// Runs anywhere; the bits that all promises refer to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,20 @@ pub fn axpy_f32(a: f32, x: &[f32], y: &mut [f32]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += a * x;
     }
+}
+
+/// See [`Isa::peak_f32`].
+pub fn peak_f32(rounds: usize) -> u64 {
+    const SUMS: usize = 8;
+    let (a, b) = (black_box(0.999), black_box(1e-6));
+    let mut sums = [1.0f32; SUMS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = *sum * a + b;
+        }
+    }
+    black_box(sums);
+    2 * SUMS as u64 * rounds as u64
 }
 
 /// See [`Isa::window_f32`].

@@ -10,6 +10,7 @@
 use super::Vector;
 use crate::arch::scalar;
 use crate::optim::Optimizer;
+use core::hint::black_box;
 
 /// Partial sums of [`dot`], on every instruction set: element `i` goes to sum `i % 32`, and the upper half of the
 /// sums is added to the lower half until one is left.
@@ -112,6 +113,25 @@ fn fold(sums: &mut [f32; DOT_LANES]) -> f32 {
         half /= 2;
     }
     sums.first().copied().unwrap_or(0.0)
+}
+
+/// See [`crate::arch::Isa::peak_f32`].
+#[inline(always)]
+pub unsafe fn peak<V: Vector>(rounds: usize) -> u64 {
+    // Latency times throughput of any processor so far is less, and registers are more.
+    const SUMS: usize = 12;
+    // SAFETY: instructions as the caller says.
+    unsafe {
+        let (a, b) = (V::splat(black_box(0.999)), V::splat(black_box(1e-6)));
+        let mut sums = [V::splat(1.0); SUMS];
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = sum.mul_add(a, b);
+            }
+        }
+        black_box(sums);
+    }
+    2 * (V::LANES * SUMS) as u64 * rounds as u64
 }
 
 /// See [`crate::arch::Isa::axpy_f32`].

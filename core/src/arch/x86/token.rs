@@ -15,6 +15,7 @@ macro_rules! vector_isa {
                 fn axpy_f32(a: f32, x: &[f32], y: &mut [f32]) = loops::axpy::<$vector>;
                 fn clamp_f32(lo: f32, hi: f32, y: &mut [f32]) = loops::clamp::<$vector>;
                 fn accumulate_f32(x: &[f32], y: &mut [f32]) = loops::accumulate::<$vector>;
+                fn peak_f32(rounds: usize) -> u64 = loops::peak::<$vector>;
                 fn max_f32(x: &[f32], y: &mut [f32]) = loops::max::<$vector>;
                 fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) = loops::sgd::<$vector>;
                 fn momentum_f32(o: &Optimizer, nesterov: bool, g: &[f32], w: &mut [f32], v: &mut [f32])
