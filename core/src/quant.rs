@@ -14,13 +14,14 @@ use crate::math;
 ///
 /// gemmlowp adds `2^30` to a product that is not negative and `1 - 2^30` to a negative one, then divides by `2^31`
 /// towards zero. For negative products that is the ceiling, and `ceil((p + 1 - 2^30) / 2^31)` equals
-/// `floor((p + 2^30) / 2^31)`: one addition and one arithmetic shift for both signs.
+/// `floor((p + 2^30) / 2^31)`, which is `floor(p / 2^31)` plus bit 30: no case for the sign, no 64-bit addition.
 #[inline]
 pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
         return i32::MAX;
     }
-    ((i64::from(a) * i64::from(b) + (1 << 30)) >> 31) as i32
+    let product = i64::from(a) * i64::from(b);
+    ((product >> 31) as i32).wrapping_add((product >> 30) as i32 & 1)
 }
 
 /// `x / 2^exponent`, rounded to nearest, halves away from zero. An `exponent` above 31 counts as 31.

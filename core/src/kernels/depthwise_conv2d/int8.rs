@@ -3,14 +3,14 @@
 use super::DepthwiseConv2d;
 use crate::arch::Isa;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
-use crate::kernels::util::{rows, rows_mut, sub, sub_mut};
+use crate::kernels::util::{from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
 use crate::memory::{Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Channels whose sums are held at once.
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
 
 /// `y = requantize(x * w + b)`, each channel for itself.
 ///
@@ -60,19 +60,20 @@ impl Window<'_> {
     fn accumulate<I: Isa>(&self, isa: I, first: usize, w: &[i8], acc: &mut [i32]) {
         let Self { shape, x, down, across, pad_value } = self;
         let (in_c, out_c, in_w) = (shape.in_c as usize, shape.out_c as usize, shape.in_w as usize);
-        let kernel_w = shape.kernel_w as usize;
-        let (dilation_h, dilation_w) = (shape.dilation_h as usize, shape.dilation_w as usize);
-        let mut filters = rows(w, out_c);
+        let (dilation_h, step) = (shape.dilation_h as usize, shape.dilation_w as usize * in_c);
+        let mut filters = from(w, first);
         for ky in 0..shape.kernel_h as usize {
             // Wraps above the input, which is no small number either.
             let row = ky.wrapping_sub(down.first);
-            for kx in 0..kernel_w {
-                let Some(w) = filters.next() else { return };
-                let w = sub(w, first, acc.len());
-                let column = kx.wrapping_sub(across.first);
-                if row < down.count && column < across.count {
-                    let (in_y, in_x) = (down.input + row * dilation_h, across.input + column * dilation_w);
-                    self.tap(isa, sub(x, (in_y * in_w + in_x) * in_c, in_c), first, w, acc);
+            let inside = if row < down.count { across.count } else { 0 };
+            let in_y = down.input + row.min(down.count) * dilation_h;
+            let mut at = (in_y * in_w + across.input) * in_c;
+            for kx in 0..shape.kernel_w as usize {
+                let w = sub(filters, 0, acc.len());
+                filters = from(filters, out_c);
+                if kx.wrapping_sub(across.first) < inside {
+                    self.tap(isa, from(x, at), first, w, acc);
+                    at += step;
                 } else if *pad_value != 0 {
                     isa.axpy_i8(*pad_value, w, acc);
                 }
@@ -80,7 +81,8 @@ impl Window<'_> {
         }
     }
 
-    /// One tap inside the input: `x` has all input channels, `w` and `acc` the output channels from `first` on.
+    /// One tap inside the input: `x` begins with its input channels, `w` and `acc` have the output channels from
+    /// `first` on.
     #[inline]
     fn tap<I: Isa>(&self, isa: I, x: &[i8], first: usize, w: &[i8], acc: &mut [i32]) {
         let multiplier = self.shape.multiplier as usize;
