@@ -111,7 +111,7 @@ pub fn ds_cnn_s(folder: &Folder) -> Case {
 }
 
 fn convolution(folder: &Folder, number: u32) -> Layer {
-    let is_depthwise = number % 2 == 0;
+    let is_depthwise = number.is_multiple_of(2);
     let kind = if is_depthwise { "depthwise_conv_2d" } else { "conv_2d" };
     let (prefix, file) = (format!("{}_{number}", kind.to_uppercase()), format!("layer_{number}_{kind}"));
     let table = |role| folder.array(&[&format!("{file}_output_{role}")]);
