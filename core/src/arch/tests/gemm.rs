@@ -9,7 +9,7 @@ use std::vec::Vec;
 
 /// How A and B lie in memory.
 #[derive(Clone, Copy, Debug)]
-enum Form {
+pub(super) enum Form {
     /// Forward: rows of A and columns of B are contiguous.
     NT,
     /// Gradient of the input: rows of both are contiguous.
@@ -22,11 +22,11 @@ enum Form {
     Spread,
 }
 
-const FORMS: [Form; 5] = [Form::NT, Form::NN, Form::TN, Form::TT, Form::Spread];
+pub(super) const FORMS: [Form; 5] = [Form::NT, Form::NN, Form::TN, Form::TT, Form::Spread];
 
 impl Form {
     /// Strides with `gap` unused elements between rows.
-    fn shape(self, m: usize, n: usize, k: usize, gap: usize) -> Gemm {
+    pub(super) fn shape(self, m: usize, n: usize, k: usize, gap: usize) -> Gemm {
         let (a_row, a_col) = match self {
             Self::NT | Self::NN => (k + gap, 1),
             Self::TN | Self::TT => (1, m + gap),
