@@ -94,6 +94,9 @@ fn checks(machine: &Machine, boards: &[Board], steps: &mut Steps) {
         let mut command = firmware::cargo("clippy", board);
         steps.run(&format!("lints of {}", board.name), command.args(["--", "-D", "warnings"]));
     }
+    let mut fast_math = tools::cargo();
+    fast_math.args(["test", "--quiet", "--package", "embernet-core", "--features", "fast-math", "--lib", "math"]);
+    steps.run("core with fast-math", &mut fast_math);
     let mut docs = tools::cargo();
     docs.args(["doc", "--quiet", "--no-deps", "--lib"]).env("RUSTDOCFLAGS", "-D warnings");
     steps.run("documentation", &mut docs);
@@ -126,8 +129,11 @@ fn run_tests(machine: &Machine, long: bool) -> bool {
     match (nextest, long) {
         (true, false) => command.args(["nextest", "run", "--no-fail-fast"]),
         (true, true) => command.args(["nextest", "run", "--no-fail-fast", "--run-ignored", "all"]),
-        (false, false) => command.args(["test", "--no-fail-fast", "--all-targets"]),
-        (false, true) => command.args(["test", "--no-fail-fast", "--all-targets", "--", "--include-ignored"]),
+        // Not --all-targets: that would run the benchmarks.
+        (false, false) => command.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]),
+        (false, true) => {
+            command.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests", "--", "--include-ignored"])
+        }
     };
     passed(&mut command)
 }
