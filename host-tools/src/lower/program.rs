@@ -81,7 +81,7 @@ impl Encoded {
         Self { kind: R::KIND, name: R::NAME, words }
     }
 
-    /// The record as core sees it; `None` never happens for what [`Encoded::of`] made.
+    /// The record as core sees it; `None` never happens for what `Encoded::of` made.
     pub fn step(&self) -> Option<Step<'_>> {
         Step::decode(self.kind, self.words.as_bytes())
     }
