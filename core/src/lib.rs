@@ -11,6 +11,7 @@
 //! | [`plan`] | a linear list of step records with every operand placed |
 //! | [`image`] | the flash image: [`image::Image::parse`] checks everything once |
 //! | [`memory`], [`exec`] | one arena, carved without `unsafe`; [`exec::Session`] |
+//! | `host` | a session without its type parameter, for PCs (feature `std`) |
 //! | [`wire`] | messages and frames between host and device |
 //!
 //! A firmware needs [`image::Image::parse`] and [`exec::Session`]; the rest is for those who extend embernet.
@@ -30,6 +31,8 @@ compile_error!("embernet images are little-endian and read in place; big-endian 
 pub mod arch;
 pub mod checksum;
 pub mod exec;
+#[cfg(any(test, feature = "std"))]
+pub mod host;
 pub mod image;
 pub mod kernels;
 pub mod loss;

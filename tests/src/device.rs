@@ -8,7 +8,7 @@ use embernet_app::{App, Board, Stack};
 use embernet_core::arch::Scalar;
 
 use crate::nor::Nor;
-use crate::robust::Aligned;
+use embernet::image::AlignedBytes;
 
 /// Starts the device program with these slots and an arena of this size.
 ///
@@ -26,8 +26,8 @@ pub fn start_on(
     arena_bytes: usize,
 ) -> JoinHandle<[Nor; 2]> {
     thread::spawn(move || {
-        let mut arena = Aligned::zeros(arena_bytes);
-        let mut app = App::new(Link(link), slots, InProcess { ticks: 0 }, arena.as_mut(), Scalar);
+        let mut arena = AlignedBytes::zeroed(arena_bytes);
+        let mut app = App::new(Link(link), slots, InProcess { ticks: 0 }, &mut arena, Scalar);
         app.run();
         app.into_slots()
     })

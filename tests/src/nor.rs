@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 use embernet_app::Region;
 
-use crate::robust::Aligned;
+use embernet::image::AlignedBytes;
 
 /// Bytes of an erase page.
 pub const PAGE: usize = 1024;
@@ -71,7 +71,7 @@ impl Power {
 /// One slot's flash.
 #[derive(Debug, Clone)]
 pub struct Nor {
-    cells: Aligned,
+    cells: AlignedBytes,
     power: Power,
 }
 
@@ -109,8 +109,8 @@ impl NorFlashError for NorError {
 impl Nor {
     /// Flash of `bytes` bytes full of junk, as whatever lay there before.
     pub fn new(bytes: usize, power: Power) -> Self {
-        let mut cells = Aligned::zeros(bytes);
-        for (place, cell) in cells.as_mut().iter_mut().enumerate() {
+        let mut cells = AlignedBytes::zeroed(bytes);
+        for (place, cell) in cells.iter_mut().enumerate() {
             *cell = (place * 37 % 251) as u8;
         }
         Self { cells, power }
@@ -124,7 +124,7 @@ impl Nor {
 
     /// Puts bytes at the front, as a programmer does.
     pub fn flash(&mut self, bytes: &[u8]) {
-        self.cells.as_mut()[..bytes.len()].copy_from_slice(bytes);
+        self.cells[..bytes.len()].copy_from_slice(bytes);
     }
 
     fn range(&mut self, start: u32, end: usize, unit: usize) -> Result<&mut [u8], NorError> {
@@ -132,7 +132,7 @@ impl Nor {
         if !start.is_multiple_of(unit) || !end.is_multiple_of(unit) {
             return Err(NorError::NotAligned);
         }
-        self.cells.as_mut().get_mut(start..end).ok_or(NorError::OutOfBounds)
+        self.cells.get_mut(start..end).ok_or(NorError::OutOfBounds)
     }
 }
 
@@ -150,7 +150,7 @@ impl ReadNorFlash for Nor {
     }
 
     fn capacity(&self) -> usize {
-        self.cells.as_ref().len()
+        self.cells.len()
     }
 }
 
@@ -196,6 +196,6 @@ impl NorFlash for Nor {
 
 impl Region for Nor {
     fn bytes(&self) -> &[u8] {
-        self.cells.as_ref()
+        &self.cells
     }
 }

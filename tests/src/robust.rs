@@ -1,57 +1,25 @@
 //! What must hold for any bytes whatever: used by the fuzz targets and by the mutation tests.
 
+use embernet::image::{AlignedBytes, arena_for};
 use embernet_core::arch::Scalar;
 use embernet_core::checksum::crc32;
 use embernet_core::exec::Session;
-use embernet_core::image::{ALIGN, Header, Image};
+use embernet_core::image::{Header, Image};
 use embernet_core::rng::Rng;
 use embernet_core::wire::Decoder;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 /// Largest arena that [`image`] gives to a parsed image; larger ones are parsed but not run.
 pub const MOST_ARENA: usize = 1 << 20;
 
-/// Bytes at an address that images need. (`align_to` would need `unsafe` to write.)
-#[derive(Debug, Clone)]
-pub struct Aligned {
-    words: Vec<u128>,
-    bytes: usize,
-}
-
-impl Aligned {
-    /// `bytes` zero bytes.
-    pub fn zeros(bytes: usize) -> Self {
-        Self { words: vec![0; bytes.div_ceil(ALIGN)], bytes }
-    }
-
-    /// A copy of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
-        let mut aligned = Self::zeros(bytes.len());
-        aligned.as_mut().copy_from_slice(bytes);
-        aligned
-    }
-}
-
-impl AsRef<[u8]> for Aligned {
-    fn as_ref(&self) -> &[u8] {
-        &self.words.as_bytes()[..self.bytes]
-    }
-}
-
-impl AsMut<[u8]> for Aligned {
-    fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.words.as_mut_bytes()[..self.bytes]
-    }
-}
-
 /// Parses `bytes` as an image and, if it is one, runs it: inference and a training step. Must not panic or hang.
 /// Says whether it was an image.
 pub fn image(bytes: &[u8]) -> bool {
-    let bytes = Aligned::of(bytes);
-    let Ok(image) = Image::parse(bytes.as_ref()) else { return false };
+    let bytes = AlignedBytes::copy_of(bytes);
+    let Ok(image) = Image::parse(&bytes) else { return false };
     if image.arena_bytes() <= MOST_ARENA {
-        let mut arena = Aligned::zeros(image.arena_bytes());
-        if let Ok(mut session) = Session::new(&image, arena.as_mut(), Scalar) {
+        let mut arena = arena_for(&image);
+        if let Ok(mut session) = Session::new(&image, &mut arena, Scalar) {
             let _ = session.infer(1);
             let _ = session.train_step(1);
         }

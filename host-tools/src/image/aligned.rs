@@ -1,6 +1,6 @@
 //! Bytes on the heap, aligned as images and arenas need it.
 
-use embernet_core::image::ALIGN;
+use embernet_core::image::{ALIGN, Image};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// One unit of alignment.
@@ -41,6 +41,11 @@ impl core::ops::DerefMut for AlignedBytes {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.units.as_mut_bytes()[..self.len]
     }
+}
+
+/// Memory for everything that the image can do.
+pub fn arena_for(image: &Image<'_>) -> AlignedBytes {
+    AlignedBytes::zeroed(image.arena_bytes())
 }
 
 #[cfg(test)]

@@ -8,18 +8,25 @@ mod container;
 mod inspect;
 mod metadata;
 mod params;
-mod session;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
-pub use aligned::AlignedBytes;
+use embernet_core::arch::{self, IsaId};
+
+pub use aligned::{AlignedBytes, arena_for};
 pub use container::{ContainerError, Format, Target};
 pub use inspect::{Inspection, PlanInfo, StepRow, inspect};
 pub use metadata::{LayerInfo, METADATA_VERSION, Metadata, MetadataError};
 pub use params::{ParamsError, apply_params, with_params};
-pub use session::{HostSession, Observer, arena_for, host_isa, open};
 pub use write::{PackError, Packed, pack, write};
 
+pub use embernet_core::host::{HostSession, Observer, open};
+
 pub use crate::lower::{Loss, Options as PackOptions, TrainOptions};
+
+/// The fastest instruction set of this machine; with `exact` the fastest whose bits equal a device's.
+pub fn host_isa(exact: bool) -> IsaId {
+    if exact { arch::best_exact() } else { arch::best() }
+}

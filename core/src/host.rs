@@ -1,11 +1,13 @@
-//! An image at work on this machine, whatever its instruction set.
+//! An image at work on a PC, whatever its instruction set.
+//!
+//! Behind [`open`] every kernel is compiled once for each token, here and not in the crates that call it.
 
-use super::AlignedBytes;
-use embernet_core::arch::{Isa, IsaId, Scalar};
-use embernet_core::exec::{PlanKind, Session, SessionError};
-use embernet_core::image::Image;
-use embernet_core::memory::Memory;
-use embernet_core::plan::Step;
+use crate::arch::{Isa, IsaId, Task, run_on};
+use crate::exec::{PlanKind, Session, SessionError};
+use crate::image::Image;
+use crate::memory::Memory;
+use crate::plan::Step;
+use std::boxed::Box;
 
 /// Sees memory after every step of a plan.
 pub type Observer<'o> = dyn FnMut(usize, &Step<'_>, &Memory<'_>) + 'o;
@@ -94,32 +96,25 @@ impl<I: Isa> HostSession for Session<'_, I> {
     }
 }
 
-/// The fastest instruction set of this machine, or the scalar one where bits must equal a device's.
-pub fn host_isa(exact: bool) -> IsaId {
-    #[cfg(target_arch = "x86_64")]
-    if !exact && embernet_core::arch::Avx2::new().is_some() {
-        return IsaId::Avx2;
-    }
-    let _ = exact;
-    IsaId::Scalar
-}
-
-/// Memory for everything that the image can do.
-pub fn arena_for(image: &Image<'_>) -> AlignedBytes {
-    AlignedBytes::zeroed(image.arena_bytes())
-}
-
 /// Opens a session with the given instruction set; one that this machine lacks runs as scalar.
 ///
 /// # Errors
 /// As [`Session::new`].
 pub fn open<'a>(image: &Image<'a>, arena: &'a mut [u8], isa: IsaId) -> Result<Box<dyn HostSession + 'a>, SessionError> {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        IsaId::Avx2 => match embernet_core::arch::Avx2::new() {
-            Some(token) => Ok(Box::new(Session::new(image, arena, token)?)),
-            None => Ok(Box::new(Session::new(image, arena, Scalar)?)),
-        },
-        _ => Ok(Box::new(Session::new(image, arena, Scalar)?)),
+    let isa = if isa.is_available() { isa } else { IsaId::Scalar };
+    let opening = Opening { image, arena };
+    run_on(isa, opening).unwrap_or(Err(SessionError::Isa { image: image.header().isa, session: isa as u32 }))
+}
+
+struct Opening<'i, 'a> {
+    image: &'i Image<'a>,
+    arena: &'a mut [u8],
+}
+
+impl<'a> Task for Opening<'_, 'a> {
+    type Output = Result<Box<dyn HostSession + 'a>, SessionError>;
+
+    fn run<I: Isa>(self, isa: I) -> Self::Output {
+        Ok(Box::new(Session::new(self.image, self.arena, isa)?))
     }
 }
