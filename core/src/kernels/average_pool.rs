@@ -20,8 +20,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(sum of window / elements of window, lo, hi)`; sums start from zero and run in order of rows, columns.
 pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
-    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let (channels, in_w, out_w) =
+        (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     y.fill(0.0);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
@@ -46,8 +47,9 @@ pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, 
 
 /// `dx`: sum over the windows that hold the element, in order of outputs, of `(1 / elements of window) * dy`.
 pub fn backward_f32<I: Isa>(isa: I, shape: &Pool2d, dy: &[f32], dx: &mut [f32]) {
-    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let (channels, in_w, out_w) =
+        (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     dx.fill(0.0);
     for (dx, dy) in rows_mut(dx, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
         for (out_y, dy) in rows(dy, out_w * channels).enumerate() {

@@ -1,6 +1,7 @@
 //! The int16 layers against their definitions over big numbers, on every token that this machine has.
 
 use super::requantize::{Requantize, Wide};
+use super::testing::{taps_of_pixels, windows};
 use super::testing_int8::{between, pools};
 use super::{add, average_pool, conv2d, dense, depthwise_conv2d, max_pool, softmax};
 use crate::arch::{Isa, Scalar};
@@ -91,52 +92,9 @@ macro_rules! with {
     };
 }
 
-/// Every tap of a window: `(ky, kx, in_y, in_x)` inside the input.
-fn taps(
-    vertical: super::window::Axis,
-    horizontal: super::window::Axis,
-    out: (usize, usize),
-) -> Vec<(usize, usize, usize, usize)> {
-    let along = |axis: super::window::Axis, output: usize| {
-        (0..axis.kernel as usize)
-            .filter_map(|k| {
-                let at = (output * axis.stride as usize + k * axis.dilation as usize) as i64 - i64::from(axis.pad);
-                (0..i64::from(axis.input)).contains(&at).then_some((k, at as usize))
-            })
-            .collect::<Vec<_>>()
-    };
-    let columns = along(horizontal, out.1);
-    along(vertical, out.0).iter().flat_map(|(ky, y)| columns.iter().map(move |(kx, x)| (*ky, *kx, *y, *x))).collect()
-}
-
-fn positions(h: u32, w: u32) -> impl Iterator<Item = (usize, usize)> {
-    (0..h as usize).flat_map(move |y| (0..w as usize).map(move |x| (y, x)))
-}
-
 fn convolutions() -> impl Strategy<Value = conv2d::Conv2d> {
-    let size = (1u32..7, 1u32..7, 1u32..6, 1u32..6);
-    let window = (1u32..4, 1u32..4, 1u32..3, 1u32..3, 1u32..3, 1u32..3, 0u32..3, 0u32..3);
-    let shape = (size, window, 1u32..5, 1u32..7, 1u32..3).prop_map(|(size, window, in_c, out_c, groups)| {
-        let (in_h, in_w, out_h, out_w) = size;
-        let (kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left) = window;
-        let (in_c, out_c) = (in_c * groups, out_c * groups);
-        conv2d::Conv2d {
-            in_h,
-            in_w,
-            in_c,
-            out_h,
-            out_w,
-            out_c,
-            kernel_h,
-            kernel_w,
-            stride_h,
-            stride_w,
-            dilation_h,
-            dilation_w,
-            pad_top,
-            pad_left,
-            groups,
-        }
+    let shape = (windows(4, 3, 3, 3), 1u32..5, 1u32..7, 1u32..3).prop_map(|(window, in_c, out_c, groups)| {
+        conv2d::Conv2d { window, in_c: in_c * groups, out_c: out_c * groups, groups }
     });
     shape.prop_filter("valid", conv2d::Conv2d::is_valid)
 }
@@ -150,15 +108,14 @@ proptest! {
         let (group_in, group_out) = (shape.group_in(), shape.group_out());
         let mut expected = Vec::new();
         for x in x.chunks(shape.in_elements()) {
-            for out in positions(shape.out_h, shape.out_w) {
+            for pixel in taps_of_pixels(&shape.window) {
                 for output in 0..shape.out_c as usize {
                     let mut sum = 0;
-                    for (ky, kx, in_y, in_x) in taps(shape.vertical(), shape.horizontal(), out) {
+                    for (tap, at) in &pixel {
                         for c in 0..group_in {
-                            let at = (in_y * shape.in_w as usize + in_x) * shape.in_c as usize;
-                            let x = x[at + output / group_out * group_in + c];
-                            let tap = (output * shape.kernel_h as usize + ky) * shape.kernel_w as usize + kx;
-                            sum += i64::from(x) * i64::from(layer.w[tap * group_in + c]);
+                            let x = x[at * shape.in_c as usize + output / group_out * group_in + c];
+                            let w = layer.w[(output * shape.window.taps() + tap) * group_in + c];
+                            sum += i64::from(x) * i64::from(w);
                         }
                     }
                     expected.push(layer.expected(output, sum));
@@ -176,30 +133,21 @@ proptest! {
     fn depthwise_convolutions_equal_their_definition(
         conv in convolutions(), multiplier in 1u32..4, channels in 1u32..20, seed: u64,
     ) {
-        let shape = depthwise_conv2d::DepthwiseConv2d {
-            in_h: conv.in_h, in_w: conv.in_w, in_c: channels,
-            out_h: conv.out_h, out_w: conv.out_w, out_c: channels * multiplier,
-            kernel_h: conv.kernel_h, kernel_w: conv.kernel_w,
-            stride_h: conv.stride_h, stride_w: conv.stride_w,
-            dilation_h: conv.dilation_h, dilation_w: conv.dilation_w,
-            pad_top: conv.pad_top, pad_left: conv.pad_left,
-            multiplier,
-        };
+        let (window, out_c) = (conv.window, channels * multiplier);
+        let shape = depthwise_conv2d::DepthwiseConv2d { window, in_c: channels, out_c, multiplier };
         let mut rng = Rng::new(seed);
         let out_c = shape.out_c as usize;
-        let layer = Layer::random(&mut rng, out_c, shape.weights(), (conv.kernel_h * conv.kernel_w) as usize);
+        let layer = Layer::random(&mut rng, out_c, shape.weights(), conv.window.taps());
         let x = inputs(&mut rng, 2 * shape.in_elements());
         let mut expected = Vec::new();
         for x in x.chunks(shape.in_elements()) {
-            for out in positions(shape.out_h, shape.out_w) {
+            for pixel in taps_of_pixels(&shape.window) {
                 for output in 0..out_c {
-                    let term = |(ky, kx, in_y, in_x): (usize, usize, usize, usize)| {
-                        let at = (in_y * shape.in_w as usize + in_x) * channels as usize;
-                        let tap = ky * shape.kernel_w as usize + kx;
-                        i64::from(x[at + output / multiplier as usize]) * i64::from(layer.w[tap * out_c + output])
+                    let term = |(tap, at): &(usize, usize)| {
+                        let x = x[at * channels as usize + output / multiplier as usize];
+                        i64::from(x) * i64::from(layer.w[tap * out_c + output])
                     };
-                    let sum = taps(shape.vertical(), shape.horizontal(), out).into_iter().map(term).sum();
-                    expected.push(layer.expected(output, sum));
+                    expected.push(layer.expected(output, pixel.iter().map(term).sum()));
                 }
             }
         }
@@ -237,12 +185,10 @@ proptest! {
     fn pools_equal_their_definition(shape in pools(), lo in -32768i32..0, hi in 0i32..=32767, seed: u64) {
         let x = inputs(&mut Rng::new(seed), shape.in_elements());
         let (mut means, mut greatest) = (Vec::new(), Vec::new());
-        for out in positions(shape.out_h, shape.out_w) {
+        for pixel in taps_of_pixels(&shape.window) {
             for channel in 0..shape.channels as usize {
-                let at = |(_, _, y, c): (usize, usize, usize, usize)| {
-                    i32::from(x[(y * shape.in_w as usize + c) * shape.channels as usize + channel])
-                };
-                let window: Vec<i32> = taps(shape.vertical(), shape.horizontal(), out).into_iter().map(at).collect();
+                let at = |(_, at): &(usize, usize)| i32::from(x[at * shape.channels as usize + channel]);
+                let window: Vec<i32> = pixel.iter().map(at).collect();
                 // Exact: far fewer than 53 bits.
                 let mean = window.iter().map(|x| f64::from(*x)).sum::<f64>() / window.len() as f64;
                 means.push((mean.round() as i32).clamp(lo, hi) as i16);

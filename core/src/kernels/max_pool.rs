@@ -20,8 +20,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(max of window, lo, hi)`. Not-a-number wins only as the first element of its window.
 pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
-    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let (channels, in_w, out_w) =
+        (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
             let down = vertical.taps(out_y);
@@ -43,8 +44,9 @@ pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, 
 /// `dx`: zero but for the first greatest element of each window, which receives that window's `dy`; where windows
 /// share it, the sum in order of outputs.
 pub fn backward_f32(shape: &Pool2d, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let (channels, in_w, out_w) =
+        (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     dx.fill(0.0);
     let samples = rows(x, shape.in_elements()).zip(rows_mut(dx, shape.in_elements()));
     for ((x, dx), dy) in samples.zip(rows(dy, shape.out_elements())) {

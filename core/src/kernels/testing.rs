@@ -1,6 +1,6 @@
 //! What the kernels' tests share: random data and shapes, finite differences, and running one record.
 
-use super::window::Axis;
+use super::window::{Axis, Window2d};
 use crate::arch::Scalar;
 use crate::memory::Memory;
 use crate::optim::{Optimizer, OptimizerRecord};
@@ -92,6 +92,16 @@ pub fn axes(dilations: core::ops::Range<u32>) -> impl Strategy<Value = Axis> {
         .prop_filter("windows begin inside", Axis::is_valid)
 }
 
+/// Random windows over images of up to 7 rows and columns, valid or not.
+pub fn windows(kernels: u32, strides: u32, dilations: u32, pads: u32) -> impl Strategy<Value = Window2d> {
+    let axis = move || {
+        (1u32..8, 1u32..8, 1..kernels, 1..strides, 1..dilations, 0..pads).prop_map(
+            |(input, output, kernel, stride, dilation, pad)| Axis { input, output, kernel, stride, dilation, pad },
+        )
+    };
+    (axis(), axis()).prop_map(|(height, width)| Window2d { height, width })
+}
+
 /// The taps of one window inside the input, by definition: `(tap, input position)`.
 pub fn taps_of(axis: &Axis, output: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
     let axis = *axis;
@@ -99,6 +109,22 @@ pub fn taps_of(axis: &Axis, output: usize) -> impl Iterator<Item = (usize, usize
         let at = (output * axis.stride as usize + k * axis.dilation as usize).checked_sub(axis.pad as usize)?;
         (at < axis.input as usize).then_some((k, at))
     })
+}
+
+/// For every output pixel in order its taps inside the input, by definition: `(tap, input pixel)`, both counted over
+/// the two axes.
+pub fn taps_of_pixels(window: &Window2d) -> Vec<Vec<(usize, usize)>> {
+    let Window2d { height, width } = *window;
+    let outputs = (0..height.output as usize).flat_map(|y| (0..width.output as usize).map(move |x| (y, x)));
+    let taps = |(out_y, out_x)| {
+        taps_of(&height, out_y)
+            .flat_map(|(k_y, in_y)| {
+                taps_of(&width, out_x)
+                    .map(move |(k_x, in_x)| (k_y * width.kernel as usize + k_x, in_y * width.input as usize + in_x))
+            })
+            .collect()
+    };
+    outputs.map(taps).collect()
 }
 
 /// Runs one record over `arena` (whose first byte is arena offset 0), scalar, after checking it as a plan would.

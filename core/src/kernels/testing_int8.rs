@@ -2,6 +2,7 @@
 
 use super::pool::Pool2d;
 use super::requantize::Requantize;
+use super::testing::windows;
 use crate::quant::defined::requantize_as_defined;
 use crate::rng::Rng;
 use proptest::prelude::*;
@@ -19,14 +20,8 @@ pub fn bytes(rng: &mut Rng, len: usize) -> Vec<i8> {
 
 /// Shapes of pools.
 pub fn pools() -> impl Strategy<Value = Pool2d> {
-    let size = (1u32..9, 1u32..9, 1u32..9, 1u32..9);
-    let window = (1u32..6, 1u32..6, 1u32..4, 1u32..4, 0u32..5, 0u32..5);
     let channels = prop_oneof![1u32..6, 30u32..70];
-    let shape = (size, window, channels).prop_map(|(size, window, channels)| {
-        let (in_h, in_w, out_h, out_w) = size;
-        let (window_h, window_w, stride_h, stride_w, pad_top, pad_left) = window;
-        Pool2d { in_h, in_w, channels, out_h, out_w, window_h, window_w, stride_h, stride_w, pad_top, pad_left }
-    });
+    let shape = (windows(6, 4, 2, 5), channels).prop_map(|(window, channels)| Pool2d { window, channels });
     shape.prop_filter("valid", Pool2d::is_valid)
 }
 

@@ -3,10 +3,23 @@
 //! Output `o` and tap `k` of one axis meet the input at `o * stride + k * dilation - pad`. Taps that fall beside
 //! the input are skipped. How much padding follows the input comes out of the number of outputs.
 
+use super::util::elements;
 use core::ops::Range;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A window that slides over the pixels of an image; part of the shape of every layer that has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Window2d {
+    /// Down the rows.
+    pub height: Axis,
+    /// Along the columns.
+    pub width: Axis,
+}
 
 /// One axis of a sliding window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 pub struct Axis {
     /// Positions of the input.
     pub input: u32,
@@ -18,7 +31,7 @@ pub struct Axis {
     pub stride: u32,
     /// Distance between taps.
     pub dilation: u32,
-    /// Padding before the input.
+    /// Padding before the input; what follows it comes out of `output`.
     pub pad: u32,
 }
 
@@ -40,6 +53,43 @@ pub struct Run {
     pub outputs: Range<usize>,
     /// Their taps; `input` is that of the first output, the next follow at distances of `stride`.
     pub taps: Taps,
+}
+
+impl Window2d {
+    /// Pixels of the input.
+    #[inline]
+    pub fn in_pixels(&self) -> usize {
+        self.height.input as usize * self.width.input as usize
+    }
+
+    /// Pixels of the output: how many windows there are.
+    #[inline]
+    pub fn out_pixels(&self) -> usize {
+        self.height.output as usize * self.width.output as usize
+    }
+
+    /// Taps of one window, those in the padding included.
+    #[inline]
+    pub fn taps(&self) -> usize {
+        self.height.kernel as usize * self.width.kernel as usize
+    }
+
+    /// Whether input and output pixels correspond one to one: a 1x1 window, stride 1, no padding.
+    #[inline]
+    pub fn is_pointwise(&self) -> bool {
+        [self.height, self.width]
+            .iter()
+            .all(|axis| (axis.kernel, axis.stride, axis.pad) == (1, 1, 0) && axis.input == axis.output)
+    }
+
+    /// Whether both axes are valid and images of `in_c` and `out_c` channels fit the arena.
+    pub fn is_valid(&self, in_c: u32, out_c: u32) -> bool {
+        let Self { height, width } = self;
+        height.is_valid()
+            && width.is_valid()
+            && elements([height.input, width.input, in_c]).is_some()
+            && elements([height.output, width.output, out_c]).is_some()
+    }
 }
 
 impl Axis {

@@ -6,6 +6,7 @@ use crate::graph::ops::{self, Window};
 use crate::graph::{Activation, DType, Node, NodeId, Op, TensorId};
 use embernet_core::kernels::conv2d::Scratch;
 use embernet_core::kernels::pool::Pool2d;
+use embernet_core::kernels::window::{Axis, Window2d};
 use embernet_core::kernels::{activation, add, average_pool, conv2d, dense, depthwise_conv2d, max_pool, softmax};
 
 impl Emit<'_, '_> {
@@ -142,26 +143,10 @@ impl Emit<'_, '_> {
     }
 
     pub(super) fn conv2d_shape(&self, node: &Node, op: &ops::Conv2d) -> Result<conv2d::Conv2d, LowerError> {
-        let [in_h, in_w, in_c] = self.image(node.inputs[0]);
-        let [out_h, out_w, out_c] = self.image(node.outputs[0]);
-        let w = WindowWords::of(node, &op.window(), [in_h, in_w])?;
-        Ok(conv2d::Conv2d {
-            in_h,
-            in_w,
-            in_c,
-            out_h,
-            out_w,
-            out_c,
-            kernel_h: w.kernel[0],
-            kernel_w: w.kernel[1],
-            stride_h: w.stride[0],
-            stride_w: w.stride[1],
-            dilation_h: w.dilation[0],
-            dilation_w: w.dilation[1],
-            pad_top: w.pad[0],
-            pad_left: w.pad[1],
-            groups: word(op.groups),
-        })
+        let [.., in_c] = self.image(node.inputs[0]);
+        let [.., out_c] = self.image(node.outputs[0]);
+        let window = self.window(node, &op.window())?;
+        Ok(conv2d::Conv2d { window, in_c, out_c, groups: word(op.groups) })
     }
 
     /// Scratch for a convolution on the target, and its elements.
@@ -176,26 +161,10 @@ impl Emit<'_, '_> {
         node: &Node,
         op: &ops::DepthwiseConv2d,
     ) -> Result<depthwise_conv2d::DepthwiseConv2d, LowerError> {
-        let [in_h, in_w, in_c] = self.image(node.inputs[0]);
-        let [out_h, out_w, out_c] = self.image(node.outputs[0]);
-        let w = WindowWords::of(node, &op.window(), [in_h, in_w])?;
-        Ok(depthwise_conv2d::DepthwiseConv2d {
-            in_h,
-            in_w,
-            in_c,
-            out_h,
-            out_w,
-            out_c,
-            kernel_h: w.kernel[0],
-            kernel_w: w.kernel[1],
-            stride_h: w.stride[0],
-            stride_w: w.stride[1],
-            dilation_h: w.dilation[0],
-            dilation_w: w.dilation[1],
-            pad_top: w.pad[0],
-            pad_left: w.pad[1],
-            multiplier: word(op.depth_multiplier),
-        })
+        let [.., in_c] = self.image(node.inputs[0]);
+        let [.., out_c] = self.image(node.outputs[0]);
+        let window = self.window(node, &op.window())?;
+        Ok(depthwise_conv2d::DepthwiseConv2d { window, in_c, out_c, multiplier: word(op.depth_multiplier) })
     }
 
     pub(super) fn pool_shape(&self, node: &Node) -> Result<Pool2d, LowerError> {
@@ -211,24 +180,22 @@ impl Emit<'_, '_> {
                 padding: ops::Padding::Valid,
             },
         };
-        let (out_h, out_w) = match self.tensor(node.outputs[0]).shape.as_slice() {
-            [h, w, _] => (word(*h), word(*w)),
-            _ => (1, 1),
+        Ok(Pool2d { window: self.window(node, &window)?, channels })
+    }
+
+    /// The window in the image's words: how it walks over the node's input.
+    fn window(&self, node: &Node, window: &Window) -> Result<Window2d, LowerError> {
+        let [in_h, in_w, _] = self.image(node.inputs[0]);
+        let spans = window.spans([in_h, in_w].map(|d| d as usize)).map_err(|_| unsupported(node, "this window"))?;
+        let axis = |axis: usize, input| Axis {
+            input,
+            output: word(spans[axis].output),
+            kernel: word(window.kernel[axis]),
+            stride: word(window.strides[axis]),
+            dilation: word(window.dilation[axis]),
+            pad: word(spans[axis].before),
         };
-        let w = WindowWords::of(node, &window, [in_h, in_w])?;
-        Ok(Pool2d {
-            in_h,
-            in_w,
-            channels,
-            out_h,
-            out_w,
-            window_h: w.kernel[0],
-            window_w: w.kernel[1],
-            stride_h: w.stride[0],
-            stride_w: w.stride[1],
-            pad_top: w.pad[0],
-            pad_left: w.pad[1],
-        })
+        Ok(Window2d { height: axis(0, in_h), width: axis(1, in_w) })
     }
 
     /// Rows and their length: softmax runs over the last axis.
@@ -250,27 +217,6 @@ impl Emit<'_, '_> {
             return Ok(());
         }
         Err(LowerError::Type { node: node.name.clone(), tensor: tensor.name.clone(), found: tensor.dtype, expected })
-    }
-}
-
-/// A window in the image's words, `[height, width]`.
-struct WindowWords {
-    kernel: [u32; 2],
-    stride: [u32; 2],
-    dilation: [u32; 2],
-    pad: [u32; 2],
-}
-
-impl WindowWords {
-    fn of(node: &Node, window: &Window, input: [u32; 2]) -> Result<Self, LowerError> {
-        let refuse = |_| unsupported(node, "this window");
-        let spans = window.spans(input.map(|d| d as usize)).map_err(refuse)?;
-        Ok(Self {
-            kernel: window.kernel.map(word),
-            stride: window.strides.map(word),
-            dilation: window.dilation.map(word),
-            pad: spans.map(|s| word(s.before)),
-        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Average pools.
 
-use super::naive::{self, ROUNDOFF, Sum};
+use super::naive::{self, ROUNDOFF, Sum, same, valid, window};
 use super::{Case, Expected, Values, bytes, reals, wide};
 use embernet_core::kernels::average_pool::{ForwardF32, ForwardI8};
 use embernet_core::kernels::pool::Pool2d;
@@ -53,30 +53,13 @@ pub fn i8(
 
 /// Shapes for both kinds of pool.
 pub(super) fn shapes() -> Vec<(&'static str, usize, Pool2d)> {
-    let plain = Pool2d {
-        in_h: 8,
-        in_w: 8,
-        channels: 5,
-        out_h: 4,
-        out_w: 4,
-        window_h: 2,
-        window_w: 2,
-        stride_h: 2,
-        stride_w: 2,
-        pad_top: 0,
-        pad_left: 0,
-    };
-    let padded = |shape: Pool2d| {
-        let (out_h, pad_top) = naive::same(shape.in_h, shape.window_h, shape.stride_h, 1);
-        let (out_w, pad_left) = naive::same(shape.in_w, shape.window_w, shape.stride_w, 1);
-        Pool2d { out_h, out_w, pad_top, pad_left, ..shape }
-    };
+    let shape = |window, channels| Pool2d { window, channels };
     vec![
-        ("2x2", 2, plain),
-        ("3x3-stride-1", 1, padded(Pool2d { window_h: 3, window_w: 3, stride_h: 1, stride_w: 1, ..plain })),
-        ("3x2-stride-3", 1, padded(Pool2d { window_h: 3, window_w: 2, stride_h: 3, stride_w: 3, ..plain })),
-        ("global", 3, Pool2d { window_h: 8, window_w: 8, out_h: 1, out_w: 1, channels: 40, ..plain }),
-        ("1d", 1, padded(Pool2d { in_h: 1, in_w: 17, window_h: 1, window_w: 4, stride_h: 1, ..plain })),
+        ("2x2", 2, shape(window(valid, [8, 8], [2, 2], [2, 2], [1, 1]), 5)),
+        ("3x3-stride-1", 1, shape(window(same, [8, 8], [3, 3], [1, 1], [1, 1]), 5)),
+        ("3x2-stride-3", 1, shape(window(same, [8, 8], [3, 2], [3, 3], [1, 1]), 5)),
+        ("global", 3, shape(window(valid, [8, 8], [8, 8], [2, 2], [1, 1]), 40)),
+        ("1d", 1, shape(window(same, [1, 17], [1, 4], [1, 2], [1, 1]), 5)),
     ]
 }
 

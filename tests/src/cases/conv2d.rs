@@ -1,8 +1,9 @@
 //! Convolutions.
 
-use super::naive::{self, same, valid};
+use super::naive::{self, same, valid, window};
 use super::{Case, Expected, Int8Layer, Values, bytes, reals, wide};
 use embernet_core::kernels::conv2d::{Conv2d, ForwardF32, ForwardI8, Scratch, scratch_bytes_i8, scratch_elements};
+use embernet_core::kernels::window::Window2d;
 use embernet_core::rng::Rng;
 
 /// An f32 case; `published` are somebody else's results, else ours are compared with the truth.
@@ -50,55 +51,33 @@ pub fn i8(name: impl Into<String>, shape: Conv2d, x: Vec<i8>, layer: Int8Layer, 
 }
 
 /// A square image without padding and dilation.
-const PLAIN: Conv2d = Conv2d {
-    in_h: 9,
-    in_w: 9,
-    in_c: 4,
-    out_h: 7,
-    out_w: 7,
-    out_c: 6,
-    kernel_h: 3,
-    kernel_w: 3,
-    stride_h: 1,
-    stride_w: 1,
-    dilation_h: 1,
-    dilation_w: 1,
-    pad_top: 0,
-    pad_left: 0,
-    groups: 1,
-};
-
-/// With SAME padding for its kernel, strides and dilation.
-const fn padded(shape: Conv2d) -> Conv2d {
-    let (out_h, pad_top) = same(shape.in_h, shape.kernel_h, shape.stride_h, shape.dilation_h);
-    let (out_w, pad_left) = same(shape.in_w, shape.kernel_w, shape.stride_w, shape.dilation_w);
-    Conv2d { out_h, out_w, pad_top, pad_left, ..shape }
-}
-
-/// Without padding.
-const fn unpadded(shape: Conv2d) -> Conv2d {
-    let out_h = valid(shape.in_h, shape.kernel_h, shape.stride_h, shape.dilation_h);
-    let out_w = valid(shape.in_w, shape.kernel_w, shape.stride_w, shape.dilation_w);
-    Conv2d { out_h, out_w, pad_top: 0, pad_left: 0, ..shape }
-}
+const PLAIN: Conv2d =
+    Conv2d { window: Window2d { height: valid(9, 3, 1, 1), width: valid(9, 3, 1, 1) }, in_c: 4, out_c: 6, groups: 1 };
 
 fn shapes() -> Vec<(&'static str, usize, Conv2d)> {
+    let plain = |window| Conv2d { window, ..PLAIN };
+    let padded = window(same, [9, 9], [3, 3], [1, 1], [1, 1]);
+    let pointwise = window(valid, [9, 9], [1, 1], [1, 1], [1, 1]);
     vec![
         ("plain", 2, PLAIN),
-        ("same", 1, padded(PLAIN)),
-        ("same-stride-2", 3, padded(Conv2d { in_h: 10, stride_h: 2, stride_w: 2, ..PLAIN })),
-        ("one-channel-in", 1, padded(Conv2d { in_c: 1, kernel_h: 10, kernel_w: 4, stride_h: 2, in_h: 20, ..PLAIN })),
-        ("dilated", 1, padded(Conv2d { dilation_h: 2, dilation_w: 3, ..PLAIN })),
-        ("dilated-valid", 1, unpadded(Conv2d { dilation_h: 3, dilation_w: 2, stride_w: 2, ..PLAIN })),
-        ("groups", 2, padded(Conv2d { in_c: 6, out_c: 9, groups: 3, ..PLAIN })),
-        ("groups-dilated", 1, padded(Conv2d { in_c: 4, out_c: 4, groups: 4, dilation_w: 2, ..PLAIN })),
-        ("1x1", 2, unpadded(Conv2d { kernel_h: 1, kernel_w: 1, in_c: 19, out_c: 21, ..PLAIN })),
-        ("1x1-groups", 2, unpadded(Conv2d { kernel_h: 1, kernel_w: 1, in_c: 20, out_c: 22, groups: 2, ..PLAIN })),
-        ("1x1-stride", 1, unpadded(Conv2d { kernel_h: 1, kernel_w: 1, stride_h: 3, stride_w: 2, ..PLAIN })),
-        ("1xn", 1, padded(Conv2d { in_h: 1, in_w: 40, kernel_h: 1, kernel_w: 7, ..PLAIN })),
-        ("nx1", 1, padded(Conv2d { in_h: 40, in_w: 1, kernel_h: 7, kernel_w: 1, stride_h: 3, ..PLAIN })),
-        ("kernel-beyond-input", 1, padded(Conv2d { in_h: 2, in_w: 3, kernel_h: 5, kernel_w: 6, ..PLAIN })),
-        ("wide", 1, padded(Conv2d { in_h: 4, in_w: 5, in_c: 33, out_c: 40, ..PLAIN })),
+        ("same", 1, plain(padded)),
+        ("same-stride-2", 3, plain(window(same, [10, 9], [3, 3], [2, 2], [1, 1]))),
+        ("one-channel-in", 1, Conv2d { in_c: 1, ..plain(window(same, [20, 9], [10, 4], [2, 1], [1, 1])) }),
+        ("dilated", 1, plain(window(same, [9, 9], [3, 3], [1, 1], [2, 3]))),
+        ("dilated-valid", 1, plain(window(valid, [9, 9], [3, 3], [1, 2], [3, 2]))),
+        ("groups", 2, Conv2d { window: padded, in_c: 6, out_c: 9, groups: 3 }),
+        (
+            "groups-dilated",
+            1,
+            Conv2d { window: window(same, [9, 9], [3, 3], [1, 1], [1, 2]), in_c: 4, out_c: 4, groups: 4 },
+        ),
+        ("1x1", 2, Conv2d { window: pointwise, in_c: 19, out_c: 21, groups: 1 }),
+        ("1x1-groups", 2, Conv2d { window: pointwise, in_c: 20, out_c: 22, groups: 2 }),
+        ("1x1-stride", 1, plain(window(valid, [9, 9], [1, 1], [3, 2], [1, 1]))),
+        ("1xn", 1, plain(window(same, [1, 40], [1, 7], [1, 1], [1, 1]))),
+        ("nx1", 1, plain(window(same, [40, 1], [7, 1], [3, 1], [1, 1]))),
+        ("kernel-beyond-input", 1, plain(window(same, [2, 3], [5, 6], [1, 1], [1, 1]))),
+        ("wide", 1, Conv2d { in_c: 33, out_c: 40, ..plain(window(same, [4, 5], [3, 3], [1, 1], [1, 1])) }),
     ]
 }
 
@@ -113,7 +92,7 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
         let layer = Int8Layer::random(rng, shape.out_c, shape.weights(), shape.patch());
         all.push(i8(format!("conv2d/i8/{name}"), shape, x, layer, None));
     }
-    let shape = padded(PLAIN);
+    let shape = Conv2d { window: window(same, [9, 9], [3, 3], [1, 1], [1, 1]), ..PLAIN };
     let layer = Int8Layer { b: Vec::new(), input_zero_point: 0, ..Int8Layer::random(rng, 6, shape.weights(), 36) };
     all.push(i8("conv2d/i8/no-bias-zero-point0", shape, bytes(rng, shape.in_elements()), layer, None));
     all

@@ -1,6 +1,6 @@
 //! Depthwise convolutions.
 
-use super::naive::{self, same, valid};
+use super::naive::{self, same, valid, window};
 use super::{Case, Expected, Int8Layer, Values, bytes, reals, wide};
 use embernet_core::kernels::depthwise_conv2d::{DepthwiseConv2d, ForwardF32, ForwardI8};
 use embernet_core::rng::Rng;
@@ -50,55 +50,20 @@ pub fn i8(
     })
 }
 
-/// A square image without padding and dilation.
-const PLAIN: DepthwiseConv2d = DepthwiseConv2d {
-    in_h: 8,
-    in_w: 8,
-    in_c: 5,
-    out_h: 6,
-    out_w: 6,
-    out_c: 5,
-    kernel_h: 3,
-    kernel_w: 3,
-    stride_h: 1,
-    stride_w: 1,
-    dilation_h: 1,
-    dilation_w: 1,
-    pad_top: 0,
-    pad_left: 0,
-    multiplier: 1,
-};
-
-/// With SAME padding for its kernel, strides and dilation, and the right number of outputs.
-const fn padded(shape: DepthwiseConv2d) -> DepthwiseConv2d {
-    let (out_h, pad_top) = same(shape.in_h, shape.kernel_h, shape.stride_h, shape.dilation_h);
-    let (out_w, pad_left) = same(shape.in_w, shape.kernel_w, shape.stride_w, shape.dilation_w);
-    DepthwiseConv2d { out_h, out_w, pad_top, pad_left, out_c: shape.in_c * shape.multiplier, ..shape }
-}
-
-/// Without padding.
-const fn unpadded(shape: DepthwiseConv2d) -> DepthwiseConv2d {
-    let out_h = valid(shape.in_h, shape.kernel_h, shape.stride_h, shape.dilation_h);
-    let out_w = valid(shape.in_w, shape.kernel_w, shape.stride_w, shape.dilation_w);
-    DepthwiseConv2d { out_h, out_w, pad_top: 0, pad_left: 0, out_c: shape.in_c * shape.multiplier, ..shape }
-}
-
 fn shapes() -> Vec<(&'static str, usize, DepthwiseConv2d)> {
+    let shape = |window, in_c, multiplier| DepthwiseConv2d { window, in_c, out_c: in_c * multiplier, multiplier };
+    let padded = window(same, [8, 8], [3, 3], [1, 1], [1, 1]);
     vec![
-        ("plain", 2, PLAIN),
-        ("same", 1, padded(PLAIN)),
-        ("same-stride-2", 3, padded(DepthwiseConv2d { stride_h: 2, stride_w: 2, ..PLAIN })),
-        ("dilated", 1, padded(DepthwiseConv2d { dilation_h: 2, dilation_w: 3, ..PLAIN })),
-        ("dilated-valid", 1, unpadded(DepthwiseConv2d { dilation_h: 3, dilation_w: 2, ..PLAIN })),
-        ("multiplier-2", 2, padded(DepthwiseConv2d { multiplier: 2, ..PLAIN })),
-        (
-            "multiplier-8-of-one",
-            1,
-            padded(DepthwiseConv2d { in_c: 1, multiplier: 8, kernel_h: 5, kernel_w: 4, ..PLAIN }),
-        ),
-        ("multiplier-3-wide", 1, padded(DepthwiseConv2d { in_c: 23, multiplier: 3, ..PLAIN })),
-        ("wide", 1, padded(DepthwiseConv2d { in_c: 67, in_h: 4, in_w: 3, ..PLAIN })),
-        ("1xn", 1, padded(DepthwiseConv2d { in_h: 1, in_w: 30, kernel_h: 1, kernel_w: 5, ..PLAIN })),
+        ("plain", 2, shape(window(valid, [8, 8], [3, 3], [1, 1], [1, 1]), 5, 1)),
+        ("same", 1, shape(padded, 5, 1)),
+        ("same-stride-2", 3, shape(window(same, [8, 8], [3, 3], [2, 2], [1, 1]), 5, 1)),
+        ("dilated", 1, shape(window(same, [8, 8], [3, 3], [1, 1], [2, 3]), 5, 1)),
+        ("dilated-valid", 1, shape(window(valid, [8, 8], [3, 3], [1, 1], [3, 2]), 5, 1)),
+        ("multiplier-2", 2, shape(padded, 5, 2)),
+        ("multiplier-8-of-one", 1, shape(window(same, [8, 8], [5, 4], [1, 1], [1, 1]), 1, 8)),
+        ("multiplier-3-wide", 1, shape(padded, 23, 3)),
+        ("wide", 1, shape(window(same, [4, 3], [3, 3], [1, 1], [1, 1]), 67, 1)),
+        ("1xn", 1, shape(window(same, [1, 30], [1, 5], [1, 1], [1, 1]), 5, 1)),
     ]
 }
 
@@ -110,7 +75,7 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
         let b = reals(rng, shape.out_c as usize);
         all.push(f32(format!("depthwise_conv2d/f32/{name}"), shape, x, w, b, (-0.5, 6.0), None));
         let x = bytes(rng, samples * shape.in_elements());
-        let terms = (shape.kernel_h * shape.kernel_w) as usize;
+        let terms = shape.window.taps();
         let layer = Int8Layer::random(rng, shape.out_c, shape.weights(), terms);
         all.push(i8(format!("depthwise_conv2d/i8/{name}"), shape, x, layer, None));
     }

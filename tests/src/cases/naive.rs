@@ -6,6 +6,7 @@ use embernet_core::kernels::conv2d::Conv2d;
 use embernet_core::kernels::dense::Dense;
 use embernet_core::kernels::depthwise_conv2d::DepthwiseConv2d;
 use embernet_core::kernels::pool::Pool2d;
+use embernet_core::kernels::window::{Axis, Window2d};
 
 /// Unit roundoff of f32: half the distance from 1 to the next number.
 pub const ROUNDOFF: f64 = 1.0 / (1 << 24) as f64;
@@ -42,14 +43,25 @@ impl Sum {
     }
 }
 
-fn grid(rows: u32, columns: u32) -> impl Iterator<Item = (usize, usize)> {
-    (0..rows as usize).flat_map(move |row| (0..columns as usize).map(move |column| (row, column)))
+/// Where the taps of window `output` meet an axis: `(tap, input position)`, those beside the input left out.
+fn meet(axis: Axis, output: u32) -> impl Iterator<Item = (usize, usize)> {
+    (0..axis.kernel).filter_map(move |tap| {
+        let at = i64::from(output * axis.stride + tap * axis.dilation) - i64::from(axis.pad);
+        (0..i64::from(axis.input)).contains(&at).then_some((tap as usize, at as usize))
+    })
 }
 
-/// Where tap `tap` of window `output` meets an axis of `input` positions, if it does.
-fn meet(output: usize, stride: u32, tap: usize, dilation: u32, pad: u32, input: u32) -> Option<usize> {
-    let at = output as i64 * i64::from(stride) + tap as i64 * i64::from(dilation) - i64::from(pad);
-    (0..i64::from(input)).contains(&at).then_some(at as usize)
+/// For every output pixel the taps inside the input: `(tap, input pixel)`, both counted over the two axes.
+fn pixels(window: &Window2d) -> Vec<Vec<(usize, usize)>> {
+    let Window2d { height, width } = *window;
+    let outputs = (0..height.output).flat_map(|y| (0..width.output).map(move |x| (y, x)));
+    let taps = |(y, x)| {
+        let row = |(ky, iy): (usize, usize)| {
+            meet(width, x).map(move |(kx, ix)| (ky * width.kernel as usize + kx, iy * width.input as usize + ix))
+        };
+        meet(height, y).flat_map(row).collect()
+    };
+    outputs.map(taps).collect()
 }
 
 fn sums(b: &[f64], output: usize) -> Sum {
@@ -78,20 +90,17 @@ pub fn dense(shape: &Dense, x: &[f64], w: &[f64], b: &[f64]) -> Vec<Sum> {
 
 /// Convolution; taps beside the input are skipped.
 pub fn conv2d(s: &Conv2d, x: &[f64], w: &[f64], b: &[f64]) -> Vec<Sum> {
-    let (in_w, in_c) = (s.in_w as usize, s.in_c as usize);
+    let in_c = s.in_c as usize;
     let mut y = Vec::new();
     for x in x.chunks(s.in_elements()) {
-        for (out_y, out_x) in grid(s.out_h, s.out_w) {
+        for pixel in pixels(&s.window) {
             for output in 0..s.out_c as usize {
                 let first = output / s.group_out() * s.group_in();
                 let mut sum = sums(b, output);
-                for (ky, kx) in grid(s.kernel_h, s.kernel_w) {
-                    let in_y = meet(out_y, s.stride_h, ky, s.dilation_h, s.pad_top, s.in_h);
-                    let in_x = meet(out_x, s.stride_w, kx, s.dilation_w, s.pad_left, s.in_w);
-                    let (Some(in_y), Some(in_x)) = (in_y, in_x) else { continue };
-                    let tap = (output * s.kernel_h as usize + ky) * s.kernel_w as usize + kx;
+                for (tap, at) in &pixel {
+                    let tap = (output * s.window.taps() + tap) * s.group_in();
                     for c in 0..s.group_in() {
-                        sum.add(x[(in_y * in_w + in_x) * in_c + first + c] * w[tap * s.group_in() + c]);
+                        sum.add(x[at * in_c + first + c] * w[tap + c]);
                     }
                 }
                 y.push(sum);
@@ -103,18 +112,14 @@ pub fn conv2d(s: &Conv2d, x: &[f64], w: &[f64], b: &[f64]) -> Vec<Sum> {
 
 /// Depthwise convolution; taps beside the input are skipped.
 pub fn depthwise_conv2d(s: &DepthwiseConv2d, x: &[f64], w: &[f64], b: &[f64]) -> Vec<Sum> {
-    let (in_w, in_c, out_c) = (s.in_w as usize, s.in_c as usize, s.out_c as usize);
+    let (in_c, out_c) = (s.in_c as usize, s.out_c as usize);
     let mut y = Vec::new();
     for x in x.chunks(s.in_elements()) {
-        for (out_y, out_x) in grid(s.out_h, s.out_w) {
+        for pixel in pixels(&s.window) {
             for output in 0..out_c {
                 let mut sum = sums(b, output);
-                for (ky, kx) in grid(s.kernel_h, s.kernel_w) {
-                    let in_y = meet(out_y, s.stride_h, ky, s.dilation_h, s.pad_top, s.in_h);
-                    let in_x = meet(out_x, s.stride_w, kx, s.dilation_w, s.pad_left, s.in_w);
-                    let (Some(in_y), Some(in_x)) = (in_y, in_x) else { continue };
-                    let at = (in_y * in_w + in_x) * in_c + output / s.multiplier as usize;
-                    sum.add(x[at] * w[(ky * s.kernel_w as usize + kx) * out_c + output]);
+                for (tap, at) in &pixel {
+                    sum.add(x[at * in_c + output / s.multiplier as usize] * w[tap * out_c + output]);
                 }
                 y.push(sum);
             }
@@ -125,20 +130,12 @@ pub fn depthwise_conv2d(s: &DepthwiseConv2d, x: &[f64], w: &[f64], b: &[f64]) ->
 
 /// The elements of every pooling window, in order of outputs.
 pub fn windows(s: &Pool2d, x: &[f64]) -> Vec<Vec<f64>> {
+    let channels = s.channels as usize;
     let mut all = Vec::new();
     for x in x.chunks(s.in_elements()) {
-        for (out_y, out_x) in grid(s.out_h, s.out_w) {
-            for channel in 0..s.channels as usize {
-                let mut window = Vec::new();
-                for (ky, kx) in grid(s.window_h, s.window_w) {
-                    let in_y = meet(out_y, s.stride_h, ky, 1, s.pad_top, s.in_h);
-                    let in_x = meet(out_x, s.stride_w, kx, 1, s.pad_left, s.in_w);
-                    if let (Some(in_y), Some(in_x)) = (in_y, in_x) {
-                        window.push(x[(in_y * s.in_w as usize + in_x) * s.channels as usize + channel]);
-                    }
-                }
-                all.push(window);
-            }
+        for pixel in pixels(&s.window) {
+            let window = |channel| pixel.iter().map(|(_, at)| x[at * channels + channel]).collect();
+            all.extend((0..channels).map(window));
         }
     }
     all
@@ -158,14 +155,26 @@ pub fn rescale(x: i64, multiplier: i32, shift: i32) -> i64 {
     divide(once, shift.min(0).unsigned_abs()) as i64
 }
 
-/// SAME padding along one axis: number of outputs and padding before.
-pub const fn same(input: u32, kernel: u32, stride: u32, dilation: u32) -> (u32, u32) {
+/// SAME padding along one axis.
+pub const fn same(input: u32, kernel: u32, stride: u32, dilation: u32) -> Axis {
     let output = input.div_ceil(stride);
     let covered = (output - 1) * stride + (kernel - 1) * dilation + 1;
-    (output, covered.saturating_sub(input) / 2)
+    Axis { input, output, kernel, stride, dilation, pad: covered.saturating_sub(input) / 2 }
 }
 
-/// VALID padding along one axis: number of outputs.
-pub const fn valid(input: u32, kernel: u32, stride: u32, dilation: u32) -> u32 {
-    (input - (kernel - 1) * dilation - 1) / stride + 1
+/// VALID padding along one axis.
+pub const fn valid(input: u32, kernel: u32, stride: u32, dilation: u32) -> Axis {
+    Axis { input, output: (input - (kernel - 1) * dilation - 1) / stride + 1, kernel, stride, dilation, pad: 0 }
+}
+
+/// A window with [`same`] or [`valid`] padding, from `[height, width]` each.
+pub fn window(
+    padding: fn(u32, u32, u32, u32) -> Axis,
+    input: [u32; 2],
+    kernel: [u32; 2],
+    stride: [u32; 2],
+    dilation: [u32; 2],
+) -> Window2d {
+    let [height, width] = [0, 1].map(|axis| padding(input[axis], kernel[axis], stride[axis], dilation[axis]));
+    Window2d { height, width }
 }

@@ -57,27 +57,11 @@ pub fn dense(folder: &Folder) -> Case {
 }
 
 pub fn conv2d(folder: &Folder) -> Case {
-    let count = |keys: &[&str]| folder.count(keys);
-    let in_c = count(&["IN_CH"]);
+    let in_c = folder.count(&["IN_CH"]);
     // Channels of one filter; fewer than the input's in a grouped convolution.
-    let filter_c = if folder.config.contains_key("FILTER_CH") { count(&["FILTER_CH"]) } else { in_c };
-    let shape = Conv2d {
-        in_h: count(&["INPUT_H"]),
-        in_w: count(&["INPUT_W"]),
-        in_c,
-        out_h: count(&["OUTPUT_H"]),
-        out_w: count(&["OUTPUT_W"]),
-        out_c: count(&["OUT_CH"]),
-        kernel_h: count(&["FILTER_H", "FILTER_Y"]),
-        kernel_w: count(&["FILTER_W", "FILTER_X"]),
-        stride_h: count(&["STRIDE_H", "STRIDE_Y"]),
-        stride_w: count(&["STRIDE_W", "STRIDE_X"]),
-        dilation_h: count(&["DILATION_H", "DILATION_Y"]),
-        dilation_w: count(&["DILATION_W", "DILATION_X"]),
-        pad_top: count(&["PADDING_H", "PAD_Y"]),
-        pad_left: count(&["PADDING_W", "PAD_X"]),
-        groups: in_c / filter_c,
-    };
+    let filter_c = if folder.config.contains_key("FILTER_CH") { folder.count(&["FILTER_CH"]) } else { in_c };
+    let (window, out_c) = (folder.window(""), folder.count(&["OUT_CH"]));
+    let shape = Conv2d { window, in_c, out_c, groups: in_c / filter_c };
     if !is_float(folder) {
         return conv2d::i8(name(folder), shape, folder.array(INPUT), layer(folder), Some(folder.array(OUTPUT)));
     }
@@ -86,24 +70,9 @@ pub fn conv2d(folder: &Folder) -> Case {
 }
 
 pub fn depthwise_conv2d(folder: &Folder) -> Case {
-    let count = |keys: &[&str]| folder.count(keys);
-    let shape = DepthwiseConv2d {
-        in_h: count(&["INPUT_H"]),
-        in_w: count(&["INPUT_W"]),
-        in_c: count(&["IN_CH"]),
-        out_h: count(&["OUTPUT_H"]),
-        out_w: count(&["OUTPUT_W"]),
-        out_c: count(&["OUT_CH"]),
-        kernel_h: count(&["FILTER_H", "FILTER_Y"]),
-        kernel_w: count(&["FILTER_W", "FILTER_X"]),
-        stride_h: count(&["STRIDE_H", "STRIDE_Y"]),
-        stride_w: count(&["STRIDE_W", "STRIDE_X"]),
-        dilation_h: count(&["DILATION_H", "DILATION_Y"]),
-        dilation_w: count(&["DILATION_W", "DILATION_X"]),
-        pad_top: count(&["PADDING_H", "PAD_Y"]),
-        pad_left: count(&["PADDING_W", "PAD_X"]),
-        multiplier: count(&["CH_MULT"]),
-    };
+    let count = |key| folder.count(&[key]);
+    let (in_c, out_c, multiplier) = (count("IN_CH"), count("OUT_CH"), count("CH_MULT"));
+    let shape = DepthwiseConv2d { window: folder.window(""), in_c, out_c, multiplier };
     if !is_float(folder) {
         let (x, y) = (folder.array(INPUT), folder.array(OUTPUT));
         return depthwise_conv2d::i8(name(folder), shape, x, layer(folder), Some(y));
@@ -113,20 +82,7 @@ pub fn depthwise_conv2d(folder: &Folder) -> Case {
 }
 
 pub fn pool(folder: &Folder, is_max: bool) -> Case {
-    let count = |key: &str| folder.count(&[key]);
-    let shape = Pool2d {
-        in_h: count("INPUT_H"),
-        in_w: count("INPUT_W"),
-        channels: count("INPUT_C"),
-        out_h: count("OUTPUT_H"),
-        out_w: count("OUTPUT_W"),
-        window_h: count("FILTER_H"),
-        window_w: count("FILTER_W"),
-        stride_h: count("STRIDE_H"),
-        stride_w: count("STRIDE_W"),
-        pad_top: count("PADDING_H"),
-        pad_left: count("PADDING_W"),
-    };
+    let shape = Pool2d { window: folder.window(""), channels: folder.count(&["INPUT_C"]) };
     let name = name(folder);
     if is_float(folder) {
         let make = if is_max { max_pool::f32 } else { average_pool::f32 };

@@ -1,5 +1,6 @@
 //! One folder of test data: `config.json` and arrays.
 
+use embernet_core::kernels::window::{Axis, Window2d};
 use npyz::{Deserialize, NpyFile};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -71,6 +72,26 @@ impl Folder {
     /// A number that counts something.
     pub fn count(&self, names: &[&str]) -> u32 {
         u32::try_from(self.int(names)).unwrap_or_else(|_| panic!("{}/config.json: {names:?} is negative", self.name))
+    }
+
+    /// The window of a layer whose definitions begin with `prefix`. Generators differ in the names of the axes.
+    pub fn window(&self, prefix: &str) -> Window2d {
+        let axis = |side: &str, letter: &str| {
+            let names = |name: &str| [format!("{prefix}{name}_{side}"), format!("{prefix}{name}_{letter}")];
+            let count = |name: &str| self.count(&names(name).each_ref().map(String::as_str));
+            let pads =
+                ["PADDING", "PAD"].into_iter().find(|name| names(name).iter().any(|n| self.config.contains_key(n)));
+            let dilated = names("DILATION").iter().any(|name| self.config.contains_key(name));
+            Axis {
+                input: count("INPUT"),
+                output: count("OUTPUT"),
+                kernel: count("FILTER"),
+                stride: count("STRIDE"),
+                dilation: if dilated { count("DILATION") } else { 1 },
+                pad: count(pads.unwrap_or("PADDING")),
+            }
+        };
+        Window2d { height: axis("H", "Y"), width: axis("W", "X") }
     }
 
     /// The first of these numbers that there is, as f32.

@@ -75,20 +75,9 @@ impl Layer {
 /// The whole network.
 pub fn ds_cnn_s(folder: &Folder) -> Case {
     let mut layers: Vec<Layer> = (1..=9).map(|number| convolution(folder, number)).collect();
-    let count = |key: &str| folder.count(&[&format!("AVERAGE_POOL_2D_10_{key}")]);
-    let pool = Pool2d {
-        in_h: count("INPUT_H"),
-        in_w: count("INPUT_W"),
-        channels: count("IN_CH"),
-        out_h: count("OUTPUT_H"),
-        out_w: count("OUTPUT_W"),
-        window_h: count("FILTER_H"),
-        window_w: count("FILTER_W"),
-        stride_h: count("STRIDE_H"),
-        stride_w: count("STRIDE_W"),
-        pad_top: count("PAD_H"),
-        pad_left: count("PAD_W"),
-    };
+    let prefix = "AVERAGE_POOL_2D_10_";
+    let channels = folder.count(&[&format!("{prefix}IN_CH")]);
+    let pool = Pool2d { window: folder.window(prefix), channels };
     layers.push(Layer::AveragePool(pool, (-128, 127)));
     // The header calls the inputs of the dense layer OUT_CH.
     let (prefix, file) = ("FULLY_CONNECTED_12", "layer_12_fully_connected");
@@ -117,46 +106,12 @@ fn convolution(folder: &Folder, number: u32) -> Layer {
     let table = |role| folder.array(&[&format!("{file}_output_{role}")]);
     let layer = parameters(folder, &prefix, &file, (table("mult"), table("shift")));
     let count = |key: &str| folder.count(&[&format!("{prefix}_{key}")]);
-    let shape = Conv2d {
-        in_h: count("INPUT_H"),
-        in_w: count("INPUT_W"),
-        in_c: count("IN_CH"),
-        out_h: count("OUTPUT_H"),
-        out_w: count("OUTPUT_W"),
-        out_c: count("OUT_CH"),
-        kernel_h: count("FILTER_H"),
-        kernel_w: count("FILTER_W"),
-        stride_h: count("STRIDE_H"),
-        stride_w: count("STRIDE_W"),
-        dilation_h: count("DILATION_H"),
-        dilation_w: count("DILATION_W"),
-        pad_top: count("PAD_H"),
-        pad_left: count("PAD_W"),
-        groups: 1,
-    };
-    if !is_depthwise {
-        return Layer::Conv2d(shape, layer);
+    let (window, in_c, out_c) = (folder.window(&format!("{prefix}_")), count("IN_CH"), count("OUT_CH"));
+    if is_depthwise {
+        Layer::DepthwiseConv2d(DepthwiseConv2d { window, in_c, out_c, multiplier: 1 }, layer)
+    } else {
+        Layer::Conv2d(Conv2d { window, in_c, out_c, groups: 1 }, layer)
     }
-    let Conv2d { in_h, in_w, in_c, out_h, out_w, out_c, kernel_h, kernel_w, stride_h, stride_w, .. } = shape;
-    let Conv2d { dilation_h, dilation_w, pad_top, pad_left, .. } = shape;
-    let shape = DepthwiseConv2d {
-        in_h,
-        in_w,
-        in_c,
-        out_h,
-        out_w,
-        out_c,
-        kernel_h,
-        kernel_w,
-        stride_h,
-        stride_w,
-        dilation_h,
-        dilation_w,
-        pad_top,
-        pad_left,
-        multiplier: 1,
-    };
-    Layer::DepthwiseConv2d(shape, layer)
 }
 
 fn parameters(folder: &Folder, prefix: &str, file: &str, (multiplier, shift): (Vec<i32>, Vec<i32>)) -> Int8Layer {

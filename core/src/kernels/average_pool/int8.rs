@@ -15,8 +15,9 @@ const BLOCK: usize = 32;
 /// `y = clamp(sum of window / elements of window, lo, hi)`, rounded to nearest, halves away from zero. (The zero
 /// point needs no care: the mean of numbers shifted by it is their mean shifted by it.)
 pub fn forward_i8<I: Isa>(isa: I, shape: &Pool2d, x: &[i8], lo: i32, hi: i32, y: &mut [i8]) {
-    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let (channels, in_w, out_w) =
+        (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
             let down = vertical.taps(out_y);

@@ -26,7 +26,7 @@ proptest! {
         forward_f32(Scalar, &shape, &absolute(&x), f32::NEG_INFINITY, f32::INFINITY, &mut magnitude);
         forward_f32(Scalar, &shape, &x, f32::NEG_INFINITY, f32::INFINITY, &mut y);
         // The sum's roundings and one of the division.
-        let roundings = (shape.window_h * shape.window_w) as usize + 1;
+        let roundings = shape.window.taps() + 1;
         assert_close(&y, &reference(&shape, samples, &wide(&x)), roundings, &magnitude);
         let limited: Vec<f32> = y.iter().map(|y| y.clamp(-0.25, 0.25)).collect();
         forward_f32(Scalar, &shape, &x, -0.25, 0.25, &mut y);
@@ -43,7 +43,7 @@ proptest! {
         backward_f32(Scalar, &shape, &dy, &mut dx);
         backward_f32(Scalar, &shape, &absolute(&dy), &mut magnitude);
         // The sum's roundings, and two of the reciprocal and its product.
-        assert_close(&dx, &numeric, (shape.window_h * shape.window_w) as usize + 2, &magnitude);
+        assert_close(&dx, &numeric, shape.window.taps() + 2, &magnitude);
     }
 
     #[test]

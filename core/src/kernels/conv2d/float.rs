@@ -26,10 +26,10 @@ pub(super) struct Piece {
 /// All pieces of output row `out_y`; those of one output come in order of the filter's weights.
 #[inline(always)]
 pub(super) fn pieces(shape: &Conv2d, out_y: usize, mut visit: impl FnMut(Piece)) {
-    let (in_c, in_w, depth) = (shape.in_c as usize, shape.in_w as usize, shape.group_in());
-    let (kernel_w, out_w) = (shape.kernel_w as usize, shape.out_w as usize);
-    let down = shape.vertical().taps(out_y);
-    for run in shape.horizontal().runs() {
+    let (in_c, in_w, depth) = (shape.in_c as usize, shape.window.width.input as usize, shape.group_in());
+    let (kernel_w, out_w) = (shape.window.width.kernel as usize, shape.window.width.output as usize);
+    let down = shape.window.height.taps(out_y);
+    for run in shape.window.width.runs() {
         let across = run.taps;
         // A whole row of the filter at once, or tap by tap.
         let (strides, taps) =
@@ -45,9 +45,9 @@ pub(super) fn pieces(shape: &Conv2d, out_y: usize, mut visit: impl FnMut(Piece))
                     column: (k_y * kernel_w + k_x) * depth,
                     len: taps * depth,
                 });
-                in_x += shape.dilation_w as usize;
+                in_x += shape.window.width.dilation as usize;
             }
-            in_y += shape.dilation_h as usize;
+            in_y += shape.window.height.dilation as usize;
         }
     }
 }
@@ -92,7 +92,7 @@ pub(super) fn forward_direct<I: Isa>(isa: I, shape: &Conv2d, x: &[f32], w: &[f32
     };
     for group in 0..shape.groups as usize {
         let w = from(w, group * filters * patch);
-        if shape.is_pointwise() {
+        if shape.window.is_pointwise() {
             // Input and output pixels correspond one to one: a single product.
             let pixels = rows(y, out_c).len();
             let shape = product(pixels, depth, in_c);
@@ -100,9 +100,9 @@ pub(super) fn forward_direct<I: Isa>(isa: I, shape: &Conv2d, x: &[f32], w: &[f32
             continue;
         }
         for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
-            for out_y in 0..shape.out_h as usize {
+            for out_y in 0..shape.window.height.output as usize {
                 pieces(shape, out_y, |piece| {
-                    let product = product(piece.pixels, piece.len, shape.stride_w as usize * in_c);
+                    let product = product(piece.pixels, piece.len, shape.window.width.stride as usize * in_c);
                     let x = from(x, piece.x + group * depth);
                     let y = from_mut(y, piece.pixel * out_c + group * filters);
                     isa.gemm_f32(&product, x, from(w, piece.column), y);
@@ -127,9 +127,9 @@ pub fn backward_input_f32<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32],
 /// Adds the products to `dx`.
 pub(super) fn backward_input_direct<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     let (in_c, out_c, patch) = (shape.in_c as usize, shape.out_c as usize, shape.patch());
-    let (in_w, out_w) = (shape.in_w as usize, shape.out_w as usize);
+    let (in_w, out_w) = (shape.window.width.input as usize, shape.window.width.output as usize);
     let (depth, filters) = (shape.group_in(), shape.group_out());
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     let product = |pixels: usize, c_row: usize| Gemm {
         m: pixels,
         n: depth,
@@ -142,28 +142,28 @@ pub(super) fn backward_input_direct<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], 
     };
     for group in 0..shape.groups as usize {
         let w = from(w, group * filters * patch);
-        if shape.is_pointwise() {
+        if shape.window.is_pointwise() {
             let pixels = rows(dy, out_c).len();
             let shape = product(pixels, in_c);
             isa.gemm_f32(&shape, from(dy, group * filters), w, from_mut(dx, group * depth));
             continue;
         }
         for (dy, dx) in rows(dy, shape.out_elements()).zip(rows_mut(dx, shape.in_elements())) {
-            for out_y in 0..shape.out_h as usize {
+            for out_y in 0..shape.window.height.output as usize {
                 let down = vertical.taps(out_y);
                 for k_y in down.first..down.first + down.count {
                     let in_y = vertical.input_at(out_y, k_y);
                     // One tap at a time, so that no element of dx meets two outputs within a product; the last
                     // tap first, so that it meets its outputs in order.
-                    for k_x in (0..shape.kernel_w as usize).rev() {
+                    for k_x in (0..shape.window.width.kernel as usize).rev() {
                         let outputs = horizontal.outputs(k_x);
                         if outputs.is_empty() {
                             continue;
                         }
                         let in_x = horizontal.input_at(outputs.start, k_x);
-                        let product = product(outputs.len(), shape.stride_w as usize * in_c);
+                        let product = product(outputs.len(), shape.window.width.stride as usize * in_c);
                         let dy = from(dy, (out_y * out_w + outputs.start) * out_c + group * filters);
-                        let w = from(w, (k_y * shape.kernel_w as usize + k_x) * depth);
+                        let w = from(w, (k_y * shape.window.width.kernel as usize + k_x) * depth);
                         let dx = from_mut(dx, (in_y * in_w + in_x) * in_c + group * depth);
                         isa.gemm_f32(&product, dy, w, dx);
                     }
@@ -235,18 +235,18 @@ pub(super) fn backward_weights_direct<I: Isa>(
         b_col: 1,
         c_row: n,
     };
-    if shape.is_pointwise() {
+    if shape.window.is_pointwise() {
         let product = product(n, rows(dy, out_c).len(), in_c);
         isa.gemm_f32(&product, from(dy, row), from(x, group * depth + column), gradient);
         return;
     }
     for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
-        for out_y in 0..shape.out_h as usize {
+        for out_y in 0..shape.window.height.output as usize {
             pieces(shape, out_y, |piece| {
                 let start = piece.column.max(column);
                 let end = (piece.column + piece.len).min(column + n);
                 if start < end {
-                    let product = product(end - start, piece.pixels, shape.stride_w as usize * in_c);
+                    let product = product(end - start, piece.pixels, shape.window.width.stride as usize * in_c);
                     let x = from(x, piece.x + group * depth + (start - piece.column));
                     let dy = from(dy, piece.pixel * out_c + row);
                     isa.gemm_f32(&product, dy, x, from_mut(gradient, start - column));

@@ -18,14 +18,14 @@ pub fn scratch_elements(shape: &Conv2d, samples: usize, isa: IsaId) -> usize {
         return 0;
     }
     let row = row_elements(shape);
-    let rows = samples.saturating_mul(shape.out_h as usize);
+    let rows = samples.saturating_mul(shape.window.height.output as usize);
     let block = BLOCK_ELEMENTS.checked_div(row).unwrap_or(0).clamp(1, rows.max(1));
     block.saturating_mul(row)
 }
 
 /// Whether there is anything to gather: a 1x1 convolution finds its matrix in the input.
 pub(super) fn helps(shape: &Conv2d) -> bool {
-    !shape.is_pointwise()
+    !shape.window.is_pointwise()
 }
 
 /// How many output rows `scratch` can hold; 0 if not even one.
@@ -35,13 +35,13 @@ pub(super) fn rows_at_once(shape: &Conv2d, scratch: &[f32]) -> usize {
 
 /// Elements of the patches of one output row, one group.
 fn row_elements(shape: &Conv2d) -> usize {
-    (shape.out_w as usize).saturating_mul(shape.patch())
+    (shape.window.width.output as usize).saturating_mul(shape.patch())
 }
 
 /// Calls `visit(first pixel, pixels, first row, rows)` for each block; rows and pixels are counted over all samples.
 #[inline(always)]
 fn blocks(shape: &Conv2d, pixels: usize, scratch: usize, mut visit: impl FnMut(usize, usize, usize, usize)) {
-    let out_w = shape.out_w as usize;
+    let out_w = shape.window.width.output as usize;
     let rows = pixels.checked_div(out_w).unwrap_or(0);
     let step = scratch.checked_div(row_elements(shape)).unwrap_or(0).max(1);
     let mut row = 0;
@@ -55,8 +55,8 @@ fn blocks(shape: &Conv2d, pixels: usize, scratch: usize, mut visit: impl FnMut(u
 /// Calls `visit(where a stretch begins in x, where in the matrix, its length)` for every output of those rows.
 #[inline(always)]
 fn stretches(shape: &Conv2d, group: usize, row: usize, count: usize, mut visit: impl FnMut(usize, usize, usize)) {
-    let (out_h, patch) = (shape.out_h as usize, shape.patch());
-    let (out_w, step) = (shape.out_w as usize, shape.stride_w as usize * shape.in_c as usize);
+    let (out_h, patch) = (shape.window.height.output as usize, shape.patch());
+    let (out_w, step) = (shape.window.width.output as usize, shape.window.width.stride as usize * shape.in_c as usize);
     for i in 0..count {
         let sample = (row + i).checked_div(out_h).unwrap_or(0);
         let out_y = row + i - sample * out_h;

@@ -19,8 +19,8 @@ pub fn forward_i16<I: Isa>(
     to: &Requantize<'_>,
     y: &mut [i16],
 ) {
-    let (out_w, out_c) = (shape.out_w as usize, shape.out_c as usize);
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let (out_w, out_c) = (shape.window.width.output as usize, shape.out_c as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
             let down = vertical.taps(out_y);
@@ -54,16 +54,16 @@ impl Window<'_> {
         let (in_c, group_in) = (shape.in_c as usize, shape.group_in());
         let mut sum = init;
         for i in 0..down.count {
-            let in_y = down.input + i * shape.dilation_h as usize;
-            let start = (in_y * shape.in_w as usize + across.input) * in_c + group * group_in;
-            let w = from(w, ((down.first + i) * shape.kernel_w as usize + across.first) * group_in);
+            let in_y = down.input + i * shape.window.height.dilation as usize;
+            let start = (in_y * shape.window.width.input as usize + across.input) * in_c + group * group_in;
+            let w = from(w, ((down.first + i) * shape.window.width.kernel as usize + across.first) * group_in);
             if shape.rows_are_contiguous() {
                 let len = across.count * in_c;
                 sum = isa.dot_i16(sum, sub(x, start, len), sub(w, 0, len));
                 continue;
             }
             for j in 0..across.count {
-                let tap = sub(x, start + j * shape.dilation_w as usize * in_c, group_in);
+                let tap = sub(x, start + j * shape.window.width.dilation as usize * in_c, group_in);
                 sum = isa.dot_i16(sum, tap, sub(w, j * group_in, group_in));
             }
         }

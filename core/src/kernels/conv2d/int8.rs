@@ -18,7 +18,8 @@ const BLOCK: usize = 8;
 /// The same on every token, small as it is: one long product for each filter in place of one for each of its rows
 /// saves a device more than the copy costs it. Without scratch the kernel walks the input directly.
 pub fn scratch_bytes_i8(shape: &Conv2d) -> usize {
-    let in_one_piece = shape.kernel_h == 1 && (shape.kernel_w == 1 || shape.rows_are_contiguous());
+    let in_one_piece =
+        shape.window.height.kernel == 1 && (shape.window.width.kernel == 1 || shape.rows_are_contiguous());
     if in_one_piece { 0 } else { shape.patch() }
 }
 
@@ -39,8 +40,8 @@ pub fn forward_i8<I: Isa>(
     y: &mut [i8],
 ) {
     let (out_w, out_c, group_out, patch) =
-        (shape.out_w as usize, shape.out_c as usize, shape.group_out(), shape.patch());
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+        (shape.window.width.output as usize, shape.out_c as usize, shape.group_out(), shape.patch());
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     let gathered = sub_mut(scratch, 0, patch);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
@@ -85,17 +86,17 @@ impl Window<'_> {
             return;
         }
         let Self { shape, x, down, across, pad_value } = self;
-        let (group_in, kernel_w) = (shape.group_in(), shape.kernel_w as usize);
+        let (group_in, kernel_w) = (shape.group_in(), shape.window.width.kernel as usize);
         patch.fill(*pad_value);
         for i in 0..down.count {
-            let start = self.start(group, down.input + i * shape.dilation_h as usize);
+            let start = self.start(group, down.input + i * shape.window.height.dilation as usize);
             let row = sub_mut(patch, ((down.first + i) * kernel_w + across.first) * group_in, across.count * group_in);
             if shape.rows_are_contiguous() {
                 copy(sub(x, start, row.len()), row);
                 continue;
             }
             for (j, tap) in rows_mut(row, group_in).enumerate() {
-                copy(sub(x, start + j * shape.dilation_w as usize * shape.in_c as usize, group_in), tap);
+                copy(sub(x, start + j * shape.window.width.dilation as usize * shape.in_c as usize, group_in), tap);
             }
         }
     }
@@ -104,14 +105,15 @@ impl Window<'_> {
     #[inline]
     fn start(&self, group: usize, in_y: usize) -> usize {
         let shape = self.shape;
-        (in_y * shape.in_w as usize + self.across.input) * shape.in_c as usize + group * shape.group_in()
+        (in_y * shape.window.width.input as usize + self.across.input) * shape.in_c as usize + group * shape.group_in()
     }
 
     /// Adds the products of this window with the filters that begin at `w` to their sums, all taps in order.
     #[inline]
     fn accumulate<I: Isa>(&self, isa: I, group: usize, w: &[i8], acc: &mut [i32]) {
         let Self { shape, down, across, .. } = self;
-        let (group_in, kernel_h, kernel_w) = (shape.group_in(), shape.kernel_h as usize, shape.kernel_w as usize);
+        let (group_in, kernel_h, kernel_w) =
+            (shape.group_in(), shape.window.height.kernel as usize, shape.window.width.kernel as usize);
         let row = kernel_w * group_in;
         let (above, left) = (down.first.min(kernel_h), across.first.min(kernel_w));
         let right = left + across.count;
@@ -119,7 +121,7 @@ impl Window<'_> {
         for i in 0..down.count {
             let w = from(w, (above + i) * row);
             self.pad(isa, left * group_in, w, acc);
-            let in_y = down.input + i * shape.dilation_h as usize;
+            let in_y = down.input + i * shape.window.height.dilation as usize;
             self.row(isa, group, in_y, from(w, left * group_in), acc);
             self.pad(isa, kernel_w.saturating_sub(right) * group_in, from(w, right * group_in), acc);
         }
@@ -138,7 +140,7 @@ impl Window<'_> {
             return;
         }
         for i in 0..across.count {
-            let tap = sub(x, start + i * shape.dilation_w as usize * in_c, group_in);
+            let tap = sub(x, start + i * shape.window.width.dilation as usize * in_c, group_in);
             isa.matvec_i8(tap, from(w, i * group_in), patch, acc);
         }
     }

@@ -13,24 +13,8 @@ use std::vec;
 use std::vec::Vec;
 
 /// A shape from two axes and `(groups, input channels of a group, filters of a group)`.
-fn shape_of(vertical: Axis, horizontal: Axis, (groups, depth, filters): (u32, u32, u32)) -> Conv2d {
-    Conv2d {
-        in_h: vertical.input,
-        in_w: horizontal.input,
-        in_c: groups * depth,
-        out_h: vertical.output,
-        out_w: horizontal.output,
-        out_c: groups * filters,
-        kernel_h: vertical.kernel,
-        kernel_w: horizontal.kernel,
-        stride_h: vertical.stride,
-        stride_w: horizontal.stride,
-        dilation_h: vertical.dilation,
-        dilation_w: horizontal.dilation,
-        pad_top: vertical.pad,
-        pad_left: horizontal.pad,
-        groups,
-    }
+fn shape_of(height: Axis, width: Axis, (groups, depth, filters): (u32, u32, u32)) -> Conv2d {
+    Conv2d { window: Window2d { height, width }, in_c: groups * depth, out_c: groups * filters, groups }
 }
 
 fn shapes() -> impl Strategy<Value = Conv2d> {
@@ -38,31 +22,24 @@ fn shapes() -> impl Strategy<Value = Conv2d> {
 }
 
 fn taps(shape: &Conv2d) -> usize {
-    (shape.kernel_h * shape.kernel_w) as usize
+    shape.window.taps()
 }
 
 fn pixels(shape: &Conv2d) -> usize {
-    (shape.out_h * shape.out_w) as usize
+    shape.window.out_pixels()
 }
 
 /// Calls `visit(x, w, y)` with the places that every product of one sample joins, by output row, output column,
 /// filter, then filter weight.
 fn products(shape: &Conv2d, mut visit: impl FnMut(usize, usize, usize)) {
-    let (in_w, in_c, depth) = (shape.in_w as usize, shape.in_c as usize, shape.group_in());
-    for out_y in 0..shape.out_h as usize {
-        for out_x in 0..shape.out_w as usize {
-            for out_c in 0..shape.out_c as usize {
-                let first = out_c / shape.group_out() * depth;
-                for (k_y, in_y) in taps_of(&shape.vertical(), out_y) {
-                    for (k_x, in_x) in taps_of(&shape.horizontal(), out_x) {
-                        for c in 0..depth {
-                            visit(
-                                (in_y * in_w + in_x) * in_c + first + c,
-                                ((out_c * shape.kernel_h as usize + k_y) * shape.kernel_w as usize + k_x) * depth + c,
-                                (out_y * shape.out_w as usize + out_x) * shape.out_c as usize + out_c,
-                            );
-                        }
-                    }
+    let (in_c, out_c, depth) = (shape.in_c as usize, shape.out_c as usize, shape.group_in());
+    for (pixel, taps) in taps_of_pixels(&shape.window).into_iter().enumerate() {
+        for filter in 0..out_c {
+            let first = filter / shape.group_out() * depth;
+            for (tap, at) in &taps {
+                for c in 0..depth {
+                    let w = (filter * shape.window.taps() + tap) * depth + c;
+                    visit(at * in_c + first + c, w, pixel * out_c + filter);
                 }
             }
         }
@@ -137,7 +114,7 @@ impl Task for Agrees<'_> {
     fn run<I: Isa>(self, isa: I) {
         let Self { shape, samples, data, tile } = self;
         let scratch = scratch_elements(shape, samples, I::ID);
-        assert_eq!(scratch == 0, shape.is_pointwise() || !I::ID.gathers());
+        assert_eq!(scratch == 0, shape.window.is_pointwise() || !I::ID.gathers());
         let magnitude = data.absolute();
         // Both sides round: twice the roundings of one.
         let check = |found: Vec<f32>, expected: Vec<f32>, terms: usize, magnitude: Vec<f32>| {
@@ -224,7 +201,7 @@ proptest! {
     ) {
         let data = Data::new(&shape, samples, seed);
         let magnitude = data.absolute();
-        let mut scratch = vec![f32::NAN; rows * shape.out_w as usize * shape.patch()];
+        let mut scratch = vec![f32::NAN; rows * shape.window.width.output as usize * shape.patch()];
 
         let mut y = vec![0.0; data.dy.len()];
         gather::forward(Scalar, &shape, &data.x, &data.w, &mut scratch, &mut y);
@@ -301,8 +278,11 @@ fn contradictory_shapes_are_refused() {
     assert!(shape.is_valid());
     assert!(!Conv2d { groups: 0, ..shape }.is_valid());
     assert!(!Conv2d { groups: 4, ..shape }.is_valid(), "4 groups do not divide 6 filters");
-    assert!(!Conv2d { out_w: 6, ..shape }.is_valid(), "the last window would begin behind the input");
-    assert!(!Conv2d { stride_h: 0, ..shape }.is_valid());
+    assert!(
+        !shape_of(axis, Axis { output: 6, ..axis }, (2, 2, 3)).is_valid(),
+        "the last window would begin behind the input"
+    );
+    assert!(!shape_of(Axis { stride: 0, ..axis }, axis, (2, 2, 3)).is_valid());
     assert!(!Conv2d { in_c: u32::MAX, out_c: u32::MAX, groups: 1, ..shape }.is_valid());
 }
 
@@ -314,6 +294,6 @@ fn scratch_is_bounded_and_only_for_tokens_that_gather() {
     let elements = scratch_elements(&shape, 8, IsaId::Avx2);
     assert_eq!(elements % (64 * 9 * 16), 0, "whole rows");
     assert!(elements > 0 && elements <= 1 << 16);
-    let one_row_is_much = Conv2d { in_w: 4096, out_w: 4096, ..shape };
+    let one_row_is_much = shape_of(axis, Axis { input: 4096, output: 4096, ..axis }, (1, 16, 16));
     assert_eq!(scratch_elements(&one_row_is_much, 8, IsaId::Avx2), 4096 * 9 * 16);
 }

@@ -21,7 +21,7 @@ pub fn forward_f32<I: Isa>(
     let out_c = shape.out_c as usize;
     start_from_bias(b, out_c, y);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
-        for (out_y, y) in rows_mut(y, shape.out_w as usize * out_c).enumerate() {
+        for (out_y, y) in rows_mut(y, shape.window.width.output as usize * out_c).enumerate() {
             for (out_x, y) in rows_mut(y, out_c).enumerate() {
                 if shape.multiplier == 1 {
                     isa.window_f32(&seen_by(shape, out_y, out_x), x, w, y);
@@ -39,7 +39,7 @@ pub fn forward_f32<I: Isa>(
 /// `dx`: for every element the sum over `out_y`, `out_x`, multiplier in order of `dy * w`, from zero.
 pub fn backward_input_f32<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     dx.fill(0.0);
-    let walks = (shape.multiplier, shape.dilation_h, shape.dilation_w) == (1, 1, 1);
+    let walks = (shape.multiplier, shape.window.height.dilation, shape.window.width.dilation) == (1, 1, 1);
     for (dy, dx) in rows(dy, shape.out_elements()).zip(rows_mut(dx, shape.in_elements())) {
         if walks { input_by_input(isa, shape, dy, w, dx) } else { output_by_output(isa, shape, dy, w, dx) }
     }
@@ -47,10 +47,11 @@ pub fn backward_input_f32<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w
 
 /// One sample of `dx` without dilation: every input walks over the outputs that see it, and backwards over the taps.
 fn input_by_input<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-    let (channels, out_w, kernel_w) = (shape.in_c as usize, shape.out_w as usize, shape.kernel_w as usize);
-    let (stride_h, stride_w) = (shape.stride_h as usize, shape.stride_w as usize);
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
-    for (in_y, dx) in rows_mut(dx, shape.in_w as usize * channels).enumerate() {
+    let (channels, out_w, kernel_w) =
+        (shape.in_c as usize, shape.window.width.output as usize, shape.window.width.kernel as usize);
+    let (stride_h, stride_w) = (shape.window.height.stride as usize, shape.window.width.stride as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
+    for (in_y, dx) in rows_mut(dx, shape.window.width.input as usize * channels).enumerate() {
         let (down, k_y) = vertical.readers(in_y);
         for (in_x, dx) in rows_mut(dx, channels).enumerate() {
             let (across, k_x) = horizontal.readers(in_x);
@@ -72,7 +73,7 @@ fn input_by_input<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32]
 /// One sample of `dx`: every output adds to all inputs that it sees.
 fn output_by_output<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     let (in_c, out_c, multiplier) = (shape.in_c as usize, shape.out_c as usize, shape.multiplier as usize);
-    for (out_y, dy) in rows(dy, shape.out_w as usize * out_c).enumerate() {
+    for (out_y, dy) in rows(dy, shape.window.width.output as usize * out_c).enumerate() {
         for (out_x, dy) in rows(dy, out_c).enumerate() {
             taps(shape, out_y, out_x, |at, tap| {
                 let (w, dx) = (sub(w, tap * out_c, out_c), sub_mut(dx, at, in_c));
@@ -138,19 +139,19 @@ fn gradient_of<I: Isa>(isa: I, shape: &DepthwiseConv2d, start: usize, x: &[f32],
 /// All outputs that see `tap`, as a walk over an input sample and one over an output sample.
 #[inline(always)]
 fn that_see(shape: &DepthwiseConv2d, tap: usize) -> Window {
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
-    let k_y = tap.checked_div(shape.kernel_w as usize).unwrap_or(0);
-    let k_x = tap - k_y * shape.kernel_w as usize;
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
+    let k_y = tap.checked_div(shape.window.width.kernel as usize).unwrap_or(0);
+    let k_x = tap - k_y * shape.window.width.kernel as usize;
     let (down, across) = (vertical.outputs(k_y), horizontal.outputs(k_x));
     let (in_y, in_x) = (vertical.input_at(down.start, k_y), horizontal.input_at(across.start, k_x));
-    let (in_c, in_w) = (shape.in_c as usize, shape.in_w as usize);
-    let (out_c, out_w) = (shape.out_c as usize, shape.out_w as usize);
+    let (in_c, in_w) = (shape.in_c as usize, shape.window.width.input as usize);
+    let (out_c, out_w) = (shape.out_c as usize, shape.window.width.output as usize);
     Window {
         rows: down.len(),
         columns: across.len(),
         a: (in_y * in_w + in_x) * in_c,
-        a_row: shape.stride_h as usize * in_w * in_c,
-        a_column: shape.stride_w as usize * in_c,
+        a_row: shape.window.height.stride as usize * in_w * in_c,
+        a_column: shape.window.width.stride as usize * in_c,
         b: (down.start * out_w + across.start) * out_c,
         b_row: out_w * out_c,
         b_column: out_c,
@@ -173,15 +174,15 @@ fn scale_add<I: Isa>(isa: I, shape: &DepthwiseConv2d, x: &[f32], channel: usize,
 /// The taps of one output, as a walk over an input sample and one over the weights.
 #[inline(always)]
 fn seen_by(shape: &DepthwiseConv2d, out_y: usize, out_x: usize) -> Window {
-    let (down, across) = (shape.vertical().taps(out_y), shape.horizontal().taps(out_x));
-    let (in_c, in_w, out_c) = (shape.in_c as usize, shape.in_w as usize, shape.out_c as usize);
-    let kernel_w = shape.kernel_w as usize;
+    let (down, across) = (shape.window.height.taps(out_y), shape.window.width.taps(out_x));
+    let (in_c, in_w, out_c) = (shape.in_c as usize, shape.window.width.input as usize, shape.out_c as usize);
+    let kernel_w = shape.window.width.kernel as usize;
     Window {
         rows: down.count,
         columns: across.count,
         a: (down.input * in_w + across.input) * in_c,
-        a_row: shape.dilation_h as usize * in_w * in_c,
-        a_column: shape.dilation_w as usize * in_c,
+        a_row: shape.window.height.dilation as usize * in_w * in_c,
+        a_column: shape.window.width.dilation as usize * in_c,
         b: (down.first * kernel_w + across.first) * out_c,
         b_row: kernel_w * out_c,
         b_column: out_c,
@@ -191,13 +192,16 @@ fn seen_by(shape: &DepthwiseConv2d, out_y: usize, out_x: usize) -> Window {
 /// Calls `visit(offset of the pixel in the input sample, tap)` for the taps of one output, in order.
 #[inline(always)]
 fn taps(shape: &DepthwiseConv2d, out_y: usize, out_x: usize, mut visit: impl FnMut(usize, usize)) {
-    let (down, across) = (shape.vertical().taps(out_y), shape.horizontal().taps(out_x));
+    let (down, across) = (shape.window.height.taps(out_y), shape.window.width.taps(out_x));
     let in_c = shape.in_c as usize;
-    let (step_x, step_y) = (shape.dilation_w as usize * in_c, shape.dilation_h as usize * shape.in_w as usize * in_c);
-    let mut row = (down.input * shape.in_w as usize + across.input) * in_c;
+    let (step_x, step_y) = (
+        shape.window.width.dilation as usize * in_c,
+        shape.window.height.dilation as usize * shape.window.width.input as usize * in_c,
+    );
+    let mut row = (down.input * shape.window.width.input as usize + across.input) * in_c;
     for k_y in down.first..down.first + down.count {
         let mut at = row;
-        let tap = k_y * shape.kernel_w as usize + across.first;
+        let tap = k_y * shape.window.width.kernel as usize + across.first;
         for tap in tap..tap + across.count {
             visit(at, tap);
             at += step_x;

@@ -22,8 +22,8 @@ pub fn forward_i16<I: Isa>(
     to: &Requantize<'_>,
     y: &mut [i16],
 ) {
-    let (out_w, out_c) = (shape.out_w as usize, shape.out_c as usize);
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let (out_w, out_c) = (shape.window.width.output as usize, shape.out_c as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
             let down = vertical.taps(out_y);
@@ -59,12 +59,12 @@ impl Window<'_> {
     #[inline]
     fn accumulate<I: Isa>(&self, isa: I, first: usize, w: &[i8], acc: &mut [i64]) {
         let Self { shape, x, down, across } = self;
-        let (in_c, out_c, in_w) = (shape.in_c as usize, shape.out_c as usize, shape.in_w as usize);
+        let (in_c, out_c, in_w) = (shape.in_c as usize, shape.out_c as usize, shape.window.width.input as usize);
         for i in 0..down.count {
-            let in_y = down.input + i * shape.dilation_h as usize;
+            let in_y = down.input + i * shape.window.height.dilation as usize;
             for j in 0..across.count {
-                let in_x = across.input + j * shape.dilation_w as usize;
-                let tap = (down.first + i) * shape.kernel_w as usize + across.first + j;
+                let in_x = across.input + j * shape.window.width.dilation as usize;
+                let tap = (down.first + i) * shape.window.width.kernel as usize + across.first + j;
                 let w = sub(w, tap * out_c + first, acc.len());
                 self.tap(isa, sub(x, (in_y * in_w + in_x) * in_c, in_c), first, w, acc);
             }

@@ -25,8 +25,8 @@ pub fn forward_i8<I: Isa>(
     to: &Requantize<'_>,
     y: &mut [i8],
 ) {
-    let (out_w, out_c) = (shape.out_w as usize, shape.out_c as usize);
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let (out_w, out_c) = (shape.window.width.output as usize, shape.out_c as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
             let down = vertical.taps(out_y);
@@ -59,16 +59,16 @@ impl Window<'_> {
     #[inline]
     fn accumulate<I: Isa>(&self, isa: I, first: usize, w: &[i8], acc: &mut [i32]) {
         let Self { shape, x, down, across, pad_value } = self;
-        let (in_c, out_c, in_w) = (shape.in_c as usize, shape.out_c as usize, shape.in_w as usize);
-        let (dilation_h, step) = (shape.dilation_h as usize, shape.dilation_w as usize * in_c);
+        let (in_c, out_c, in_w) = (shape.in_c as usize, shape.out_c as usize, shape.window.width.input as usize);
+        let (dilation_h, step) = (shape.window.height.dilation as usize, shape.window.width.dilation as usize * in_c);
         let mut filters = from(w, first);
-        for ky in 0..shape.kernel_h as usize {
+        for ky in 0..shape.window.height.kernel as usize {
             // Wraps above the input, which is no small number either.
             let row = ky.wrapping_sub(down.first);
             let inside = if row < down.count { across.count } else { 0 };
             let in_y = down.input + row.min(down.count) * dilation_h;
             let mut at = (in_y * in_w + across.input) * in_c;
-            for kx in 0..shape.kernel_w as usize {
+            for kx in 0..shape.window.width.kernel as usize {
                 let w = sub(filters, 0, acc.len());
                 filters = from(filters, out_c);
                 if kx.wrapping_sub(across.first) < inside {

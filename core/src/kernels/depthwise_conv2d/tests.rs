@@ -12,24 +12,8 @@ use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
-fn shape_of(vertical: Axis, horizontal: Axis, in_c: u32, multiplier: u32) -> DepthwiseConv2d {
-    DepthwiseConv2d {
-        in_h: vertical.input,
-        in_w: horizontal.input,
-        in_c,
-        out_h: vertical.output,
-        out_w: horizontal.output,
-        out_c: in_c * multiplier,
-        kernel_h: vertical.kernel,
-        kernel_w: horizontal.kernel,
-        stride_h: vertical.stride,
-        stride_w: horizontal.stride,
-        dilation_h: vertical.dilation,
-        dilation_w: horizontal.dilation,
-        pad_top: vertical.pad,
-        pad_left: horizontal.pad,
-        multiplier,
-    }
+fn shape_of(height: Axis, width: Axis, in_c: u32, multiplier: u32) -> DepthwiseConv2d {
+    DepthwiseConv2d { window: Window2d { height, width }, in_c, out_c: in_c * multiplier, multiplier }
 }
 
 fn shapes() -> impl Strategy<Value = DepthwiseConv2d> {
@@ -38,19 +22,11 @@ fn shapes() -> impl Strategy<Value = DepthwiseConv2d> {
 
 /// Calls `visit(x, w, y)` with the places that every product of one sample joins, by output, then filter weight.
 fn products(shape: &DepthwiseConv2d, mut visit: impl FnMut(usize, usize, usize)) {
-    let (in_w, in_c, out_c) = (shape.in_w as usize, shape.in_c as usize, shape.out_c as usize);
-    for out_y in 0..shape.out_h as usize {
-        for out_x in 0..shape.out_w as usize {
-            for c in 0..out_c {
-                for (k_y, in_y) in taps_of(&shape.vertical(), out_y) {
-                    for (k_x, in_x) in taps_of(&shape.horizontal(), out_x) {
-                        visit(
-                            (in_y * in_w + in_x) * in_c + c / shape.multiplier as usize,
-                            (k_y * shape.kernel_w as usize + k_x) * out_c + c,
-                            (out_y * shape.out_w as usize + out_x) * out_c + c,
-                        );
-                    }
-                }
+    let (in_c, out_c) = (shape.in_c as usize, shape.out_c as usize);
+    for (pixel, taps) in taps_of_pixels(&shape.window).into_iter().enumerate() {
+        for c in 0..out_c {
+            for (tap, at) in &taps {
+                visit(at * in_c + c / shape.multiplier as usize, tap * out_c + c, pixel * out_c + c);
             }
         }
     }
@@ -69,7 +45,7 @@ fn reference(shape: &DepthwiseConv2d, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f6
 }
 
 fn taps(shape: &DepthwiseConv2d) -> usize {
-    (shape.kernel_h * shape.kernel_w) as usize
+    shape.window.taps()
 }
 
 struct Data {
@@ -132,7 +108,7 @@ proptest! {
         assert_close(&data.backward_input(&shape), &numeric, terms, &data.absolute().backward_input(&shape));
 
         let numeric = numeric_gradient(&data.w, |w| weighted(&reference(&shape, &x, w, &[]), &data.dy));
-        let terms = samples * (shape.out_h * shape.out_w) as usize;
+        let terms = samples * shape.window.out_pixels();
         let dw = data.backward_weights(&shape, shape.weights());
         assert_close(&dw, &numeric, terms, &data.absolute().backward_weights(&shape, shape.weights()));
     }
@@ -206,6 +182,9 @@ fn contradictory_shapes_are_refused() {
     assert!(shape.is_valid());
     assert!(!DepthwiseConv2d { multiplier: 0, ..shape }.is_valid());
     assert!(!DepthwiseConv2d { out_c: 5, ..shape }.is_valid());
-    assert!(!DepthwiseConv2d { out_w: 6, ..shape }.is_valid(), "the last window would begin behind the input");
+    assert!(
+        !shape_of(axis, Axis { output: 6, ..axis }, 2, 3).is_valid(),
+        "the last window would begin behind the input"
+    );
     assert!(!DepthwiseConv2d { in_c: 1 << 31, multiplier: 2, ..shape }.is_valid());
 }

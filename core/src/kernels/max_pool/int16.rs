@@ -10,8 +10,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(max of window, lo, hi)`.
 pub fn forward_i16(shape: &Pool2d, x: &[i16], lo: i32, hi: i32, y: &mut [i16]) {
-    let (channels, in_w, out_w) = (shape.channels as usize, shape.in_w as usize, shape.out_w as usize);
-    let (vertical, horizontal) = (shape.vertical(), shape.horizontal());
+    let (channels, in_w, out_w) =
+        (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
             let down = vertical.taps(out_y);

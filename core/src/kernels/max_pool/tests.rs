@@ -3,51 +3,32 @@
 use super::*;
 use crate::arch::Scalar;
 use crate::kernels::testing::*;
-use crate::kernels::window::Axis;
+use crate::kernels::window::{Axis, Window2d};
 use crate::rng::Rng;
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
-pub(in crate::kernels) fn shape_of(vertical: Axis, horizontal: Axis, channels: u32) -> Pool2d {
-    Pool2d {
-        in_h: vertical.input,
-        in_w: horizontal.input,
-        channels,
-        out_h: vertical.output,
-        out_w: horizontal.output,
-        window_h: vertical.kernel,
-        window_w: horizontal.kernel,
-        stride_h: vertical.stride,
-        stride_w: horizontal.stride,
-        pad_top: vertical.pad,
-        pad_left: horizontal.pad,
-    }
+pub(in crate::kernels) fn shape_of(height: Axis, width: Axis, channels: u32) -> Pool2d {
+    Pool2d { window: Window2d { height, width }, channels }
 }
 
 pub(in crate::kernels) fn shapes() -> impl Strategy<Value = Pool2d> {
     (axes(1..2), axes(1..2), 1u32..4)
-        .prop_map(|(vertical, horizontal, channels)| shape_of(vertical, horizontal, channels))
+        .prop_map(|(height, width, channels)| shape_of(height, width, channels))
         .prop_filter("no empty window", Pool2d::is_valid)
 }
 
 /// For every output the places of its window in the input, in order.
 pub(in crate::kernels) fn windows(shape: &Pool2d, samples: usize) -> Vec<Vec<usize>> {
+    let (channels, pixels) = (shape.channels as usize, taps_of_pixels(&shape.window));
+    let of = |sample: usize, channel: usize, taps: &[(usize, usize)]| {
+        taps.iter().map(|(_, at)| sample * shape.in_elements() + at * channels + channel).collect()
+    };
     let mut windows = Vec::new();
     for sample in 0..samples {
-        for out_y in 0..shape.out_h as usize {
-            for out_x in 0..shape.out_w as usize {
-                for channel in 0..shape.channels as usize {
-                    let mut window = Vec::new();
-                    for (_, in_y) in taps_of(&shape.vertical(), out_y) {
-                        for (_, in_x) in taps_of(&shape.horizontal(), out_x) {
-                            let pixel = (sample * shape.in_h as usize + in_y) * shape.in_w as usize + in_x;
-                            window.push(pixel * shape.channels as usize + channel);
-                        }
-                    }
-                    windows.push(window);
-                }
-            }
+        for taps in &pixels {
+            windows.extend((0..channels).map(|channel| of(sample, channel, taps)));
         }
     }
     windows
@@ -88,7 +69,7 @@ proptest! {
         let (mut dx, mut magnitude) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
         backward_f32(&shape, &x, &dy, &mut dx);
         backward_f32(&shape, &x, &absolute(&dy), &mut magnitude);
-        assert_close(&dx, &numeric, (shape.window_h * shape.window_w) as usize, &magnitude);
+        assert_close(&dx, &numeric, shape.window.taps(), &magnitude);
     }
 
     /// Few different values, so that most windows hold their greatest one several times.
@@ -146,7 +127,8 @@ fn windows_that_may_be_empty_are_refused() {
     let axis = Axis { input: 4, output: 2, kernel: 2, stride: 2, dilation: 1, pad: 0 };
     let shape = shape_of(axis, axis, 1);
     assert!(shape.is_valid());
-    assert!(!Pool2d { pad_top: 2, ..shape }.is_valid(), "the first window would lie in the padding");
-    assert!(!Pool2d { out_w: 3, ..shape }.is_valid(), "the last window would begin behind the input");
+    assert!(!shape_of(Axis { pad: 2, ..axis }, axis, 1).is_valid(), "the first window would lie in the padding");
+    assert!(!shape_of(axis, Axis { output: 3, ..axis }, 1).is_valid(), "the last window would begin behind the input");
+    assert!(!shape_of(Axis { dilation: 2, ..axis }, axis, 1).is_valid(), "windows have no gaps");
     assert!(!Pool2d { channels: 0, ..shape }.is_valid());
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::arch::Scalar;
+use crate::kernels::testing::taps_of_pixels;
 use crate::kernels::testing_int8::{bytes, pools};
 use crate::rng::Rng;
 use proptest::prelude::*;
@@ -12,20 +13,12 @@ fn mean(window: &[i8]) -> i32 {
 }
 
 fn reference(shape: &Pool2d, x: &[i8], lo: i32, hi: i32) -> Vec<i8> {
-    let s = |field: u32| field as usize;
+    let channels = shape.channels as usize;
     let mut y = Vec::new();
     for x in x.chunks(shape.in_elements()) {
-        for (out_y, out_x) in (0..s(shape.out_h)).flat_map(|y| (0..s(shape.out_w)).map(move |x| (y, x))) {
-            for channel in 0..s(shape.channels) {
-                let mut window = Vec::new();
-                for (ky, kx) in (0..s(shape.window_h)).flat_map(|y| (0..s(shape.window_w)).map(move |x| (y, x))) {
-                    let in_y = (out_y * s(shape.stride_h) + ky) as i64 - i64::from(shape.pad_top);
-                    let in_x = (out_x * s(shape.stride_w) + kx) as i64 - i64::from(shape.pad_left);
-                    if (0..i64::from(shape.in_h)).contains(&in_y) && (0..i64::from(shape.in_w)).contains(&in_x) {
-                        let at = in_y as usize * s(shape.in_w) + in_x as usize;
-                        window.push(x[at * s(shape.channels) + channel]);
-                    }
-                }
+        for pixel in taps_of_pixels(&shape.window) {
+            for channel in 0..channels {
+                let window: Vec<i8> = pixel.iter().map(|(_, at)| x[at * channels + channel]).collect();
                 y.push(mean(&window).clamp(lo, hi) as i8);
             }
         }
