@@ -6,15 +6,13 @@
 //!
 //! | pass | file |
 //! |---|---|
-//! | forward steps, f32, int8 and int16 | `forward.rs`, `forward_i8.rs`, `forward_i16.rs` |
-//! | loss, backward steps, gradients that meet | `backward.rs` |
+//! | forward steps, a file for each family of operations | `forward/` |
+//! | loss, backward steps, gradients that meet | `backward/` |
 //! | lifetimes and places | `program.rs`, `pack.rs` |
 
 mod backward;
 mod error;
 mod forward;
-mod forward_i16;
-mod forward_i8;
 mod pack;
 mod program;
 

@@ -1,4 +1,4 @@
-//! From scales to the integers that int8 kernels compute with, exactly as TensorFlow Lite Micro prepares them.
+//! From scales to the integers that int8 and int16 kernels compute with, exactly as TensorFlow Lite Micro prepares them.
 //!
 //! Scales are f32, as model files have them; what is derived from them is computed in the reference's order and
 //! precision, because its bits depend on both. The kernels that use these numbers are in `embernet_core::kernels`;
@@ -9,7 +9,7 @@ pub mod tables;
 #[cfg(test)]
 mod tests;
 
-use crate::graph::{Activation, Quant};
+use crate::graph::{Activation, DType, Quant};
 use embernet_core::kernels::add;
 use embernet_core::kernels::softmax::ScalingI8;
 
@@ -22,11 +22,13 @@ pub enum FixedPointError {
         /// What was given.
         found: f32,
     },
-    /// Not a zero point of int8.
-    #[error("zero point {found} is outside -128..=127")]
+    /// Not a zero point of the type.
+    #[error("zero point {found} is outside {expected}")]
     ZeroPoint {
         /// What was given.
         found: i32,
+        /// The range.
+        expected: &'static str,
     },
     /// Several scales where one is needed.
     #[error("found {found} scales, expected one for the whole tensor")]
@@ -45,36 +47,47 @@ pub enum FixedPointError {
         expected: &'static str,
     },
     /// An activation that is no clamp cannot be fused.
-    #[error("activation {found} is no clamp and cannot be fused into an int8 operation")]
+    #[error("activation {found} is no clamp and cannot be fused into an integer operation")]
     NotAClamp {
         /// Its name.
         found: &'static str,
     },
 }
 
-/// How int8 stands for reals: `real = scale * (integer - zero_point)`.
+/// How int8 or int16 stands for reals: `real = scale * (integer - zero_point)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Affine {
     scale: f32,
     zero_point: i32,
+    limits: (i32, i32),
 }
 
+const INT8: (i32, i32) = (-128, 127);
+const INT16: (i32, i32) = (-32768, 32767);
+
 impl Affine {
-    /// Checks that the scale is positive and finite and the zero point an int8.
+    /// Int8; checks that the scale is positive and finite and the zero point an int8.
     pub fn new(scale: f32, zero_point: i32) -> Result<Self, FixedPointError> {
-        if !(scale.is_finite() && scale > 0.0) {
-            return Err(FixedPointError::Scale { found: scale });
-        }
-        if i8::try_from(zero_point).is_err() {
-            return Err(FixedPointError::ZeroPoint { found: zero_point });
-        }
-        Ok(Self { scale, zero_point })
+        let affine = Self { scale, zero_point, limits: INT8 };
+        affine.checked("-128..=127", i8::try_from(zero_point).is_ok())
     }
 
-    /// Of a tensor with one scale.
-    pub fn of(quant: &Quant) -> Result<Self, FixedPointError> {
+    /// Int16, whose zero point is always 0.
+    pub fn int16(scale: f32, zero_point: i32) -> Result<Self, FixedPointError> {
+        Self { scale, zero_point, limits: INT16 }.checked("0..=0, as int16 needs it", zero_point == 0)
+    }
+
+    fn checked(self, expected: &'static str, fits: bool) -> Result<Self, FixedPointError> {
+        if !(self.scale.is_finite() && self.scale > 0.0) {
+            return Err(FixedPointError::Scale { found: self.scale });
+        }
+        if fits { Ok(self) } else { Err(FixedPointError::ZeroPoint { found: self.zero_point, expected }) }
+    }
+
+    /// Of a tensor of integers with one scale.
+    pub fn of(quant: &Quant, dtype: DType) -> Result<Self, FixedPointError> {
         let (scale, zero_point) = quant.single().ok_or(FixedPointError::PerAxis { found: quant.scales.len() })?;
-        Self::new(scale, zero_point)
+        if dtype == DType::I16 { Self::int16(scale, zero_point) } else { Self::new(scale, zero_point) }
     }
 
     /// Real value of one step.
@@ -85,6 +98,11 @@ impl Affine {
     /// Number that stands for zero.
     pub const fn zero_point(self) -> i32 {
         self.zero_point
+    }
+
+    /// Whether the integers are int16.
+    fn is_wide(self) -> bool {
+        self.limits == INT16
     }
 }
 
@@ -191,11 +209,11 @@ pub fn activation_range(activation: Activation, output: Affine) -> Result<(i32, 
     Ok((quantized_limit(lo, output), quantized_limit(hi, output)))
 }
 
-/// A limit in the output's numbers: rounded half away from zero, saturated; infinite limits are those of int8.
+/// A limit in the output's numbers: rounded half away from zero, saturated; infinite limits are those of the type.
 fn quantized_limit(limit: f32, output: Affine) -> i32 {
     // The cast saturates.
     let steps = (limit / output.scale).round() as i32;
-    output.zero_point.saturating_add(steps).clamp(-128, 127)
+    output.zero_point.saturating_add(steps).clamp(output.limits.0, output.limits.1)
 }
 
 /// Whole steps of `2^left_shift` that stay within `integer_bits` integer bits of 31.
@@ -229,32 +247,23 @@ pub fn softmax_scaling(input_scale: f32, beta: f32) -> Result<ScalingI8, FixedPo
     Ok(ScalingI8 { multiplier: multiplier as i32, left_shift, diff_min })
 }
 
-/// The numbers of an int8 addition.
+/// The numbers of an integer addition: int8 gets 20 more bits before it adds, int16 gets 15.
 ///
 /// # Errors
 /// [`FixedPointError::Multiplier`] if the output's scale is too small against the inputs',
 /// [`FixedPointError::NotAClamp`].
 pub fn add_sum(a: Affine, b: Affine, y: Affine, activation: Activation) -> Result<add::Sum, FixedPointError> {
-    const LEFT_SHIFT: i32 = 20;
+    let left_shift = if y.is_wide() { 15 } else { 20 };
     let common = 2.0 * f64::from(a.scale.max(b.scale));
     let term = |x: Affine| -> Result<add::Term, FixedPointError> {
         let Multiplier { mantissa, shift } = Multiplier::new("add", f64::from(x.scale) / common)?;
         Ok(add::Term { zero_point: x.zero_point, multiplier: mantissa, shift })
     };
-    let real = common / (2f64.powi(LEFT_SHIFT) * f64::from(y.scale));
+    let real = common / (2f64.powi(left_shift) * f64::from(y.scale));
     let Multiplier { mantissa, shift } = Multiplier::new("add", real)?;
     if real >= 1.0 || shift > 0 {
         return Err(FixedPointError::Multiplier { what: "add", found: real, expected: "below 1" });
     }
     let (lo, hi) = activation_range(activation, y)?;
-    Ok(add::Sum {
-        a: term(a)?,
-        b: term(b)?,
-        left_shift: LEFT_SHIFT,
-        multiplier: mantissa,
-        shift,
-        zero_point: y.zero_point,
-        lo,
-        hi,
-    })
+    Ok(add::Sum { a: term(a)?, b: term(b)?, left_shift, multiplier: mantissa, shift, zero_point: y.zero_point, lo, hi })
 }

@@ -1,49 +1,7 @@
-//! The same for int16 activations, whose zero point is always 0, with int8 weights.
+//! Softmax of int16: its multiplier and its tables.
 
 use super::{FixedPointError, Multiplier};
-use crate::graph::Activation;
-use embernet_core::kernels::add::{Sum, Term};
 use embernet_core::kernels::softmax::ENTRIES_I16;
-
-/// Multipliers of a layer with one scale for each output; the kernels use their upper 15 bits.
-///
-/// # Errors
-/// [`FixedPointError::Multiplier`].
-pub fn layer_multipliers(input: f32, weights: &[f32], output: f32) -> Result<Vec<Multiplier>, FixedPointError> {
-    super::layer_multipliers(input, weights, output)
-}
-
-/// The limits of a fused activation in the output's numbers.
-///
-/// # Errors
-/// [`FixedPointError::NotAClamp`].
-pub fn activation_range(activation: Activation, scale: f32) -> Result<(i32, i32), FixedPointError> {
-    let (lo, hi) = activation.clamp().ok_or(FixedPointError::NotAClamp { found: activation.name() })?;
-    // The casts saturate, so that infinite limits become those of the type.
-    let limit = |real: f32| ((real / scale).round() as i32).clamp(-32768, 32767);
-    Ok((limit(lo), limit(hi)))
-}
-
-/// The numbers of an int16 addition: as for int8, but with 15 bits of shift to the left.
-///
-/// # Errors
-/// [`FixedPointError::Multiplier`], [`FixedPointError::NotAClamp`].
-pub fn add_sum(a: f32, b: f32, y: f32, activation: Activation) -> Result<Sum, FixedPointError> {
-    const LEFT_SHIFT: i32 = 15;
-    let common = 2.0 * f64::from(a.max(b));
-    let term = |scale: f32| -> Result<Term, FixedPointError> {
-        let Multiplier { mantissa, shift } = Multiplier::new("add", f64::from(scale) / common)?;
-        Ok(Term { zero_point: 0, multiplier: mantissa, shift })
-    };
-    let real = common / (2f64.powi(LEFT_SHIFT) * f64::from(y));
-    let Multiplier { mantissa, shift } = Multiplier::new("add", real)?;
-    if real >= 1.0 || shift > 0 {
-        return Err(FixedPointError::Multiplier { what: "add", found: real, expected: "below 1" });
-    }
-    let (lo, hi) = activation_range(activation, y)?;
-    let (a, b) = (term(a)?, term(b)?);
-    Ok(Sum { a, b, left_shift: LEFT_SHIFT, multiplier: mantissa, shift, zero_point: 0, lo, hi })
-}
 
 /// What brings differences of softmax's inputs to the argument of [`exp_table`]: 10 are 65535 steps.
 ///
@@ -101,12 +59,5 @@ mod tests {
             assert!(near(exp[i], (10.0 * (t - 1.0)).exp()), "{i}: {}", exp[i]);
             assert!(near(reciprocal[i], 1.0 / (1.0 + t)), "{i}: {}", reciprocal[i]);
         }
-    }
-
-    #[test]
-    fn limits_are_those_of_the_type() {
-        assert_eq!(activation_range(Activation::Linear, 0.5), Ok((-32768, 32767)));
-        assert_eq!(activation_range(Activation::Relu6, 0.001), Ok((0, 6000)));
-        assert!(activation_range(Activation::Tanh, 0.5).is_err());
     }
 }

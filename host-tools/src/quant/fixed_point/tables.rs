@@ -6,7 +6,7 @@
 //! TFLite's built-in reference resolver run. TFLite's optimised kernels use tables made with real functions instead
 //! and may differ from these in the last bit.
 
-use super::{Affine, FixedPointError, Multiplier, input_radius, quantized_limit};
+use super::{Affine, FixedPointError, INT8, Multiplier, input_radius, quantized_limit};
 use embernet_core::kernels::lookup::ENTRIES;
 use embernet_core::quant::functions::{logistic, tanh};
 use embernet_core::quant::{multiply_by_quantized_multiplier, rounding_divide_by_pot};
@@ -15,9 +15,9 @@ use embernet_core::quant::{multiply_by_quantized_multiplier, rounding_divide_by_
 pub type Table = [i8; ENTRIES];
 
 /// What a logistic table's results mean.
-pub const LOGISTIC_OUTPUT: Affine = Affine { scale: 1.0 / 256.0, zero_point: -128 };
+pub const LOGISTIC_OUTPUT: Affine = Affine { scale: 1.0 / 256.0, zero_point: -128, limits: INT8 };
 /// What a tanh table's results mean.
-pub const TANH_OUTPUT: Affine = Affine { scale: 1.0 / 128.0, zero_point: 0 };
+pub const TANH_OUTPUT: Affine = Affine { scale: 1.0 / 128.0, zero_point: 0, limits: INT8 };
 
 /// Integer bits of the fixed-point number that logistic and tanh are computed from.
 const INPUT_BITS: u32 = 4;

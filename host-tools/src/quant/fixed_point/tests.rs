@@ -103,8 +103,8 @@ fn bad_scales_and_zero_points_are_refused() {
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         assert!(matches!(Affine::new(scale, 0), Err(FixedPointError::Scale { .. })));
     }
-    assert_eq!(Affine::new(1.0, 128), Err(FixedPointError::ZeroPoint { found: 128 }));
-    assert_eq!(Affine::of(&Quant::per_axis(vec![1.0, 2.0], 0)), Err(FixedPointError::PerAxis { found: 2 }));
+    assert_eq!(Affine::new(1.0, 128), Err(FixedPointError::ZeroPoint { found: 128, expected: "-128..=127" }));
+    assert_eq!(Affine::of(&Quant::per_axis(vec![1.0, 2.0], 0), DType::I8), Err(FixedPointError::PerAxis { found: 2 }));
     assert!(add_sum(affine(1.0, 0), affine(1.0, 0), affine(1e-6, 0), Activation::Linear).is_err());
     assert!(softmax_scaling(1e-9, 1.0).is_err());
     assert!(softmax_scaling(f32::NAN, 1.0).is_err());
@@ -174,6 +174,15 @@ fn clamps_are_nearest() {
             assert!(distance(&table, input, output, clamp) < TWO_ROUNDINGS);
         }
     }
+}
+
+#[test]
+fn limits_of_int16_are_those_of_the_type() {
+    let of = |scale| Affine::int16(scale, 0).unwrap();
+    assert_eq!(activation_range(Activation::Linear, of(0.5)), Ok((-32768, 32767)));
+    assert_eq!(activation_range(Activation::Relu6, of(0.001)), Ok((0, 6000)));
+    assert!(activation_range(Activation::Tanh, of(0.5)).is_err());
+    assert!(Affine::int16(0.5, 1).is_err(), "no zero point but 0");
 }
 
 #[test]

@@ -1,0 +1,196 @@
+//! Differentiation: loss, backward steps in reverse order, gradients that meet are added.
+//!
+//! Only what leads from a trainable parameter to the loss is differentiated: no gradient is made for
+//! the graph's inputs or for a frozen beginning. A layer's gradient of the input comes before its
+//! update, because it reads the weights as they were.
+
+mod elementwise;
+mod loss;
+mod pool;
+mod weighted;
+
+use super::error::LowerError;
+use super::forward::Site;
+use super::{BufferId, Emit, Home, Lowering, Sequence, TrainOptions, unsupported, word};
+use crate::graph::{DType, Graph, NodeId, Op, TensorId};
+use embernet_core::kernels::add;
+use embernet_core::optim::Rule;
+use loss::loss_input;
+
+/// Gradients while the backward part is written.
+struct Gradients {
+    /// The buffer with each tensor's gradient so far, by tensor number.
+    of: Vec<Option<BufferId>>,
+    /// Whether a tensor depends on a trainable parameter.
+    wanted: Vec<bool>,
+}
+
+impl Lowering<'_> {
+    /// The training plan.
+    pub(super) fn training(&mut self, options: &TrainOptions) -> Result<Sequence, LowerError> {
+        let graph = self.graph;
+        if options.batch == 0 {
+            return Err(LowerError::Batch { found: 0 });
+        }
+        let ([_], [output]) = (graph.inputs.as_slice(), graph.outputs.as_slice()) else {
+            return Err(LowerError::TrainPorts { inputs: graph.inputs.len(), outputs: graph.outputs.len() });
+        };
+        check_parameters(graph)?;
+        let (head, skipped) = loss_input(graph, *output, options.loss)?;
+        let wanted = depends_on_parameters(graph, &self.order);
+        if !wanted[head.index()] {
+            return Err(LowerError::NothingToTrain);
+        }
+        let order = needed(graph, &self.order, head);
+        let state = self.optimizer_state(options);
+        let mut emit = Emit::new(self, options.batch);
+        for id in &order {
+            emit.forward(*id)?;
+        }
+        let mut gradients = Gradients { of: vec![None; graph.tensors.len()], wanted };
+        emit.loss(options.loss, head, skipped, &mut gradients)?;
+        for id in order.iter().rev() {
+            emit.backward(*id, &mut gradients, &state)?;
+        }
+        Ok(emit.finish())
+    }
+
+    /// One buffer of optimiser state per trainable parameter, in the order of the parameters.
+    fn optimizer_state(&mut self, options: &TrainOptions) -> State {
+        let slots = options.optimizer.rule().unwrap_or(Rule::Sgd).slots();
+        let mut of = vec![None; self.graph.tensors.len()];
+        for id in self.graph.parameter_tensors() {
+            let tensor = self.graph.tensor(id);
+            if tensor.trainable && slots > 0 {
+                let home = Home::State { bytes: tensor.bytes().saturating_mul(slots) };
+                of[id.index()] = Some(self.program.add(format!("{}/state", tensor.name), home));
+            }
+        }
+        State { of, slots: slots as u32, tile: self.options.tile, gathers: self.options.isa.gathers() }
+    }
+}
+
+/// What updates need to know.
+struct State {
+    of: Vec<Option<BufferId>>,
+    slots: u32,
+    tile: Option<usize>,
+    gathers: bool,
+}
+
+impl State {
+    /// Elements of a gradient tile for a tensor of `elements`, made of rows of `row`.
+    ///
+    /// A device takes whole rows up to a kilobyte, so that a tile costs little RAM beside the
+    /// activations; a host takes much, so that each product is large.
+    fn tile_elements(&self, elements: usize, row: usize) -> usize {
+        let most = self.tile.unwrap_or(if self.gathers { 1 << 16 } else { 256 });
+        let rows = (most / row.max(1)).max(1) * row;
+        rows.min(elements).min(most.max(1)).max(1)
+    }
+}
+
+/// Trainable parameters are f32 and belong to one layer each.
+fn check_parameters(graph: &Graph) -> Result<(), LowerError> {
+    let mut owner: Vec<bool> = vec![false; graph.tensors.len()];
+    for node in &graph.nodes {
+        for id in node.data_inputs() {
+            if graph.tensor(*id).trainable {
+                return Err(unsupported(node, format!("training the constant input `{}`", graph.tensor(*id).name)));
+            }
+        }
+        for id in node.parameters() {
+            let tensor = graph.tensor(*id);
+            if !tensor.trainable {
+                continue;
+            }
+            if tensor.dtype != DType::F32 {
+                let (node, tensor_name) = (node.name.clone(), tensor.name.clone());
+                let (found, expected) = (tensor.dtype, DType::F32);
+                return Err(LowerError::Type { node, tensor: tensor_name, found, expected });
+            }
+            if std::mem::replace(&mut owner[id.index()], true) {
+                return Err(LowerError::SharedParameter { tensor: tensor.name.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Which tensors depend on a trainable parameter.
+fn depends_on_parameters(graph: &Graph, order: &[NodeId]) -> Vec<bool> {
+    let mut depends: Vec<bool> = graph.tensors.iter().map(|t| t.trainable).collect();
+    for id in order {
+        let node = graph.node(*id);
+        if node.inputs.iter().any(|t| depends[t.index()]) {
+            node.outputs.iter().for_each(|t| depends[t.index()] = true);
+        }
+    }
+    depends
+}
+
+/// The nodes that `head` is computed from, in order.
+fn needed(graph: &Graph, order: &[NodeId], head: TensorId) -> Vec<NodeId> {
+    let mut wanted = vec![false; graph.tensors.len()];
+    wanted[head.index()] = true;
+    let mut nodes: Vec<NodeId> = Vec::new();
+    for id in order.iter().rev() {
+        let node = graph.node(*id);
+        if node.outputs.iter().any(|t| wanted[t.index()]) {
+            node.inputs.iter().for_each(|t| wanted[t.index()] = true);
+            nodes.push(*id);
+        }
+    }
+    nodes.reverse();
+    nodes
+}
+
+impl Emit<'_, '_> {
+    /// The backward steps of one node.
+    fn backward(&mut self, id: NodeId, gradients: &mut Gradients, state: &State) -> Result<(), LowerError> {
+        let node = self.graph().node(id);
+        let site = Site { id, node, dtype: DType::F32 };
+        let output = node.outputs[0];
+        let (true, Some(dy)) = (gradients.wanted[output.index()], gradients.of[output.index()].take()) else {
+            return Ok(());
+        };
+        let dy = self.clamp_backward(site, dy)?;
+        match &node.op {
+            Op::Flatten(_) | Op::Reshape(_) => {
+                self.contribute(site, node.inputs[0], dy, gradients);
+                Ok(())
+            }
+            Op::Dense(_) | Op::Conv2d(_) | Op::DepthwiseConv2d(_) => self.weighted_backward(site, dy, gradients, state),
+            Op::MaxPool2d(_) | Op::GlobalMaxPool2d(_) => self.max_pool_backward(site, dy, gradients),
+            Op::AveragePool2d(_) | Op::GlobalAveragePool2d(_) => self.average_pool_backward(site, dy, gradients),
+            Op::Activation(layer) => self.activation_backward(site, layer.function, dy, gradients),
+            Op::Softmax(_) => self.softmax_backward(site, dy, gradients),
+            Op::Add(_) => self.add_backward(site, dy, gradients),
+            _ => Err(unsupported(node, "training through this operation")),
+        }
+    }
+
+    /// A new buffer for a tensor's gradient, if anybody wants it.
+    fn gradient(&mut self, of: TensorId, gradients: &Gradients) -> Option<BufferId> {
+        let name = format!("{}/gradient", self.tensor(of).name);
+        gradients.wanted[of.index()].then(|| self.lowering.program.transient(name))
+    }
+
+    /// Adds `dx` to what other readers of the tensor have contributed; the buffer is given away.
+    fn contribute(&mut self, site: Site<'_>, tensor: TensorId, dx: BufferId, gradients: &mut Gradients) {
+        if !gradients.wanted[tensor.index()] {
+            return;
+        }
+        match gradients.of[tensor.index()] {
+            None => gradients.of[tensor.index()] = Some(dx),
+            Some(sum) => {
+                let len = word(self.tensor(tensor).elements());
+                self.sequence.push(&site.node.name, Some(site.id), move |p| add::AccumulateF32 {
+                    len,
+                    x: p.at(dx),
+                    y: p.at(sum),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Layers with weights: the gradient of the input first, then the update, because both read the weights.
+
+use super::super::forward::Site;
+use super::super::program::Places;
+use super::super::{BufferId, Emit, LowerError, unsupported, word};
+use super::{Gradients, State};
+use crate::graph::{Node, Op, TensorId};
+use embernet_core::kernels::conv2d::Scratch;
+use embernet_core::kernels::trained::Trained;
+use embernet_core::kernels::{conv2d, dense, depthwise_conv2d};
+
+impl Emit<'_, '_> {
+    pub(super) fn weighted_backward(
+        &mut self,
+        site: Site<'_>,
+        dy: BufferId,
+        gradients: &mut Gradients,
+        state: &State,
+    ) -> Result<(), LowerError> {
+        let node = site.node;
+        let input = node.inputs[0];
+        if let Some(dx) = self.gradient(input, gradients) {
+            self.weighted_input_step(site, dy, dx)?;
+            self.contribute(site, input, dx, gradients);
+        }
+        let row = match &node.op {
+            Op::DepthwiseConv2d(_) => self.tensor(node.outputs[0]).shape[2],
+            _ => self.tensor(node.inputs[1]).shape[1..].iter().product(),
+        };
+        match self.update(node, state, row) {
+            Some(update) => self.update_step(site, dy, update),
+            None => Ok(()),
+        }
+    }
+
+    /// The step that makes the gradient of a layer's input.
+    fn weighted_input_step(&mut self, site: Site<'_>, dy: BufferId, dx: BufferId) -> Result<(), LowerError> {
+        let node = site.node;
+        let w = node.parameters().first().map(|t| self.value(*t));
+        let name = &node.name;
+        match &node.op {
+            Op::Dense(_) => {
+                let shape = self.dense_shape(node);
+                self.sequence.push(name, Some(site.id), move |p| dense::BackwardInputF32 {
+                    shape,
+                    dy: p.at(dy),
+                    w: p.opt(w),
+                    dx: p.at(dx),
+                });
+            }
+            Op::Conv2d(op) => {
+                let shape = self.conv2d_shape(node, op)?;
+                let scratch = self.conv2d_scratch(node, &shape);
+                self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardInputF32 {
+                    shape,
+                    dy: p.at(dy),
+                    w: p.opt(w),
+                    dx: p.at(dx),
+                    scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
+                });
+            }
+            Op::DepthwiseConv2d(op) => {
+                let shape = self.depthwise_shape(node, op)?;
+                self.sequence.push(name, Some(site.id), move |p| depthwise_conv2d::BackwardInputF32 {
+                    shape,
+                    dy: p.at(dy),
+                    w: p.opt(w),
+                    dx: p.at(dx),
+                });
+            }
+            _ => return Err(unsupported(node, "training this operation")),
+        }
+        Ok(())
+    }
+    /// The step that makes the gradients of a layer's parameters and updates them.
+    fn update_step(&mut self, site: Site<'_>, dy: BufferId, update: UpdateBuffers) -> Result<(), LowerError> {
+        let node = site.node;
+        let x = self.value(node.inputs[0]);
+        let name = &node.name;
+        match &node.op {
+            Op::Dense(_) => {
+                let shape = self.dense_shape(node);
+                self.sequence.push(name, Some(site.id), move |p| dense::BackwardWeightsF32 {
+                    shape,
+                    x: p.at(x),
+                    dy: p.at(dy),
+                    trained: update.record(p),
+                });
+            }
+            Op::Conv2d(op) => {
+                let shape = self.conv2d_shape(node, op)?;
+                let scratch = self.conv2d_scratch(node, &shape);
+                self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardWeightsF32 {
+                    shape,
+                    x: p.at(x),
+                    dy: p.at(dy),
+                    scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
+                    trained: update.record(p),
+                });
+            }
+            Op::DepthwiseConv2d(op) => {
+                let shape = self.depthwise_shape(node, op)?;
+                self.sequence.push(name, Some(site.id), move |p| depthwise_conv2d::BackwardWeightsF32 {
+                    shape,
+                    x: p.at(x),
+                    dy: p.at(dy),
+                    trained: update.record(p),
+                });
+            }
+            _ => return Err(unsupported(node, "training this operation")),
+        }
+        Ok(())
+    }
+
+    /// Places of the parameters that a layer trains; `None` if all are frozen.
+    fn update(&mut self, node: &Node, state: &State, row: usize) -> Option<UpdateBuffers> {
+        let graph = self.graph();
+        let trainable = |t: &&TensorId| graph.tensor(**t).trainable;
+        let w = node.parameters().first().filter(trainable).copied();
+        let b = node.parameters().get(1).filter(trainable).copied();
+        let row_of = |t: TensorId, row| state.tile_elements(graph.tensor(t).elements(), row);
+        let elements = match (w, b) {
+            (None, None) => return None,
+            (Some(w), _) => row_of(w, row),
+            (None, Some(b)) => row_of(b, graph.tensor(b).elements()),
+        };
+        Some(UpdateBuffers {
+            w: w.map(|t| self.value(t)),
+            b: b.map(|t| self.value(t)),
+            w_state: w.and_then(|t| state.of[t.index()]),
+            b_state: b.and_then(|t| state.of[t.index()]),
+            tile: self.lowering.program.transient(format!("{}/tile", node.name)),
+            tile_elements: word(elements),
+            slots: state.slots,
+        })
+    }
+}
+
+/// [`Trained`] before its places are known.
+#[derive(Debug, Clone, Copy)]
+struct UpdateBuffers {
+    w: Option<BufferId>,
+    b: Option<BufferId>,
+    w_state: Option<BufferId>,
+    b_state: Option<BufferId>,
+    tile: BufferId,
+    tile_elements: u32,
+    slots: u32,
+}
+
+impl UpdateBuffers {
+    fn record(&self, p: Places<'_>) -> Trained {
+        Trained {
+            w: p.opt(self.w),
+            b: p.opt(self.b),
+            w_state: p.opt(self.w_state),
+            b_state: p.opt(self.b_state),
+            tile: p.at(self.tile),
+            tile_elements: self.tile_elements,
+            slots: self.slots,
+        }
+    }
+}
