@@ -12,6 +12,7 @@ pub mod image;
 pub mod import;
 pub mod link;
 pub mod lower;
+pub mod passes;
 pub mod quant;
 pub mod report;
 pub mod train;

@@ -1,8 +1,7 @@
 //! Changes to a whole graph: which layers learn, and small clean-ups.
 
 use super::error::GraphError;
-use super::ops::Op;
-use super::{DType, Graph, NodeId};
+use super::{Graph, NodeId};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -116,46 +115,6 @@ impl Graph {
             }
         }
         Ok(())
-    }
-
-    /// Moves clamps that stand alone into the operation before them, where that is the only reader
-    /// and the operation can carry one. Returns how many moved.
-    ///
-    /// The result computes the same values and saves a pass over the activation. Integer graphs stay
-    /// as they are: there a lone clamp rounds by itself, and fusing it would change bits.
-    pub fn fuse_activations(&mut self) -> usize {
-        let mut fused = 0;
-        let mut at = 0;
-        while at < self.nodes.len() {
-            if self.fuse_one(NodeId(at as u32)) {
-                fused += 1;
-            } else {
-                at += 1;
-            }
-        }
-        if fused > 0 {
-            self.remove_unused_tensors();
-        }
-        fused
-    }
-
-    fn fuse_one(&mut self, id: NodeId) -> bool {
-        let Op::Activation(layer) = &self.node(id).op else { return false };
-        let function = layer.function;
-        let (input, output) = (self.node(id).inputs[0], self.node(id).outputs[0]);
-        let Some(before) = self.producers()[input.index()] else { return false };
-        if !function.is_clamp()
-            || self.tensor(input).dtype != DType::F32
-            || self.node(before).op.fused() != super::Activation::Linear
-            || self.consumers()[input.index()].len() != 1
-            || self.outputs.contains(&input)
-            || !self.node_mut(before).op.set_fused(function)
-        {
-            return false;
-        }
-        self.node_mut(before).outputs[0] = output;
-        self.nodes.remove(id.index());
-        true
     }
 
     /// Drops tensors that nothing refers to and renumbers the others.

@@ -235,42 +235,6 @@ fn selected_layers_train() {
 }
 
 #[test]
-fn lone_clamps_are_fused_and_others_stay() {
-    let mut g = Sequential::new([4])
-        .add(Dense::new(4))
-        .add(Activation::Relu)
-        .add(Dense::new(4).activation(Activation::Relu))
-        .add(Activation::Relu6)
-        .add(Dense::new(3))
-        .add(Activation::Tanh)
-        .build(3)
-        .unwrap();
-    let output = g.tensor(g.outputs[0]).name.clone();
-    assert_eq!(g.fuse_activations(), 1);
-    g.validate().unwrap();
-    let kinds: Vec<_> = g.nodes.iter().map(|n| (n.op.kind(), n.op.fused().name())).collect();
-    assert_eq!(
-        kinds,
-        [("dense", "relu"), ("dense", "relu"), ("relu6", "linear"), ("dense", "linear"), ("tanh", "linear")]
-    );
-    assert_eq!(g.tensor(g.outputs[0]).name, output);
-    assert!(g.find_tensor("dense/output").is_none());
-}
-
-#[test]
-fn a_clamp_is_not_fused_where_the_plain_value_is_needed() {
-    let mut g = residual();
-    let y = g.outputs[0];
-    let z = g.add_tensor(Tensor::activation("z", [4], DType::F32));
-    g.add_node("relu", Activation::Relu, &[y], &[z]);
-    g.outputs.push(z);
-    assert_eq!(g.fuse_activations(), 0);
-    g.outputs = vec![z];
-    assert_eq!(g.fuse_activations(), 1);
-    g.validate().unwrap();
-}
-
-#[test]
 fn layers_read_from_an_experiment_file() {
     #[derive(serde::Deserialize)]
     struct File {

@@ -27,6 +27,7 @@ pub use program::{
 
 use crate::graph::{Data, Graph, Node, Selection, Tensor, TensorId};
 use crate::image::LayerInfo;
+use crate::passes;
 use embernet_core::arch::IsaId;
 use embernet_core::optim::OptimizerRecord;
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,7 @@ pub struct Options {
     /// Elements of scratch for gradient tiles; `None` chooses. The results do not depend on it.
     pub tile: Option<usize>,
     /// Whether buffers may share memory. Without it every tensor can be read after the last step:
-    /// for calibration, layer dumps and tests.
+    /// for layer dumps and tests.
     pub reuse: bool,
 }
 
@@ -93,14 +94,12 @@ impl Default for Options {
 }
 
 /// Makes a program of a graph, with every buffer placed.
+///
+/// The graph is simplified first ([`passes`](crate::passes)), unless every tensor has to stay.
 pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
-    graph.validate()?;
-    let mut owned = graph.clone();
-    if let Some(layers) = options.train.as_ref().and_then(|t| t.layers.as_ref()) {
-        owned.set_trainable(layers)?;
-    }
-    owned.fuse_activations();
-    let mut lowering = Lowering::new(&owned, options)?;
+    let (graph, simplified) = passes::prepare(graph, options)?;
+    let mut lowering = Lowering::new(&graph, options)?;
+    lowering.program.simplified = simplified;
     lowering.program.infer = lowering.inference()?;
     if let Some(train) = &options.train {
         lowering.program.train = Some(lowering.training(train)?);

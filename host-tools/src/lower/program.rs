@@ -9,6 +9,7 @@ use super::error::LowerError;
 use super::pack::{Item, Packing, pack};
 use crate::graph::{DType, NodeId, TensorId};
 use crate::image::LayerInfo;
+use crate::passes::Report;
 use embernet_core::kernels::copy::Copy;
 use embernet_core::plan::{Access, Encode, Ref, Step};
 use zerocopy::IntoBytes;
@@ -210,6 +211,8 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// What tables say about the layers.
     pub layers: Vec<LayerInfo>,
+    /// What was simplified before.
+    pub simplified: Report,
     /// The inference plan.
     pub infer: Sequence,
     /// The training plan.

@@ -25,6 +25,7 @@ pub use compare::LayerError;
 
 use crate::graph::{DType, Graph, GraphError};
 use crate::image::PackError;
+use crate::passes::{self, Report};
 use embernet_core::exec::SessionError;
 use embernet_core::image::ImageError;
 
@@ -90,6 +91,8 @@ pub struct Quantized {
     pub graph: Graph,
     /// One row per layer, in the order of execution, over the calibration data.
     pub errors: Vec<LayerError>,
+    /// What was simplified before.
+    pub simplified: Report,
 }
 
 /// Quantises a trained f32 graph.
@@ -102,10 +105,12 @@ pub struct Quantized {
 pub fn quantize(graph: &Graph, calibration: &[f32], scheme: Scheme) -> Result<Quantized, QuantError> {
     let Scheme::Int8 = scheme;
     let mut float = graph.clone();
-    // Clamps first: a fused clamp costs no rounding of its own, and the range is what is left behind it.
-    float.fuse_activations();
+    // The result does not learn: its parameters are constants.
+    float.tensors.iter_mut().for_each(|t| t.trainable = false);
+    // A fused clamp costs no rounding of its own, and the range is what is left behind it.
+    let simplified = passes::simplify(&mut float)?;
     let ranges = calibrate::ranges(&float, calibration)?;
     let graph = post_training::to_int8(&float, &ranges)?;
     let errors = compare::compare(&float, &graph, calibration)?;
-    Ok(Quantized { graph, errors })
+    Ok(Quantized { graph, errors, simplified })
 }

@@ -9,6 +9,7 @@ use embernet::graph::{DType, Graph, Selection, layer_table};
 use embernet::image::{self, PackOptions};
 use embernet::import::checkpoint::Checkpoint;
 use embernet::import::tflite;
+use embernet::passes::{self, Report};
 use serde::Serialize;
 
 use crate::output::{Output, grouped};
@@ -37,6 +38,7 @@ struct Line<'l> {
     layers: usize,
     parameters: usize,
     macs: u64,
+    simplified: Report,
     #[serde(skip_serializing_if = "Option::is_none")]
     flash_bytes: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,22 +48,30 @@ struct Line<'l> {
 impl Import {
     pub fn run(&self, output: &Output) -> Result<()> {
         let mut graph = self.graph()?;
+        // Integer weights stay as they are, and in an image all: only what is float can learn.
+        let float = graph.parameter_tensors().iter().all(|t| graph.tensor(*t).dtype == DType::F32);
+        graph.set_trainable(if self.checkpoint && float { &Selection::All } else { &Selection::None })?;
+        let simplified = passes::simplify(&mut graph)?;
         let (layers, parameters, macs) = (graph.nodes.len(), graph.parameter_count(), graph.macs());
-        let mut line =
-            Line { done: true, output: &self.output, layers, parameters, macs, flash_bytes: None, arena_bytes: None };
+        let mut line = Line {
+            done: true,
+            output: &self.output,
+            layers,
+            parameters,
+            macs,
+            simplified,
+            flash_bytes: None,
+            arena_bytes: None,
+        };
+        output.text(layer_table(&graph));
+        output.simplified(&line.simplified);
         if self.checkpoint {
-            // Integer weights stay as they are: only what is float can learn.
-            if graph.parameter_tensors().iter().all(|t| graph.tensor(*t).dtype == DType::F32) {
-                graph.set_trainable(&Selection::All)?;
-            }
-            output.text(layer_table(&graph));
             Checkpoint::new(graph).save(&self.output)?;
         } else {
             let packed = image::pack(&graph, &PackOptions { samples: self.samples, ..PackOptions::default() }, None)?;
             let parsed = packed.image()?;
             line.flash_bytes = Some(parsed.header().image_bytes);
             line.arena_bytes = Some(parsed.arena_bytes());
-            output.text(layer_table(&graph));
             files::write(&self.output, &packed.bytes)?;
         }
         let sizes = match (line.flash_bytes, line.arena_bytes) {

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
+use embernet::passes::Report;
 use serde::Serialize;
 
 /// Where results go.
@@ -29,6 +30,13 @@ impl Output {
     pub fn text(&self, text: impl Display) {
         if !self.json {
             print(text.to_string().trim_end());
+        }
+    }
+
+    /// Says what was simplified, if anything was.
+    pub fn simplified(&self, report: &Report) {
+        if !report.is_empty() {
+            self.text(report);
         }
     }
 }

@@ -11,6 +11,7 @@ use embernet::graph::Selection;
 use embernet::image::{self, Format, PackOptions, Target, TrainOptions};
 use embernet::link::Board;
 use embernet::lower::Loss;
+use embernet::passes::Report;
 use serde::Serialize;
 
 use crate::model::{loss_of, read_checkpoint};
@@ -76,6 +77,7 @@ struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     train_arena_bytes: Option<u32>,
     trainable_bytes: u32,
+    simplified: Report,
 }
 
 impl Pack {
@@ -108,7 +110,9 @@ impl Pack {
             infer_arena_bytes: header.infer.arena_bytes,
             train_arena_bytes: parsed.is_trainable().then_some(header.train.arena_bytes),
             trainable_bytes: header.param_bytes,
+            simplified: packed.program.simplified.clone(),
         };
+        output.simplified(&line.simplified);
         output.text(format_args!(
             "{}: flash {} B, RAM {} B to infer{}",
             self.output.display(),

@@ -8,6 +8,7 @@ use embernet::files;
 use embernet::graph::text_table;
 use embernet::image::{self, PackOptions};
 use embernet::import::checkpoint::Checkpoint;
+use embernet::passes::Report;
 use embernet::quant::{self, LayerError, Scheme};
 use serde::Serialize;
 
@@ -60,6 +61,7 @@ struct Line<'l> {
     #[serde(skip_serializing_if = "Option::is_none")]
     arena_bytes: Option<usize>,
     output: &'l PathBuf,
+    simplified: Report,
     layers: Vec<LayerLine<'l>>,
 }
 
@@ -77,12 +79,14 @@ impl Quantize {
             flash_bytes: None,
             arena_bytes: None,
             output: &self.output,
+            simplified: result.simplified,
             layers: result.errors.iter().map(layer_line).collect(),
         };
         if self.output.extension().is_some_and(|extension| extension == "safetensors") {
             Checkpoint { graph: result.graph, parent: Some(parent) }.save(&self.output)?;
         } else {
             let packed = image::pack(&result.graph, &PackOptions::default(), Some(parent))?;
+            line.simplified = line.simplified.and(&packed.program.simplified);
             let parsed = packed.image()?;
             line.flash_bytes = Some(parsed.header().image_bytes);
             line.arena_bytes = Some(parsed.arena_bytes());
@@ -101,6 +105,7 @@ impl Quantize {
             ]);
         }
         output.text(table);
+        output.simplified(&line.simplified);
         let sizes = match (line.flash_bytes, line.arena_bytes) {
             (Some(flash), Some(arena)) => format!(": flash {} B, RAM {} B", grouped(flash), grouped(arena as u64)),
             _ => String::new(),

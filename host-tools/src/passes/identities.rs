@@ -1,0 +1,102 @@
+//! Nodes that change nothing are taken out, and renamings of axes that follow each other are merged.
+
+use super::editor::Editor;
+use super::evaluate::run_once;
+use crate::graph::{Activation, DType, Data, Graph, Node, NodeId, Op, Tensor, TensorId};
+
+/// Gives the number of nodes that went, or read further up.
+pub fn run(editor: &mut Editor) -> usize {
+    editor.nodes().into_iter().filter(|id| remove(editor, *id) || look_through(editor, *id)).count()
+}
+
+fn remove(editor: &mut Editor, id: NodeId) -> bool {
+    let node = editor.node(id);
+    let (Some(x), y) = (node.inputs.first().copied(), editor.output(id)) else { return false };
+    same_meaning(editor, x, y) && is_identity(editor, node, x) && editor.bypass(id, 0)
+}
+
+/// Whether the two hold the same numbers if they hold the same bytes.
+fn same_meaning(editor: &Editor, x: TensorId, y: TensorId) -> bool {
+    let (x, y) = (editor.tensor(x), editor.tensor(y));
+    x.shape == y.shape && x.dtype == y.dtype && x.quant == y.quant
+}
+
+/// Whether a node with equal types on both sides copies its input.
+fn is_identity(editor: &Editor, node: &Node, x: TensorId) -> bool {
+    match &node.op {
+        // Equal shapes are enough.
+        Op::Reshape(_) | Op::Flatten(_) | Op::Quantize(_) => true,
+        Op::Activation(layer) => idle_clamp(editor, layer.function, x),
+        Op::MaxPool2d(op) => one_by_one(op.size, op.activation),
+        Op::AveragePool2d(op) => one_by_one(op.size, op.activation),
+        _ => false,
+    }
+}
+
+/// Windows of one element at every place: the shapes are equal, so the strides are 1.
+fn one_by_one(size: [usize; 2], activation: Activation) -> bool {
+    size == [1, 1] && activation == Activation::Linear
+}
+
+/// A clamp that finds its work done: by the operation before it, or because it does none.
+fn idle_clamp(editor: &Editor, function: Activation, x: TensorId) -> bool {
+    let (Some((lo, hi)), DType::F32) = (function.clamp(), editor.tensor(x).dtype) else { return false };
+    if function == Activation::Linear {
+        return true;
+    }
+    let Some(before) = editor.producer(x) else { return false };
+    let before = match &editor.node(before).op {
+        Op::Activation(layer) => layer.function.clamp(),
+        op => op.fused().clamp(),
+    };
+    before.is_some_and(|(least, most)| least >= lo && most <= hi)
+}
+
+/// Lets a node read what was there before another one renamed or converted it.
+fn look_through(editor: &mut Editor, id: NodeId) -> bool {
+    let (Some(between), y) = (editor.node(id).inputs.first().copied(), editor.output(id)) else { return false };
+    let Some(before) = editor.producer(between) else { return false };
+    let Some(&x) = editor.node(before).inputs.first() else { return false };
+    match (&editor.node(before).op, &editor.node(id).op) {
+        (Op::Reshape(_) | Op::Flatten(_), Op::Reshape(_) | Op::Flatten(_)) => {
+            let (from, to) = (editor.tensor(x), editor.tensor(between));
+            let renamed = from.dtype == to.dtype && from.quant == to.quant;
+            if renamed {
+                editor.set_input(id, 0, x);
+            }
+            renamed
+        }
+        (Op::Dequantize(_), Op::Quantize(_)) => {
+            if !same_meaning(editor, x, y) || !returns_unchanged(editor, before, id) {
+                return false;
+            }
+            editor.set_input(id, 0, x);
+            // Now it converts nothing; if it makes an output of the graph it may have to stay.
+            editor.bypass(id, 0);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Whether every integer survives being made real and back: tried on all of them.
+fn returns_unchanged(editor: &Editor, dequantize: NodeId, quantize: NodeId) -> bool {
+    let x = editor.tensor(editor.node(dequantize).inputs[0]);
+    let all = match x.dtype {
+        DType::I8 => Data::I8((i8::MIN..=i8::MAX).collect()),
+        DType::I16 => Data::I16((i16::MIN..=i16::MAX).collect()),
+        _ => return false,
+    };
+    // The same two nodes on a vector of all values.
+    let mut graph = Graph::new("all values");
+    let tensors = [editor.node(dequantize).inputs[0], editor.output(dequantize), editor.output(quantize)];
+    let [x, real, y] = tensors.map(|t| {
+        let from = editor.tensor(t);
+        let quant = from.quant.clone();
+        graph.add_tensor(Tensor { quant, ..Tensor::activation(&from.name, [all.len()], from.dtype) })
+    });
+    graph.add_node("dequantize", editor.node(dequantize).op.clone(), &[x], &[real]);
+    graph.add_node("quantize", editor.node(quantize).op.clone(), &[real], &[y]);
+    (graph.inputs, graph.outputs) = (vec![x], vec![y]);
+    run_once(&graph, std::slice::from_ref(&all)) == Some(all)
+}

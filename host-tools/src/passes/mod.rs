@@ -1,0 +1,145 @@
+//! The image compiler's simplifications: a graph becomes a smaller one that computes the same bits.
+//!
+//! Every pass is safe and exact: for finite inputs the outputs keep every bit, on every instruction
+//! set. Where a rewrite would round differently, the graph stays as it is. [`PASSES`] is the one
+//! list; [`simplify`] runs it until nothing changes any more and reports what happened.
+//!
+//! What training may change ([`Tensor::trainable`](crate::graph::Tensor::trainable)) is not taken for
+//! a constant. [`prepare`] sets those flags for a target before it simplifies.
+
+mod channels;
+mod clamps;
+mod constants;
+mod editor;
+mod evaluate;
+mod identities;
+mod reach;
+
+#[cfg(test)]
+mod tests;
+
+use crate::graph::{Graph, GraphError};
+use crate::lower::Options;
+use editor::Editor;
+use serde::Serialize;
+
+/// One simplification.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// What it did once, as a report says it: `constant folded`.
+    one: &'static str,
+    /// The same in the plural.
+    many: &'static str,
+    /// Looks at the whole graph once; gives the number of changes.
+    run: fn(&mut Editor) -> usize,
+}
+
+/// In the order in which they run. Cheap ones that uncover work for others come first.
+pub const PASSES: &[Pass] = &[
+    Pass { name: "reach", one: "unused layer dropped", many: "unused layers dropped", run: reach::run },
+    Pass { name: "constants", one: "constant folded", many: "constants folded", run: constants::run },
+    Pass { name: "identities", one: "identity removed", many: "identities removed", run: identities::run },
+    Pass { name: "clamps", one: "clamp fused", many: "clamps fused", run: clamps::run },
+    Pass { name: "channels", one: "constant channel removed", many: "constant channels removed", run: channels::run },
+];
+
+/// Sweeps over the list. Each of them shrinks the graph, so that few are needed; this bounds what a
+/// strange file can cost.
+const MOST_SWEEPS: usize = 16;
+
+/// What a pass did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The pass's name.
+    pub pass: &'static str,
+    /// How often it changed the graph.
+    pub count: usize,
+}
+
+/// What the passes did; passes that did nothing are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+pub struct Report {
+    /// In the order of [`PASSES`].
+    pub changes: Vec<Change>,
+}
+
+impl Report {
+    /// Whether the graph is as it was.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let total = |pass: &Pass| Change { pass: pass.name, count: self.count(pass.name) + other.count(pass.name) };
+        Self { changes: PASSES.iter().map(total).filter(|c| c.count > 0).collect() }
+    }
+
+    /// How often the pass of this name changed the graph.
+    pub fn count(&self, pass: &str) -> usize {
+        self.changes.iter().find(|c| c.pass == pass).map_or(0, |c| c.count)
+    }
+}
+
+/// One line: `simplified: 2 constants folded, 1 clamp fused`.
+impl core::fmt::Display for Report {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing to simplify");
+        }
+        let said = |change: &Change| {
+            let pass = PASSES.iter().find(|p| p.name == change.pass);
+            let what = pass.map_or(change.pass, |p| if change.count == 1 { p.one } else { p.many });
+            format!("{} {what}", change.count)
+        };
+        let all: Vec<String> = self.changes.iter().map(said).collect();
+        write!(f, "simplified: {}", all.join(", "))
+    }
+}
+
+/// Simplifies a graph. Inputs and outputs keep their order, names, shapes and types.
+///
+/// # Errors
+/// If the graph does not hold together.
+pub fn simplify(graph: &mut Graph) -> Result<Report, GraphError> {
+    graph.validate()?;
+    let mut editor = Editor::new(graph)?;
+    let mut counts = vec![0; PASSES.len()];
+    for _ in 0..MOST_SWEEPS {
+        let mut changed = 0;
+        for (pass, count) in PASSES.iter().zip(&mut counts) {
+            let changes = (pass.run)(&mut editor);
+            *count += changes;
+            changed += changes;
+        }
+        if changed == 0 {
+            break;
+        }
+    }
+    editor.finish();
+    let changes = PASSES.iter().zip(counts).filter(|(_, count)| *count > 0);
+    Ok(Report { changes: changes.map(|(pass, count)| Change { pass: pass.name, count }).collect() })
+}
+
+/// The graph as it is lowered for `options`: flags say what learns, and the rest is simplified.
+///
+/// Without [`Options::reuse`] every tensor can be read after a run, and so the graph stays whole.
+///
+/// # Errors
+/// If the graph does not hold together, or the selection names no layer of it.
+pub fn prepare(graph: &Graph, options: &Options) -> Result<(Graph, Report), GraphError> {
+    graph.validate()?;
+    let mut graph = graph.clone();
+    match options.train.as_ref().map(|t| t.layers.as_ref()) {
+        // Nothing learns: every parameter is a constant.
+        None => graph.tensors.iter_mut().for_each(|t| t.trainable = false),
+        Some(None) => {}
+        Some(Some(layers)) => graph.set_trainable(layers)?,
+    }
+    let report = if options.reuse { simplify(&mut graph)? } else { Report::default() };
+    Ok((graph, report))
+}

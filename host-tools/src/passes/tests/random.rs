@@ -1,0 +1,182 @@
+//! Random image networks with much to simplify.
+
+use crate::graph::ops::*;
+use crate::graph::{Activation, DType, Data, Graph, Op, Quant, Tensor, TensorId};
+use embernet_core::rng::Rng;
+
+struct Builder<'r> {
+    rng: &'r mut Rng,
+    graph: Graph,
+    dtype: DType,
+}
+
+/// A network of up to a dozen layers on a small image.
+pub fn graph(rng: &mut Rng, dtype: DType) -> Graph {
+    let mut b = Builder { rng, graph: Graph::new("random"), dtype };
+    let shape = [3 + b.below(4), 3 + b.below(4), 1 + b.below(4)];
+    let quant = b.quant();
+    let mut at = b.tensor("x", &shape, quant);
+    b.graph.inputs.push(at);
+    let mut seen = Vec::new();
+    for number in 0..2 + b.below(10) {
+        seen.push(at);
+        at = b.layer(number, at, &seen);
+    }
+    // Something has to be computed.
+    if b.graph.producers()[at.index()].is_none_or(|n| matches!(b.graph.node(n).op, Op::Reshape(_) | Op::Flatten(_))) {
+        at = b.conv(99, at);
+    }
+    b.graph.outputs.push(at);
+    if b.below(3) == 0
+        && let Some(node) = b.graph.nodes.iter().find(|n| matches!(n.op, Op::Conv2d(_)) && n.outputs[0] != at)
+    {
+        let other = node.outputs[0];
+        b.graph.outputs.push(other);
+    }
+    b.graph.validate().unwrap();
+    b.graph
+}
+
+/// Values for so many samples of every input.
+pub fn inputs(rng: &mut Rng, graph: &Graph, samples: usize) -> Vec<Vec<u8>> {
+    let one = |id: &TensorId| {
+        let (tensor, count) = (graph.tensor(*id), graph.tensor(*id).elements() * samples);
+        match tensor.dtype {
+            DType::F32 => (0..count).flat_map(|_| rng.uniform_f32(-2.0, 2.0).to_le_bytes()).collect(),
+            _ => (0..count).map(|_| rng.below(256) as u8).collect(),
+        }
+    };
+    graph.inputs.iter().map(one).collect()
+}
+
+impl Builder<'_> {
+    fn below(&mut self, n: u32) -> usize {
+        self.rng.below(n) as usize
+    }
+
+    fn quant(&mut self) -> Option<Quant> {
+        let quant = Quant::per_tensor(self.rng.uniform_f32(0.01, 0.05), self.rng.below(256) as i32 - 128);
+        (self.dtype == DType::I8).then_some(quant)
+    }
+
+    fn tensor(&mut self, name: &str, shape: &[usize], quant: Option<Quant>) -> TensorId {
+        self.graph.add_tensor(Tensor { quant, ..Tensor::activation(name, shape, self.dtype) })
+    }
+
+    /// The image's sides and channels.
+    fn shape(&self, id: TensorId) -> [usize; 3] {
+        <[usize; 3]>::try_from(self.graph.tensor(id).shape.as_slice()).unwrap()
+    }
+
+    /// Adds a node on activations, whose output has the input's quantisation or a new one.
+    fn node(&mut self, number: usize, op: impl Into<Op>, x: &[TensorId], keep: bool) -> TensorId {
+        let op = op.into();
+        let shapes: Vec<Vec<usize>> = x.iter().map(|t| self.graph.tensor(*t).shape.clone()).collect();
+        let ports: Vec<Port<'_>> = shapes.iter().map(|shape| Port { name: "x", shape }).collect();
+        let shape = op.output(&ports).unwrap();
+        let quant = if keep { self.graph.tensor(x[0]).quant.clone() } else { self.quant() };
+        let mut operands = x.to_vec();
+        for parameter in op.parameters(&shapes[0]) {
+            operands.push(self.parameter(number, &op, &parameter));
+        }
+        let y = self.tensor(&format!("y{number}"), &shape, quant);
+        self.graph.add_node(format!("node{number}"), op, &operands, &[y]);
+        y
+    }
+
+    /// A kernel with a silent output channel now and then, or a bias.
+    fn parameter(&mut self, number: usize, op: &Op, parameter: &Parameter) -> TensorId {
+        let name = format!("node{number}/{}", parameter.role);
+        let count: usize = parameter.shape.iter().product();
+        if parameter.role == "bias" {
+            let values = (0..count).map(|_| if self.below(2) == 0 { self.rng.uniform_f32(-1.0, 1.0) } else { -0.5 });
+            let values: Vec<f32> = values.collect();
+            let data = match self.dtype {
+                DType::F32 => Data::F32(values),
+                _ => Data::I32(values.iter().map(|v| (v * 2000.0) as i32).collect()),
+            };
+            return self.graph.add_tensor(Tensor::constant(name, parameter.shape.clone(), data));
+        }
+        let depthwise = matches!(op, Op::DepthwiseConv2d(_));
+        let axis = if depthwise { parameter.shape.len() - 1 } else { 0 };
+        let inner: usize = parameter.shape[axis + 1..].iter().product();
+        let silent: Vec<bool> = (0..parameter.shape[axis]).map(|_| self.below(3) == 0).collect();
+        let mut values: Vec<f32> = (0..count).map(|_| self.rng.uniform_f32(-1.0, 1.0)).collect();
+        for (i, value) in values.iter_mut().enumerate() {
+            if silent[i / inner % silent.len()] {
+                *value = 0.0;
+            }
+        }
+        let tensor = match self.dtype {
+            DType::F32 => Tensor::constant(name, parameter.shape.clone(), Data::F32(values)),
+            _ => {
+                let data = Data::I8(values.iter().map(|v| (v * 127.0) as i8).collect());
+                let scales = (0..silent.len()).map(|_| self.rng.uniform_f32(0.005, 0.01)).collect();
+                Tensor::constant(name, parameter.shape.clone(), data).with_quant(Quant::per_axis(scales, axis))
+            }
+        };
+        self.graph.add_tensor(tensor)
+    }
+
+    fn activation(&mut self) -> Activation {
+        [Activation::Linear, Activation::Relu, Activation::Relu6][self.below(3)]
+    }
+
+    fn padding(&mut self) -> Padding {
+        [Padding::Same, Padding::Valid][self.below(2)]
+    }
+
+    fn conv(&mut self, number: usize, x: TensorId) -> TensorId {
+        let [h, w, _] = self.shape(x);
+        let side = 1 + self.below(3.min(h.min(w) as u32));
+        let op = Conv2d::new(1 + self.below(5), [side, side]).padding(self.padding()).activation(self.activation());
+        self.node(number, op, &[x], false)
+    }
+
+    fn layer(&mut self, number: usize, x: TensorId, seen: &[TensorId]) -> TensorId {
+        let [h, w, c] = self.shape(x);
+        match self.below(10) {
+            0 | 1 => self.conv(number, x),
+            2 | 3 => {
+                let side = 1 + self.below(3.min(h.min(w) as u32));
+                let op = DepthwiseConv2d::new([side, side]).padding(self.padding()).activation(self.activation());
+                self.node(number, op, &[x], false)
+            }
+            4 => {
+                let op = MaxPool2d::new([1 + h / 4, 1 + w / 4]).padding(self.padding());
+                self.node(number, op, &[x], true)
+            }
+            5 => {
+                let op = AveragePool2d::new([1 + h / 4, 1 + w / 4]).padding(self.padding());
+                self.node(number, op, &[x], true)
+            }
+            6 => {
+                let keep = self.below(2) == 0;
+                let function = [Activation::Relu, Activation::Relu6, Activation::ReluN1To1][self.below(3)];
+                self.node(number, function, &[x], keep)
+            }
+            7 => {
+                let flat = self.node(100 + number, Flatten {}, &[x], true);
+                self.node(number, Reshape::new([h, w, c]), &[flat], true)
+            }
+            8 if self.dtype == DType::I8 => {
+                let quant = self.graph.tensor(x).quant.clone();
+                let real = Tensor::activation(format!("real{number}"), [h, w, c], DType::F32);
+                let real = self.graph.add_tensor(real);
+                self.graph.add_node(format!("dequantize{number}"), Dequantize {}, &[x], &[real]);
+                let quant = if self.below(2) == 0 { quant } else { self.quant() };
+                let y = self.tensor(&format!("y{number}"), &[h, w, c], quant);
+                self.graph.add_node(format!("quantize{number}"), Quantize {}, &[real], &[y]);
+                y
+            }
+            _ => {
+                // A sum with an earlier value, or with itself.
+                let equal = seen.iter().copied().filter(|t| self.graph.tensor(*t).shape == [h, w, c]);
+                let equal: Vec<TensorId> = equal.collect();
+                let other = equal[self.below(equal.len() as u32)];
+                let op = Add { activation: self.activation() };
+                self.node(number, op, &[x, other], false)
+            }
+        }
+    }
+}
