@@ -37,7 +37,7 @@ fn same_values(editor: &Editor, function: Activation, x: crate::graph::TensorId,
 }
 
 fn same_bytes(function: Activation, quant: &Quant) -> bool {
-    let (Ok(affine), Some((low, high))) = (Affine::of(quant), function.clamp()) else { return false };
+    let (Ok(affine), Some((low, high))) = (Affine::of(quant, DType::I8), function.clamp()) else { return false };
     let (Ok(table), Ok((lo, hi))) =
         (tables::clamp_table(affine, affine, low, high), activation_range(function, affine))
     else {
