@@ -54,7 +54,7 @@ macro_rules! window_methods {
 }
 
 /// Every output channel sees every input channel of its group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv2d {
     /// Output channels.
@@ -166,7 +166,7 @@ impl Operation for Conv2d {
 }
 
 /// Every input channel has `depth_multiplier` output channels of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DepthwiseConv2d {
     /// `[height, width]`

@@ -5,7 +5,7 @@ use super::{Activation, Init, Operation, Parameter, Port, at_least_one, check_fu
 use serde::{Deserialize, Serialize};
 
 /// `y[o] = activation(b[o] + sum_i x[i] * w[o][i])`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
     /// Features of the output.

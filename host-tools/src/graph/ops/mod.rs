@@ -9,6 +9,7 @@
 //! | dense | `[out][in]` | `[out]` |
 //! | conv2d | `[out][kh][kw][in / groups]` | `[out]` |
 //! | depthwise_conv2d | `[kh][kw][channels * multiplier]`, output channel `c * multiplier + m` | `[channels * multiplier]` |
+//! | prelu | `[last axis]` slopes | |
 //!
 //! The depthwise kernel lies as TFLite and CMSIS-NN store it: all output channels of one tap are
 //! neighbours, so that a kernel runs along channels.
@@ -17,15 +18,22 @@ mod activation;
 mod conv;
 mod dense;
 mod elementwise;
+mod movement;
 mod pool;
+mod reduce;
 mod shape;
 mod window;
 
-pub use activation::{Activation, ActivationLayer, Softmax};
+#[cfg(test)]
+mod tests;
+
+pub use activation::{Activation, ActivationLayer, LogSoftmax, Softmax};
 pub use conv::{Conv2d, DepthwiseConv2d};
 pub use dense::Dense;
-pub use elementwise::{Add, Dequantize, Quantize};
+pub use elementwise::{Add, Dequantize, Div, Maximum, Minimum, Mul, PRelu, Quantize, Sub, broadcast};
+pub use movement::{Concat, Pad, ResizeNearest, Slice, Transpose};
 pub use pool::{AveragePool2d, GlobalAveragePool2d, GlobalMaxPool2d, MaxPool2d};
+pub use reduce::{Reduce, Reduction};
 pub use shape::{Flatten, Reshape};
 pub use window::{Padding, Span, Window};
 
@@ -146,6 +154,20 @@ pub enum Op {
     Add(Add),
     Quantize(Quantize),
     Dequantize(Dequantize),
+    LogSoftmax(LogSoftmax),
+    Sub(Sub),
+    Mul(Mul),
+    Div(Div),
+    Minimum(Minimum),
+    Maximum(Maximum),
+    #[serde(rename = "prelu")]
+    PRelu(PRelu),
+    Pad(Pad),
+    Concat(Concat),
+    Slice(Slice),
+    Transpose(Transpose),
+    ResizeNearest(ResizeNearest),
+    Reduce(Reduce),
 }
 
 /// The one list of variants; everything else asks the [`Operation`].
@@ -166,6 +188,19 @@ macro_rules! each {
             Op::Add($o) => $body,
             Op::Quantize($o) => $body,
             Op::Dequantize($o) => $body,
+            Op::LogSoftmax($o) => $body,
+            Op::Sub($o) => $body,
+            Op::Mul($o) => $body,
+            Op::Div($o) => $body,
+            Op::Minimum($o) => $body,
+            Op::Maximum($o) => $body,
+            Op::PRelu($o) => $body,
+            Op::Pad($o) => $body,
+            Op::Concat($o) => $body,
+            Op::Slice($o) => $body,
+            Op::Transpose($o) => $body,
+            Op::ResizeNearest($o) => $body,
+            Op::Reduce($o) => $body,
         }
     };
 }
@@ -198,13 +233,13 @@ from!(
     AveragePool2d => AveragePool2d, GlobalAveragePool2d => GlobalAveragePool2d,
     GlobalMaxPool2d => GlobalMaxPool2d, Flatten => Flatten, Reshape => Reshape,
     ActivationLayer => Activation, Softmax => Softmax, Add => Add, Quantize => Quantize,
-    Dequantize => Dequantize
+    Dequantize => Dequantize, LogSoftmax => LogSoftmax, Sub => Sub, Mul => Mul, Div => Div, Minimum => Minimum, Maximum => Maximum, PRelu => PRelu, Pad => Pad, Concat => Concat, Slice => Slice, Transpose => Transpose, ResizeNearest => ResizeNearest, Reduce => Reduce
 );
 
 impl From<Activation> for Op {
     fn from(function: Activation) -> Self {
         match function {
-            Activation::Softmax => Self::Softmax(Softmax {}),
+            Activation::Softmax => Self::Softmax(Softmax::default()),
             function => Self::Activation(ActivationLayer { function }),
         }
     }

@@ -47,10 +47,11 @@ impl Emit<'_, '_> {
                 self.expect_scale(node, to, tables::TANH_OUTPUT)?;
                 tables::tanh_table(from)
             }
-            clamp => {
+            clamp if clamp.is_clamp() => {
                 let (lo, hi) = bounds(clamp);
                 tables::clamp_table(from, to, lo, hi)
             }
+            other => return Err(unsupported(node, format!("{} in int8", other.name()))),
         };
         self.fixed(node, table)
     }
@@ -70,6 +71,10 @@ impl Emit<'_, '_> {
     pub(super) fn add(&mut self, site: Site<'_>, op: &Add) -> Result<(), LowerError> {
         let Site { id, node, dtype } = site;
         let len = self.output_len(node);
+        let [a, b] = [0, 1].map(|i| &self.tensor(node.inputs[i]).shape);
+        if a != b {
+            return Err(unsupported(node, "broadcasting"));
+        }
         let [x, other] = [0, 1].map(|i| self.value(node.inputs[i]));
         let y = self.output(node);
         let (name, places) = (&node.name, [(x, y), (other, y)]);
@@ -127,8 +132,8 @@ pub(in super::super) fn activation_kind(node: &Node, function: Activation) -> Re
     let kind = match function {
         Activation::Sigmoid => activation::Kind::Sigmoid,
         Activation::Tanh => activation::Kind::Tanh,
-        Activation::Softmax => return Err(unsupported(node, "softmax as an activation")),
-        _ => activation::Kind::Clamp,
+        clamp if clamp.is_clamp() => activation::Kind::Clamp,
+        other => return Err(unsupported(node, format!("{} as an activation", other.name()))),
     };
     Ok(kind as u32)
 }

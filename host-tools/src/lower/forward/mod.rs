@@ -56,9 +56,9 @@ impl Emit<'_, '_> {
             Op::AveragePool2d(_) => self.average_pool(site),
             Op::GlobalAveragePool2d(_) => self.global_average_pool(site),
             Op::Activation(layer) => self.activation(site, layer.function),
-            Op::Softmax(_) => self.softmax(site),
+            Op::Softmax(op) => self.softmax(site, op.beta),
             Op::Add(op) => self.add(site, op),
-            Op::Quantize(_) | Op::Dequantize(_) => Ok(()),
+            _ => Err(self.no_kernel(site)),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::quant::fixed_point::{Multiplier, softmax_scaling, tables};
 use embernet_core::kernels::softmax;
 
 impl Emit<'_, '_> {
-    pub(super) fn softmax(&mut self, site: Site<'_>) -> Result<(), LowerError> {
+    pub(super) fn softmax(&mut self, site: Site<'_>, beta: f32) -> Result<(), LowerError> {
         let Site { id, node, dtype } = site;
         let (rows, len) = self.softmax_rows(node);
         let x = self.value(node.inputs[0]);
@@ -16,6 +16,9 @@ impl Emit<'_, '_> {
         let name = &node.name;
         match dtype {
             DType::F32 => {
+                if beta != 1.0 {
+                    return Err(unsupported(node, "a beta other than 1"));
+                }
                 self.sequence.push_in_place(name, Some(id), &[(x, y)], move |p| softmax::ForwardF32 {
                     rows,
                     len,
@@ -26,7 +29,7 @@ impl Emit<'_, '_> {
             DType::I8 => {
                 let (from, to) = self.affines(node)?;
                 self.expect_scale(node, to, tables::LOGISTIC_OUTPUT)?;
-                let scaling = self.fixed(node, softmax_scaling(from.scale(), 1.0))?;
+                let scaling = self.fixed(node, softmax_scaling(from.scale(), beta))?;
                 self.sequence.push_in_place(name, Some(id), &[(x, y)], move |p| softmax::ForwardI8 {
                     rows,
                     len,
@@ -41,7 +44,7 @@ impl Emit<'_, '_> {
                 if found != 1.0 / 32768.0 {
                     return Err(unsupported(node, format!("an output with scale {found}; expected 1/32768")));
                 }
-                let Multiplier { mantissa, shift } = self.fixed(node, softmax_multiplier(from.scale(), 1.0))?;
+                let Multiplier { mantissa, shift } = self.fixed(node, softmax_multiplier(from.scale(), beta))?;
                 let exp = self.table(node, "exp", &Data::I16(exp_table()));
                 let reciprocal = self.table(node, "reciprocal", &Data::I16(reciprocal_table()));
                 self.sequence.push_in_place(name, Some(id), &[(x, y)], move |p| softmax::ForwardI16 {

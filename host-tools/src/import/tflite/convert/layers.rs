@@ -99,7 +99,7 @@ impl<'a> Converter<'_, 'a> {
         }
         let input = self.value(op, 0, "input")?;
         self.check_output_quant(op, &input, [(1.0 / 256.0, -128), (1.0 / 32768.0, 0)])?;
-        self.emit(op, Softmax {}, &[input.id], sample(&input.full), &input.full)?;
+        self.emit(op, Softmax::default(), &[input.id], sample(&input.full), &input.full)?;
         Ok(())
     }
 
