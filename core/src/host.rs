@@ -34,8 +34,12 @@ pub trait HostSession {
     fn params_mut(&mut self) -> &mut [u8];
     /// See [`Session::optimizer_state`].
     fn optimizer_state(&self) -> &[u8];
+    /// See [`Session::optimizer_state_mut`].
+    fn optimizer_state_mut(&mut self) -> &mut [u8];
     /// See [`Session::updates`].
     fn updates(&self) -> u32;
+    /// See [`Session::set_updates`].
+    fn set_updates(&mut self, updates: u32);
     /// See [`Session::set_lr`].
     fn set_lr(&mut self, lr: f32);
     /// See [`Session::reset`].
@@ -83,8 +87,16 @@ impl<I: Isa> HostSession for Session<'_, I> {
         Session::optimizer_state(self)
     }
 
+    fn optimizer_state_mut(&mut self) -> &mut [u8] {
+        Session::optimizer_state_mut(self)
+    }
+
     fn updates(&self) -> u32 {
         Session::updates(self)
+    }
+
+    fn set_updates(&mut self, updates: u32) {
+        Session::set_updates(self, updates);
     }
 
     fn set_lr(&mut self, lr: f32) {

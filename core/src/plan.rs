@@ -8,7 +8,8 @@
 
 use crate::arch::Isa;
 use crate::kernels::{
-    activation, add, average_pool, conv2d, copy, dense, depthwise_conv2d, lookup, max_pool, mean, quantize, softmax,
+    activation, add, average_pool, batch_norm, conv2d, copy, dense, depthwise_conv2d, lookup, max_pool, mean, quantize,
+    softmax, update,
 };
 use crate::loss;
 use crate::memory::Memory;
@@ -450,6 +451,9 @@ steps! {
     7 SoftmaxF32(softmax::ForwardF32),
     8 AddF32(add::ForwardF32),
     9 Copy(copy::Copy),
+    50 BatchNormMomentsF32(batch_norm::MomentsF32),
+    51 BatchNormFactorsF32(batch_norm::FactorsF32),
+    52 ScaleShiftF32(batch_norm::ScaleShiftF32),
     // int8 forward
     64 DenseI8(dense::ForwardI8),
     65 Conv2dI8(conv2d::ForwardI8),
@@ -487,4 +491,7 @@ steps! {
     200 ActivationBackwardF32(activation::BackwardF32),
     201 SoftmaxBackwardF32(softmax::BackwardF32),
     202 AccumulateF32(add::AccumulateF32),
+    235 BatchNormGradientsF32(batch_norm::GradientsF32),
+    236 BatchNormBackwardInputF32(batch_norm::BackwardInputF32),
+    237 UpdateF32(update::UpdateF32),
 }

@@ -25,6 +25,17 @@ impl Rng {
         rng
     }
 
+    /// Where the sequence stands, for [`Rng::from_state`].
+    pub fn state(&self) -> [u64; 2] {
+        [self.state, self.increment]
+    }
+
+    /// The generator that goes on from there.
+    pub fn from_state([state, increment]: [u64; 2]) -> Self {
+        // An even increment, which no generator has, would shorten the sequence.
+        Self { state, increment: increment | 1 }
+    }
+
     /// The next 32 bits.
     pub fn next_u32(&mut self) -> u32 {
         let old = self.state;
@@ -79,6 +90,15 @@ mod tests {
         for word in expected {
             assert_eq!(rng.next_u32(), word);
         }
+    }
+
+    #[test]
+    fn it_goes_on_from_its_state() {
+        let mut rng = Rng::with_stream(3, 4);
+        rng.next_u32();
+        let mut other = Rng::from_state(rng.state());
+        assert_eq!(other.next_u32(), rng.next_u32());
+        assert_eq!(other, rng);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 pub mod activation;
 pub mod add;
 pub mod average_pool;
+pub mod batch_norm;
 pub mod conv2d;
 pub mod copy;
 pub mod dense;
@@ -31,5 +32,6 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod testing_int8;
 pub mod trained;
+pub mod update;
 pub mod util;
 pub mod window;

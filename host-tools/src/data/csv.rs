@@ -2,7 +2,8 @@
 //!
 //! A row is a sample; one column (or several numbers) is the target, the others are features.
 //! Every feature cell must be a finite number. A cell that is not names its row and column in the
-//! error, or is dealt with as [`Missing`] says.
+//! error, or is dealt with as [`Missing`] says: cells to fill come as NaN, because what fills them is
+//! known only when the data are divided ([`super::Preprocessing::fill`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,9 +41,6 @@ pub enum CsvError {
     /// A column name that stands twice.
     #[error("there are several columns {name:?}")]
     Ambiguous { name: String },
-    /// A feature column without a single number, so that no mean or median exists.
-    #[error("column {name:?} holds no number at all; leave it out with `ignore`")]
-    NoNumber { name: String },
     /// No row, or none left.
     #[error("the table has no rows{}", if *.dropped > 0 { format!(" left: all {dropped} were dropped") } else { String::new() })]
     Empty { dropped: usize },
@@ -77,9 +75,9 @@ pub enum Missing {
     Error,
     /// Its row is left out.
     Drop,
-    /// It becomes the mean of its column's numbers.
+    /// It becomes the mean of its column's numbers in the training part.
     Mean,
-    /// It becomes the median of its column's numbers.
+    /// It becomes the median of its column's numbers in the training part.
     Median,
 }
 
@@ -125,8 +123,8 @@ pub struct Table {
     pub labels: Labels,
     /// Rows left out because of a bad cell.
     pub dropped: usize,
-    /// Cells filled with a mean or median.
-    pub filled: usize,
+    /// How many cells of `x` are missing, and not a number there.
+    pub holes: usize,
 }
 
 /// Parses a whole table.
@@ -236,8 +234,8 @@ struct Builder<'t> {
     roles: &'t Roles,
     missing: Missing,
     x: Vec<f32>,
-    /// Indices into `x` of cells to fill.
-    holes: Vec<usize>,
+    /// Cells of `x` that are missing.
+    holes: usize,
     classes: Vec<(String, Cell)>,
     values: Vec<f32>,
     rows: usize,
@@ -251,7 +249,7 @@ impl<'t> Builder<'t> {
             roles,
             missing,
             x: Vec::new(),
-            holes: Vec::new(),
+            holes: 0,
             classes: Vec::new(),
             values: Vec::new(),
             rows: 0,
@@ -265,7 +263,7 @@ impl<'t> Builder<'t> {
             return Err(CsvError::Width { row, line, found: record.len(), expected: self.names.len() });
         }
         let at = |index: usize| Cell { row, line, column: self.names[index].clone() };
-        let starts = (self.x.len(), self.holes.len(), self.values.len());
+        let starts = (self.x.len(), self.holes, self.values.len());
         let mut bad = false;
 
         for &index in &self.roles.features {
@@ -276,7 +274,7 @@ impl<'t> Builder<'t> {
                 }
                 None => {
                     bad = true;
-                    self.holes.push(self.x.len());
+                    self.holes += 1;
                     self.x.push(f32::NAN);
                 }
             }
@@ -305,7 +303,7 @@ impl<'t> Builder<'t> {
         };
         if bad && dropping {
             self.x.truncate(starts.0);
-            self.holes.truncate(starts.1);
+            self.holes = starts.1;
             self.values.truncate(starts.2);
             self.dropped += 1;
             return Ok(());
@@ -315,11 +313,10 @@ impl<'t> Builder<'t> {
         Ok(())
     }
 
-    fn finish(mut self, known: Option<&[String]>) -> Result<Table, CsvError> {
+    fn finish(self, known: Option<&[String]>) -> Result<Table, CsvError> {
         if self.rows == 0 {
             return Err(CsvError::Empty { dropped: self.dropped });
         }
-        self.fill()?;
         let labels = if self.roles.class.is_some() {
             class_labels(&self.classes, known)?
         } else {
@@ -330,49 +327,14 @@ impl<'t> Builder<'t> {
             x: self.x,
             labels,
             dropped: self.dropped,
-            filled: self.holes.len(),
+            holes: self.holes,
         })
-    }
-
-    /// Replaces the holes by the mean or median of their columns.
-    fn fill(&mut self) -> Result<(), CsvError> {
-        let width = self.roles.features.len();
-        let mut columns: BTreeMap<usize, f32> = BTreeMap::new();
-        for &hole in &self.holes {
-            let column = hole % width;
-            let value = match columns.get(&column) {
-                Some(&value) => value,
-                None => {
-                    let mut present: Vec<f32> =
-                        self.x.iter().skip(column).step_by(width).copied().filter(|x| !x.is_nan()).collect();
-                    if present.is_empty() {
-                        let name = self.names[self.roles.features[column]].clone();
-                        return Err(CsvError::NoNumber { name });
-                    }
-                    let value = if self.missing == Missing::Median { median(&mut present) } else { mean(&present) };
-                    columns.insert(column, value);
-                    value
-                }
-            };
-            self.x[hole] = value;
-        }
-        Ok(())
     }
 }
 
 fn not_a_number(at: Cell, cell: &[u8]) -> CsvError {
     let text = text(cell);
     if is_missing(cell) { CsvError::Missing { at, text } } else { CsvError::NotANumber { at, text } }
-}
-
-fn mean(x: &[f32]) -> f32 {
-    (x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64) as f32
-}
-
-fn median(x: &mut [f32]) -> f32 {
-    x.sort_by(f32::total_cmp);
-    let middle = x.len() / 2;
-    if x.len() % 2 == 1 { x[middle] } else { mean(&x[middle - 1..=middle]) }
 }
 
 fn class_labels(found: &[(String, Cell)], known: Option<&[String]>) -> Result<Labels, CsvError> {

@@ -1,6 +1,7 @@
 //! Samples with their labels.
 
 use super::prepare::Preprocessing;
+use std::borrow::Cow;
 
 /// How the raw values are kept. Images stay bytes, a quarter of the memory; they become `f32` batch
 /// by batch.
@@ -13,7 +14,7 @@ pub enum Storage {
 }
 
 impl Storage {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Storage::U8(v) => v.len(),
             Storage::F32(v) => v.len(),
@@ -38,6 +39,13 @@ pub enum Labels {
         /// Numbers per sample.
         width: usize,
     },
+    /// The prepared sample itself, which an autoencoder is to give back. Takes no memory.
+    Samples {
+        /// How many samples there are.
+        count: usize,
+        /// Values of one sample.
+        width: usize,
+    },
 }
 
 impl Labels {
@@ -46,6 +54,7 @@ impl Labels {
         match self {
             Labels::Class { ids, .. } => ids.len(),
             Labels::Values { values, width } => values.len().checked_div(*width).unwrap_or(0),
+            Labels::Samples { count, .. } => *count,
         }
     }
 
@@ -58,7 +67,7 @@ impl Labels {
     pub fn outputs(&self) -> usize {
         match self {
             Labels::Class { names, .. } => names.len(),
-            Labels::Values { width, .. } => *width,
+            Labels::Values { width, .. } | Labels::Samples { width, .. } => *width,
         }
     }
 
@@ -81,6 +90,14 @@ impl Labels {
                 Labels::Class { ids: rows.iter().map(|&row| ids[row]).collect(), names: names.clone() }
             }
             Labels::Values { values, width } => Labels::Values { values: gather(values, *width, rows), width: *width },
+            Labels::Samples { width, .. } => Labels::Samples { count: rows.len(), width: *width },
+        }
+    }
+
+    /// The classes of these rows, as far as `to` has room; nothing if the labels are no classes.
+    pub fn ids_into(&self, rows: &[u32], to: &mut [u32]) {
+        if let Labels::Class { ids, .. } = self {
+            to.iter_mut().zip(rows).for_each(|(to, &row)| *to = ids[row as usize]);
         }
     }
 }
@@ -121,7 +138,7 @@ pub enum DatasetError {
 
 /// Samples of one shape, their labels, and the preparation that turns raw values into network input.
 ///
-/// The raw values are kept; [`Dataset::gather`] prepares the samples it hands out. So bytes stay
+/// The raw values are kept; [`Dataset::gather_into`] prepares the samples it hands out. So bytes stay
 /// bytes, and what a device's host side must do is the same [`Preprocessing`] value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
@@ -148,6 +165,11 @@ impl Dataset {
             _ => {
                 return Err(DatasetError::Shape { values: samples.len(), shape });
             }
+        }
+        if let Labels::Samples { width, .. } = &labels
+            && Some(*width) != super::array::count_of(&shape)
+        {
+            return Err(DatasetError::Shape { values: *width, shape });
         }
         if let Labels::Class { ids, names } = &labels
             && let Some(row) = ids.iter().position(|&id| id as usize >= names.len())
@@ -183,12 +205,12 @@ impl Dataset {
         &self.labels
     }
 
-    /// What [`Dataset::gather`] does to raw values.
+    /// What [`Dataset::gather_into`] does to raw values.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
     }
 
-    /// Sets what [`Dataset::gather`] does to raw values.
+    /// Sets what [`Dataset::gather_into`] does to raw values.
     pub fn set_preprocessing(&mut self, preprocessing: Preprocessing) {
         self.preprocessing = preprocessing;
     }
@@ -200,6 +222,20 @@ impl Dataset {
         }
         self.shape = shape;
         Ok(self)
+    }
+
+    /// The labels with every value in memory: samples that are their own labels become values.
+    pub fn explicit_labels(&self) -> Cow<'_, Labels> {
+        match &self.labels {
+            Labels::Samples { width, .. } => Cow::Owned(Labels::Values { values: self.x(), width: *width }),
+            labels => Cow::Borrowed(labels),
+        }
+    }
+
+    /// The samples themselves as labels, for an autoencoder.
+    pub fn label_with_samples(mut self) -> Self {
+        self.labels = Labels::Samples { count: self.len(), width: self.sample_len() };
+        self
     }
 
     /// Classes as one-hot rows.
@@ -227,34 +263,53 @@ impl Dataset {
         }
     }
 
-    /// Appends the prepared samples of `rows` to `x`, `[rows, shape...]`.
+    /// Writes the prepared samples of `rows` to `to`, `[rows, shape...]`, as far as it has room.
     ///
     /// # Panics
     /// When a row is out of range.
-    pub fn gather(&self, rows: &[usize], x: &mut Vec<f32>) {
-        let begin = x.len();
-        self.gather_raw(rows, x);
-        self.preprocessing.apply(&mut x[begin..]);
-    }
-
-    /// [`Dataset::gather`] without the preparation.
-    pub(super) fn gather_raw(&self, rows: &[usize], x: &mut Vec<f32>) {
+    pub fn gather_into(&self, rows: &[u32], to: &mut [f32]) {
         let width = self.sample_len();
-        x.reserve(rows.len() * width);
-        for &row in rows {
-            let place = row * width..(row + 1) * width;
+        for (&row, to) in rows.iter().zip(to.chunks_exact_mut(width)) {
+            let place = row as usize * width..(row as usize + 1) * width;
             match &self.samples {
-                Storage::U8(v) => x.extend(v[place].iter().map(|&byte| f32::from(byte))),
-                Storage::F32(v) => x.extend_from_slice(&v[place]),
+                Storage::U8(v) => self.preprocessing.prepare_bytes(&v[place], to),
+                Storage::F32(v) => {
+                    to.copy_from_slice(&v[place]);
+                    self.preprocessing.apply(to);
+                }
             }
         }
     }
 
+    /// The prepared samples of `rows`, `[rows, shape...]`; panics as [`Dataset::gather_into`].
+    pub fn gather(&self, rows: &[u32]) -> Vec<f32> {
+        let mut x = vec![0.0; rows.len() * self.sample_len()];
+        self.gather_into(rows, &mut x);
+        x
+    }
+
     /// All prepared samples, `[samples, shape...]`.
     pub fn x(&self) -> Vec<f32> {
-        let mut x = Vec::new();
-        self.gather(&(0..self.len()).collect::<Vec<_>>(), &mut x);
-        x
+        self.gather(&(0..self.len() as u32).collect::<Vec<_>>())
+    }
+
+    /// Writes what is wanted for `rows` to `to`, `[rows, outputs]`, as far as it has room: classes as
+    /// one-hot rows, values as they are, or the prepared samples. Panics as [`Dataset::gather_into`].
+    pub fn targets_into(&self, rows: &[u32], to: &mut [f32]) {
+        match &self.labels {
+            Labels::Class { ids, names } => {
+                for (&row, to) in rows.iter().zip(to.chunks_exact_mut(names.len())) {
+                    to.fill(0.0);
+                    to[ids[row as usize] as usize] = 1.0;
+                }
+            }
+            Labels::Values { values, width } => {
+                for (&row, to) in rows.iter().zip(to.chunks_exact_mut((*width).max(1))) {
+                    to.copy_from_slice(&values[row as usize * width..][..*width]);
+                }
+            }
+            Labels::Samples { .. } => self.gather_into(rows, to),
+        }
     }
 
     /// Replaces the raw samples by changed ones of the same count and shape (a shift of the data).

@@ -77,6 +77,8 @@ pub enum LabelKind {
     Class(Option<Vec<String>>),
     /// Numbers to predict.
     Values,
+    /// None: the samples themselves.
+    Samples,
 }
 
 /// Joins an array of samples (stacked on the first axis) and one of labels.
@@ -102,8 +104,22 @@ pub fn from_arrays(x: Array, y: Array, kind: LabelKind, x_path: &Path, y_path: &
             let values = y.values().to_f32();
             Labels::Values { width: values.len().checked_div(rows).unwrap_or(0), values }
         }
+        LabelKind::Samples => return Ok(dataset(shape, samples, x_path)?.label_with_samples()),
     };
     Dataset::new(shape, samples, labels).map_err(|source| DataError::Dataset { path: y_path.into(), source })
+}
+
+/// Samples without labels; each counts as labelled 0.
+pub fn unlabelled(x: Array, path: &Path) -> Result<Dataset, DataError> {
+    let (shape, samples) = samples(x, path)?;
+    dataset(shape, samples, path)
+}
+
+fn dataset(shape: Vec<usize>, samples: Storage, path: &Path) -> Result<Dataset, DataError> {
+    let width = super::array::count_of(&shape).unwrap_or(0);
+    let count = samples.len().checked_div(width).unwrap_or(0);
+    let labels = Labels::Values { values: vec![0.0; count], width: 1 };
+    Dataset::new(shape, samples, labels).map_err(|source| DataError::Dataset { path: path.into(), source })
 }
 
 /// Splits an array into the shape of one sample and all values; floats must be finite.

@@ -22,10 +22,10 @@ pub mod shift;
 mod split;
 
 pub use array::{Array, ShapeError, Values};
-pub use batches::{Batch, Batches, Targets};
+pub use batches::{Batch, Batches};
 pub use dataset::{Dataset, DatasetError, Labels, Storage};
-pub use load::{DataError, LabelKind, from_arrays, read_array, read_npz, samples, write_npy};
-pub use prepare::{Axis, Preprocessing};
+pub use load::{DataError, LabelKind, from_arrays, read_array, read_npz, samples, unlabelled, write_npy};
+pub use prepare::{Axis, Fill, NoNumber, Preprocessing};
 
 pub use split::{SplitError, split, split_rows};
 

@@ -103,7 +103,9 @@ pub fn encode_labels(labels: &Labels, target: &TensorRecord) -> Result<Vec<u8>, 
                 None => Ok(ids.iter().flat_map(|id| id.to_le_bytes()).collect()),
             }
         }
-        (DType::U32, Labels::Values { .. }) => Err(EdgeError::Labels { port: "classes", found: "values" }),
+        (DType::U32, Labels::Values { .. } | Labels::Samples { .. }) => {
+            Err(EdgeError::Labels { port: "classes", found: "values" })
+        }
         (_, labels) => {
             let width = target.elements as usize;
             let rows = match labels {
@@ -117,6 +119,9 @@ pub fn encode_labels(labels: &Labels, target: &TensorRecord) -> Result<Vec<u8>, 
                 }
                 Labels::Values { values, width: found } if *found == width => values.clone(),
                 Labels::Values { width: found, .. } => return Err(EdgeError::Width { found: *found, expected: width }),
+                Labels::Samples { .. } => {
+                    return Err(EdgeError::Labels { port: "values", found: "the samples themselves" });
+                }
             };
             Ok(encode_f32(&rows, target))
         }

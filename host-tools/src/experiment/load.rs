@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use embernet_core::rng::Rng;
 
-use super::{Data, Experiment, ExperimentError, Loss, Task, TestData};
-use crate::data::csv::{self, CsvOptions, Target};
-use crate::data::{self, DataError, Dataset, LabelKind, Labels, Preprocessing, Storage};
+use super::{Data, Experiment, ExperimentError, Loss, Synthetic, Task, TestData};
+use crate::data::csv::{self, CsvOptions, Missing, Target};
+use crate::data::{self, DataError, Dataset, Fill, LabelKind, Labels, Preprocessing, Storage};
 use crate::graph::{Graph, Sequential};
 
 /// The parts of an experiment's data, prepared.
@@ -33,6 +33,7 @@ impl Parts {
 enum Stream {
     Split = 1,
     Shuffle = 2,
+    Synthetic = 3,
 }
 
 impl Experiment {
@@ -49,14 +50,15 @@ impl Experiment {
     pub fn load(&self) -> Result<Parts, ExperimentError> {
         let split_error = |source| ExperimentError::Split { path: self.path.clone(), line: self.lines.data, source };
         let mut rng = self.rng(Stream::Split);
-        let all = self.shaped(self.source(&Source::of(&self.data), self.data.classes.clone())?)?;
+        let (all, columns) = self.source(&Source::of(&self.data), self.data.classes.clone())?;
+        let all = self.shaped(all)?;
         let (mut train, mut test) = match &self.data.test {
             Some(test) => {
                 let names = match all.labels() {
                     Labels::Class { names, .. } => Some(names.clone()),
-                    Labels::Values { .. } => None,
+                    Labels::Values { .. } | Labels::Samples { .. } => None,
                 };
-                let test = self.shaped(self.source(&Source::of_test(test), names)?)?;
+                let test = self.shaped(self.source(&Source::of_test(test), names)?.0)?;
                 if test.shape() != all.shape() {
                     return Err(ExperimentError::TestShape {
                         path: self.path.clone(),
@@ -74,14 +76,32 @@ impl Experiment {
             let (rest, part) = data::split(&train, 1.0 - share, self.data.stratify, &mut rng).map_err(split_error)?;
             (train, validation) = (rest, Some(part));
         }
-        let rule = match self.data.standardise {
-            Some(axis) => Preprocessing::standardise(&train, axis, self.data.scale),
-            None => Preprocessing { scale: self.data.scale, ..Preprocessing::default() },
-        };
+        let rule = self.preparation(&train, &columns)?;
         for part in [Some(&mut train), validation.as_mut(), Some(&mut test)].into_iter().flatten() {
             part.set_preprocessing(rule.clone());
         }
         Ok(Parts { train, validation, test })
+    }
+
+    /// What is done to raw values, fit on the training part alone.
+    fn preparation(&self, train: &Dataset, columns: &[String]) -> Result<Preprocessing, ExperimentError> {
+        let mut rule = Preprocessing { scale: self.data.scale, ..Preprocessing::default() };
+        let fill = match self.data.missing {
+            Missing::Mean => Some(Fill::Mean),
+            Missing::Median => Some(Fill::Median),
+            Missing::Error | Missing::Drop => None,
+        };
+        if let (Some(fill), Some(path)) = (fill, &self.data.csv) {
+            rule.fill = Preprocessing::filling(train, fill).map_err(|source| ExperimentError::NoNumber {
+                path: self.beside(path),
+                column: columns.get(source.feature - 1).cloned().unwrap_or_default(),
+                source,
+            })?;
+        }
+        Ok(match self.data.standardise {
+            Some(axis) => rule.standardised(train, axis),
+            None => rule,
+        })
     }
 
     /// The network for these data: initial weights from the seed, classes and preparation noted.
@@ -99,8 +119,12 @@ impl Experiment {
             ExperimentError::Model { path: self.path.clone(), line, source: Box::new(source) }
         })?;
         let outputs = data.labels().outputs();
+        let wanted = match data.labels() {
+            Labels::Samples { .. } => data.shape().to_vec(),
+            _ => vec![outputs],
+        };
         let found = &graph.tensor(graph.outputs[0]).shape;
-        if found[..] != [outputs] {
+        if *found != wanted {
             return Err(ExperimentError::Outputs {
                 path: self.path.clone(),
                 line: self.lines.layers.last().copied().unwrap_or_default(),
@@ -108,6 +132,7 @@ impl Experiment {
                 expected: match data.labels() {
                     Labels::Class { .. } => format!("{outputs} classes"),
                     Labels::Values { .. } => format!("{outputs} values"),
+                    Labels::Samples { .. } => format!("samples of shape {wanted:?}"),
                 },
             });
         }
@@ -124,6 +149,9 @@ impl Experiment {
     }
 
     fn beside(&self, path: &Path) -> PathBuf {
+        if let (Some(folder), Some(name)) = (&self.data_folder, path.file_name()) {
+            return folder.join(name);
+        }
         self.path.parent().unwrap_or(Path::new("")).join(path)
     }
 
@@ -138,40 +166,83 @@ impl Experiment {
         }
     }
 
-    fn source(&self, source: &Source<'_>, classes: Option<Vec<String>>) -> Result<Dataset, DataError> {
+    /// The data of a source, and the names of a table's columns.
+    fn source(&self, source: &Source<'_>, classes: Option<Vec<String>>) -> Result<(Dataset, Vec<String>), DataError> {
         let kind = match self.data.task {
             Task::Classification => LabelKind::Class(classes.clone()),
             Task::Regression => LabelKind::Values,
+            Task::Reconstruction => LabelKind::Samples,
         };
-        match source {
+        let mut columns = Vec::new();
+        let data = match source {
             Source::Csv(path) => {
                 let path = self.beside(path);
                 let options = CsvOptions { classes, ..self.data.csv_options() };
                 let table = csv::read(&path, &options)?;
                 let shape = vec![table.columns.len()];
-                Dataset::new(shape, Storage::F32(table.x), table.labels)
-                    .map_err(|source| DataError::Dataset { path, source })
+                columns = table.columns;
+                let labels = match kind {
+                    LabelKind::Samples => Labels::Samples { count: table.x.len() / shape[0], width: shape[0] },
+                    _ => table.labels,
+                };
+                Dataset::new(shape, Storage::F32(table.x), labels)
+                    .map_err(|source| DataError::Dataset { path, source })?
             }
             Source::Npz(path) => {
                 let path = self.beside(path);
-                let [x, y] = data::read_npz(&path, ["x", "y"])?;
-                data::from_arrays(x, y, kind, &path, &path)
+                if kind == LabelKind::Samples {
+                    let [x] = data::read_npz(&path, ["x"])?;
+                    data::unlabelled(x, &path)?.label_with_samples()
+                } else {
+                    let [x, y] = data::read_npz(&path, ["x", "y"])?;
+                    data::from_arrays(x, y, kind, &path, &path)?
+                }
             }
             Source::Arrays(x, y) => {
-                let (x_path, y_path) = (self.beside(x), self.beside(y));
-                let (x, y) = (data::read_array(&x_path)?, data::read_array(&y_path)?);
-                data::from_arrays(x, y, kind, &x_path, &y_path)
+                let x_path = self.beside(x);
+                let x = data::read_array(&x_path)?;
+                match y {
+                    Some(y) => {
+                        let y_path = self.beside(y);
+                        data::from_arrays(x, data::read_array(&y_path)?, kind, &x_path, &y_path)?
+                    }
+                    None => data::unlabelled(x, &x_path)?.label_with_samples(),
+                }
             }
-        }
+            Source::Synthetic(synthetic) => self.synthetic(synthetic)?,
+        };
+        Ok((data, columns))
+    }
+
+    fn synthetic(&self, synthetic: &Synthetic) -> Result<Dataset, DataError> {
+        let mut rng = self.rng(Stream::Synthetic);
+        let count = synthetic.samples.get() as usize;
+        let shape = synthetic.shape.clone().unwrap_or_default();
+        // Uniform within the square root of 3 has deviation 1.
+        let limit = 3f32.sqrt();
+        let total = crate::graph::elements(&shape).and_then(|width| width.checked_mul(count));
+        let x = (0..total.unwrap_or(0)).map(|_| rng.uniform_f32(-limit, limit)).collect();
+        let classes = synthetic.classes.get();
+        let labels = match self.data.task {
+            Task::Reconstruction => Labels::Samples { count, width: shape.iter().product() },
+            _ => Labels::Class {
+                ids: (0..count).map(|_| rng.below(classes)).collect(),
+                names: (0..classes).map(|class| class.to_string()).collect(),
+            },
+        };
+        Dataset::new(shape, Storage::F32(x), labels)
+            .map_err(|source| DataError::Dataset { path: self.path.clone(), source })
     }
 }
 
 impl Data {
     fn csv_options(&self) -> CsvOptions {
         let target = match (&self.target, self.task) {
+            (None, Task::Reconstruction) => Target::Values(Vec::new()),
             (None, _) => Target::Last,
             (Some(columns), Task::Classification) => columns.first().map_or(Target::Last, |c| Target::Class(c.clone())),
             (Some(columns), Task::Regression) => Target::Values(columns.clone()),
+            (Some(_), Task::Reconstruction) => Target::Values(Vec::new()),
         };
         CsvOptions {
             header: self.header,
@@ -188,12 +259,17 @@ impl Data {
 enum Source<'p> {
     Csv(&'p Path),
     Npz(&'p Path),
-    Arrays(&'p Path, &'p Path),
+    /// Labels are missing where samples are reconstructed.
+    Arrays(&'p Path, Option<&'p Path>),
+    Synthetic(&'p Synthetic),
 }
 
 impl<'p> Source<'p> {
     fn of(data: &'p Data) -> Self {
-        Self::new(&data.csv, &data.npz, &data.x, &data.y)
+        match &data.synthetic {
+            Some(synthetic) => Source::Synthetic(synthetic),
+            None => Self::new(&data.csv, &data.npz, &data.x, &data.y),
+        }
     }
 
     fn of_test(test: &'p TestData) -> Self {
@@ -201,10 +277,10 @@ impl<'p> Source<'p> {
     }
 
     fn new(csv: &'p Option<PathBuf>, npz: &'p Option<PathBuf>, x: &'p Option<PathBuf>, y: &'p Option<PathBuf>) -> Self {
-        match (csv, npz, x, y) {
+        match (csv, npz, x) {
             (Some(path), ..) => Source::Csv(path),
-            (_, Some(path), ..) => Source::Npz(path),
-            (.., Some(x), Some(y)) => Source::Arrays(x, y),
+            (_, Some(path), _) => Source::Npz(path),
+            (.., Some(x)) => Source::Arrays(x, y.as_deref()),
             _ => unreachable!("parsing made sure of a source"),
         }
     }

@@ -29,12 +29,12 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::data::{Axis, DataError, DatasetError, SplitError, csv::Missing};
+use crate::data::{Axis, DataError, DatasetError, NoNumber, SplitError, csv::Missing};
 use crate::files::FileError;
 use crate::graph::{GraphError, LayerSpec};
 
@@ -54,12 +54,14 @@ pub struct Experiment {
     pub train: Train,
     /// `[quantize]`
     pub quantize: Option<Quantize>,
+    /// Where the files of `[data]` lie, if not where it says: they keep their names.
+    pub data_folder: Option<PathBuf>,
     lines: parse::Lines,
 }
 
 /// `[data]`: where samples come from and what is done to them.
 ///
-/// Exactly one of `csv`, `npz`, or `x` with `y`.
+/// Exactly one of `csv`, `npz`, `x` with `y` (without `y` for reconstruction), or `synthetic`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
@@ -71,6 +73,8 @@ pub struct Data {
     pub x: Option<PathBuf>,
     /// Labels as npy or IDX, also gzipped.
     pub y: Option<PathBuf>,
+    /// Noise, to measure speed by.
+    pub synthetic: Option<Synthetic>,
     /// A test set in files of its own; without it `split` divides the data.
     pub test: Option<TestData>,
     /// Of a table: whether the first row names the columns. Found out by default.
@@ -128,6 +132,20 @@ pub struct TestData {
     pub y: Option<PathBuf>,
 }
 
+/// `[data.synthetic]`: uniform noise of mean 0 and deviation 1, with random classes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Synthetic {
+    /// How many samples.
+    pub samples: NonZeroU32,
+    /// The shape of a sample.
+    #[serde(deserialize_with = "parse::shape")]
+    pub shape: Option<Vec<usize>>,
+    /// How many classes; for classification.
+    #[serde(default = "two")]
+    pub classes: NonZeroU32,
+}
+
 /// What is to be learned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -137,6 +155,8 @@ pub enum Task {
     Classification,
     /// Numbers.
     Regression,
+    /// The sample itself, as an autoencoder gives it back.
+    Reconstruction,
 }
 
 /// `[model]`
@@ -211,7 +231,7 @@ impl Experiment {
     pub fn loss(&self) -> Loss {
         self.train.loss.unwrap_or(match self.data.task {
             Task::Classification => Loss::CrossEntropy,
-            Task::Regression => Loss::Mse,
+            Task::Regression | Task::Reconstruction => Loss::Mse,
         })
     }
 }
@@ -229,6 +249,9 @@ pub enum ExperimentError {
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A column that cannot be filled.
+    #[error("{}: column {column:?} holds no number in the training part; leave it out with `ignore`", path.display())]
+    NoNumber { path: PathBuf, column: String, source: NoNumber },
     /// The data do not have the wanted shape.
     #[error("{}:{line}: [data]", path.display())]
     Shape { path: PathBuf, line: usize, source: DatasetError },
@@ -244,6 +267,10 @@ pub enum ExperimentError {
     /// The model's outputs are not the data's.
     #[error("{}:{line}: the last layer gives shape {found:?}; the data have {expected}", path.display())]
     Outputs { path: PathBuf, line: usize, found: Vec<usize>, expected: String },
+}
+
+const fn two() -> NonZeroU32 {
+    NonZeroU32::new(2).unwrap()
 }
 
 fn one() -> f32 {

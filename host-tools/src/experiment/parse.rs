@@ -66,8 +66,9 @@ impl Experiment {
         let (data_span, train_span) = (written.data.span(), written.train.span());
         let (data, train) = (written.data.into_inner(), written.train.into_inner());
         check_data(&data).map_err(|message| fail(Some(data_span), message))?;
-        if train.loss == Some(Loss::CrossEntropy) && data.task == Task::Regression {
-            return Err(fail(Some(train_span), "cross_entropy needs classes; the task is regression"));
+        if train.loss == Some(Loss::CrossEntropy) && data.task != Task::Classification {
+            let task = if data.task == Task::Regression { "regression" } else { "reconstruction" };
+            return Err(fail(Some(train_span), &format!("cross_entropy needs classes; the task is {task}")));
         }
         let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         Ok(Experiment {
@@ -76,6 +77,7 @@ impl Experiment {
             model: Model { name: name.unwrap_or(stem), layers: specs },
             train,
             quantize: written.quantize,
+            data_folder: None,
             lines,
         })
     }
@@ -89,26 +91,42 @@ fn place(text: &str, byte: usize) -> (usize, usize) {
     (line, column)
 }
 
+/// What kind of source a table names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Csv,
+    Npz,
+    Arrays,
+    Synthetic,
+}
+
 fn check_data(data: &Data) -> Result<(), &'static str> {
-    let kinds = |csv: bool, npz: bool, x: bool, y: bool| {
-        if x != y {
-            return Err("`x` and `y` come together");
+    let reconstruction = data.task == Task::Reconstruction;
+    let kind = |csv: bool, npz: bool, x: bool, y: bool, synthetic: bool| {
+        if y && (reconstruction || !x) || x && !y && !reconstruction {
+            return Err(if reconstruction { "reconstruction has no `y`" } else { "`x` and `y` come together" });
         }
-        match (csv, npz, x) {
-            (true, false, false) => Ok(0),
-            (false, true, false) => Ok(1),
-            (false, false, true) => Ok(2),
-            (false, false, false) => Err("name the data: `csv`, `npz`, or `x` and `y`"),
+        match (csv, npz, x, synthetic) {
+            (true, false, false, false) => Ok(Kind::Csv),
+            (false, true, false, false) => Ok(Kind::Npz),
+            (false, false, true, false) => Ok(Kind::Arrays),
+            (false, false, false, true) => Ok(Kind::Synthetic),
+            (false, false, false, false) => Err("name the data: `csv`, `npz`, or `x` and `y`"),
             _ => Err("name the data once: `csv`, `npz`, or `x` and `y`"),
         }
     };
-    let kind = kinds(data.csv.is_some(), data.npz.is_some(), data.x.is_some(), data.y.is_some())?;
+    let given = |path: &Option<std::path::PathBuf>| path.is_some();
+    let synthetic = data.synthetic.is_some();
+    let main = kind(given(&data.csv), given(&data.npz), given(&data.x), given(&data.y), synthetic)?;
     if let Some(test) = &data.test
-        && kinds(test.csv.is_some(), test.npz.is_some(), test.x.is_some(), test.y.is_some())? != kind
+        && kind(given(&test.csv), given(&test.npz), given(&test.x), given(&test.y), false)? != main
     {
         return Err("the test data must be of the same kind as the training data");
     }
-    if kind != 0
+    if main == Kind::Synthetic && data.task == Task::Regression {
+        return Err("synthetic data have classes or are reconstructed");
+    }
+    if main != Kind::Csv
         && (data.header.is_some() || data.delimiter.is_some() || data.target.is_some() || data.ignore.is_some())
     {
         return Err("`header`, `delimiter`, `target` and `ignore` are for `csv`");
@@ -117,8 +135,11 @@ fn check_data(data: &Data) -> Result<(), &'static str> {
         (Some(columns), Task::Classification) if columns.len() != 1 => {
             Err("a class stands in one `target` column; several numbers need task = \"regression\"")
         }
-        (None, Task::Regression) if kind == 0 => Err("regression needs the `target` column or columns"),
-        _ if data.task == Task::Regression && data.classes.is_some() => Err("regression has no `classes`"),
+        (Some(_), Task::Reconstruction) => Err("reconstruction has no `target`; leave columns out with `ignore`"),
+        (None, Task::Regression) if main == Kind::Csv => Err("regression needs the `target` column or columns"),
+        (_, Task::Regression | Task::Reconstruction) if data.classes.is_some() => {
+            Err("only classification has `classes`")
+        }
         _ => Ok(()),
     }
 }

@@ -7,6 +7,7 @@
 
 mod edit;
 mod error;
+mod fold;
 pub mod ops;
 mod render;
 mod sequential;
@@ -25,7 +26,7 @@ pub use tensor::{DType, Data, Quant, Tensor, elements, shape_text};
 
 use crate::data::Preprocessing;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Number of a tensor in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -208,6 +209,15 @@ impl Graph {
         let mut seen = vec![false; self.tensors.len()];
         let all = self.nodes.iter().flat_map(|n| n.parameters().iter().copied());
         all.filter(|t| !std::mem::replace(&mut seen[t.index()], true)).collect()
+    }
+
+    /// The parameters that training moves without gradient ([`ops::Operation::statistics`]).
+    pub fn statistics(&self) -> BTreeSet<TensorId> {
+        let of = |node: &Node| {
+            let parameters = node.parameters();
+            parameters[parameters.len().saturating_sub(node.op.statistics())..].to_vec()
+        };
+        self.nodes.iter().flat_map(of).collect()
     }
 
     /// Multiply-accumulates of one node for one sample.

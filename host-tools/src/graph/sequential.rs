@@ -1,4 +1,4 @@
-//! The Keras-like builder for plain chains.
+//! The Keras-like builder: layers in order, with named branches where a chain is not enough.
 
 use super::error::{GraphError, OpError};
 use super::ops::{Activation, Init, Op, Parameter, Port};
@@ -6,6 +6,7 @@ use super::tensor::{DType, Data, Tensor};
 use super::{Graph, TensorId};
 use embernet_core::rng::Rng;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One layer of a [`Sequential`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,13 +14,16 @@ pub struct LayerSpec {
     /// `None`: named after its kind, `dense`, `dense_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The layers that it reads, by name; `input` is the network's input. Empty: the layer before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
     /// The operation. Unlike in a graph, its activation may be any: those that cannot be fused
     /// become a node of their own.
     #[serde(flatten)]
     pub op: Op,
 }
 
-/// A chain of layers.
+/// Layers in order. Each reads the one before it, or those that it names: so branches part and meet.
 ///
 /// ```
 /// use embernet::graph::ops::{Activation, Conv2d, Dense, Flatten, MaxPool2d, Padding};
@@ -64,14 +68,35 @@ impl Sequential {
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "Keras' word for it")]
     pub fn add(mut self, layer: impl Into<Op>) -> Self {
-        self.layers.push(LayerSpec { name: None, op: layer.into() });
+        self.layers.push(LayerSpec { name: None, inputs: Vec::new(), op: layer.into() });
         self
     }
 
     /// Appends a layer under a name.
     #[must_use]
     pub fn add_named(mut self, name: impl Into<String>, layer: impl Into<Op>) -> Self {
-        self.layers.push(LayerSpec { name: Some(name.into()), op: layer.into() });
+        self.layers.push(LayerSpec { name: Some(name.into()), inputs: Vec::new(), op: layer.into() });
+        self
+    }
+
+    /// Appends a layer under a name that reads the named layers; `input` is the network's input.
+    ///
+    /// ```
+    /// use embernet::graph::Sequential;
+    /// use embernet::graph::ops::{Add, Dense};
+    ///
+    /// let graph = Sequential::new([4])
+    ///     .add_named("a", Dense::new(4))
+    ///     .add_named("b", Dense::new(4))
+    ///     .add_reading("sum", &["a", "b"], Add::default())
+    ///     .build(1)?;
+    /// assert_eq!(graph.nodes[2].data_inputs().len(), 2);
+    /// # Ok::<(), embernet::graph::GraphError>(())
+    /// ```
+    #[must_use]
+    pub fn add_reading(mut self, name: impl Into<String>, inputs: &[&str], layer: impl Into<Op>) -> Self {
+        let inputs = inputs.iter().map(ToString::to_string).collect();
+        self.layers.push(LayerSpec { name: Some(name.into()), inputs, op: layer.into() });
         self
     }
 
@@ -84,17 +109,35 @@ impl Sequential {
         let mut graph = Graph::new(self.name.clone());
         let mut last = graph.add_tensor(Tensor::activation("input", self.input.clone(), DType::F32));
         graph.inputs.push(last);
+        // What a name stands for: a layer's result, its activation included.
+        let mut named = BTreeMap::from([("input".to_owned(), last)]);
         for layer in &self.layers {
             let mut op = layer.op.clone();
             let after = op.fused();
             let split = !after.is_clamp() && op.set_fused(Activation::Linear);
-            let name = unique_name(&graph, layer.name.as_deref().unwrap_or(op.kind()));
-            last = append(&mut graph, name, op, last, &mut rng)?;
+            let name = match &layer.name {
+                Some(name) if named.contains_key(name) || graph.find_node(name).is_some() => {
+                    return Err(GraphError::DuplicateName { what: "layer", name: name.clone() });
+                }
+                Some(name) => name.clone(),
+                None => unique_name(&graph, op.kind()),
+            };
+            let mut inputs = vec![last];
+            if !layer.inputs.is_empty() {
+                let find = |name: &String| {
+                    let known = || named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let found = named.get(name).copied();
+                    found.ok_or_else(|| GraphError::NoSuchName { name: name.clone(), known: known() })
+                };
+                inputs = layer.inputs.iter().map(find).collect::<Result<_, _>>()?;
+            }
+            last = append(&mut graph, name.clone(), op, &inputs, &mut rng)?;
             if split {
                 let op = Op::from(after);
                 let name = unique_name(&graph, op.kind());
-                last = append(&mut graph, name, op, last, &mut rng)?;
+                last = append(&mut graph, name, op, &[last], &mut rng)?;
             }
+            named.insert(name, last);
         }
         graph.outputs.push(last);
         graph.validate()?;
@@ -102,18 +145,21 @@ impl Sequential {
     }
 }
 
-/// Adds a node after `input` with new parameters and output.
-fn append(graph: &mut Graph, name: String, op: Op, input: TensorId, rng: &mut Rng) -> Result<TensorId, GraphError> {
+/// Adds a node that reads `data`, with new parameters and output.
+fn append(graph: &mut Graph, name: String, op: Op, data: &[TensorId], rng: &mut Rng) -> Result<TensorId, GraphError> {
     let at = |source: OpError| GraphError::Node { node: name.clone(), op: op.kind(), source };
     op.check().map_err(at)?;
-    let source = graph.tensor(input);
-    if op.arity().0 != 1 {
-        let expected = format!("{} (a chain gives 1)", op.arity().0);
-        return Err(at(OpError::Inputs { found: 1, expected }));
+    let (least, most) = op.arity();
+    if !(least..=most).contains(&data.len()) {
+        let expected = format!("{least} (name them with `inputs`)");
+        return Err(at(OpError::Inputs { found: data.len(), expected }));
     }
-    let shape = op.output(&[Port { name: &source.name, shape: &source.shape }]).map_err(at)?;
-    let mut inputs = vec![input];
-    for parameter in op.parameters(&source.shape.clone()) {
+    let port = |id: &TensorId| Port { name: &graph.tensor(*id).name, shape: &graph.tensor(*id).shape };
+    let ports: Vec<Port<'_>> = data.iter().map(port).collect();
+    let shape = op.output(&ports).map_err(at)?;
+    let parameters = op.parameters(ports[0].shape);
+    let mut inputs = data.to_vec();
+    for parameter in parameters {
         let data = initial(&parameter, rng).ok_or_else(|| at(OpError::Overflow))?;
         let name = format!("{name}/{}", parameter.role);
         inputs.push(graph.add_tensor(Tensor::parameter(name, parameter.shape, Data::F32(data))));
@@ -143,6 +189,7 @@ fn initial(parameter: &Parameter, rng: &mut Rng) -> Option<Vec<f32>> {
     let count = super::elements(&parameter.shape).filter(|n| n.checked_mul(8).is_some())?;
     Some(match parameter.init {
         Init::Zeros => vec![0.0; count],
+        Init::Ones => vec![1.0; count],
         Init::GlorotUniform { fan_in, fan_out } => {
             let limit = (6.0 / (fan_in.saturating_add(fan_out)) as f64).sqrt() as f32;
             (0..count).map(|_| rng.uniform_f32(-limit, limit)).collect()

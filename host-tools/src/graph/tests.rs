@@ -176,7 +176,7 @@ fn bad_layers_are_refused_with_their_name() {
         error(image().add(Reshape::new([5, 5]))),
         "node `reshape` (reshape): input `input` has shape 4x4x2, expected 25 elements (to become 5x5)"
     );
-    assert!(error(image().add(Add::default())).contains("expected 2 (a chain gives 1)"));
+    assert!(error(image().add(Add::default())).contains("expected 2 (name them with `inputs`)"));
     assert!(error(Sequential::new([3]).add(Dense::new(usize::MAX))).contains("sizes overflow"));
 }
 

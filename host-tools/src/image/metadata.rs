@@ -102,7 +102,7 @@ mod tests {
             name: "net".into(),
             parent: Some(ModelId(7)),
             class_names: vec!["a".into(), "b".into()],
-            preprocessing: Preprocessing { scale: 0.1, mean: vec![1.5], deviation: vec![2.0] },
+            preprocessing: Preprocessing { scale: 0.1, mean: vec![1.5], deviation: vec![2.0], fill: vec![-1.0] },
             layers: vec![LayerInfo { name: "fc".into(), shape: vec![2], macs: 6, scale: 0.1, zero_point: -3 }],
             infer_steps: vec![0],
             infer_bound: 12,

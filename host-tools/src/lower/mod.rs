@@ -25,7 +25,7 @@ pub use program::{
     BUFFER_ALIGN, Buffer, BufferId, Encoded, Home, Layout, Port, PortType, Program, Sequence, StepSpec, Use,
 };
 
-use crate::graph::{Data, Graph, Node, Selection, Tensor, TensorId};
+use crate::graph::{Data, Graph, Node, NodeId, Selection, Tensor, TensorId};
 use crate::image::LayerInfo;
 use crate::passes;
 use embernet_core::arch::IsaId;
@@ -116,7 +116,7 @@ struct Lowering<'g> {
     program: Program,
     /// Parameters and other constants that already have a buffer.
     constants: HashMap<TensorId, BufferId>,
-    order: Vec<crate::graph::NodeId>,
+    order: Vec<NodeId>,
 }
 
 /// One plan while it is written.
@@ -125,6 +125,10 @@ struct Emit<'l, 'g> {
     sequence: Sequence,
     /// The buffer that holds each tensor's value, by tensor number.
     values: Vec<Option<BufferId>>,
+    /// Whether this is the training plan.
+    training: bool,
+    /// Statistics of each batch normalisation that learns.
+    moments: HashMap<NodeId, BufferId>,
 }
 
 impl<'g> Lowering<'g> {
@@ -176,7 +180,8 @@ impl<'l, 'g> Emit<'l, 'g> {
     fn new(lowering: &'l mut Lowering<'g>, samples: usize) -> Self {
         let graph = lowering.graph;
         let values = vec![None; graph.tensors.len()];
-        let mut emit = Self { lowering, sequence: Sequence { samples, ..Sequence::default() }, values };
+        let sequence = Sequence { samples, ..Sequence::default() };
+        let mut emit = Self { lowering, sequence, values, training: false, moments: HashMap::new() };
         for id in &graph.inputs {
             let tensor = graph.tensor(*id);
             let buffer = emit.lowering.program.transient(tensor.name.clone());

@@ -128,6 +128,7 @@ pub fn simplify(graph: &mut Graph) -> Result<Report, GraphError> {
 /// The graph as it is lowered for `options`: flags say what learns, and the rest is simplified.
 ///
 /// Without [`Options::reuse`] every tensor can be read after a run, and so the graph stays whole.
+/// Batch normalisation that nothing trains goes into the layer before it ([`Graph::fold_batch_norm`]).
 ///
 /// # Errors
 /// If the graph does not hold together, or the selection names no layer of it.
@@ -140,6 +141,11 @@ pub fn prepare(graph: &Graph, options: &Options) -> Result<(Graph, Report), Grap
         Some(None) => {}
         Some(Some(layers)) => graph.set_trainable(layers)?,
     }
-    let report = if options.reuse { simplify(&mut graph)? } else { Report::default() };
+    if !options.reuse {
+        return Ok((graph, Report::default()));
+    }
+    let report = simplify(&mut graph)?;
+    // No pass, because it rounds: once, where the layer itself would have rounded several times.
+    graph.fold_batch_norm();
     Ok((graph, report))
 }

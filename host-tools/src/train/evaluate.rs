@@ -1,7 +1,7 @@
 //! Inference on the PC: predictions, loss and accuracy of a graph.
 
 use super::metrics;
-use super::trainer::{TrainError, check_data, write_prefix};
+use super::trainer::{TrainError, check_data};
 use crate::data::{Batches, Dataset, Labels};
 use crate::graph::{DType, Graph, Op};
 use crate::image::{self, HostSession, PackError, PackOptions, Packed, pack};
@@ -102,7 +102,10 @@ impl<'r> Runner<'r> {
     fn rows(&mut self, x: &[f32], count: usize, outputs: &mut Vec<f32>) -> Result<(), TrainError> {
         let to = self.session.input_mut(PlanKind::Infer, 0);
         match self.input {
-            Edge::F32 => write_prefix(to, x.as_bytes()),
+            Edge::F32 => {
+                let bytes = x.as_bytes();
+                to[..bytes.len()].copy_from_slice(bytes);
+            }
             Edge::I8 { scale, zero_point } => {
                 for (to, x) in to.iter_mut().zip(x) {
                     *to = quantize_i8(*x, scale, zero_point) as u8;
@@ -131,7 +134,7 @@ pub(super) fn evaluate_session(
     let mut outputs = Vec::new();
     let mut batches = Batches::new(data, runner.batch);
     while let Some(b) = batches.next() {
-        runner.rows(b.x, b.samples, &mut outputs)?;
+        runner.rows(b.x, b.rows.len(), &mut outputs)?;
     }
     let width = outputs.len() / data.len();
     let (loss, accuracy) = match data.labels() {
@@ -148,6 +151,7 @@ pub(super) fn evaluate_session(
             (metrics::mse(&values, &outputs), Some(metrics::accuracy(ids, &outputs, width)))
         }
         Labels::Values { values, .. } if loss == Loss::MeanSquaredError => (metrics::mse(values, &outputs), None),
+        Labels::Samples { .. } => (metrics::mse(&data.x(), &outputs), None),
         Labels::Values { values, .. } => {
             let ends_in_softmax = ends_in_softmax(graph);
             let rows = outputs.chunks_exact(width.max(1)).zip(values.chunks_exact(width.max(1)));

@@ -3,10 +3,13 @@
 mod evaluate;
 pub mod history;
 pub mod metrics;
+mod run;
+mod state;
 mod trainer;
 
 pub use evaluate::{Evaluation, evaluate, predict};
-pub use trainer::{Event, FitOptions, TrainError, fit};
+pub use state::{StateError, Tally, TrainState};
+pub use trainer::{Event, FitOptions, Fitted, LastGood, TrainError, Watch, fit, fit_from};
 
 #[cfg(test)]
 mod tests;

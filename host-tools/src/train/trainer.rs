@@ -1,25 +1,22 @@
-//! The training loop: a core session over a heap arena, fed batch by batch.
+//! Training a graph: options, what is reported, what can go wrong.
 //!
-//! It is the device's own engine. With [`FitOptions::exact`] the PC computes the same bits as a
-//! device does; without it uses the fastest instruction set it has. Either way the same seed gives
-//! the same weights on the same machine.
+//! The loop is in `run.rs`. It is the device's own engine: a core session over a heap arena. With
+//! [`FitOptions::exact`] the PC computes the same bits as a device does; without it uses the fastest
+//! instruction set it has. Either way the same seed gives the same weights on the same machine, also
+//! when a run is interrupted and goes on later ([`TrainState`]).
 
-use super::evaluate::{Runner, evaluate_session};
 use super::history::{Epoch, History};
-use super::metrics;
-use crate::data::{Batch, Batches, Dataset, Labels, Targets};
+use super::run::Run;
+use super::state::{StateError, TrainState};
+use crate::data::{Dataset, Labels};
 use crate::graph::{Graph, Selection, shape_text};
-use crate::image::{self, HostSession, PackError, PackOptions, Packed, ParamsError, TrainOptions, apply_params, pack};
+use crate::image::{self, PackError, PackOptions, ParamsError, TrainOptions, apply_params, pack};
 use crate::lower::Loss;
-use embernet_core::exec::{PlanKind, SessionError};
+use embernet_core::exec::SessionError;
 use embernet_core::image::ImageError;
-use embernet_core::memory::{Memory, view};
 use embernet_core::optim::OptimizerRecord;
-use embernet_core::plan::{Access, Operand, Step};
 use embernet_core::rng::Rng;
 use std::ops::ControlFlow;
-use std::time::Instant;
-use zerocopy::IntoBytes;
 
 /// How to train.
 #[derive(Debug, Clone)]
@@ -72,6 +69,41 @@ pub enum Event {
     Epoch(Epoch),
 }
 
+/// Looks on while a network trains, and may stop it. Any function of an [`Event`] is one.
+pub trait Watch {
+    /// Something happened. [`ControlFlow::Break`] stops after this batch or epoch.
+    fn event(&mut self, event: Event) -> ControlFlow<()>;
+
+    /// Where the run stands, at its start and after every epoch.
+    fn state(&mut self, _state: &TrainState) {}
+}
+
+impl<F: FnMut(Event) -> ControlFlow<()>> Watch for F {
+    fn event(&mut self, event: Event) -> ControlFlow<()> {
+        self(event)
+    }
+}
+
+/// A training run that ended, by itself or because its watcher stopped it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fitted {
+    /// The finished epochs.
+    pub history: History,
+    /// Where the run stands: to go on from.
+    pub state: TrainState,
+    /// Whether all epochs are done.
+    pub finished: bool,
+}
+
+/// The model as it was before the numbers left the finite ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastGood {
+    /// With the weights after the last epoch of the history.
+    pub graph: Graph,
+    /// The finished epochs, at least one.
+    pub history: History,
+}
+
 /// Why training or prediction stopped.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // the messages say what the fields are
@@ -84,6 +116,8 @@ pub enum TrainError {
     Image(#[from] ImageError),
     #[error(transparent)]
     Params(#[from] ParamsError),
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error("samples have shape {}, the network takes {}", shape_text(.found), shape_text(.expected))]
     Shape { found: Vec<usize>, expected: Vec<usize> },
     #[error("the labels are {found}; loss {loss} needs {expected}")]
@@ -98,7 +132,7 @@ pub enum TrainError {
         "training diverged in epoch {epoch}, batch {batch}: step {step} of layer `{layer}` gave the first value \
          that is not finite; a smaller learning rate may help (it is {lr})"
     )]
-    Diverged { epoch: u32, batch: usize, layer: String, step: &'static str, lr: f32 },
+    Diverged { epoch: u32, batch: usize, layer: String, step: &'static str, lr: f32, last_good: Option<Box<LastGood>> },
 }
 
 /// Trains the graph on `train`, looks at `validation` after every epoch, and reports to `on_event`,
@@ -110,8 +144,21 @@ pub fn fit(
     train: &Dataset,
     validation: Option<&Dataset>,
     options: &FitOptions,
-    on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    mut on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
 ) -> Result<History, TrainError> {
+    Ok(fit_from(graph, train, validation, options, None, &mut on_event)?.history)
+}
+
+/// [`fit`] from where an earlier run stood. With the same graph, data and options it gives the bits
+/// that the earlier run would have given; only the number of epochs may be another one.
+pub fn fit_from(
+    graph: &mut Graph,
+    train: &Dataset,
+    validation: Option<&Dataset>,
+    options: &FitOptions,
+    from: Option<TrainState>,
+    watch: &mut dyn Watch,
+) -> Result<Fitted, TrainError> {
     check_data(graph, train, options.loss)?;
     if let Some(data) = validation {
         check_data(graph, data, options.loss)?;
@@ -132,166 +179,27 @@ pub fn fit(
     let parsed = packed.image()?;
     let mut arena = image::arena_for(&parsed);
     let mut session = image::open(&parsed, &mut arena, isa)?;
-    let mut run = Run { graph, packed: &packed, session: session.as_mut(), options, began: Instant::now() };
-    let history = run.epochs(train, validation, on_event)?;
-    let params = session.params().to_vec();
-    apply_params(graph, &parsed, &params)?;
-    Ok(history)
-}
-
-/// One training run.
-struct Run<'r> {
-    graph: &'r Graph,
-    packed: &'r Packed,
-    session: &'r mut dyn HostSession,
-    options: &'r FitOptions,
-    began: Instant,
-}
-
-/// Sums over an epoch.
-#[derive(Default)]
-struct Tally {
-    samples: usize,
-    loss: f64,
-    right: usize,
-}
-
-impl Run<'_> {
-    fn epochs(
-        &mut self,
-        train: &Dataset,
-        validation: Option<&Dataset>,
-        on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<History, TrainError> {
-        let mut history = History::default();
-        let mut batches = Batches::new(train, self.options.batch);
-        let mut rng = self.options.shuffle.clone();
-        for epoch in 1..=self.options.epochs {
-            match &mut rng {
-                Some(rng) => batches.shuffle(rng),
-                None => batches.rewind(),
+    let mut run = Run::new(graph, &packed, session.as_mut(), train, options);
+    if let Some(state) = from {
+        run.restore(&state)?;
+    }
+    let finished = match run.epochs(validation, watch) {
+        Ok(finished) => finished,
+        Err(TrainError::Diverged { epoch, batch, layer, step, lr, .. }) => {
+            let state = run.into_epoch_start();
+            let mut last_good = None;
+            if !state.history.epochs.is_empty() && state.batch == 0 {
+                let mut graph = graph.clone();
+                apply_params(&mut graph, &parsed, &state.params)?;
+                last_good = Some(Box::new(LastGood { graph, history: state.history }));
             }
-            let mut tally = Tally::default();
-            let mut stop = false;
-            let mut number = 0;
-            let count = batches.count();
-            while let Some(batch) = batches.next() {
-                number += 1;
-                let loss = self.batch(&batch, epoch, number, &mut tally)?;
-                if on_event(Event::Batch { epoch, batch: number, batches: count, loss }).is_break() {
-                    stop = true;
-                    break;
-                }
-            }
-            let samples = tally.samples.max(1) as f64;
-            let class = matches!(train.labels(), Labels::Class { .. });
-            let mut row = Epoch {
-                epoch,
-                loss: tally.loss / samples,
-                accuracy: class.then(|| tally.right as f64 / samples),
-                ..Epoch::default()
-            };
-            if let Some(data) = validation {
-                let mut runner = Runner::new(self.session, self.packed, self.options.batch)?;
-                let result = evaluate_session(&mut runner, self.graph, data, self.options.loss)?;
-                row.val_loss = Some(result.loss);
-                row.val_accuracy = result.accuracy;
-            }
-            row.seconds = self.began.elapsed().as_secs_f64();
-            history.epochs.push(row);
-            if on_event(Event::Epoch(row)).is_break() || stop {
-                break;
-            }
+            return Err(TrainError::Diverged { epoch, batch, layer, step, lr, last_good });
         }
-        Ok(history)
-    }
-
-    /// One update.
-    fn batch(&mut self, batch: &Batch<'_>, epoch: u32, number: usize, tally: &mut Tally) -> Result<f32, TrainError> {
-        let probe = Probe::of(self.packed);
-        let mut right = 0;
-        self.feed(batch);
-        let loss = self.session.train_step_observed(batch.samples, &mut |step, _, memory| {
-            if let (Some(probe), Targets::Class(labels)) = (&probe, batch.targets)
-                && step + 1 == probe.loss_step
-            {
-                let place = Operand::f32(probe.at, batch.samples * probe.classes, Access::Read);
-                let rows = view::<f32>(memory.read(place)).chunks_exact(probe.classes);
-                right += rows.zip(labels).filter(|(row, label)| metrics::argmax(row) == **label).count();
-            }
-        })?;
-        if !loss.is_finite() {
-            return Err(self.diverged(batch, epoch, number));
-        }
-        tally.samples += batch.samples;
-        tally.loss += f64::from(loss) * batch.samples as f64;
-        tally.right += right;
-        Ok(loss)
-    }
-
-    fn feed(&mut self, batch: &Batch<'_>) {
-        write_prefix(self.session.input_mut(PlanKind::Train, 0), batch.x.as_bytes());
-        let sparse = self.options.loss == Loss::SparseCrossEntropy;
-        match batch.targets {
-            Targets::Class(ids) if sparse => write_prefix(self.session.target_mut(), ids.as_bytes()),
-            Targets::Class(ids) => {
-                let target = self.session.target_mut();
-                let classes = target.len() / 4 / self.options.batch.max(1);
-                let mut rows = vec![0f32; ids.len() * classes];
-                for (row, id) in rows.chunks_exact_mut(classes.max(1)).zip(ids) {
-                    row[*id as usize] = 1.0;
-                }
-                write_prefix(target, rows.as_bytes());
-            }
-            Targets::Values(values) => write_prefix(self.session.target_mut(), values.as_bytes()),
-        }
-    }
-
-    /// Runs the batch again to find where the numbers left the finite ones.
-    fn diverged(&mut self, batch: &Batch<'_>, epoch: u32, number: usize) -> TrainError {
-        self.feed(batch);
-        let mut first: Option<(usize, &'static str)> = None;
-        let samples = batch.samples;
-        // The step itself cannot fail: it has just run.
-        let _ = self.session.train_step_observed(samples, &mut |index, step, memory| {
-            if first.is_none() && writes_non_finite(step, memory, samples) {
-                first = Some((index, step.name()));
-            }
-        });
-        let (index, step) = first.unwrap_or((0, "loss"));
-        let layer = self.packed.metadata.train_layer(index).map(|l| l.name.clone()).unwrap_or_default();
-        TrainError::Diverged { epoch, batch: number, layer, step, lr: self.options.optimizer.lr }
-    }
-}
-
-/// Where the predictions lie just before the loss step replaces them by their gradient.
-struct Probe {
-    loss_step: usize,
-    at: embernet_core::plan::Ref,
-    classes: usize,
-}
-
-impl Probe {
-    fn of(packed: &Packed) -> Option<Self> {
-        let train = packed.program.train.as_ref()?;
-        let is_loss = |r: &crate::lower::Encoded| matches!(r.step(), Some(Step::SoftmaxCrossEntropy(_)));
-        let loss_step = train.records.iter().position(is_loss)?;
-        let Some(Step::SoftmaxCrossEntropy(record)) = train.records[loss_step].step() else { return None };
-        Some(Self { loss_step, at: record.z, classes: record.classes as usize })
-    }
-}
-
-fn writes_non_finite(step: &Step<'_>, memory: &Memory<'_>, samples: usize) -> bool {
-    let operands = step.operands(samples);
-    // A training plan is all f32, class indices apart, and those are never written.
-    let written = |o: &&Operand| matches!(o.access, Access::Write | Access::ReadWrite);
-    operands.as_slice().iter().filter(written).any(|o| view::<f32>(memory.read(*o)).iter().any(|v| !v.is_finite()))
-}
-
-/// Copies all of `from`, as far as `to` has room.
-pub(super) fn write_prefix(to: &mut [u8], from: &[u8]) {
-    let len = to.len().min(from.len());
-    to[..len].copy_from_slice(&from[..len]);
+        Err(error) => return Err(error),
+    };
+    let state = run.state();
+    apply_params(graph, &parsed, &state.params)?;
+    Ok(Fitted { history: state.history.clone(), state, finished })
 }
 
 /// Whether samples and labels fit network and loss.
@@ -303,12 +211,12 @@ pub(super) fn check_data(graph: &Graph, data: &Dataset, loss: Loss) -> Result<()
     let outputs = graph.tensor(graph.outputs[0]).elements();
     let found = data.labels().outputs();
     match data.labels() {
-        Labels::Values { .. } if loss == Loss::SparseCrossEntropy => Err(TrainError::Labels {
+        Labels::Values { .. } | Labels::Samples { .. } if loss == Loss::SparseCrossEntropy => Err(TrainError::Labels {
             loss: loss.name(),
             found: "numbers",
             expected: "classes (for regression use mean_squared_error)",
         }),
-        Labels::Values { .. } if found != outputs => {
+        Labels::Values { .. } | Labels::Samples { .. } if found != outputs => {
             Err(TrainError::Outputs { what: "values for each sample", found, expected: outputs })
         }
         Labels::Class { .. } if found > outputs || (loss != Loss::SparseCrossEntropy && found != outputs) => {

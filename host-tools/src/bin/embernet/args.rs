@@ -45,8 +45,8 @@ pub enum Part {
 pub enum MissingArg {
     Error,
     Drop,
-    Mean,
-    Median,
+    /// Filled as in the model's training.
+    Fill,
 }
 
 impl From<MissingArg> for Missing {
@@ -54,8 +54,8 @@ impl From<MissingArg> for Missing {
         match arg {
             MissingArg::Error => Self::Error,
             MissingArg::Drop => Self::Drop,
-            MissingArg::Mean => Self::Mean,
-            MissingArg::Median => Self::Median,
+            // What fills a cell stands in the model; a table that is read keeps the hole.
+            MissingArg::Fill => Self::Mean,
         }
     }
 }
@@ -91,7 +91,7 @@ impl DataArgs {
     }
 
     fn experiment(&self) -> Result<Dataset> {
-        let parts = Experiment::read(&self.data)?.load()?;
+        let parts = read_experiment(&self.data, None)?.load()?;
         match self.part {
             Part::Train => Ok(parts.train),
             Part::Test => Ok(parts.test),
@@ -115,6 +115,14 @@ impl DataArgs {
             ..CsvOptions::default()
         };
         let table = csv::read(&self.data, &options)?;
+        if table.holes > 0 && model.preprocessing.fill.is_empty() {
+            bail!(
+                "{} lacks {} cells, and the model does not say what fills them; train it with missing = \"mean\" or \
+                 \"median\"",
+                self.data.display(),
+                table.holes
+            );
+        }
         let columns = table.columns.len();
         // A model without class names has had them numbered; so are those of the table.
         let labels = match table.labels {
@@ -125,6 +133,21 @@ impl DataArgs {
         };
         Dataset::new(vec![columns], Storage::F32(table.x), labels).with_context(|| self.data.display().to_string())
     }
+}
+
+/// Where the data files of experiments lie, if not where the experiment says.
+pub const DATA_FOLDER: &str = "EMBERNET_DATA";
+
+/// Reads an experiment file; its data files lie in `folder`, or in the environment's, if there is one.
+pub fn read_experiment(path: &Path, folder: Option<&Path>) -> Result<Experiment> {
+    let mut experiment = Experiment::read(path)?;
+    experiment.data_folder = folder.map(Path::to_path_buf).or_else(data_folder);
+    Ok(experiment)
+}
+
+/// The environment's folder for data files.
+pub fn data_folder() -> Option<PathBuf> {
+    std::env::var_os(DATA_FOLDER).filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
 /// Samples without labels, prepared for the model: to find the ranges of its activations.
@@ -142,24 +165,16 @@ pub fn read_calibration(path: &Path, target: Option<&str>, model: &Facts, most: 
     let mut data = match extension.as_ref().and_then(|extension| extension.to_str()) {
         Some("toml") => labelled(Part::Train).experiment()?,
         Some("csv" | "tsv" | "data") => labelled(Part::Train).table(model)?,
-        Some("npz") => unlabelled(data::read_npz(path, ["x"])?.into_iter(), path)?,
-        _ => unlabelled([data::read_array(path)?].into_iter(), path)?,
+        Some("npz") => {
+            let [x] = data::read_npz(path, ["x"])?;
+            data::unlabelled(x, path)?
+        }
+        _ => data::unlabelled(data::read_array(path)?, path)?,
     };
     data = fit(data, model, path)?;
     let step = data.len().div_ceil(most).max(1);
-    let rows: Vec<usize> = (0..data.len()).step_by(step).collect();
-    let mut x = Vec::new();
-    data.gather(&rows, &mut x);
-    Ok(x)
-}
-
-/// A data set of samples alone.
-fn unlabelled(mut arrays: impl Iterator<Item = Array>, path: &Path) -> Result<Dataset> {
-    let x = arrays.next().with_context(|| format!("{} holds no samples", path.display()))?;
-    let count = x.shape().first().copied().unwrap_or(0);
-    let (shape, samples) = data::samples(x, path)?;
-    let labels = Labels::Values { values: vec![0.0; count], width: 1 };
-    Dataset::new(shape, samples, labels).with_context(|| path.display().to_string())
+    let rows: Vec<u32> = (0..data.len() as u32).step_by(step).collect();
+    Ok(data.gather(&rows))
 }
 
 /// Gives data the shape and the preparation that the model wants.

@@ -111,14 +111,14 @@ impl Verdict {
                 matrix.add_outputs(ids, outputs);
                 Self::of(&matrix)
             }
-            Labels::Values { values, .. } => Self {
-                samples: data.len(),
-                accuracy: None,
-                mse: Some(metrics::mse(values, outputs)),
-                classes: Vec::new(),
-                confusion: Vec::new(),
-            },
+            Labels::Values { values, .. } => Self::of_values(values, data.len(), outputs),
+            Labels::Samples { .. } => Self::of_values(&data.x(), data.len(), outputs),
         }
+    }
+
+    fn of_values(values: &[f32], samples: usize, outputs: &[f32]) -> Self {
+        let mse = Some(metrics::mse(values, outputs));
+        Self { samples, accuracy: None, mse, classes: Vec::new(), confusion: Vec::new() }
     }
 
     /// What a confusion matrix says.

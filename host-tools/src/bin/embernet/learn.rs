@@ -99,8 +99,8 @@ impl Learn {
             bail!("--batch is {batch}; the image takes 1 to {most} samples in one step");
         }
         let input = engine::encode_f32(&data.x(), &image.train_inputs()[0]);
-        let labels =
-            engine::encode_labels(data.labels(), target).with_context(|| self.data.data.display().to_string())?;
+        let labels = engine::encode_labels(&data.explicit_labels(), target)
+            .with_context(|| self.data.data.display().to_string())?;
         let (x_bytes, y_bytes) = (image.train_inputs()[0].sample_bytes(), target.sample_bytes());
 
         let began = Instant::now();

@@ -15,6 +15,7 @@
 //! neighbours, so that a kernel runs along channels.
 
 mod activation;
+mod batch_norm;
 mod conv;
 mod dense;
 mod elementwise;
@@ -28,6 +29,7 @@ mod window;
 mod tests;
 
 pub use activation::{Activation, ActivationLayer, LogSoftmax, Softmax};
+pub use batch_norm::BatchNorm;
 pub use conv::{Conv2d, DepthwiseConv2d};
 pub use dense::Dense;
 pub use elementwise::{Add, Dequantize, Div, Maximum, Minimum, Mul, PRelu, Quantize, Sub, broadcast};
@@ -45,6 +47,8 @@ use serde::{Deserialize, Serialize};
 pub enum Init {
     /// All 0.
     Zeros,
+    /// All 1.
+    Ones,
     /// Uniform in `±sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010), Keras' default.
     GlorotUniform {
         /// Products that go into one output.
@@ -90,6 +94,11 @@ pub trait Operation {
 
     /// Number of parameters, whatever the input.
     fn parameter_count(&self) -> usize {
+        0
+    }
+
+    /// How many of the parameters, the last ones, are statistics: training moves them without gradient.
+    fn statistics(&self) -> usize {
         0
     }
 
@@ -152,6 +161,8 @@ pub enum Op {
     Activation(ActivationLayer),
     Softmax(Softmax),
     Add(Add),
+    #[serde(alias = "batch_normalization")]
+    BatchNorm(BatchNorm),
     Quantize(Quantize),
     Dequantize(Dequantize),
     LogSoftmax(LogSoftmax),
@@ -186,6 +197,7 @@ macro_rules! each {
             Op::Activation($o) => $body,
             Op::Softmax($o) => $body,
             Op::Add($o) => $body,
+            Op::BatchNorm($o) => $body,
             Op::Quantize($o) => $body,
             Op::Dequantize($o) => $body,
             Op::LogSoftmax($o) => $body,
@@ -232,7 +244,7 @@ from!(
     Dense => Dense, Conv2d => Conv2d, DepthwiseConv2d => DepthwiseConv2d, MaxPool2d => MaxPool2d,
     AveragePool2d => AveragePool2d, GlobalAveragePool2d => GlobalAveragePool2d,
     GlobalMaxPool2d => GlobalMaxPool2d, Flatten => Flatten, Reshape => Reshape,
-    ActivationLayer => Activation, Softmax => Softmax, Add => Add, Quantize => Quantize,
+    ActivationLayer => Activation, Softmax => Softmax, Add => Add, BatchNorm => BatchNorm, Quantize => Quantize,
     Dequantize => Dequantize, LogSoftmax => LogSoftmax, Sub => Sub, Mul => Mul, Div => Div, Minimum => Minimum, Maximum => Maximum, PRelu => PRelu, Pad => Pad, Concat => Concat, Slice => Slice, Transpose => Transpose, ResizeNearest => ResizeNearest, Reduce => Reduce
 );
 

@@ -4,6 +4,7 @@
 //! the graph's inputs or for a frozen beginning. A layer's gradient of the input comes before its
 //! update, because it reads the weights as they were.
 
+mod batch_norm;
 mod elementwise;
 mod loss;
 mod pool;
@@ -44,6 +45,7 @@ impl Lowering<'_> {
         let order = needed(graph, &self.order, head);
         let state = self.optimizer_state(options);
         let mut emit = Emit::new(self, options.batch);
+        emit.training = true;
         for id in &order {
             emit.forward(*id)?;
         }
@@ -55,13 +57,14 @@ impl Lowering<'_> {
         Ok(emit.finish())
     }
 
-    /// One buffer of optimiser state per trainable parameter, in the order of the parameters.
+    /// One buffer of optimiser state per parameter that has a gradient, in the order of the parameters.
     fn optimizer_state(&mut self, options: &TrainOptions) -> State {
         let slots = options.optimizer.rule().unwrap_or(Rule::Sgd).slots();
         let mut of = vec![None; self.graph.tensors.len()];
+        let statistics = self.graph.statistics();
         for id in self.graph.parameter_tensors() {
             let tensor = self.graph.tensor(id);
-            if tensor.trainable && slots > 0 {
+            if tensor.trainable && slots > 0 && !statistics.contains(&id) {
                 let home = Home::State { bytes: tensor.bytes().saturating_mul(slots) };
                 of[id.index()] = Some(self.program.add(format!("{}/state", tensor.name), home));
             }
@@ -166,6 +169,7 @@ impl Emit<'_, '_> {
             Op::Activation(layer) => self.activation_backward(site, layer.function, dy, gradients),
             Op::Softmax(_) => self.softmax_backward(site, dy, gradients),
             Op::Add(_) => self.add_backward(site, dy, gradients),
+            Op::BatchNorm(op) => self.batch_norm_backward(site, op, dy, gradients, state),
             _ => Err(unsupported(node, "training through this operation")),
         }
     }

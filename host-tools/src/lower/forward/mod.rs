@@ -3,6 +3,7 @@
 //! Integers are those of TFLite Micro: scales become multipliers, shifts and tables here, never on the device.
 //! "int16" means int16 activations with int8 weights.
 
+mod batch_norm;
 mod conv;
 mod dense;
 mod elementwise;
@@ -58,6 +59,7 @@ impl Emit<'_, '_> {
             Op::Activation(layer) => self.activation(site, layer.function),
             Op::Softmax(op) => self.softmax(site, op.beta),
             Op::Add(op) => self.add(site, op),
+            Op::BatchNorm(op) => self.batch_norm(site, op),
             _ => Err(self.no_kernel(site)),
         }
     }

@@ -1,0 +1,203 @@
+//! Gradients: of gamma and beta, then of the input.
+//!
+//! With `h = (x - mean) inverse` and `n` rows: `dbeta = sum(dy)`, `dgamma = sum(dy h)`, and
+//! `dx = gamma inverse (dy - dbeta / n - h dgamma / n)` (Ioffe and Szegedy 2015, section 3).
+
+use super::{Channels, Columns, block, block_mut, each_block};
+use crate::arch::Isa;
+use crate::kernels::util::{copy, in_place, rows, rows_mut};
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `dgamma` and `dbeta`: sums over rows, in order. `moments` is `[mean, inverse][channels]`.
+pub fn gradients_f32<I: Isa>(isa: I, x: &[f32], dy: &[f32], moments: &[f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
+    let (mean, inverse) = moments.split_at(moments.len() / 2);
+    each_block(isa, mean.len(), &mut Gradients { x, dy, mean, inverse, dgamma, dbeta });
+}
+
+struct Gradients<'a> {
+    x: &'a [f32],
+    dy: &'a [f32],
+    mean: &'a [f32],
+    inverse: &'a [f32],
+    dgamma: &'a mut [f32],
+    dbeta: &'a mut [f32],
+}
+
+impl Columns for Gradients<'_> {
+    #[inline(always)]
+    fn block<const N: usize>(&mut self, first: usize) {
+        let channels = self.mean.len();
+        let (Some(mean), Some(inverse)) = (block::<N>(self.mean, first), block::<N>(self.inverse, first)) else {
+            return;
+        };
+        let (Some(dgamma), Some(dbeta)) = (block_mut(self.dgamma, first), block_mut(self.dbeta, first)) else {
+            return;
+        };
+        let (mut sums, mut products) = ([0.0; N], [0.0; N]);
+        for (x, dy) in rows(self.x, channels).zip(rows(self.dy, channels)) {
+            let (Some(x), Some(dy)) = (block::<N>(x, first), block::<N>(dy, first)) else { return };
+            sums.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += dy);
+            let scaled = x.iter().zip(mean).zip(inverse).map(|((x, mean), inverse)| (x - mean) * inverse);
+            products.iter_mut().zip(dy).zip(scaled).for_each(|((product, dy), h)| *product += dy * h);
+        }
+        (*dgamma, *dbeta) = (products, sums);
+    }
+}
+
+/// `dy` becomes `dx`.
+pub fn backward_input_f32<I: Isa>(
+    isa: I,
+    x: &[f32],
+    moments: &[f32],
+    gamma: &[f32],
+    dgamma: &[f32],
+    dbeta: &[f32],
+    dy: &mut [f32],
+) {
+    let (mean, inverse) = moments.split_at(moments.len() / 2);
+    each_block(isa, mean.len(), &mut Input { x, mean, inverse, gamma, dgamma, dbeta, dy });
+}
+
+struct Input<'a> {
+    x: &'a [f32],
+    mean: &'a [f32],
+    inverse: &'a [f32],
+    gamma: &'a [f32],
+    dgamma: &'a [f32],
+    dbeta: &'a [f32],
+    dy: &'a mut [f32],
+}
+
+impl Columns for Input<'_> {
+    #[inline(always)]
+    fn block<const N: usize>(&mut self, first: usize) {
+        let channels = self.mean.len();
+        let count = rows(self.x, channels).len() as f32;
+        let (Some(mean), Some(inverse), Some(gamma), Some(dgamma), Some(dbeta)) = (
+            block::<N>(self.mean, first),
+            block::<N>(self.inverse, first),
+            block::<N>(self.gamma, first),
+            block::<N>(self.dgamma, first),
+            block::<N>(self.dbeta, first),
+        ) else {
+            return;
+        };
+        let (mut factor, mut term, mut slope) = ([0.0; N], [0.0; N], [0.0; N]);
+        let learned = gamma.iter().zip(inverse).zip(dgamma).zip(dbeta);
+        let constants = factor.iter_mut().zip(&mut term).zip(&mut slope);
+        for (((factor, term), slope), (((gamma, inverse), dgamma), dbeta)) in constants.zip(learned) {
+            *factor = gamma * inverse;
+            *term = dbeta / count;
+            *slope = inverse * (dgamma / count);
+        }
+        for (x, dy) in rows(self.x, channels).zip(rows_mut(self.dy, channels)) {
+            let (Some(x), Some(dy)) = (block::<N>(x, first), block_mut::<N>(dy, first)) else { return };
+            let constants = mean.iter().zip(&factor).zip(&term).zip(&slope);
+            for ((dy, x), (((mean, factor), term), slope)) in dy.iter_mut().zip(x).zip(constants) {
+                *dy = factor * ((*dy - term) - (x - mean) * slope);
+            }
+        }
+    }
+}
+
+/// Step for [`gradients_f32`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct GradientsF32 {
+    /// Shape.
+    pub shape: Channels,
+    /// Input of the forward step.
+    pub x: Ref,
+    /// Gradient of the output.
+    pub dy: Ref,
+    /// Mean and inverse deviation of the batch, `[2][channels]`.
+    pub moments: Ref,
+    /// Gradient of gamma.
+    pub dgamma: Ref,
+    /// Gradient of beta.
+    pub dbeta: Ref,
+}
+
+impl GradientsF32 {
+    fn places(&self, samples: usize) -> ([Operand; 3], [Operand; 2]) {
+        let (elements, channels) = (self.shape.elements(samples), self.shape.channels());
+        let reads = [
+            Operand::f32(self.x, elements, Access::Read),
+            Operand::f32(self.dy, elements, Access::Read),
+            Operand::f32(self.moments, channels.saturating_mul(2), Access::Read),
+        ];
+        (reads, [self.dgamma, self.dbeta].map(|at| Operand::f32(at, channels, Access::Write)))
+    }
+}
+
+impl StepRecord for GradientsF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, dy, moments], [dgamma, dbeta]) = self.places(samples);
+        Operands::of([x, dy, moments, dgamma, dbeta])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, writes) = self.places(context.samples);
+        let ([x, dy, moments], [dgamma, dbeta]) = memory.carve(reads, writes);
+        gradients_f32(isa, view(x), view(dy), view(moments), view_mut(dgamma), view_mut(dbeta));
+    }
+}
+
+/// Step for [`backward_input_f32`]; in place if `dy` and `dx` are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BackwardInputF32 {
+    /// Shape.
+    pub shape: Channels,
+    /// Input of the forward step.
+    pub x: Ref,
+    /// Mean and inverse deviation of the batch, `[2][channels]`.
+    pub moments: Ref,
+    /// Factor of each channel, as it was in the forward step.
+    pub gamma: Ref,
+    /// Gradient of gamma.
+    pub dgamma: Ref,
+    /// Gradient of beta.
+    pub dbeta: Ref,
+    /// Gradient of the output.
+    pub dy: Ref,
+    /// Gradient of the input.
+    pub dx: Ref,
+}
+
+impl BackwardInputF32 {
+    fn places(&self, samples: usize) -> ([Operand; 6], Operand) {
+        let (elements, channels) = (self.shape.elements(samples), self.shape.channels());
+        let (dy, dx) =
+            in_place(Operand::f32(self.dy, elements, Access::Read), Operand::f32(self.dx, elements, Access::Write));
+        let each = |at| Operand::f32(at, channels, Access::Read);
+        let moments = Operand::f32(self.moments, channels.saturating_mul(2), Access::Read);
+        let x = Operand::f32(self.x, elements, Access::Read);
+        ([x, moments, each(self.gamma), each(self.dgamma), each(self.dbeta), dy], dx)
+    }
+}
+
+impl StepRecord for BackwardInputF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, moments, gamma, dgamma, dbeta, dy], dx) = self.places(samples);
+        Operands::of([x, moments, gamma, dgamma, dbeta, dy, dx])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, dx) = self.places(context.samples);
+        let ([x, moments, gamma, dgamma, dbeta, dy], [dx]) = memory.carve(reads, [dx]);
+        let dx: &mut [f32] = view_mut(dx);
+        copy(view(dy), dx);
+        backward_input_f32(isa, view(x), view(moments), view(gamma), view(dgamma), view(dbeta), dx);
+    }
+}

@@ -1,0 +1,83 @@
+//! The optimiser's update of one parameter from a gradient that lies in memory: for layers whose gradients are needed
+//! whole before they are used, such as batch normalisation. Others hand theirs over in tiles ([`super::trained`]).
+
+use super::trained::Trained;
+use super::util::elements;
+use crate::arch::Isa;
+use crate::memory::{Memory, view, view_mut};
+use crate::optim::{GradSink, Update};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Update step, f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct UpdateF32 {
+    /// Elements of the parameter.
+    pub len: u32,
+    /// State slots of the optimiser.
+    pub slots: u32,
+    /// Gradient.
+    pub gradient: Ref,
+    /// Parameter.
+    pub w: Ref,
+    /// Its optimiser state, `slots` times its size; none if there are no slots.
+    pub state: Ref,
+}
+
+impl UpdateF32 {
+    fn places(&self) -> (Operand, [Operand; 2]) {
+        let (len, slots) = (self.len as usize, self.slots as usize);
+        let writes = [
+            Operand::f32(self.w, len, Access::ReadWrite),
+            Operand::f32(self.state, len.saturating_mul(slots), Access::ReadWrite),
+        ];
+        (Operand::f32(self.gradient, len, Access::Read), writes)
+    }
+}
+
+impl StepRecord for UpdateF32 {
+    fn operands(&self, _samples: usize) -> Operands {
+        let (gradient, [w, state]) = self.places();
+        Operands::of([gradient, w, state])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        let state = self.slots == 0 || !self.state.is_none();
+        state && self.slots <= Trained::MAX_SLOTS && elements([self.len]).is_some()
+    }
+
+    fn optimizer_slots(&self) -> Option<u32> {
+        Some(self.slots)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (gradient, writes) = self.places();
+        let ([gradient], [w, state]) = memory.carve([gradient], writes);
+        let mut sink = Update { isa, optimizer: context.optimizer, w: view_mut(w), state: view_mut(state) };
+        sink.tile(0, view(gradient));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::run;
+    use crate::optim::{Optimizer, OptimizerRecord};
+    use std::vec::Vec;
+
+    #[test]
+    fn it_is_the_optimisers_own_update() {
+        let settings = OptimizerRecord::adam(0.01);
+        let (gradient, w, state) = ([0.5, -2.0, 0.0], [1.0, 2.0, 3.0], [0.25f32; 6]);
+        let mut arena: Vec<f32> = [&gradient[..], &w, &state].concat();
+        let place = |elements: u32| Ref::arena(4 * elements);
+        let record = UpdateF32 { len: 3, slots: 2, gradient: place(0), w: place(3), state: place(6) };
+        run(&record, &mut arena, 7, settings);
+        let (mut w, mut state) = (w, state);
+        let optimizer = Optimizer::at_step(settings, 1);
+        Update { isa: crate::arch::Scalar, optimizer, w: &mut w, state: &mut state }.tile(0, &gradient);
+        assert_eq!((&arena[3..6], &arena[6..]), (&w[..], &state[..]));
+        assert!(!UpdateF32 { state: Ref::NONE, ..record }.shape_is_valid());
+    }
+}

@@ -1,0 +1,267 @@
+//! The training loop: batches into a session, epoch after epoch.
+
+use super::evaluate::{Runner, evaluate_session};
+use super::history::{Epoch, History};
+use super::metrics;
+use super::state::{StateError, Tally, TrainState};
+use super::trainer::{Event, FitOptions, TrainError, Watch};
+use crate::data::{Batches, Dataset, Labels};
+use crate::graph::Graph;
+use crate::image::{HostSession, Packed};
+use crate::lower::Loss;
+use embernet_core::exec::PlanKind;
+use embernet_core::memory::{Memory, view, view_mut};
+use embernet_core::plan::{Access, Operand, Step};
+use embernet_core::rng::Rng;
+use std::time::Instant;
+
+/// One training run over one session.
+pub(super) struct Run<'r> {
+    graph: &'r Graph,
+    packed: &'r Packed,
+    session: &'r mut dyn HostSession,
+    data: &'r Dataset,
+    options: &'r FitOptions,
+    probe: Option<Probe>,
+    batches: Batches<'r>,
+    rng: Option<Rng>,
+    history: History,
+    tally: Tally,
+    /// Batches done of the present epoch.
+    done: usize,
+    began: Instant,
+    /// Seconds that earlier runs took.
+    before: f64,
+    /// Where the run stood when the present epoch began (or when it was restored within it).
+    epoch_start: Option<TrainState>,
+}
+
+impl<'r> Run<'r> {
+    pub(super) fn new(
+        graph: &'r Graph,
+        packed: &'r Packed,
+        session: &'r mut dyn HostSession,
+        data: &'r Dataset,
+        options: &'r FitOptions,
+    ) -> Self {
+        Self {
+            graph,
+            packed,
+            session,
+            data,
+            options,
+            probe: Probe::of(packed),
+            batches: Batches::new(data, options.batch),
+            rng: options.shuffle.clone(),
+            history: History::default(),
+            tally: Tally::default(),
+            done: 0,
+            began: Instant::now(),
+            before: 0.0,
+            epoch_start: None,
+        }
+    }
+
+    /// Everything that the rest of the run depends on.
+    pub(super) fn state(&self) -> TrainState {
+        TrainState {
+            params: self.session.params().to_vec(),
+            optimizer: self.session.optimizer_state().to_vec(),
+            updates: self.session.updates(),
+            history: self.history.clone(),
+            batch: self.done,
+            order: self.batches.order().to_vec(),
+            rng: self.rng.as_ref().map(Rng::state),
+            tally: self.tally,
+            seconds: self.seconds(),
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.before + self.began.elapsed().as_secs_f64()
+    }
+
+    /// Goes back (or on) to where a run stood.
+    pub(super) fn restore(&mut self, state: &TrainState) -> Result<(), StateError> {
+        state.check(self.session.params().len(), self.session.optimizer_state().len(), self.data.len())?;
+        if state.batch > self.batches.count() {
+            return Err(StateError::Batch { found: state.batch, most: self.batches.count() });
+        }
+        self.session.params_mut().copy_from_slice(&state.params);
+        self.session.optimizer_state_mut().copy_from_slice(&state.optimizer);
+        self.session.set_updates(state.updates);
+        self.history = state.history.clone();
+        self.done = state.batch;
+        self.batches.set_order(&state.order, state.batch);
+        self.rng = state.rng.map(Rng::from_state);
+        self.tally = state.tally;
+        self.before = state.seconds;
+        self.began = Instant::now();
+        Ok(())
+    }
+
+    /// Where the run stood when its last epoch began.
+    pub(super) fn into_epoch_start(self) -> TrainState {
+        match self.epoch_start {
+            Some(state) => state,
+            None => self.state(),
+        }
+    }
+
+    /// Trains to the last epoch, or until the watcher stops it: then false.
+    pub(super) fn epochs(&mut self, validation: Option<&Dataset>, watch: &mut dyn Watch) -> Result<bool, TrainError> {
+        while (self.history.epochs.len() as u32) < self.options.epochs {
+            let start = self.state();
+            watch.state(&start);
+            self.epoch_start = Some(start);
+            if self.done == 0 {
+                self.begin_epoch();
+            }
+            if !self.rest_of_epoch(watch)? {
+                return Ok(false);
+            }
+            let row = self.end_epoch(validation)?;
+            if watch.event(Event::Epoch(row)).is_break() {
+                return Ok((self.history.epochs.len() as u32) >= self.options.epochs);
+            }
+        }
+        Ok(true)
+    }
+
+    fn epoch(&self) -> u32 {
+        self.history.epochs.len() as u32 + 1
+    }
+
+    fn begin_epoch(&mut self) {
+        self.tally = Tally::default();
+        match &mut self.rng {
+            Some(rng) => self.batches.shuffle(rng),
+            None => self.batches.rewind(),
+        }
+    }
+
+    /// The batches that are left; false if the watcher stopped before the last one.
+    fn rest_of_epoch(&mut self, watch: &mut dyn Watch) -> Result<bool, TrainError> {
+        let (epoch, batches) = (self.epoch(), self.batches.count());
+        while let Some(samples) = self.feed() {
+            let loss = self.step(samples)?;
+            if !loss.is_finite() {
+                return Err(self.diverged());
+            }
+            self.done += 1;
+            let event = Event::Batch { epoch, batch: self.done, batches, loss };
+            if watch.event(event).is_break() && self.done < batches {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn end_epoch(&mut self, validation: Option<&Dataset>) -> Result<Epoch, TrainError> {
+        let samples = self.tally.samples.max(1) as f64;
+        let class = matches!(self.data.labels(), Labels::Class { .. });
+        let mut row = Epoch {
+            epoch: self.epoch(),
+            loss: self.tally.loss / samples,
+            accuracy: class.then(|| self.tally.right as f64 / samples),
+            ..Epoch::default()
+        };
+        if let Some(data) = validation {
+            let mut runner = Runner::new(self.session, self.packed, self.options.batch)?;
+            let result = evaluate_session(&mut runner, self.graph, data, self.options.loss)?;
+            row.val_loss = Some(result.loss);
+            row.val_accuracy = result.accuracy;
+        }
+        row.seconds = self.seconds();
+        self.history.epochs.push(row);
+        self.done = 0;
+        Ok(row)
+    }
+
+    /// Puts the next batch into the session; its number of samples, or `None` at the end of an epoch.
+    fn feed(&mut self) -> Option<usize> {
+        let rows = self.batches.next_rows()?;
+        self.data.gather_into(rows, view_mut(self.session.input_mut(PlanKind::Train, 0)));
+        let target = self.session.target_mut();
+        if self.options.loss == Loss::SparseCrossEntropy {
+            self.data.labels().ids_into(rows, view_mut(target));
+        } else {
+            self.data.targets_into(rows, view_mut(target));
+        }
+        Some(rows.len())
+    }
+
+    /// One update with the batch that was fed; its loss.
+    fn step(&mut self, samples: usize) -> Result<f32, TrainError> {
+        let mut right = 0;
+        let loss = match (&self.probe, self.data.labels()) {
+            (Some(probe), Labels::Class { ids, .. }) => {
+                let rows = self.batches.last_rows();
+                self.session.train_step_observed(samples, &mut |step, _, memory| {
+                    if step + 1 == probe.loss_step {
+                        let place = Operand::f32(probe.at, samples * probe.classes, Access::Read);
+                        let outputs = view::<f32>(memory.read(place)).chunks_exact(probe.classes);
+                        let truth = rows.iter().map(|row| ids[*row as usize]);
+                        right += outputs.zip(truth).filter(|(y, label)| metrics::argmax(y) == *label).count();
+                    }
+                })?
+            }
+            _ => self.session.train_step(samples)?,
+        };
+        self.tally.samples += samples;
+        self.tally.loss += f64::from(loss) * samples as f64;
+        self.tally.right += right;
+        Ok(loss)
+    }
+
+    /// Trains the epoch again from its beginning, to the same bits, and looks at everything that is
+    /// written, to find where the numbers left the finite ones.
+    fn diverged(&mut self) -> TrainError {
+        let (epoch, mut batch) = (self.epoch(), self.done + 1);
+        let mut first: Option<(usize, &'static str)> = None;
+        if let Some(start) = self.epoch_start.clone()
+            && self.restore(&start).is_ok()
+        {
+            if self.done == 0 {
+                self.begin_epoch();
+            }
+            while let (None, Some(samples)) = (first, self.feed()) {
+                // A step of a plan that has run before cannot fail.
+                let _ = self.session.train_step_observed(samples, &mut |index, step, memory| {
+                    if first.is_none() && writes_non_finite(step, memory, samples) {
+                        first = Some((index, step.name()));
+                    }
+                });
+                self.done += 1;
+                batch = self.done;
+            }
+        }
+        let (index, step) = first.unwrap_or((0, "loss"));
+        let layer = self.packed.metadata.train_layer(index).map(|l| l.name.clone()).unwrap_or_default();
+        TrainError::Diverged { epoch, batch, layer, step, lr: self.options.optimizer.lr, last_good: None }
+    }
+}
+
+/// Where the predictions lie just before the loss step replaces them by their gradient.
+struct Probe {
+    loss_step: usize,
+    at: embernet_core::plan::Ref,
+    classes: usize,
+}
+
+impl Probe {
+    fn of(packed: &Packed) -> Option<Self> {
+        let train = packed.program.train.as_ref()?;
+        let is_loss = |r: &crate::lower::Encoded| matches!(r.step(), Some(Step::SoftmaxCrossEntropy(_)));
+        let loss_step = train.records.iter().position(is_loss)?;
+        let Some(Step::SoftmaxCrossEntropy(record)) = train.records[loss_step].step() else { return None };
+        Some(Self { loss_step, at: record.z, classes: record.classes as usize })
+    }
+}
+
+fn writes_non_finite(step: &Step<'_>, memory: &Memory<'_>, samples: usize) -> bool {
+    let operands = step.operands(samples);
+    // A training plan is all f32, class indices apart, and those are never written.
+    let written = |o: &&Operand| matches!(o.access, Access::Write | Access::ReadWrite);
+    operands.as_slice().iter().filter(written).any(|o| view::<f32>(memory.read(*o)).iter().any(|v| !v.is_finite()))
+}
