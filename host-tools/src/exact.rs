@@ -17,6 +17,21 @@ pub mod one {
     }
 }
 
+/// One number inside an enum with a tag, in formats that describe themselves.
+///
+/// It is read as JSON's own number: one of our dependencies has `serde_json` keep the text of numbers, and nothing
+/// else finds its way through that and through the enum.
+pub mod tagged {
+    pub use super::one::serialize;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f32, D::Error> {
+        let number = serde_json::Number::deserialize(d)?;
+        number.as_f64().map(|v| v as f32).ok_or_else(|| D::Error::custom(format!("{number} is out of range")))
+    }
+}
+
 /// A list.
 pub mod list {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -25,18 +25,22 @@ pub enum Activation {
     /// `x` where it is positive, `alpha * x` elsewhere
     LeakyRelu {
         /// Slope of the negative side.
+        #[serde(with = "crate::exact::tagged")]
         alpha: f32,
     },
     /// `x` where it is positive, `alpha * (exp(x) - 1)` elsewhere
     Elu {
         /// What the negative side ends at, negated.
+        #[serde(with = "crate::exact::tagged")]
         alpha: f32,
     },
     /// `min(max(alpha * x + beta, 0), 1)`
     HardSigmoid {
         /// Slope.
+        #[serde(with = "crate::exact::tagged")]
         alpha: f32,
         /// Value at 0.
+        #[serde(with = "crate::exact::tagged")]
         beta: f32,
     },
     /// `x * min(max(x + 3, 0), 6) / 6`
@@ -148,7 +152,7 @@ impl Operation for ActivationLayer {
 #[serde(deny_unknown_fields)]
 pub struct Softmax {
     /// Sharpness; positive.
-    #[serde(default = "one")]
+    #[serde(default = "one", with = "crate::exact::tagged")]
     pub beta: f32,
 }
 

@@ -14,7 +14,7 @@ pub struct Pad {
     /// Values behind, for each axis.
     pub after: Vec<usize>,
     /// What the border holds, as a real; integers take the nearest number.
-    #[serde(default)]
+    #[serde(default, with = "crate::exact::tagged")]
     pub value: f32,
 }
 

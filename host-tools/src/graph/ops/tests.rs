@@ -64,5 +64,7 @@ fn numbers_of_functions_are_checked() {
     assert!(shape(Softmax { beta: 0.0 }, &[&[2]]).unwrap_err().contains("positive"));
     let text = serde_json::to_string(&Op::from(Activation::LeakyRelu { alpha: 0.5 })).unwrap();
     assert_eq!(text, r#"{"type":"activation","function":{"leaky_relu":{"alpha":0.5}}}"#);
+    let back: Op = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, Activation::LeakyRelu { alpha: 0.5 }.into());
     assert_eq!(serde_json::from_str::<Op>(r#"{"type":"softmax"}"#).unwrap(), Softmax::default().into());
 }
