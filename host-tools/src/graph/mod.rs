@@ -8,6 +8,7 @@
 mod edit;
 mod error;
 mod fold;
+mod lanes;
 pub mod ops;
 mod render;
 mod sequential;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use edit::Selection;
 pub use error::{GraphError, OpError, TensorError};
+pub use lanes::{is_chain, lanes};
 pub use ops::{Activation, Op, Operation};
 pub use render::{LayerRow, grouped, layer_rows, layer_table, text_table};
 pub use sequential::{LayerSpec, Sequential};

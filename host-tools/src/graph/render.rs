@@ -1,5 +1,6 @@
 //! The graph as a table, for people and as data.
 
+use super::lanes::{is_chain, lanes};
 use super::tensor::shape_text;
 use super::{Activation, Graph, NodeId};
 use serde::Serialize;
@@ -30,9 +31,11 @@ pub struct LayerRow {
 
 /// One row per node, in the order of execution (of the list, if the graph has a cycle).
 pub fn layer_rows(graph: &Graph) -> Vec<LayerRow> {
-    let listed = || graph.iter().map(|(id, _)| id).collect::<Vec<NodeId>>();
-    let order = graph.order().unwrap_or_else(|_| listed());
-    order.into_iter().map(|id| layer_row(graph, id)).collect()
+    order(graph).into_iter().map(|id| layer_row(graph, id)).collect()
+}
+
+fn order(graph: &Graph) -> Vec<NodeId> {
+    graph.order().unwrap_or_else(|_| graph.iter().map(|(id, _)| id).collect())
 }
 
 fn layer_row(graph: &Graph, id: NodeId) -> LayerRow {
@@ -52,24 +55,35 @@ fn layer_row(graph: &Graph, id: NodeId) -> LayerRow {
     }
 }
 
-/// The layer table as text, with totals.
+/// The layer table as text, with totals; beside it the graph, unless it is a plain chain.
 pub fn layer_table(graph: &Graph) -> String {
-    let mut table = text_table(&["layer", "op", "output", "type", "parameters", "trainable", "MACs"], 4);
     let rows = layer_rows(graph);
-    for row in &rows {
+    // The inputs come first, then the layers.
+    let mut makers: Vec<Option<usize>> = vec![None; graph.tensors.len()];
+    let mut sources = vec![Vec::new(); graph.inputs.len()];
+    graph.inputs.iter().enumerate().for_each(|(number, t)| makers[t.index()] = Some(number));
+    for (number, id) in order(graph).into_iter().enumerate() {
+        let node = graph.node(id);
+        sources.push(node.data_inputs().iter().filter_map(|t| makers[t.index()]).collect());
+        node.outputs.iter().for_each(|t| makers[t.index()] = Some(graph.inputs.len() + number));
+    }
+    let drawing = if is_chain(&sources) { Vec::new() } else { lanes(&sources) };
+    let mut columns = if drawing.is_empty() { vec![] } else { vec![""] };
+    columns.extend(["layer", "op", "output", "type", "parameters", "trainable", "MACs"]);
+    let mut table = text_table(&columns, columns.len() - 3);
+    for (line, id) in drawing.iter().zip(&graph.inputs) {
+        let tensor = graph.tensor(*id);
+        table.add_row([line, &tensor.name, "input", &shape_text(&tensor.shape), tensor.dtype.name(), "", "", ""]);
+    }
+    for (number, row) in rows.iter().enumerate() {
         let op = match row.activation {
             Some(activation) => format!("{} + {activation}", row.op),
             None => row.op.into(),
         };
-        table.add_row([
-            row.name.clone(),
-            op,
-            shape_text(&row.shape),
-            row.dtype.into(),
-            grouped(row.parameters as u64),
-            grouped(row.trainable as u64),
-            grouped(row.macs),
-        ]);
+        let mut cells: Vec<String> = drawing.get(graph.inputs.len() + number).into_iter().cloned().collect();
+        cells.extend([row.name.clone(), op, shape_text(&row.shape), row.dtype.into()]);
+        cells.extend([row.parameters as u64, row.trainable as u64, row.macs].map(grouped));
+        table.add_row(cells);
     }
     let inputs: Vec<String> = graph
         .inputs

@@ -1,9 +1,10 @@
 //! What an image holds, for people and as data: steps, sizes, arena map.
 
+use super::flow::{Flow, flow};
 use super::metadata::Metadata;
-use crate::graph::{grouped, shape_text, text_table};
+use crate::graph::{grouped, is_chain, lanes, shape_text, text_table};
 use embernet_core::exec::PlanKind;
-use embernet_core::image::{Image, TensorRecord};
+use embernet_core::image::{Image, PlanSection, TensorRecord};
 use embernet_core::plan::{Access, Plan};
 use serde::Serialize;
 
@@ -50,10 +51,13 @@ pub struct PlanInfo {
     pub transient_bound: u32,
     /// In order of execution.
     pub steps: Vec<StepRow>,
+    /// For each output of inference who makes it, as in [`StepRow::reads`].
+    #[serde(skip)]
+    pub results: Vec<Vec<usize>>,
 }
 
 /// One step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct StepRow {
     /// The layer it belongs to; empty if unknown.
     pub layer: String,
@@ -70,6 +74,11 @@ pub struct StepRow {
     pub flash_bytes: usize,
     /// Arena bytes it touches.
     pub ram_bytes: usize,
+    /// Arena bytes that hold activations, gradients or scratch at this step.
+    pub alive_bytes: usize,
+    /// Who made what it reads: numbers of inputs, then of steps.
+    #[serde(skip)]
+    pub reads: Vec<usize>,
     /// Arena ranges as `(start, end, access)`.
     pub ram: Vec<(usize, usize, &'static str)>,
 }
@@ -81,12 +90,28 @@ pub fn inspect(image: &Image<'_>) -> Inspection {
     let ports = |names: &[String], records: &[TensorRecord]| {
         records.iter().enumerate().map(|(i, r)| port_text(names.get(i), r)).collect()
     };
-    let plan = |plan: Plan<'_>, section: &embernet_core::image::PlanSection, kind, bound| PlanInfo {
-        samples: section.samples,
-        arena_bytes: section.arena_bytes,
-        transient_bytes: section.arena_bytes.saturating_sub(header.persistent_bytes),
-        transient_bound: bound,
-        steps: step_rows(plan, section.samples as usize, &metadata, kind),
+    let plan = |plan: Plan<'_>, section: &PlanSection, kind, bound| {
+        let samples = section.samples as usize;
+        let mut steps = step_rows(plan, samples, &metadata, kind);
+        let (inputs, outputs) = match kind {
+            PlanKind::Infer => (image.inputs(), image.outputs()),
+            PlanKind::Train => (image.train_inputs(), &[][..]),
+        };
+        let range = |r: &TensorRecord| (r.at.offset(), r.at.offset().saturating_add(r.sample_bytes() * samples));
+        let ranges = |records: &[TensorRecord]| records.iter().map(range).collect::<Vec<_>>();
+        let Flow { reads, results, alive } =
+            flow(&steps, &ranges(inputs), &ranges(outputs), header.persistent_bytes as usize);
+        for ((step, reads), alive) in steps.iter_mut().zip(reads).zip(alive) {
+            (step.reads, step.alive_bytes) = (reads, alive);
+        }
+        PlanInfo {
+            samples: section.samples,
+            arena_bytes: section.arena_bytes,
+            transient_bytes: section.arena_bytes.saturating_sub(header.persistent_bytes),
+            transient_bound: bound,
+            steps,
+            results,
+        }
     };
     Inspection {
         name: metadata.name.clone(),
@@ -143,6 +168,8 @@ fn step_rows(plan: Plan<'_>, samples: usize, metadata: &Metadata, kind: PlanKind
             quant: (layer.scale > 0.0).then_some((layer.scale, layer.zero_point)),
             flash_bytes: bytes(true),
             ram_bytes: bytes(false),
+            alive_bytes: 0,
+            reads: Vec::new(),
             ram: operands
                 .iter()
                 .filter(|o| !o.at.is_data())
@@ -178,14 +205,21 @@ impl Inspection {
     fn plan(&self, f: &mut core::fmt::Formatter<'_>, plan: &PlanInfo) -> core::fmt::Result {
         // Columns that would be empty are left out.
         let (macs, quant) = (plan.steps.iter().any(|s| s.macs > 0), plan.steps.iter().any(|s| s.quant.is_some()));
-        let mut columns = vec!["layer", "step", "output"];
+        // Steps that read just the one before need no drawing. Inputs have no line of their own.
+        let inputs = if plan.results.is_empty() { usize::MAX } else { self.inputs.len() };
+        let after_inputs = |s: &StepRow| s.reads.iter().filter_map(|r| r.checked_sub(inputs)).collect::<Vec<usize>>();
+        let sources: Vec<Vec<usize>> = plan.steps.iter().map(after_inputs).collect();
+        let drawing = if inputs == usize::MAX || is_chain(&sources) { Vec::new() } else { lanes(&sources) };
+        let mut columns = if drawing.is_empty() { vec![] } else { vec![""] };
+        columns.extend(["layer", "step", "output"]);
         columns.extend(quant.then_some("scale, zero point"));
         columns.extend(["arena", "flash B", "RAM B"]);
         columns.extend(macs.then_some("MACs"));
         let mut table = text_table(&columns, columns.len() - 2 - usize::from(macs));
-        for step in &plan.steps {
+        for (index, step) in plan.steps.iter().enumerate() {
             let shape: Vec<usize> = step.shape.iter().map(|d| *d as usize).collect();
-            let mut row = vec![step.layer.clone(), step.step.into(), shape_text(&shape)];
+            let mut row: Vec<String> = drawing.get(index).into_iter().cloned().collect();
+            row.extend([step.layer.clone(), step.step.into(), shape_text(&shape)]);
             if quant {
                 row.push(step.quant.map_or_else(String::new, |(scale, zero)| format!("{scale:.6}, {zero}")));
             }
@@ -205,11 +239,28 @@ impl Inspection {
             n(self.state_bytes),
             n(plan.transient_bytes)
         )?;
-        if plan.transient_bound > 0 {
-            write!(f, " (lower bound {})", n(plan.transient_bound))?;
-        }
+        write!(f, "{}", plan.reason())?;
         let total: u64 = plan.steps.iter().map(|s| s.macs).sum();
         if macs { writeln!(f, "; {} MACs for one sample", grouped(total)) } else { writeln!(f) }
+    }
+}
+
+impl PlanInfo {
+    /// Why the plan takes as much as it does, in parentheses; empty if the bound is unknown.
+    pub fn reason(&self) -> String {
+        let Some(fullest) = self.steps.iter().rev().max_by_key(|s| s.alive_bytes) else { return String::new() };
+        let (bytes, bound) = (self.transient_bytes, self.transient_bound);
+        let n = |bytes: u32| grouped(bytes.into());
+        match bound {
+            0 => String::new(),
+            _ if bytes <= bound => format!(" (no plan takes less: all in use at `{}`)", fullest.layer),
+            _ => format!(
+                " (lower bound {}, in use at `{}`; {} more, because no order tried packs the lifetimes without holes)",
+                n(bound),
+                fullest.layer,
+                n(bytes - bound)
+            ),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod aligned;
 mod container;
+mod flow;
 mod inspect;
 mod metadata;
 mod params;

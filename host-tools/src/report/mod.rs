@@ -15,6 +15,7 @@
 
 mod confusion;
 mod curves;
+mod diagram;
 mod escape;
 mod memory_map;
 mod program;
@@ -27,6 +28,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 pub use curves::{Curves, Range};
+pub use diagram::{Block, BlockKind, Diagram};
 pub use memory_map::{MemoryMap, Region, RegionKind};
 pub use table::Table;
 

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use embernet::files;
-use embernet::graph::{DType, Graph, Selection, layer_table};
+use embernet::graph::{DType, Selection, layer_table};
 use embernet::image::{self, PackOptions};
 use embernet::import::checkpoint::Checkpoint;
-use embernet::import::tflite;
 use embernet::passes::{self, Report};
 use serde::Serialize;
 
+use crate::model::read_graph;
 use crate::output::{Output, grouped};
 
 /// Make a flash image of a TFLite model, or a checkpoint that can be trained further.
@@ -47,7 +47,7 @@ struct Line<'l> {
 
 impl Import {
     pub fn run(&self, output: &Output) -> Result<()> {
-        let mut graph = self.graph()?;
+        let mut graph = read_graph(&self.model)?;
         // Integer weights stay as they are, and in an image all: only what is float can learn.
         let float = graph.parameter_tensors().iter().all(|t| graph.tensor(*t).dtype == DType::F32);
         graph.set_trainable(if self.checkpoint && float { &Selection::All } else { &Selection::None })?;
@@ -81,14 +81,5 @@ impl Import {
         output.text(format_args!("{}{sizes}", self.output.display()));
         output.json(&line);
         Ok(())
-    }
-
-    /// The network in the file, told by the file's ending.
-    fn graph(&self) -> Result<Graph> {
-        match self.model.extension().and_then(|e| e.to_str()) {
-            Some("tflite") => Ok(tflite::load(&self.model)?.graph),
-            Some("safetensors") => Ok(Checkpoint::load(&self.model)?.graph),
-            _ => bail!("{}: expected a .tflite or .safetensors file", self.model.display()),
-        }
     }
 }

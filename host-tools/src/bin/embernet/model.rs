@@ -9,6 +9,7 @@ use embernet::files;
 use embernet::graph::Graph;
 use embernet::image::{AlignedBytes, Metadata};
 use embernet::import::checkpoint::Checkpoint;
+use embernet::import::tflite;
 use embernet::lower::Loss;
 use embernet_core::image::{Image, MAGIC};
 
@@ -49,6 +50,24 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
         Model::Checkpoint(checkpoint) => Ok(*checkpoint),
         Model::Image(_) => bail!("{} is a flash image; this needs a checkpoint (.safetensors)", path.display()),
     }
+}
+
+/// Whether a file's ending is that of a format of others.
+pub fn is_foreign(path: &Path) -> bool {
+    matches!(extension(path), Some("tflite"))
+}
+
+/// The network in a foreign file or a checkpoint, told by the file's ending.
+pub fn read_graph(path: &Path) -> Result<Graph> {
+    match extension(path) {
+        Some("tflite") => Ok(tflite::load(path)?.graph),
+        Some("safetensors") => Ok(Checkpoint::load(path)?.graph),
+        _ => bail!("{}: expected a .tflite or .safetensors file", path.display()),
+    }
+}
+
+fn extension(path: &Path) -> Option<&str> {
+    path.extension().and_then(|e| e.to_str())
 }
 
 /// What a model says about the data it wants.
