@@ -128,6 +128,20 @@ fn images_in_the_formats_of_flashing_tools() {
 }
 
 #[test]
+fn a_model_is_drawn() {
+    let desk = Desk::with_iris(1);
+    desk.succeed(&["pack", "model.safetensors", "-o", "a.emb"]);
+    for model in ["model.safetensors", "a.emb"] {
+        desk.succeed(&["inspect", model, "--svg", "a.svg"]);
+        let svg = String::from_utf8(desk.read("a.svg")).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
+        assert!(["dense_1", "input", "output"].iter().all(|text| svg.contains(text)), "{svg}");
+    }
+    let text = desk.succeed(&["inspect", "model.safetensors"]);
+    assert!(text.contains("as an image: flash") && text.contains("no plan takes less"), "{text}");
+}
+
+#[test]
 fn a_foreign_model_runs_as_its_own_runtime_says() {
     let folder =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/models/tflm_hello_world_int8");
@@ -137,6 +151,7 @@ fn a_foreign_model_runs_as_its_own_runtime_says() {
     }
     let file = |name: &str| folder.join(name).display().to_string();
     let desk = Desk::new();
+    assert!(desk.succeed(&["inspect", &file("model.tflite")]).contains("as an image"));
     desk.succeed(&["import", &file("model.tflite"), "-o", "a.emb"]);
     desk.succeed(&["run", "a.emb", "--input", &file("input_real.npy"), "--output", "y.npy"]);
     let [found, expected] = [desk.path("y.npy"), folder.join("output_real_ref.npy")]

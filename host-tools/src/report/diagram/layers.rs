@@ -15,8 +15,10 @@ const SWEEPS: usize = 12;
 /// Visits of items in sweeps for places: what it takes for chains to become straight, and a bound.
 const VISITS: usize = 100_000;
 const MOST_PLACE_SWEEPS: usize = 400;
-/// How much more a bend wants to lie straight than a box.
-const STRAIGHT: f64 = 4.0;
+/// Successive over-relaxation: 2 and more would never settle.
+const BEYOND: f64 = 1.8;
+/// How much an edge wants to be straight, by the number of bends at its ends (Gansner et al. 1993).
+const STRAIGHT: [f64; 3] = [1.0, 2.0, 8.0];
 
 /// Where everything goes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -149,28 +151,33 @@ fn crossings(rows: &[Vec<usize>], below: &[Vec<usize>]) -> usize {
 /// The middle of each item, left to right.
 fn centres(items: &[Item], rows: &[Vec<usize>], above: &[Vec<usize>], below: &[Vec<usize>]) -> Vec<f64> {
     let mut centres = vec![0.0; items.len()];
-    let weights: Vec<f64> = items.iter().map(|i| if i.bend { STRAIGHT } else { 1.0 }).collect();
-    for sweep in 0..SWEEPS + MOST_PLACE_SWEEPS.min(VISITS / items.len().max(1)) {
+    let weight = |a: usize, b: usize| STRAIGHT[usize::from(items[a].bend) + usize::from(items[b].bend)];
+    let sweeps = SWEEPS + MOST_PLACE_SWEEPS.min(VISITS / items.len().max(1));
+    let last = sweeps.saturating_sub(SWEEPS);
+    for sweep in 0..sweeps {
         let order: Vec<usize> =
             if sweep % 2 == 0 { (0..rows.len()).collect() } else { (0..rows.len()).rev().collect() };
         for rank in order {
+            // Where an item wants to be, and how much.
             let wish = |i: &usize| {
                 // The first sweeps look one way, the others both.
-                let (up, down) = (&above[*i], &below[*i]);
-                let seen: Vec<usize> = match sweep {
-                    s if s >= SWEEPS => up.iter().chain(down).copied().collect(),
-                    s if s % 2 == 0 => up.clone(),
-                    _ => down.clone(),
+                let (up, down) = (&above[*i][..], &below[*i][..]);
+                let (up, down) = match sweep {
+                    s if s >= SWEEPS => (up, down),
+                    s if s % 2 == 0 => (up, &[][..]),
+                    _ => (&[][..], down),
                 };
-                let total: f64 = seen.iter().map(|n| weights[*n]).sum();
-                if seen.is_empty() {
-                    centres[*i]
-                } else {
-                    seen.iter().map(|n| centres[*n] * weights[*n]).sum::<f64>() / total
+                let seen = up.iter().chain(down).map(|n| (weight(*i, *n), centres[*n]));
+                let (total, sum) = seen.fold((0.0, 0.0), |(total, sum), (w, c)| (total + w, sum + w * c));
+                if total == 0.0 {
+                    return (centres[*i], STRAIGHT[0]);
                 }
+                // Beyond the mean while there is far to go: relaxation creeps along chains.
+                let step = if sweep >= SWEEPS && sweep < last { BEYOND } else { 1.0 };
+                (centres[*i] + step * (sum / total - centres[*i]), total)
             };
-            let wishes: Vec<f64> = rows[rank].iter().map(wish).collect();
-            for (item, centre) in rows[rank].iter().zip(spread(&rows[rank], &wishes, items, &weights)) {
+            let wishes: Vec<(f64, f64)> = rows[rank].iter().map(wish).collect();
+            for (item, centre) in rows[rank].iter().zip(spread(&rows[rank], &wishes, items)) {
                 centres[*item] = centre;
             }
         }
@@ -182,7 +189,7 @@ fn centres(items: &[Item], rows: &[Vec<usize>], above: &[Vec<usize>], below: &[V
 ///
 /// With the least distances subtracted this is isotonic regression: neighbours in the wrong order
 /// share their mean.
-fn spread(row: &[usize], wishes: &[f64], items: &[Item], weights: &[f64]) -> Vec<f64> {
+fn spread(row: &[usize], wishes: &[(f64, f64)], items: &[Item]) -> Vec<f64> {
     let mut offsets = vec![0.0; row.len()];
     for i in 1..row.len() {
         let (left, right) = (&items[row[i - 1]], &items[row[i]]);
@@ -191,8 +198,8 @@ fn spread(row: &[usize], wishes: &[f64], items: &[Item], weights: &[f64]) -> Vec
     // Blocks of equal value: sum of weighted wishes, sum of weights, how many.
     let mut blocks: Vec<(f64, f64, usize)> = Vec::new();
     for i in 0..row.len() {
-        let weight = weights[row[i]];
-        let mut block = ((wishes[i] - offsets[i]) * weight, weight, 1);
+        let (wish, weight) = wishes[i];
+        let mut block = ((wish - offsets[i]) * weight, weight, 1);
         while let Some(last) = blocks.last().filter(|b| b.0 / b.1 > block.0 / block.1) {
             block = (last.0 + block.0, last.1 + block.1, last.2 + block.2);
             blocks.pop();
