@@ -2,7 +2,7 @@
 //!
 //! Behind [`open`] every kernel is compiled once for each token, here and not in the crates that call it.
 
-use crate::arch::{Isa, IsaId, Task, run_on};
+use crate::arch::{Isa, IsaId, Processor, Task, run_on};
 use crate::exec::{PlanKind, Session, SessionError};
 use crate::image::Image;
 use crate::memory::Memory;
@@ -108,14 +108,27 @@ impl<I: Isa> HostSession for Session<'_, I> {
     }
 }
 
-/// Opens a session with the given instruction set; one that this machine lacks runs as scalar.
+/// Opens a session on a processor, or on one thread with an instruction set; one that this machine lacks runs as scalar.
 ///
 /// # Errors
 /// As [`Session::new`].
-pub fn open<'a>(image: &Image<'a>, arena: &'a mut [u8], isa: IsaId) -> Result<Box<dyn HostSession + 'a>, SessionError> {
-    let isa = if isa.is_available() { isa } else { IsaId::Scalar };
+pub fn open<'a>(
+    image: &Image<'a>,
+    arena: &'a mut [u8],
+    on: impl Into<Processor>,
+) -> Result<Box<dyn HostSession + 'a>, SessionError> {
+    open_on(image, arena, on.into())
+}
+
+fn open_on<'a>(
+    image: &Image<'a>,
+    arena: &'a mut [u8],
+    on: Processor,
+) -> Result<Box<dyn HostSession + 'a>, SessionError> {
+    let isa = if on.isa.is_available() { on.isa } else { IsaId::Scalar };
     let opening = Opening { image, arena };
-    run_on(isa, opening).unwrap_or(Err(SessionError::Isa { image: image.header().isa, session: isa as u32 }))
+    let missing = Err(SessionError::Isa { image: image.header().isa, session: isa as u32 });
+    run_on(Processor { isa, ..on }, opening).unwrap_or(missing)
 }
 
 struct Opening<'i, 'a> {

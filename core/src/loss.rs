@@ -43,27 +43,26 @@ pub fn softmax_cross_entropy(classes: usize, target: Target<'_>, z: &mut [f32]) 
     let mut loss = 0.0;
     for (sample, z) in rows_mut(z, classes).enumerate() {
         let greatest = z.iter().copied().fold(f32::NEG_INFINITY, math::max);
-        let mut total = 0.0;
-        for z in z.iter() {
-            total += math::exp(z - greatest);
-        }
-        let log_total = math::ln(total);
-        for (class, z) in z.iter_mut().enumerate() {
-            let wanted = match target {
-                Target::Class(labels) => {
-                    if labels.get(sample).is_some_and(|&label| label as usize == class) {
-                        1.0
-                    } else {
-                        0.0
-                    }
-                }
-                Target::Distribution(rows) => rows.get(sample * classes + class).copied().unwrap_or(0.0),
-            };
-            let shifted = *z - greatest;
-            if wanted != 0.0 {
-                loss += wanted * (log_total - shifted);
+        let wanted = |class: usize| match target {
+            Target::Class(labels) => {
+                let is_it = labels.get(sample).is_some_and(|&label| label as usize == class);
+                if is_it { 1.0 } else { 0.0 }
             }
-            *z = (math::exp(shifted) / total - wanted) / scale;
+            Target::Distribution(rows) => rows.get(sample * classes + class).copied().unwrap_or(0.0),
+        };
+        let (mut total, mut weight, mut wanted_z) = (0.0, 0.0, 0.0);
+        for (class, z) in z.iter_mut().enumerate() {
+            let (shifted, wanted) = (*z - greatest, wanted(class));
+            if wanted != 0.0 {
+                weight += wanted;
+                wanted_z += wanted * shifted;
+            }
+            *z = math::exp(shifted);
+            total += *z;
+        }
+        loss += weight * math::ln(total) - wanted_z;
+        for (class, z) in z.iter_mut().enumerate() {
+            *z = (*z / total - wanted(class)) / scale;
         }
     }
     loss / scale

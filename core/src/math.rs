@@ -72,6 +72,15 @@ pub fn clamp(x: f32, lo: f32, hi: f32) -> f32 {
     min(max(x, lo), hi)
 }
 
+/// `x`, or 0 if its size is below `least`; not-a-number passes through.
+///
+/// For values that fade, such as an optimiser's moments: a subnormal number costs most PCs a hundred times an ordinary
+/// one. Compares bits, which costs a device without an FPU little.
+#[inline]
+pub fn settle(x: f32, least: f32) -> f32 {
+    if x.to_bits() & 0x7fff_ffff < least.to_bits() { 0.0 } else { x }
+}
+
 /// Which elementary functions a run uses.
 ///
 /// Only [`Maths::Exact`] exists without the `fast-math` feature. With it, inference takes `micromath`'s
@@ -162,6 +171,15 @@ mod tests {
     fn powi_is_repeated_multiplication() {
         assert_eq!(powi(0.5, 10), 1.0 / 1024.0);
         assert_eq!(powi(3.0, 0), 1.0);
+    }
+
+    #[test]
+    fn what_is_too_small_settles() {
+        assert_eq!(settle(-0.5, 0.5), -0.5);
+        assert_eq!(settle(-0.49, 0.5).to_bits(), 0);
+        assert_eq!(settle(-0.0, 0.5).to_bits(), 0);
+        assert!(settle(f32::NAN, 0.5).is_nan());
+        assert_eq!(settle(f32::NEG_INFINITY, 0.5), f32::NEG_INFINITY);
     }
 
     #[test]

@@ -6,7 +6,15 @@
 
 use crate::arch::Isa;
 use crate::math;
+use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Below this, in size, Adam's gradients and first moments count as zero: 2^-55, which no weight can notice beside
+/// `epsilon`. Moments of weights that no longer learn would otherwise fade through the subnormal numbers, for hundreds
+/// of updates or for ever, and a PC takes a hundred times as long for those.
+pub const TINY: f32 = f32::from_bits((127 - 55) << 23);
+/// The same for second moments and for velocities: 2^-110.
+pub const TINY_SQUARE: f32 = TINY * TINY;
 
 /// Takes the gradient of parameters `start..start + gradient.len()`, in tiles of ascending order.
 pub trait GradSink {
@@ -36,7 +44,7 @@ pub enum Rule {
         /// Nesterov's variant.
         nesterov: bool,
     },
-    /// Kingma and Ba 2015 in Keras's form; two slots, `m` then `v`.
+    /// Kingma and Ba 2015 in Keras's form; two slots, `m` then `v`. See [`TINY`].
     Adam,
     /// Duchi, Hazan and Singer 2011 in Keras's form; one slot.
     AdaGrad,
@@ -159,27 +167,73 @@ pub struct Update<'a, I> {
     pub state: &'a mut [f32],
 }
 
-impl<I: Isa> GradSink for Update<'_, I> {
+impl<I: Isa> Update<'_, I> {
+    /// Cuts parameters and state by rows, of which there are `rows`, and calls `task` with ranges of them, a part of
+    /// `tile` and the sink for those rows, in which the first of them begins at 0. Threads may do so at the same time.
+    ///
+    /// `cost` is that of a row's gradient as in [`Isa::split`]; the update comes on top.
+    pub fn split(
+        self,
+        rows: usize,
+        cost: usize,
+        tile: &mut [f32],
+        task: impl Fn(Range<usize>, &mut [f32], &mut UpdatePart<'_, I>) + Sync,
+    ) {
+        let Self { isa, optimizer, w, state } = self;
+        let row = w.len().checked_div(rows).unwrap_or(0);
+        let tile_row = tile.len().checked_div(rows).unwrap_or(0);
+        let (first, second) = slots(optimizer.rule, state);
+        let slices = [(w, row), (first, row), (second, row), (tile, tile_row)];
+        isa.split(
+            rows,
+            row.saturating_mul(UPDATE_COST).saturating_add(cost),
+            slices,
+            |range, [w, first, second, tile]| {
+                task(range, tile, &mut UpdatePart { isa: isa.alone(), optimizer, w, first, second });
+            },
+        );
+    }
+}
+
+/// What an update costs beside moving an element: a root and a division.
+const UPDATE_COST: usize = 8;
+
+/// An optimiser's state, slot by slot.
+fn slots(rule: Rule, state: &mut [f32]) -> (&mut [f32], &mut [f32]) {
+    let len = if rule.slots() == 2 { state.len() / 2 } else { state.len() };
+    state.split_at_mut_checked(len).unwrap_or_default()
+}
+
+/// [`Update`] for some of the parameters.
+#[derive(Debug)]
+pub struct UpdatePart<'a, I> {
+    isa: I,
+    optimizer: Optimizer,
+    w: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+}
+
+impl<I: Isa> GradSink for UpdatePart<'_, I> {
     fn tile(&mut self, start: usize, gradient: &[f32]) {
-        let Some(w) = self.w.get_mut(start..start.saturating_add(gradient.len())) else { return };
         let range = start..start.saturating_add(gradient.len());
-        let half = self.state.len() / 2;
+        let Some(w) = self.w.get_mut(range.clone()) else { return };
+        // Slots that the rule lacks are empty.
+        let first = self.first.get_mut(range.clone()).unwrap_or_default();
+        let second = self.second.get_mut(range).unwrap_or_default();
         match self.optimizer.rule {
             Rule::Sgd => self.isa.sgd_f32(&self.optimizer, gradient, w),
-            Rule::Momentum { nesterov } => {
-                let Some(v) = self.state.get_mut(range) else { return };
-                self.isa.momentum_f32(&self.optimizer, nesterov, gradient, w, v);
-            }
-            Rule::AdaGrad => {
-                let Some(v) = self.state.get_mut(range) else { return };
-                self.isa.adagrad_f32(&self.optimizer, gradient, w, v);
-            }
-            Rule::Adam => {
-                let Some((m, v)) = self.state.split_at_mut_checked(half) else { return };
-                let (Some(m), Some(v)) = (m.get_mut(range.clone()), v.get_mut(range)) else { return };
-                self.isa.adam_f32(&self.optimizer, gradient, w, m, v);
-            }
+            Rule::Momentum { nesterov } => self.isa.momentum_f32(&self.optimizer, nesterov, gradient, w, first),
+            Rule::AdaGrad => self.isa.adagrad_f32(&self.optimizer, gradient, w, first),
+            Rule::Adam => self.isa.adam_f32(&self.optimizer, gradient, w, first, second),
         }
+    }
+}
+
+impl<I: Isa> GradSink for Update<'_, I> {
+    fn tile(&mut self, start: usize, gradient: &[f32]) {
+        let (first, second) = slots(self.optimizer.rule, self.state);
+        UpdatePart { isa: self.isa, optimizer: self.optimizer, w: self.w, first, second }.tile(start, gradient);
     }
 }
 

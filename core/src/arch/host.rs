@@ -1,6 +1,6 @@
 //! Choosing a token at run time.
 
-use super::{Isa, IsaId, Scalar};
+use super::{Isa, IsaId, Scalar, Threads};
 
 /// Work that is generic over the token: what [`run_on`] and [`run_best`] call.
 pub trait Task {
@@ -11,18 +11,38 @@ pub trait Task {
     fn run<I: Isa>(self, isa: I) -> Self::Output;
 }
 
-/// Runs `task` on `id`'s token; `None` if this processor lacks the instructions.
-pub fn run_on<T: Task>(id: IsaId, task: T) -> Option<T::Output> {
+/// What a host works with: instructions, and how many threads share the work. Results do not depend on the threads;
+/// [`IsaId::Scalar`] has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Processor {
+    /// Instruction set.
+    pub isa: IsaId,
+    /// Threads.
+    pub threads: Threads,
+}
+
+impl From<IsaId> for Processor {
+    /// One thread.
+    fn from(isa: IsaId) -> Self {
+        Self { isa, threads: Threads::ONE }
+    }
+}
+
+/// Runs `task` on a processor's token; `None` if this machine lacks the instructions.
+pub fn run_on<T: Task>(on: impl Into<Processor>, task: T) -> Option<T::Output> {
     #[cfg(target_arch = "x86_64")]
     use super::{Avx2, Avx2Exact, Avx512};
-    match id {
+    let Processor { isa, threads } = on.into();
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = threads;
+    match isa {
         IsaId::Scalar => Some(task.run(Scalar)),
         #[cfg(target_arch = "x86_64")]
-        IsaId::Avx2 => Avx2::new().map(|isa| task.run(isa)),
+        IsaId::Avx2 => Avx2::new().map(|isa| task.run(isa.with(threads))),
         #[cfg(target_arch = "x86_64")]
-        IsaId::Avx512 => Avx512::new().map(|isa| task.run(isa)),
+        IsaId::Avx512 => Avx512::new().map(|isa| task.run(isa.with(threads))),
         #[cfg(target_arch = "x86_64")]
-        IsaId::Avx2Exact => Avx2Exact::new().map(|isa| task.run(isa)),
+        IsaId::Avx2Exact => Avx2Exact::new().map(|isa| task.run(isa.with(threads))),
         #[cfg(not(target_arch = "x86_64"))]
         _ => None,
     }

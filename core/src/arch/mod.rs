@@ -10,19 +10,24 @@
 #[cfg(any(test, feature = "std"))]
 mod host;
 pub mod scalar;
+#[cfg(any(test, feature = "std"))]
+mod threads;
 #[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
 mod vector;
 #[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
 pub mod x86;
 
 #[cfg(any(test, feature = "std"))]
-pub use host::{Task, best, best_exact, run_best, run_on};
+pub use host::{Processor, Task, best, best_exact, run_best, run_on};
 pub use scalar::Scalar;
+#[cfg(any(test, feature = "std"))]
+pub use threads::Threads;
 #[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
 pub use x86::{Avx2, Avx2Exact, Avx512};
 
 use crate::kernels::requantize::Requantize;
 use crate::optim::Optimizer;
+use core::ops::Range;
 
 /// Which token an image's scratch was sized for. Numbers are part of the image format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,6 +168,30 @@ pub struct Window {
 pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     /// Which one.
     const ID: IsaId;
+
+    /// Calls `task` with pieces of `0..items`, together all of them, and with the parts of each slice that belong to
+    /// those items: `each` elements for one item. Tokens with several threads work on pieces at the same time.
+    ///
+    /// `cost` is what one item costs, in elements moved from memory to memory; a multiply-add counts a sixteenth. Little
+    /// work is not worth a thread. Results must not depend on how the items are cut: a task sums within an item only.
+    #[inline(always)]
+    fn split<const N: usize>(
+        self,
+        items: usize,
+        cost: usize,
+        slices: [(&mut [f32], usize); N],
+        task: impl Fn(Range<usize>, [&mut [f32]; N]) + Sync,
+    ) {
+        let _ = cost;
+        task(0..items, slices.map(|(slice, _)| slice));
+    }
+
+    /// The token without its threads: for work that is a piece of other work.
+    #[inline]
+    #[must_use]
+    fn alone(self) -> Self {
+        self
+    }
 
     /// `init + sum of a[i] * b[i]`.
     #[inline]

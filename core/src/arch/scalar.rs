@@ -6,7 +6,7 @@ use super::{Gemm, Isa, IsaId, Window};
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{from, sub, sub_mut};
 use crate::math;
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, TINY, TINY_SQUARE};
 use crate::quant;
 use core::hint::black_box;
 
@@ -222,7 +222,7 @@ pub fn momentum_f32(o: &Optimizer, nesterov: bool, g: &[f32], w: &mut [f32], v: 
     let momentum = o.settings.momentum;
     for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
         let g = g + o.settings.weight_decay * *w;
-        *v = momentum * *v - o.rate * g;
+        *v = math::settle(momentum * *v - o.rate * g, TINY_SQUARE);
         *w += if nesterov { momentum * *v - o.rate * g } else { *v };
     }
 }
@@ -242,9 +242,9 @@ pub fn adagrad_f32(o: &Optimizer, g: &[f32], w: &mut [f32], v: &mut [f32]) {
 pub fn adam_f32(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
     let (one_minus_beta_1, one_minus_beta_2) = (1.0 - o.settings.momentum, 1.0 - o.settings.beta_2);
     for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-        let g = g + o.settings.weight_decay * *w;
-        *m += (g - *m) * one_minus_beta_1;
-        *v += (g * g - *v) * one_minus_beta_2;
+        let g = math::settle(g + o.settings.weight_decay * *w, TINY);
+        *m = math::settle(*m + (g - *m) * one_minus_beta_1, TINY);
+        *v = math::settle(*v + (g * g - *v) * one_minus_beta_2, TINY_SQUARE);
         *w -= o.rate * *m / (math::sqrt(*v) + o.settings.epsilon);
     }
 }

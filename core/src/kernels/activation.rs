@@ -4,7 +4,7 @@
 //! not its input: for limits `dx = dy` where `lo < y < hi`, for sigmoid `dy * y * (1 - y)`, for tanh
 //! `dy * (1 - y * y)`.
 
-use super::util::{copy, elements, in_place};
+use super::util::{copy, elements, from, in_place};
 use crate::arch::Isa;
 use crate::math::Maths;
 use crate::memory::{Memory, view, view_mut};
@@ -47,6 +47,7 @@ pub fn forward_f32<I: Isa>(isa: I, maths: Maths, kind: Kind, lo: f32, hi: f32, y
 }
 
 /// Gradient of the input in place of the gradient of the output: `dy = dy * f'`, with `f'` from `y = f(x)`.
+#[inline(always)] // So that its caller can have it compiled for an instruction set.
 pub fn backward_f32(kind: Kind, lo: f32, hi: f32, y: &[f32], dy: &mut [f32]) {
     let pairs = dy.iter_mut().zip(y);
     match kind {
@@ -141,12 +142,15 @@ impl StepRecord for BackwardF32 {
         Kind::from_u32(self.kind).is_some() && elements([self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let (reads, dx) = self.places(context.samples);
         let ([y, dy], [dx]) = memory.carve(reads, [dx]);
         copy(dy, dx);
         let Some(kind) = Kind::from_u32(self.kind) else { return };
-        backward_f32(kind, self.lo, self.hi, view(y), view_mut(dx));
+        let (y, len): (&[f32], _) = (view(y), self.len as usize);
+        isa.split(context.samples, len, [(view_mut(dx), len)], |of, [dx]| {
+            isa.vectorize(|| backward_f32(kind, self.lo, self.hi, from(y, of.start * len), dx));
+        });
     }
 }
 

@@ -17,6 +17,7 @@ use crate::arch::{Gemm, Isa};
 use crate::memory::{Memory, view, view_mut};
 use crate::optim::{GradSink, Update};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Shape of a dense layer.
@@ -78,14 +79,27 @@ pub fn backward_weights_f32<I: Isa, S: GradSink>(
     tile: &mut [f32],
     sink: &mut S,
 ) {
+    gradient_of(isa, shape, 0..shape.outputs as usize, x, dy, tile, sink);
+}
+
+/// The same for some of the outputs, whose first weight is number 0 to the sink.
+fn gradient_of<I: Isa, S: GradSink>(
+    isa: I,
+    shape: &Dense,
+    of: Range<usize>,
+    x: &[f32],
+    dy: &[f32],
+    tile: &mut [f32],
+    sink: &mut S,
+) {
     let (inputs, outputs) = shape.dims();
     let samples = rows(dy, outputs).len();
     let whole_rows = tile.len().checked_div(inputs).unwrap_or(0);
     // Either several whole rows of w at once, or a piece of one row.
     let (row_step, column_step) = if whole_rows > 0 { (whole_rows, inputs) } else { (1, tile.len().max(1)) };
-    let mut row = 0;
-    while row < outputs {
-        let m = row_step.min(outputs - row);
+    let mut row = of.start;
+    while row < of.end {
+        let m = row_step.min(of.end - row);
         let mut column = 0;
         while column < inputs {
             let n = column_step.min(inputs - column);
@@ -93,7 +107,7 @@ pub fn backward_weights_f32<I: Isa, S: GradSink>(
             gradient.fill(0.0);
             let gemm = Gemm { m, n, k: samples, a_row: 1, a_col: outputs, b_row: inputs, b_col: 1, c_row: n };
             isa.gemm_f32(&gemm, dy.get(row..).unwrap_or(&[]), x.get(column..).unwrap_or(&[]), gradient);
-            sink.tile(row * inputs + column, gradient);
+            sink.tile((row - of.start) * inputs + column, gradient);
             column += column_step;
         }
         row += row_step;
@@ -258,8 +272,11 @@ impl StepRecord for BackwardWeightsF32 {
         let (x, dy, tile): (&[f32], &[f32], &mut [f32]) = (view(x), view(dy), view_mut(tile));
         let optimizer = context.optimizer;
         if !self.trained.w.is_none() {
-            let mut sink = Update { isa, optimizer, w: view_mut(w), state: view_mut(w_state) };
-            backward_weights_f32(isa, &self.shape, x, dy, tile, &mut sink);
+            let update = Update { isa, optimizer, w: view_mut(w), state: view_mut(w_state) };
+            let (inputs, outputs) = self.shape.dims();
+            update.split(outputs, inputs * context.samples / 16, tile, |of, tile, part| {
+                gradient_of(isa.alone(), &self.shape, of, x, dy, tile, part);
+            });
         }
         if !self.trained.b.is_none() {
             let mut sink = Update { isa, optimizer, w: view_mut(b), state: view_mut(b_state) };

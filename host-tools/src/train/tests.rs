@@ -1,7 +1,7 @@
 use super::*;
 use crate::data::{Axis, Dataset, Labels, Preprocessing, Storage, csv, split};
 use crate::experiment::Experiment;
-use crate::graph::ops::Dense;
+use crate::graph::ops::{Activation, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Flatten, MaxPool2d, Padding};
 use crate::graph::{Graph, Sequential};
 use crate::lower::Loss;
 use crate::quant::{Scheme, quantize};
@@ -62,6 +62,38 @@ fn the_same_seed_gives_the_same_bits() {
     };
     assert_eq!(run(true), run(true));
     assert_eq!(run(false), run(false));
+}
+
+#[test]
+fn threads_do_not_change_the_weights() {
+    // Large enough that all layers are shared.
+    let layers = Sequential::new([24, 24, 3])
+        .add(Conv2d::new(16, [3, 3]).padding(Padding::Same).activation(Activation::Relu))
+        .add(MaxPool2d::new([2, 2]))
+        .add(DepthwiseConv2d::new([3, 3]).activation(Activation::Relu))
+        .add(AveragePool2d::new([2, 2]))
+        .add(Conv2d::new(40, [3, 3]).strides([2, 2]).activation(Activation::Sigmoid))
+        .add(Conv2d::new(32, [1, 1]))
+        .add(Flatten {})
+        .add(Dense::new(96).activation(Activation::Relu))
+        .add(Dense::new(10).activation(Activation::Softmax));
+    let mut rng = Rng::new(5);
+    let x = (0..40 * 24 * 24 * 3).map(|_| rng.uniform_f32(-1.0, 1.0)).collect();
+    let ids = (0..40).map(|i| i % 10).collect();
+    let labels = Labels::Class { ids, names: vec![String::new(); 10] };
+    let data = Dataset::new(vec![24, 24, 3], Storage::F32(x), labels).unwrap();
+    for exact in [false, true] {
+        let run = |threads| {
+            let mut graph = layers.build(3).unwrap();
+            let options = FitOptions { epochs: 2, batch: 32, exact, threads, ..options() };
+            fit(&mut graph, &data, Some(&data), &options, &mut go).unwrap();
+            graph
+        };
+        let alone = run(1);
+        for threads in 2..=4 {
+            assert_eq!(alone, run(threads), "exact {exact}, {threads} threads");
+        }
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::data::{Dataset, Labels};
 use crate::graph::{Graph, Selection, shape_text};
 use crate::image::{self, PackError, PackOptions, ParamsError, TrainOptions, apply_params, pack};
 use crate::lower::Loss;
+use embernet_core::arch::{Processor, Threads};
 use embernet_core::exec::SessionError;
 use embernet_core::image::ImageError;
 use embernet_core::optim::OptimizerRecord;
@@ -33,6 +34,8 @@ pub struct FitOptions {
     pub shuffle: Option<Rng>,
     /// Compute as a device does, bit for bit, instead of as fast as this machine can.
     pub exact: bool,
+    /// Most threads to use. The learned weights do not depend on it.
+    pub threads: usize,
     /// Which layers learn; `None`: as the graph says.
     pub layers: Option<Selection>,
 }
@@ -46,6 +49,7 @@ impl Default for FitOptions {
             loss: Loss::SparseCrossEntropy,
             shuffle: Some(Rng::with_stream(0, 2)),
             exact: false,
+            threads: 1,
             layers: None,
         }
     }
@@ -178,7 +182,8 @@ pub fn fit_from(
     let packed = pack(graph, &pack_options, None)?;
     let parsed = packed.image()?;
     let mut arena = image::arena_for(&parsed);
-    let mut session = image::open(&parsed, &mut arena, isa)?;
+    let processor = Processor { isa, threads: Threads::new(options.threads) };
+    let mut session = image::open(&parsed, &mut arena, processor)?;
     let mut run = Run::new(graph, &packed, session.as_mut(), train, options);
     if let Some(state) = from {
         run.restore(&state)?;

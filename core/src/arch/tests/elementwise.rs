@@ -44,7 +44,7 @@ impl Loop {
             Self::Sgd(o) => *y -= o.rate * (x + o.settings.weight_decay * *y),
             Self::Momentum(o, nesterov) => {
                 let g = x + o.settings.weight_decay * *y;
-                *s = o.settings.momentum * *s - o.rate * g;
+                *s = settle(o.settings.momentum * *s - o.rate * g, 110);
                 *y += if nesterov { o.settings.momentum * *s - o.rate * g } else { *s };
             }
             Self::AdaGrad(o) => {
@@ -53,13 +53,18 @@ impl Loop {
                 *y -= o.rate * g / math::sqrt(*s + o.settings.epsilon);
             }
             Self::Adam(o) => {
-                let g = x + o.settings.weight_decay * *y;
-                *s += (g - *s) * (1.0 - o.settings.momentum);
-                *t += (g * g - *t) * (1.0 - o.settings.beta_2);
+                let g = settle(x + o.settings.weight_decay * *y, 55);
+                *s = settle(*s + (g - *s) * (1.0 - o.settings.momentum), 55);
+                *t = settle(*t + (g * g - *t) * (1.0 - o.settings.beta_2), 110);
                 *y -= o.rate * *s / (math::sqrt(*t) + o.settings.epsilon);
             }
         }
     }
+}
+
+/// Zero below `2^-bits`.
+fn settle(x: f32, bits: i32) -> f32 {
+    if x.abs() < (-f64::from(bits)).exp2() as f32 { 0.0 } else { x }
 }
 
 fn loops() -> Vec<Loop> {

@@ -1,6 +1,6 @@
 //! One suite for every token: what [`super::Isa`] promises, checked on all that this processor has.
 
-use super::{Isa, IsaId, Task, run_on};
+use super::{Isa, IsaId, Processor, Task, Threads, run_on};
 use crate::rng::Rng;
 use std::string::String;
 use std::vec::Vec;
@@ -19,7 +19,7 @@ trait Suite: Copy {
     fn check<I: Isa>(self, isa: I);
 }
 
-/// Runs a suite on every token; says which ones this processor lacks.
+/// Runs a suite on every token, with one thread and with three; says which ones this processor lacks.
 fn on_every_token(suite: impl Suite) {
     struct Run<S>(S);
     impl<S: Suite> Task for Run<S> {
@@ -29,8 +29,10 @@ fn on_every_token(suite: impl Suite) {
         }
     }
     for id in IsaId::ALL {
-        if run_on(id, Run(suite)).is_none() {
-            eprintln!("skipped: this processor has no {}", id.name());
+        for threads in [Threads::ONE, Threads::new(3)] {
+            if run_on(Processor { isa: id, threads }, Run(suite)).is_none() {
+                eprintln!("skipped: this processor has no {}", id.name());
+            }
         }
     }
 }

@@ -16,7 +16,8 @@ use super::Vector;
 use super::narrow::Narrow;
 use super::pack::Block;
 use super::tile::Tile;
-use crate::arch::Gemm;
+use crate::arch::threads::share;
+use crate::arch::{Gemm, Threads};
 use core::mem::MaybeUninit;
 
 /// Longest piece of a sum worked on at once: a panel of B of that height stays in the first-level cache.
@@ -35,12 +36,70 @@ const A_FLOATS: usize = 32 * 1024;
 ///
 /// # Safety
 /// The processor has `V`'s instructions.
-pub unsafe fn gemm<V: Vector>(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
+pub unsafe fn gemm<V: Vector>(threads: Threads, g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     if !g.fits(a.len(), b.len(), c.len()) || g.m == 0 || g.n == 0 || g.k == 0 {
         return;
     }
-    let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
-    // SAFETY: `fits` has proved that every element named by the shape lies in its slice.
+    let whole = Operands { a: a.as_ptr(), b: b.as_ptr(), c: c.as_mut_ptr() };
+    // Rows of a whole tile, columns of a whole panel: cut so, a product costs no more instructions.
+    let across = g.n > 2 * V::LANES && (g.b_col != 1 || g.n >= 4 * g.m);
+    let (units, unit) = if across { (g.n.div_ceil(V::LANES), V::LANES) } else { (g.m.div_ceil(4), 4) };
+    // Multiply-adds count a sixteenth, and B has to be packed.
+    let cost = if across { g.m * unit / 16 + unit } else { g.n * unit / 16 };
+    let pieces = threads.worthwhile(units, cost.saturating_mul(g.k));
+    if pieces == 1 {
+        // SAFETY: `fits` has proved that every element named by the shape lies in its slice.
+        return unsafe { alone::<V>(g, whole) };
+    }
+    share(pieces, pieces, &|piece| {
+        let of = |piece: usize, total: usize| (units * piece / pieces * unit).min(total);
+        // SAFETY: as above; pieces have different rows or columns of C.
+        unsafe {
+            if across {
+                let (first, end) = (of(piece, g.n), of(piece + 1, g.n));
+                alone::<V>(&Gemm { n: end - first, ..*g }, whole.at(g, 0, first));
+            } else {
+                let (first, end) = (of(piece, g.m), of(piece + 1, g.m));
+                alone::<V>(&Gemm { m: end - first, ..*g }, whole.at(g, first, 0));
+            }
+        }
+    });
+}
+
+/// Where the matrices begin.
+#[derive(Clone, Copy)]
+struct Operands {
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+}
+
+// SAFETY: threads read A and B together and write different elements of C.
+unsafe impl Sync for Operands {}
+
+impl Operands {
+    /// Those of the piece of the product that begins at a row and a column of C.
+    ///
+    /// # Safety
+    /// Row and column lie within the shape, and the shape within the memory.
+    unsafe fn at(&self, g: &Gemm, row: usize, column: usize) -> Self {
+        // SAFETY: as the caller says.
+        unsafe {
+            Self {
+                a: self.a.add(row * g.a_row),
+                b: self.b.add(column * g.b_col),
+                c: self.c.add(row * g.c_row + column),
+            }
+        }
+    }
+}
+
+/// The product on this thread.
+///
+/// # Safety
+/// The processor has `V`'s instructions, no size is 0, and every element that the shape names is valid.
+unsafe fn alone<V: Vector>(g: &Gemm, Operands { a, b, c }: Operands) {
+    // SAFETY: the caller's promises are the same.
     unsafe {
         if g.b_col == 1 {
             direct::<V>(g, a, b, c);

@@ -9,7 +9,7 @@
 
 use super::Vector;
 use crate::arch::scalar;
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, TINY, TINY_SQUARE};
 use core::hint::black_box;
 
 /// Partial sums of [`dot`], on every instruction set: element `i` goes to sum `i % 32`, and the upper half of the
@@ -222,7 +222,7 @@ pub unsafe fn momentum<V: Vector>(o: &Optimizer, nesterov: bool, g: &[f32], w: &
             |i| {
                 let old = i.load(w);
                 let step = rate.mul(i.load(g).add(decay.mul(old)));
-                let velocity = momentum.mul(i.load(v)).sub(step);
+                let velocity = momentum.mul(i.load(v)).sub(step).settle(TINY_SQUARE);
                 i.store(velocity, v);
                 let change = if nesterov { momentum.mul(velocity).sub(step) } else { velocity };
                 i.store(old.add(change), w);
@@ -267,10 +267,10 @@ pub unsafe fn adam<V: Vector>(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [
             #[inline(always)]
             |i| {
                 let old = i.load(w);
-                let g = i.load(g).add(decay.mul(old));
+                let g = i.load(g).add(decay.mul(old)).settle(TINY);
                 let (old_m, old_v) = (i.load(m), i.load(v));
-                let mean = old_m.add(g.sub(old_m).mul(gain_m));
-                let square = old_v.add(g.mul(g).sub(old_v).mul(gain_v));
+                let mean = old_m.add(g.sub(old_m).mul(gain_m)).settle(TINY);
+                let square = old_v.add(g.mul(g).sub(old_v).mul(gain_v)).settle(TINY_SQUARE);
                 i.store(mean, m);
                 i.store(square, v);
                 i.store(old.sub(rate.mul(mean).div(square.sqrt().add(epsilon))), w);

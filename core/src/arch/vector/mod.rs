@@ -72,6 +72,9 @@ pub trait Vector: Copy {
     /// [`crate::math::min`] of each lane.
     unsafe fn min(self, x: Self) -> Self;
 
+    /// [`crate::math::settle`] of each lane.
+    unsafe fn settle(self, least: f32) -> Self;
+
     /// Reads four floats from each of `LANES` rows and turns them over: lane `l` of vector `q` is element `q` of row
     /// `l`. `quads` says where every fourth row begins, the rows after it are `stride` apart; the first `LANES / 4`
     /// count.

@@ -1,34 +1,39 @@
 //! AVX2: eight floats at a time, with and without FMA.
 
-use crate::arch::Gemm;
 use crate::arch::vector::narrow::{self, Narrow};
 use crate::arch::vector::pack::{self, Block};
 use crate::arch::vector::tile::{self, Tile};
 use crate::arch::vector::{Quads, Vector, gemm, loops};
+use crate::arch::{Gemm, Threads};
 use crate::optim::Optimizer;
 use core::arch::x86_64::*;
 
 /// Proof that the processor has AVX2 and FMA; multiply-adds are fused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Avx2(());
+pub struct Avx2 {
+    threads: Threads,
+}
 
 /// Proof that the processor has AVX2; every operation is rounded, so that all results are the scalar token's bits.
 ///
 /// It replays on a PC what a device computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Avx2Exact(());
+pub struct Avx2Exact {
+    threads: Threads,
+}
 
 impl Avx2 {
-    /// A token, if this processor has the instructions.
+    /// A token of one thread, if this processor has the instructions.
     pub fn new() -> Option<Self> {
-        (std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")).then_some(Self(()))
+        let found = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+        found.then_some(Self { threads: Threads::ONE })
     }
 }
 
 impl Avx2Exact {
-    /// A token, if this processor has the instructions.
+    /// A token of one thread, if this processor has the instructions.
     pub fn new() -> Option<Self> {
-        std::is_x86_feature_detected!("avx2").then_some(Self(()))
+        std::is_x86_feature_detected!("avx2").then_some(Self { threads: Threads::ONE })
     }
 }
 
@@ -168,6 +173,14 @@ macro_rules! vector {
                     Self(_mm256_shuffle_ps::<0x44>(high_01, high_23)),
                     Self(_mm256_shuffle_ps::<0xee>(high_01, high_23)),
                 ]
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn settle(self, least: f32) -> Self {
+                let size = _mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0);
+                let stays = _mm256_cmp_ps::<_CMP_NLT_UQ>(size, _mm256_set1_ps(least));
+                Self(_mm256_and_ps(self.0, stays))
             }
 
             #[inline(never)]

@@ -1,26 +1,28 @@
 //! AVX-512: sixteen floats at a time, masks for free.
 
-use crate::arch::Gemm;
 use crate::arch::vector::narrow::{self, Narrow};
 use crate::arch::vector::pack::{self, Block};
 use crate::arch::vector::tile::{self, Tile};
 use crate::arch::vector::{Quads, Vector, gemm, loops};
+use crate::arch::{Gemm, Threads};
 use crate::optim::Optimizer;
 use core::arch::x86_64::*;
 
 /// Proof that the processor has AVX-512 F, BW, DQ and VL (every one with AVX-512 but Xeon Phi); multiply-adds are
 /// fused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Avx512(());
+pub struct Avx512 {
+    threads: Threads,
+}
 
 impl Avx512 {
-    /// A token, if this processor has the instructions.
+    /// A token of one thread, if this processor has the instructions.
     pub fn new() -> Option<Self> {
         let found = std::is_x86_feature_detected!("avx512f")
             && std::is_x86_feature_detected!("avx512bw")
             && std::is_x86_feature_detected!("avx512dq")
             && std::is_x86_feature_detected!("avx512vl");
-        found.then_some(Self(()))
+        found.then_some(Self { threads: Threads::ONE })
     }
 }
 
@@ -134,6 +136,14 @@ impl Vector for Fused {
     unsafe fn min(self, x: Self) -> Self {
         // Likewise `x < self ? x : self`.
         Self(_mm512_min_ps(x.0, self.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq")]
+    unsafe fn settle(self, least: f32) -> Self {
+        let size = _mm512_andnot_ps(_mm512_set1_ps(-0.0), self.0);
+        let stays = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(size, _mm512_set1_ps(least));
+        Self(_mm512_maskz_mov_ps(stays, self.0))
     }
 
     #[inline]

@@ -5,8 +5,30 @@
 /// Each method is a safe function that enables the features; the token proves that the processor has them.
 macro_rules! vector_isa {
     ($token:ident: $id:ident, features $features:literal, vectors $vector:ty) => {
+        impl $token {
+            /// The token with so many threads.
+            #[must_use]
+            pub fn with(self, threads: Threads) -> Self {
+                Self { threads }
+            }
+        }
+
         impl $crate::arch::Isa for $token {
             const ID: $crate::arch::IsaId = $crate::arch::IsaId::$id;
+
+            fn split<const N: usize>(
+                self,
+                items: usize,
+                cost: usize,
+                slices: [(&mut [f32], usize); N],
+                task: impl Fn(core::ops::Range<usize>, [&mut [f32]; N]) + Sync,
+            ) {
+                self.threads.split(items, cost, slices, task);
+            }
+
+            fn alone(self) -> Self {
+                self.with(Threads::ONE)
+            }
 
             vector_isa!{ @methods $token $features
                 fn dot_f32(init: f32, a: &[f32], b: &[f32]) -> f32 = loops::dot::<$vector>;
@@ -27,7 +49,7 @@ macro_rules! vector_isa {
 
             fn gemm_f32(self, shape: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
                 // SAFETY: `self` exists only where its `new` has found the vector's features.
-                unsafe { gemm::gemm::<$vector>(shape, a, b, c) }
+                unsafe { gemm::gemm::<$vector>(self.threads, shape, a, b, c) }
             }
 
             fn vectorize<R>(self, body: impl FnOnce() -> R) -> R {

@@ -49,7 +49,7 @@ pub struct Train {
     /// Instead of the file's seed.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Most threads to use. Training works in one.
+    /// Most threads to use; by default as many as this machine runs at once. The learned weights do not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
     /// Compute as a device does, bit for bit, instead of as fast as this machine can.
@@ -104,6 +104,7 @@ impl Train {
             loss,
             shuffle: Some(experiment.shuffle_rng()),
             exact: saved.exact,
+            threads: self.threads.map_or_else(cores, |threads| threads as usize),
             layers: None,
         };
         let watched = (&parts.train, parts.watched());
@@ -265,6 +266,11 @@ impl Watch for Screen<'_> {
             self.last_save = Instant::now();
         }
     }
+}
+
+/// How many threads this machine runs at once.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn epoch_text(epoch: &Epoch) -> String {
