@@ -2,11 +2,13 @@
 
 use super::editor::Editor;
 use super::evaluate::run_once;
+use crate::graph::ops::{Reshape, Transpose};
 use crate::graph::{Activation, DType, Data, Graph, Node, NodeId, Op, Tensor, TensorId};
 
 /// Gives the number of nodes that went, or read further up.
 pub fn run(editor: &mut Editor) -> usize {
-    editor.nodes().into_iter().filter(|id| remove(editor, *id) || look_through(editor, *id)).count()
+    let nodes = editor.nodes().into_iter();
+    nodes.filter(|id| rename(editor, *id) || remove(editor, *id) || look_through(editor, *id)).count()
 }
 
 fn remove(editor: &mut Editor, id: NodeId) -> bool {
@@ -29,8 +31,33 @@ fn is_identity(editor: &Editor, node: &Node, x: TensorId) -> bool {
         Op::Activation(layer) => idle_clamp(editor, layer.function, x),
         Op::MaxPool2d(op) => one_by_one(op.size, op.activation),
         Op::AveragePool2d(op) => one_by_one(op.size, op.activation),
+        // Equal shapes: no border at all, and the whole of the only input.
+        Op::Pad(_) => true,
+        Op::Concat(_) => node.inputs.len() == 1,
+        Op::Slice(op) => op.size.iter().zip(&op.stride).all(|(size, stride)| *size == 1 || *stride == 1),
+        Op::ResizeNearest(op) => [&op.rows, &op.cols].iter().all(|t| t.iter().copied().eq(0..t.len() as u32)),
         _ => false,
     }
+}
+
+/// What moves no value becomes a reshape: axes of one element change places, or go.
+fn rename(editor: &mut Editor, id: NodeId) -> bool {
+    let (Some(x), y) = (editor.node(id).inputs.first().copied(), editor.output(id)) else { return false };
+    let (from, to) = (editor.tensor(x), editor.tensor(y));
+    let renames = match &editor.node(id).op {
+        Op::Transpose(op) => {
+            let kept = op.perm.iter().filter(|axis| from.shape.get(**axis).is_some_and(|size| *size > 1));
+            kept.is_sorted()
+        }
+        Op::Reduce(op) => op.axes.iter().all(|axis| from.shape.get(*axis) == Some(&1)),
+        _ => false,
+    };
+    if !renames || from.dtype != to.dtype || from.quant != to.quant {
+        return false;
+    }
+    let shape = to.shape.clone();
+    editor.node_mut(id).op = Reshape::new(shape).into();
+    true
 }
 
 /// Windows of one element at every place: the shapes are equal, so the strides are 1.
@@ -65,6 +92,14 @@ fn look_through(editor: &mut Editor, id: NodeId) -> bool {
                 editor.set_input(id, 0, x);
             }
             renamed
+        }
+        (Op::Transpose(first), Op::Transpose(second)) => {
+            let perm: Option<Vec<usize>> = second.perm.iter().map(|axis| first.perm.get(*axis).copied()).collect();
+            let (from, to) = (editor.tensor(x), editor.tensor(between));
+            let (Some(perm), true) = (perm, from.dtype == to.dtype && from.quant == to.quant) else { return false };
+            editor.node_mut(id).op = Transpose { perm }.into();
+            editor.set_input(id, 0, x);
+            true
         }
         (Op::Dequantize(_), Op::Quantize(_)) => {
             if !same_meaning(editor, x, y) || !returns_unchanged(editor, before, id) {

@@ -13,6 +13,7 @@ mod constants;
 mod editor;
 mod evaluate;
 mod identities;
+mod pads;
 mod reach;
 
 #[cfg(test)]
@@ -41,9 +42,13 @@ pub const PASSES: &[Pass] = &[
     Pass { name: "reach", one: "unused layer dropped", many: "unused layers dropped", run: reach::run },
     Pass { name: "constants", one: "constant folded", many: "constants folded", run: constants::run },
     Pass { name: "identities", one: "identity removed", many: "identities removed", run: identities::run },
+    Pass { name: "pads", one: "border fused", many: "borders fused", run: pads::run },
     Pass { name: "clamps", one: "clamp fused", many: "clamps fused", run: clamps::run },
     Pass { name: "channels", one: "constant channel removed", many: "constant channels removed", run: channels::run },
 ];
+
+/// The name of folded batch normalisation in reports.
+const BATCH_NORM: &str = "batch_norm";
 
 /// Sweeps over the list. Each of them shrinks the graph, so that few are needed; this bounds what a
 /// strange file can cost.
@@ -62,7 +67,7 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Report {
-    /// In the order of [`PASSES`].
+    /// Batch normalisation first, then in the order of [`PASSES`].
     pub changes: Vec<Change>,
 }
 
@@ -75,8 +80,9 @@ impl Report {
     /// Both together.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
-        let total = |pass: &Pass| Change { pass: pass.name, count: self.count(pass.name) + other.count(pass.name) };
-        Self { changes: PASSES.iter().map(total).filter(|c| c.count > 0).collect() }
+        let total = |pass| Change { pass, count: self.count(pass) + other.count(pass) };
+        let names = std::iter::once(BATCH_NORM).chain(PASSES.iter().map(|p| p.name));
+        Self { changes: names.map(total).filter(|c| c.count > 0).collect() }
     }
 
     /// How often the pass of this name changed the graph.
@@ -93,7 +99,12 @@ impl core::fmt::Display for Report {
         }
         let said = |change: &Change| {
             let pass = PASSES.iter().find(|p| p.name == change.pass);
-            let what = pass.map_or(change.pass, |p| if change.count == 1 { p.one } else { p.many });
+            let what = match pass {
+                Some(pass) if change.count == 1 => pass.one,
+                Some(pass) => pass.many,
+                None if change.count == 1 => "batch normalisation folded",
+                None => "batch normalisations folded",
+            };
             format!("{} {what}", change.count)
         };
         let all: Vec<String> = self.changes.iter().map(said).collect();
@@ -141,11 +152,22 @@ pub fn prepare(graph: &Graph, options: &Options) -> Result<(Graph, Report), Grap
         Some(None) => {}
         Some(Some(layers)) => graph.set_trainable(layers)?,
     }
-    if !options.reuse {
-        return Ok((graph, Report::default()));
-    }
-    let report = simplify(&mut graph)?;
-    // No pass, because it rounds: once, where the layer itself would have rounded several times.
-    graph.fold_batch_norm();
+    let report = if options.reuse { fold_and_simplify(&mut graph, Graph::fold_batch_norm)? } else { Report::default() };
     Ok((graph, report))
+}
+
+/// Folds batch normalisation with `fold`, and simplifies before and after.
+///
+/// The folding is no pass, because it rounds: once, where the layer would have rounded several times.
+///
+/// # Errors
+/// If the graph does not hold together.
+pub fn fold_and_simplify(graph: &mut Graph, fold: fn(&mut Graph) -> usize) -> Result<Report, GraphError> {
+    let mut report = simplify(graph)?;
+    let count = fold(graph);
+    if count > 0 {
+        report = report.and(&simplify(graph)?);
+        report.changes.insert(0, Change { pass: BATCH_NORM, count });
+    }
+    Ok(report)
 }

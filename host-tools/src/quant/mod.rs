@@ -108,8 +108,7 @@ pub fn quantize(graph: &Graph, calibration: &[f32], scheme: Scheme) -> Result<Qu
     // The result does not learn: its parameters are constants.
     float.tensors.iter_mut().for_each(|t| t.trainable = false);
     // A fused clamp costs no rounding of its own, and the range is what is left behind it.
-    let simplified = passes::simplify(&mut float)?;
-    float.fold_all_batch_norm();
+    let simplified = passes::fold_and_simplify(&mut float, Graph::fold_all_batch_norm)?;
     let ranges = calibrate::ranges(&float, calibration)?;
     let graph = post_training::to_int8(&float, &ranges)?;
     let errors = compare::compare(&float, &graph, calibration)?;
