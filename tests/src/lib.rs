@@ -6,6 +6,7 @@ pub mod firmware;
 pub mod lossy;
 pub mod models;
 pub mod nor;
+pub mod onnx;
 pub mod robust;
 pub mod runtime;
 pub mod shared;

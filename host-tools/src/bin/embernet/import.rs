@@ -2,22 +2,23 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use embernet::files;
-use embernet::graph::{DType, Selection, layer_table};
+use embernet::graph::{DType, Graph, Selection, TensorId, layer_table, shape_text};
 use embernet::image::{self, PackOptions};
 use embernet::import::checkpoint::Checkpoint;
+use embernet::import::onnx::{self, Imported, Port};
 use embernet::passes::{self, Report};
 use serde::Serialize;
 
 use crate::model::read_graph;
 use crate::output::{Output, grouped};
 
-/// Make a flash image of a TFLite model, or a checkpoint that can be trained further.
+/// Make a flash image of a TFLite or ONNX model, or a checkpoint that can be trained further.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// The model (.tflite, or a checkpoint .safetensors).
+    /// The model (.tflite, .onnx, or a checkpoint .safetensors).
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// The file to write: an image (.emb), or with --checkpoint a checkpoint (.safetensors).
@@ -29,6 +30,50 @@ pub struct Import {
     /// Most samples in one inference.
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "checkpoint")]
     samples: usize,
+    /// The whole shape of an ONNX model's input where the file leaves it open; may be repeated.
+    #[arg(long = "shape", value_name = "INPUT=N,C,H,W", value_parser = input_shape)]
+    shapes: Vec<(String, Vec<usize>)>,
+}
+
+/// Reads `name=1,3,32,32`.
+fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
+    let (name, sizes) = text.rsplit_once('=').ok_or("expected INPUT=SIZE,SIZE,...")?;
+    let size = |s: &str| s.trim().parse().map_err(|_| format!("`{s}` is not a size"));
+    Ok((name.to_owned(), sizes.split([',', 'x']).map(size).collect::<Result<_, _>>()?))
+}
+
+/// What became of the axes of an ONNX model.
+#[derive(Serialize)]
+struct Layout {
+    /// Transposes of activations in the file.
+    transposes: usize,
+    /// Those that are left in the network.
+    transposes_left: usize,
+    /// Inputs and outputs whose values lie in another order, or have another type, than in the file.
+    ports: Vec<String>,
+}
+
+impl Layout {
+    fn of(imported: &Imported) -> Self {
+        let graph = &imported.graph;
+        let inputs = imported.inputs.iter().zip(&graph.inputs).map(|p| ("input", p));
+        let outputs = imported.outputs.iter().zip(&graph.outputs).map(|p| ("output", p));
+        let line = |(list, (port, id)): (&str, (&Port, &TensorId))| {
+            let here = shape_text(&graph.tensor(*id).shape);
+            let moved = port.is_rearranged().then(|| format!("{} in the file, {here} here", shape_text(&port.shape)));
+            let shifted = port.unsigned.then(|| "uint8 in the file, int8 here (less 128)".to_owned());
+            let notes: Vec<String> = moved.into_iter().chain(shifted).collect();
+            (!notes.is_empty()).then(|| format!("{list} `{}`: {}", port.name, notes.join("; ")))
+        };
+        let ports = inputs.chain(outputs).filter_map(line).collect();
+        Self { transposes: imported.transposes, transposes_left: imported.transposes_left, ports }
+    }
+
+    fn text(&self) -> String {
+        let Self { transposes, transposes_left, ports } = self;
+        let counted = format!("transposes: {transposes} in the file, {transposes_left} left");
+        ports.iter().cloned().chain([counted]).collect::<Vec<_>>().join("\n")
+    }
 }
 
 #[derive(Serialize)]
@@ -43,11 +88,13 @@ struct Line<'l> {
     flash_bytes: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     arena_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<Layout>,
 }
 
 impl Import {
     pub fn run(&self, output: &Output) -> Result<()> {
-        let mut graph = read_graph(&self.model)?;
+        let (mut graph, layout) = self.graph()?;
         // Integer weights stay as they are, and in an image all: only what is float can learn.
         let float = graph.parameter_tensors().iter().all(|t| graph.tensor(*t).dtype == DType::F32);
         graph.set_trainable(if self.checkpoint && float { &Selection::All } else { &Selection::None })?;
@@ -62,6 +109,7 @@ impl Import {
             simplified,
             flash_bytes: None,
             arena_bytes: None,
+            layout,
         };
         output.text(layer_table(&graph));
         output.simplified(&line.simplified);
@@ -78,8 +126,25 @@ impl Import {
             (Some(flash), Some(arena)) => format!(": flash {} B, RAM {} B", grouped(flash), grouped(arena as u64)),
             _ => String::new(),
         };
+        if let Some(layout) = &line.layout {
+            output.text(layout.text());
+        }
         output.text(format_args!("{}{sizes}", self.output.display()));
         output.json(&line);
         Ok(())
+    }
+
+    /// The network in the file, and what became of an ONNX model's axes.
+    fn graph(&self) -> Result<(Graph, Option<Layout>)> {
+        if self.model.extension().is_some_and(|e| e == "onnx") {
+            let options = onnx::Options { shapes: self.shapes.iter().cloned().collect(), ..Default::default() };
+            let imported = onnx::load(&self.model, &options)?;
+            let layout = Layout::of(&imported);
+            return Ok((imported.graph, Some(layout)));
+        }
+        if !self.shapes.is_empty() {
+            bail!("--shape is for ONNX models; {} says its shapes itself", self.model.display());
+        }
+        Ok((read_graph(&self.model)?, None))
     }
 }

@@ -9,7 +9,7 @@ use embernet::files;
 use embernet::graph::Graph;
 use embernet::image::{AlignedBytes, Metadata};
 use embernet::import::checkpoint::Checkpoint;
-use embernet::import::tflite;
+use embernet::import::{onnx, tflite};
 use embernet::lower::Loss;
 use embernet_core::image::{Image, MAGIC};
 
@@ -54,15 +54,16 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
 
 /// Whether a file's ending is that of a format of others.
 pub fn is_foreign(path: &Path) -> bool {
-    matches!(extension(path), Some("tflite"))
+    matches!(extension(path), Some("tflite" | "onnx"))
 }
 
 /// The network in a foreign file or a checkpoint, told by the file's ending.
 pub fn read_graph(path: &Path) -> Result<Graph> {
     match extension(path) {
         Some("tflite") => Ok(tflite::load(path)?.graph),
+        Some("onnx") => Ok(onnx::load(path, &onnx::Options::default())?.graph),
         Some("safetensors") => Ok(Checkpoint::load(path)?.graph),
-        _ => bail!("{}: expected a .tflite or .safetensors file", path.display()),
+        _ => bail!("{}: expected a .tflite, .onnx or .safetensors file", path.display()),
     }
 }
 

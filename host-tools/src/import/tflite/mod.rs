@@ -5,7 +5,6 @@
 //! takes no more memory than sixteen times the file and 64 MB. What the graph cannot express exactly
 //! is an error, never an approximation.
 
-mod budget;
 mod convert;
 mod error;
 mod flat;
@@ -20,6 +19,7 @@ pub use error::{LoadError, OpProblem, TensorProblem, TfliteError};
 pub use flat::FlatError;
 pub use schema::TensorType;
 
+use super::budget::Budget;
 use crate::files;
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub fn load(path: &Path) -> Result<Imported, LoadError> {
 
 /// Reads a model from bytes; takes any bytes and never panics.
 pub fn from_bytes(bytes: &[u8]) -> Result<Imported, TfliteError> {
-    let mut budget = budget::Budget::for_file(bytes.len());
+    let mut budget = Budget::for_file(bytes.len());
     let model = model::Model::parse(bytes, &mut budget)?;
     convert::convert(&model, budget, bytes.len())
 }

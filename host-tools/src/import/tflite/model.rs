@@ -1,9 +1,9 @@
 //! The file's content, still borrowed from its bytes: tensors, operators, ports.
 
-use super::budget::{Budget, Exhausted};
 use super::error::{TensorProblem, TfliteError};
 use super::flat::{FlatError, Scalars, Table, Tables};
 use super::schema::{IDENTIFIER, OpCode, TensorType, VERSION, field as f, op};
+use crate::import::budget::{Budget, Exhausted};
 
 /// The largest number of axes we look at.
 pub const MAX_RANK: usize = 8;

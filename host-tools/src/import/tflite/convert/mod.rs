@@ -10,12 +10,13 @@ mod layers;
 mod shapes;
 mod window;
 
-use super::budget::{Budget, Exhausted};
 use super::error::{OpProblem, TensorProblem, TfliteError};
 use super::model::{Model, Operator};
 use super::schema::{OpCode, TensorType, op};
 use crate::graph::ops::{Activation, Op, Reshape};
 use crate::graph::{DType, Graph, Quant, Tensor, TensorId, elements};
+use crate::import::budget::{Budget, Exhausted};
+use crate::import::names::Names;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -89,8 +90,7 @@ struct Converter<'m, 'a> {
     made: Vec<Option<Made<'a>>>,
     /// Constants that are in the graph already, by number in the file and shape in the graph.
     parameters: HashMap<(usize, Vec<usize>), TensorId>,
-    /// How often each name was asked for.
-    names: HashMap<String, usize>,
+    names: Names,
     kinds: HashMap<&'static str, usize>,
     budget: Budget,
 }
@@ -103,7 +103,7 @@ pub fn convert(model: &Model<'_>, budget: Budget, file: usize) -> Result<Importe
         graph: Graph::new(model.name.clone()),
         made: vec![None; model.tensors.len()],
         parameters: HashMap::new(),
-        names: HashMap::new(),
+        names: Names::default(),
         kinds: HashMap::new(),
         budget,
     };
@@ -356,7 +356,7 @@ impl<'a> Converter<'_, 'a> {
         let model = self.graph.tensor(tensor);
         let (name, dtype, quant) = (format!("{}/inner", model.name), model.dtype, model.quant.clone());
         self.take(name.len() * 2 + 400)?;
-        let name = self.unique(name);
+        let name = self.names.unique(&name);
         Ok(self.graph.add_tensor(Tensor { quant, ..Tensor::activation(name, shape, dtype) }))
     }
 
@@ -376,23 +376,7 @@ impl<'a> Converter<'_, 'a> {
         // Name, the copy that keeps it unique, and the tensor itself.
         self.take(tensor.name_bytes() * 2 + 400)?;
         let name = tensor.name(index);
-        Ok(self.unique(name))
-    }
-
-    fn unique(&mut self, name: String) -> String {
-        let mut count = *self.names.get(&name).unwrap_or(&0);
-        let mut candidate = name.clone();
-        // The checkpoint format keeps this name for itself.
-        while count > 0 || candidate == "__metadata__" {
-            candidate = format!("{name}_{count}");
-            if !self.names.contains_key(&candidate) {
-                break;
-            }
-            count += 1;
-        }
-        self.names.insert(name, count + 1);
-        self.names.entry(candidate.clone()).or_insert(1);
-        candidate
+        Ok(self.names.unique(&name))
     }
 
     fn take(&mut self, bytes: usize) -> Result<(), OpProblem> {

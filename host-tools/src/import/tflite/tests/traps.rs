@@ -7,10 +7,8 @@ use crate::graph::Quant;
 fn old_files_fill_only_the_one_byte_operator_code() {
     // The code field is absent in such files; the reader takes the larger of both.
     let bytes = small_cnn().to_bytes();
-    let file = crate::import::tflite::model::Model::parse(
-        &bytes,
-        &mut crate::import::tflite::budget::Budget::for_file(bytes.len()),
-    );
+    let file =
+        crate::import::tflite::model::Model::parse(&bytes, &mut crate::import::budget::Budget::for_file(bytes.len()));
     assert_eq!(file.unwrap().codes[0].to_string(), "AVERAGE_POOL_2D");
     let mut old = bytes.clone();
     // Each operator code table holds its code twice; zero the wide one (the second of its words).

@@ -1,0 +1,158 @@
+//! Operations on single values, and on two tensors with broadcasting.
+
+use super::arrange::sample;
+use super::conv::is_quantized;
+use super::{Call, Converter, Made, Value};
+use crate::graph::ops::{Add, Op};
+use crate::graph::{Activation, Data, Quant, TensorId};
+use crate::import::onnx::error::NodeProblem;
+use crate::import::onnx::layout::Layout;
+use crate::import::onnx::model::MAX_RANK;
+
+impl<'m, 'a> Converter<'m, 'a> {
+    /// A function of one value.
+    pub(super) fn activation(&mut self, call: &Call<'m, 'a>, function: Activation) -> Result<(), NodeProblem> {
+        call.expect_inputs(1..=1)?;
+        let x = self.raw(call, 0, "input")?;
+        // Integers stay integers where a clamp cannot make them coarser.
+        if function.is_clamp()
+            && is_quantized(self, &x)
+            && let Some(target) = self.target(call)?.filter(|t| t.activation == Activation::Linear)
+        {
+            let id = self.emit(function, &[x.id], Some(target.quant.clone()))?;
+            return self.define_target(target, Value { id, ..x });
+        }
+        let x = self.floats(&x, "input")?;
+        self.unary(call, &x, function)
+    }
+
+    /// Adds the operation on a float value and defines the output.
+    pub(super) fn unary(&mut self, call: &Call<'m, 'a>, x: &Value, op: impl Into<Op>) -> Result<(), NodeProblem> {
+        let id = self.emit(op, &[x.id], None)?;
+        self.define(call, 0, Value { id, ..x.clone() })
+    }
+
+    /// Clip's limits: attributes before operator set 11, then inputs.
+    pub(super) fn clip_bounds(&mut self, call: &Call<'m, 'a>) -> Result<(f32, f32), NodeProblem> {
+        let low = self.scalar(call, "min", 1)?.unwrap_or(f32::NEG_INFINITY);
+        let high = self.scalar(call, "max", 2)?.unwrap_or(f32::INFINITY);
+        Ok((low, high))
+    }
+
+    /// Clip.
+    pub(super) fn clip(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
+        call.expect_inputs(1..=3)?;
+        let (low, high) = self.clip_bounds(call)?;
+        // The exporters' infinities.
+        let unlimited = |v: f32| v.abs() >= f32::MAX;
+        let function = match (low, high) {
+            (0.0, 6.0) => Activation::Relu6,
+            (-1.0, 1.0) => Activation::ReluN1To1,
+            (0.0, high) if unlimited(high) => Activation::Relu,
+            (low, high) if unlimited(low) && unlimited(high) => return self.identity(call),
+            _ => return Err(NodeProblem::Feature { what: format!("a clip to {low} and {high}") }),
+        };
+        self.activation_of(call, 0, function)
+    }
+
+    fn activation_of(&mut self, call: &Call<'m, 'a>, i: usize, function: Activation) -> Result<(), NodeProblem> {
+        let x = self.real(call, i, "input")?;
+        self.unary(call, &x, function)
+    }
+
+    /// Add.
+    pub(super) fn add(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
+        call.expect_inputs(2..=2)?;
+        if self.fold_shift(call)? {
+            return Ok(());
+        }
+        let (a, b) = (self.operand(call, 0)?, self.operand(call, 1)?);
+        if a.dequantized
+            && b.dequantized
+            && let Some(target) = self.target(call)?
+        {
+            let op = Add { activation: target.activation };
+            let value = self.broadcast(op, &a, &b, Some(target.quant.clone()))?;
+            return self.define_target(target, value);
+        }
+        let (a, b) = (self.floats(&a, "input A")?, self.floats(&b, "input B")?);
+        let value = self.broadcast(Add { activation: Activation::Linear }, &a, &b, None)?;
+        self.define(call, 0, value)
+    }
+
+    /// An operand of a sum or product; quantised constants stay so.
+    fn operand(&mut self, call: &Call<'m, 'a>, i: usize) -> Result<Value, NodeProblem> {
+        let role = if i == 0 { "input A" } else { "input B" };
+        if let Some(Made::Constant(constant)) = self.made(call.input(i), role)?
+            && constant.quant.as_ref().is_some_and(|q| q.axis.is_none())
+            && matches!(constant.data, Data::I8(_) | Data::U8(_))
+            && !constant.is_empty()
+        {
+            let value = self.quantized_constant(call.input(i), &constant)?;
+            return Ok(Value { dequantized: true, ..value });
+        }
+        self.raw(call, i, role)
+    }
+
+    /// An operation on two tensors, with numpy's broadcasting. The result lies as the larger operand.
+    pub(super) fn broadcast(
+        &mut self,
+        op: impl Into<Op>,
+        a: &Value,
+        b: &Value,
+        quant: Option<Quant>,
+    ) -> Result<Value, NodeProblem> {
+        let full = broadcast_shape(a.shape(), b.shape())?;
+        let (a, b) = (self.widened(a, full.len())?, self.widened(b, full.len())?);
+        let elements = |v: &Value| v.shape().iter().product::<usize>();
+        let is_constant = |v: &Value| self.graph.tensor(v.id).data.is_some();
+        let leading = match (is_constant(&a), is_constant(&b)) {
+            (true, false) => &b,
+            (false, true) => &a,
+            _ if elements(&b) > elements(&a) => &b,
+            _ => &a,
+        };
+        let axes = leading.layout.axes().unwrap_or_else(|| (0..full.len()).collect());
+        let (a, b) = (self.broadcast_operand(&a, &axes)?, self.broadcast_operand(&b, &axes)?);
+        let id = self.emit(op, &[a, b], quant)?;
+        let shape: Vec<usize> = axes.iter().filter_map(|a| full.get(*a).copied()).collect();
+        let id = self.shaped(id, sample(&shape))?;
+        Ok(Value { id, layout: Layout::ordered(&full, &axes), dequantized: false })
+    }
+
+    /// With axes of size 1 before, up to so many.
+    fn widened(&mut self, value: &Value, rank: usize) -> Result<Value, NodeProblem> {
+        let missing = rank.saturating_sub(value.layout.rank());
+        let shape: Vec<usize> = core::iter::repeat_n(1, missing).chain(value.shape().iter().copied()).collect();
+        self.with_shape(value, &shape)
+    }
+
+    /// The operand in this order; constants are turned at import.
+    fn broadcast_operand(&mut self, value: &Value, axes: &[usize]) -> Result<TensorId, NodeProblem> {
+        let shape: Vec<usize> = axes.iter().filter_map(|a| value.shape().get(*a).copied()).collect();
+        // Axes of size 1 before the others say nothing.
+        let ones = shape.iter().take_while(|d| **d == 1).count().min(shape.len().saturating_sub(1));
+        let tensor = self.graph.tensor(value.id);
+        let Some(data) = &tensor.data else { return self.arrange(value, axes, sample(&shape)) };
+        let constant = crate::import::onnx::tensor::Constant::new(value.shape().to_vec(), data.clone());
+        let (name, quant) = (tensor.name.clone(), tensor.quant.clone());
+        let turned = constant.permuted(axes);
+        self.parameter(&name, &shape[ones..], turned.data, quant)
+    }
+}
+
+/// The shape that both reach by repeating what has size 1.
+pub(super) fn broadcast_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, NodeProblem> {
+    let rank = a.len().max(b.len());
+    let error = || NodeProblem::Broadcast { a: a.to_vec(), b: b.to_vec() };
+    if rank > MAX_RANK {
+        return Err(error());
+    }
+    let size = |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |at| shape[at]);
+    let joined = |axis: usize| match (size(a, axis), size(b, axis)) {
+        (x, y) if x == y => Ok(x),
+        (1, n) | (n, 1) => Ok(n),
+        _ => Err(error()),
+    };
+    (0..rank).map(joined).collect()
+}
