@@ -92,11 +92,8 @@ impl Case {
     }
 
     fn run_as(&self, way: Way) -> Result<(), String> {
-        let fixed = if way == Way::Weights {
-            self.inputs.iter().skip(1)
-        } else {
-            self.inputs[self.inputs.len()..].iter().skip(0)
-        };
+        let activations = if way == Way::Weights { 1 } else { self.inputs.len() };
+        let fixed = self.inputs.iter().skip(activations);
         let mut options = Options { values: fixed.cloned().collect(), ..Options::default() };
         let imported = match onnx::from_bytes(&self.model, &options) {
             // A batch of several: the model for one, and each sample by itself.
