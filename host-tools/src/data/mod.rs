@@ -8,6 +8,8 @@
 //! | CSV tables | [`csv`] |
 //! | NumPy `.npy` and `.npz` | [`npy`] |
 //! | IDX (MNIST), also gzipped | [`idx`] |
+//!
+//! [`sets`] fetches published ones.
 
 mod array;
 mod batches;
@@ -17,7 +19,7 @@ pub mod idx;
 mod load;
 pub mod npy;
 mod prepare;
-
+pub mod sets;
 pub mod shift;
 mod split;
 
@@ -26,7 +28,6 @@ pub use batches::{Batch, Batches};
 pub use dataset::{Dataset, DatasetError, Labels, Storage};
 pub use load::{DataError, LabelKind, from_arrays, read_array, read_npz, samples, unlabelled, write_npy};
 pub use prepare::{Axis, Fill, NoNumber, Preprocessing};
-
 pub use split::{SplitError, split, split_rows};
 
 /// No file is unpacked beyond this (4 GiB): more is no data set for a microcontroller.

@@ -6,7 +6,7 @@ use embernet_core::rng::Rng;
 
 use super::{Data, Experiment, ExperimentError, Loss, Synthetic, Task, TestData};
 use crate::data::csv::{self, CsvOptions, Missing, Target};
-use crate::data::{self, DataError, Dataset, Fill, LabelKind, Labels, Preprocessing, Storage};
+use crate::data::{self, DataError, Dataset, Fill, LabelKind, Labels, Preprocessing, Storage, sets};
 use crate::graph::{Graph, Sequential};
 
 /// The parts of an experiment's data, prepared.
@@ -155,6 +155,18 @@ impl Experiment {
         self.path.parent().unwrap_or(Path::new("")).join(path)
     }
 
+    /// The file that `[data]` means by `path`: itself, or its gzipped form.
+    fn data_file(&self, path: &Path) -> Result<PathBuf, ExperimentError> {
+        let path = self.beside(path);
+        let mut packed = path.clone().into_os_string();
+        packed.push(".gz");
+        match (path.exists(), Path::new(&packed).exists(), sets::of_file(&path)) {
+            (false, true, _) => Ok(packed.into()),
+            (false, false, Some(set)) => Err(ExperimentError::NotFetched { path, set: set.name }),
+            _ => Ok(path),
+        }
+    }
+
     fn shaped(&self, data: Dataset) -> Result<Dataset, ExperimentError> {
         match &self.data.shape {
             None => Ok(data),
@@ -167,7 +179,11 @@ impl Experiment {
     }
 
     /// The data of a source, and the names of a table's columns.
-    fn source(&self, source: &Source<'_>, classes: Option<Vec<String>>) -> Result<(Dataset, Vec<String>), DataError> {
+    fn source(
+        &self,
+        source: &Source<'_>,
+        classes: Option<Vec<String>>,
+    ) -> Result<(Dataset, Vec<String>), ExperimentError> {
         let kind = match self.data.task {
             Task::Classification => LabelKind::Class(classes.clone()),
             Task::Regression => LabelKind::Values,
@@ -176,7 +192,7 @@ impl Experiment {
         let mut columns = Vec::new();
         let data = match source {
             Source::Csv(path) => {
-                let path = self.beside(path);
+                let path = self.data_file(path)?;
                 let options = CsvOptions { classes, ..self.data.csv_options() };
                 let table = csv::read(&path, &options)?;
                 let shape = vec![table.columns.len()];
@@ -189,7 +205,7 @@ impl Experiment {
                     .map_err(|source| DataError::Dataset { path, source })?
             }
             Source::Npz(path) => {
-                let path = self.beside(path);
+                let path = self.data_file(path)?;
                 if kind == LabelKind::Samples {
                     let [x] = data::read_npz(&path, ["x"])?;
                     data::unlabelled(x, &path)?.label_with_samples()
@@ -199,11 +215,11 @@ impl Experiment {
                 }
             }
             Source::Arrays(x, y) => {
-                let x_path = self.beside(x);
+                let x_path = self.data_file(x)?;
                 let x = data::read_array(&x_path)?;
                 match y {
                     Some(y) => {
-                        let y_path = self.beside(y);
+                        let y_path = self.data_file(y)?;
                         data::from_arrays(x, data::read_array(&y_path)?, kind, &x_path, &y_path)?
                     }
                     None => data::unlabelled(x, &x_path)?.label_with_samples(),

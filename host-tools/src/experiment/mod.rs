@@ -246,6 +246,13 @@ pub enum ExperimentError {
     /// No TOML, or keys and values that do not fit.
     #[error("{}:{line}:{column}: {message}", path.display())]
     Toml { path: PathBuf, line: usize, column: usize, message: String },
+    /// A file of a data set that can be fetched.
+    #[error(
+        "there is no {}; fetch it with `embernet data get {set}`, or say with --data-folder or EMBERNET_DATA where the \
+         files lie",
+        path.display()
+    )]
+    NotFetched { path: PathBuf, set: &'static str },
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),

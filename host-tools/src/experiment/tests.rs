@@ -1,6 +1,7 @@
 use super::*;
-use crate::data::{Axis, Labels};
+use crate::data::{Axis, Dataset, Labels, Storage};
 use embernet_core::optim::{OptimizerRecord, Rule};
+use std::path::Path;
 
 const MINIMAL: &str = r#"
 [data]
@@ -205,6 +206,72 @@ fn a_bad_cell_names_file_row_and_column() {
 }
 
 #[test]
+fn holes_are_filled_from_the_training_part_alone() {
+    // Of eight rows six train; the hole takes their mean, wherever it is.
+    let table = "a,b,kind\n1,?,x\n2,10,x\n4,20,x\n8,40,x\n16,80,x\n32,160,x\n64,320,x\n128,640,x\n";
+    let folder = folder(table);
+    let text = MINIMAL.replace("\"table.csv\"", "\"table.csv\"\nmissing = \"mean\"\nsplit = 0.75");
+    let parts = Experiment::parse(&folder.path().join("a.toml"), &text).unwrap().load().unwrap();
+    let Storage::F32(raw) = parts.train.samples() else { unreachable!() };
+    let known: Vec<f32> = raw.iter().skip(1).step_by(2).copied().filter(|b| !b.is_nan()).collect();
+    let mean = known.iter().sum::<f32>() / known.len() as f32;
+    assert_eq!(parts.train.preprocessing().fill[1], mean);
+    assert_eq!(parts.test.preprocessing(), parts.train.preprocessing());
+    let hole = |part: &Dataset| {
+        let rows = part.x();
+        rows.chunks(2).find(|row| row[0] == 1.0).map(|row| row[1])
+    };
+    assert_eq!(hole(&parts.train).or(hole(&parts.test)), Some(mean));
+
+    let folder = self::folder(&format!("a,b,kind\n{}", "?,1,x\n".repeat(8)));
+    let error = Experiment::parse(&folder.path().join("a.toml"), &text).unwrap().load().unwrap_err();
+    assert!(error.to_string().contains("column \"a\" holds no number in the training part"), "{error}");
+}
+
+#[test]
+fn noise_can_be_recognised_or_given_back() {
+    let text = MINIMAL.replace("csv = \"table.csv\"", "synthetic = { samples = 20, shape = [2, 3], classes = 4 }");
+    let experiment = parse(&text).unwrap();
+    let parts = experiment.load().unwrap();
+    assert_eq!((parts.train.len(), parts.train.shape(), parts.train.labels().outputs()), (16, &[2, 3][..], 4));
+    assert_eq!(experiment.load().unwrap(), parts, "the seed fixes everything");
+
+    let text = text.replace("synthetic", "task = \"reconstruction\"\nsynthetic").replace("[2, 3]", "[6]");
+    let experiment = parse(&text.replace("units = 2, activation = \"softmax\"", "units = 6")).unwrap();
+    let parts = experiment.load().unwrap();
+    assert_eq!((parts.train.labels().outputs(), experiment.loss()), (6, Loss::Mse));
+    experiment.build(&parts.train).unwrap();
+    let error = parse(&text).unwrap().build(&parts.train).unwrap_err().to_string();
+    assert!(error.ends_with("the last layer gives shape [2]; the data have samples of shape [6]"), "{error}");
+    let error = parse(&text.replace("synthetic", "y = \"y.npy\"\nsynthetic")).unwrap_err();
+    assert!(error.ends_with("reconstruction has no `y`"), "{error}");
+}
+
+#[test]
+fn branches_part_and_meet() {
+    let layers = |text: &str| {
+        let text = format!("{}[model]\nlayers = [{text}]\n[train]\nepochs = 1\n", "[data]\ncsv = \"table.csv\"\n");
+        let folder = folder(&table());
+        let experiment = Experiment::parse(&folder.path().join("a.toml"), &text).unwrap();
+        let parts = experiment.load().unwrap();
+        let result = experiment.build(&parts.train);
+        result.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    };
+    let dense = r#"{ type = "dense", units = 2, name = "a", activation = "tanh" }, "#;
+    let sum = r#"{ type = "add", inputs = ["a", "input"], activation = "relu" }"#;
+    let graph = layers(&format!("{dense}{sum}")).unwrap();
+    let kinds: Vec<_> = graph.nodes.iter().map(|node| node.op.kind()).collect();
+    assert_eq!(kinds, ["dense", "tanh", "add"]);
+    assert_eq!(graph.nodes[2].data_inputs(), [graph.nodes[1].outputs[0], graph.inputs[0]], "a is what follows tanh");
+    let error = layers(&format!("{dense}{}", sum.replace("\"a\"", "\"b\""))).unwrap_err();
+    assert!(error.contains("no tensor or layer is called `b`; there are: a, input"), "{error}");
+    let error = layers(&format!("{dense}{dense}{sum}")).unwrap_err();
+    assert!(error.contains("two layers are called `a`"), "{error}");
+    let error = layers(&format!("{dense}{}", r#"{ type = "add" }"#)).unwrap_err();
+    assert!(error.contains("expected 2 (name them with `inputs`)"), "{error}");
+}
+
+#[test]
 fn the_repositorys_experiments_load_and_build() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments");
     for (name, rows, classes, parameters) in [("iris", 150, 3, 4 * 10 + 10 + 110 + 33), ("digits", 1797, 10, 1898)] {
@@ -214,4 +281,26 @@ fn the_repositorys_experiments_load_and_build() {
         assert_eq!(parts.train.labels().outputs(), classes);
         assert_eq!(experiment.build(&parts.train).unwrap().parameter_count(), parameters);
     }
+    // The published sizes (statistics of batch normalisation included, as Keras counts), less the biases of
+    // convolutions before a normalisation, which takes them away again: 9 of 64, and 240 in all.
+    for (name, parameters) in
+        [("s1", 193), ("dscnn", 24_908 - 9 * 64), ("resnet8", 78_666 - 240), ("autoencoder", 269_992)]
+    {
+        let experiment = Experiment::read(&folder.join(name).with_extension("toml")).unwrap();
+        assert_eq!(
+            experiment.build(&experiment.load().unwrap().train).unwrap().parameter_count(),
+            parameters,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn mnist_that_is_not_there_says_how_to_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/s2.toml");
+    let mut experiment = Experiment::read(&path).unwrap();
+    experiment.data_folder = Some(folder.path().into());
+    let error = experiment.load().unwrap_err().to_string();
+    assert!(error.contains("train-images-idx3-ubyte; fetch it with `embernet data get mnist`, or say"), "{error}");
 }

@@ -158,6 +158,10 @@ impl<'r> Run<'r> {
     }
 
     fn end_epoch(&mut self, validation: Option<&Dataset>) -> Result<Epoch, TrainError> {
+        // A loss is computed before its update: the last one of an epoch can go wrong unseen.
+        if !view::<f32>(self.session.params()).iter().all(|w| w.is_finite()) {
+            return Err(self.diverged());
+        }
         let samples = self.tally.samples.max(1) as f64;
         let class = matches!(self.data.labels(), Labels::Class { .. });
         let mut row = Epoch {

@@ -1,7 +1,9 @@
 use super::*;
 use crate::data::{Axis, Dataset, Labels, Preprocessing, Storage, csv, split};
 use crate::experiment::Experiment;
-use crate::graph::ops::{Activation, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Flatten, MaxPool2d, Padding};
+use crate::graph::ops::{
+    Activation, AveragePool2d, BatchNorm, Conv2d, Dense, DepthwiseConv2d, Flatten, MaxPool2d, Padding,
+};
 use crate::graph::{Graph, Sequential};
 use crate::lower::Loss;
 use crate::quant::{Scheme, quantize};
@@ -148,6 +150,110 @@ fn divergence_names_the_step_and_leaves_the_graph() {
     let error = fit(&mut graph, &train, None, &options, &mut go).unwrap_err().to_string();
     assert!(error.contains("epoch 1, batch") && error.contains("step DenseF32 of layer `dense"), "{error}");
     assert_eq!(graph, linear());
+}
+
+/// Dense layers with batch normalisation, one of them before anything else.
+fn normalised() -> Graph {
+    Sequential::new([4])
+        .add(BatchNorm::new())
+        .add(Dense::new(16).use_bias(false))
+        .add(BatchNorm { momentum: 0.9, ..BatchNorm::new().activation(Activation::Relu) })
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .build(3)
+        .unwrap()
+}
+
+#[test]
+fn a_normalised_network_learns_and_infers_with_what_it_kept() {
+    let (train, test) = iris();
+    let mut graph = normalised();
+    let history = fit(&mut graph, &train, Some(&test), &options(), &mut go).unwrap();
+    let last = history.epochs.last().unwrap();
+    assert!(last.val_accuracy.unwrap() >= 0.9, "{history:?}");
+    // The training image normalises with the kept statistics, the other one is folded.
+    let folded = evaluate(&graph, &test, Loss::SparseCrossEntropy, false).unwrap();
+    assert!((folded.loss - last.val_loss.unwrap()).abs() < 1e-5, "{} {last:?}", folded.loss);
+    // The kept mean of data that come standardised is near 0; its variance is that of small batches.
+    let values = |name: &str| graph.tensor(graph.find_tensor(name).unwrap()).data.clone().unwrap();
+    let mean = values("batch_norm/moving_mean");
+    assert!(mean.as_f32().unwrap().iter().all(|mean| mean.abs() < 0.3 && *mean != 0.0), "{mean:?}");
+
+    let calibration = train.x();
+    let int8 = quantize(&graph, &calibration, Scheme::Int8).unwrap().graph;
+    let int8 = evaluate(&int8, &test, Loss::SparseCrossEntropy, false).unwrap().accuracy.unwrap();
+    assert!(int8 >= folded.accuracy.unwrap() - 0.07, "{int8} {:?}", folded.accuracy);
+}
+
+#[test]
+fn frozen_normalisation_keeps_its_statistics() {
+    let (train, _) = iris();
+    let mut graph = normalised();
+    let before = graph.clone();
+    // The first dense layer learns through a normalisation that does not.
+    let options = FitOptions { layers: Some("dense".parse().unwrap()), epochs: 2, ..options() };
+    fit(&mut graph, &train, None, &options, &mut go).unwrap();
+    let values = |g: &Graph, name: &str| g.tensor(g.find_tensor(name).unwrap()).data.clone();
+    for name in ["batch_norm/moving_mean", "batch_norm_1/gamma", "batch_norm_1/moving_variance", "dense_1/kernel"] {
+        assert_eq!(values(&graph, name), values(&before, name), "{name}");
+    }
+    assert_ne!(values(&graph, "dense/kernel"), values(&before, "dense/kernel"));
+}
+
+/// Stops after so many batches, and otherwise only counts.
+struct StopAfter(usize);
+
+impl Watch for StopAfter {
+    fn event(&mut self, event: Event) -> ControlFlow<()> {
+        if matches!(event, Event::Batch { .. }) {
+            self.0 = self.0.saturating_sub(1);
+        }
+        if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+#[test]
+fn an_interrupted_run_goes_on_to_the_same_bits() {
+    let (train, test) = iris();
+    let options = FitOptions { epochs: 6, ..options() };
+    let mut whole = normalised();
+    let expected = fit_from(&mut whole, &train, Some(&test), &options, None, &mut StopAfter(1 << 20)).unwrap();
+    assert!(expected.finished);
+    // Within an epoch, at its last batch, and within the first one.
+    for batches in [30, 24, 5] {
+        let mut graph = normalised();
+        let part = fit_from(&mut graph, &train, Some(&test), &options, None, &mut StopAfter(batches)).unwrap();
+        assert!(!part.finished);
+        assert_eq!((part.history.epochs.len(), part.state.batch), (batches / 12, batches % 12));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        part.state.save(&path, &Default::default()).unwrap();
+        let state = TrainState::load(&path).unwrap().0;
+        let mut graph = normalised();
+        let rest = fit_from(&mut graph, &train, Some(&test), &options, Some(state), &mut StopAfter(1 << 20)).unwrap();
+        assert_eq!(graph, whole, "after {batches} batches");
+        let without_clock = |fitted: &Fitted| {
+            let rows = fitted.history.epochs.iter();
+            rows.map(|epoch| history::Epoch { seconds: 0.0, ..*epoch }).collect::<Vec<_>>()
+        };
+        assert_eq!(without_clock(&rest), without_clock(&expected));
+        assert_eq!(rest.state.optimizer, expected.state.optimizer);
+    }
+    let mut other = Sequential::new([4]).add(Dense::new(3)).build(1).unwrap();
+    let error = fit_from(&mut other, &train, None, &options, Some(expected.state), &mut StopAfter(1)).unwrap_err();
+    assert!(error.to_string().contains("bytes of parameters; this network has 60"), "{error}");
+}
+
+#[test]
+fn an_autoencoder_learns_its_input() {
+    let (train, test) = iris();
+    let (train, test) = (train.label_with_samples(), test.label_with_samples());
+    let mut graph = Sequential::new([4]).add(Dense::new(3)).add(Dense::new(4)).build(1).unwrap();
+    let options = FitOptions { loss: Loss::MeanSquaredError, ..options() };
+    let history = fit(&mut graph, &train, Some(&test), &options, &mut go).unwrap();
+    let last = history.epochs.last().unwrap();
+    // Three numbers hold nearly all of iris' variance, which is 1.
+    assert!(last.loss < 0.15 && last.val_loss.unwrap() < 0.15, "{last:?}");
+    assert_eq!(evaluate(&graph, &test, Loss::MeanSquaredError, false).unwrap().loss, last.val_loss.unwrap());
 }
 
 #[test]

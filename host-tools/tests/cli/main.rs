@@ -3,6 +3,7 @@
 mod bad_input;
 mod journey;
 mod json;
+mod training;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

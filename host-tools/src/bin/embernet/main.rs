@@ -4,6 +4,7 @@
 //! prints goes through [`output::Output`], so that `--json` holds for all of them.
 
 mod args;
+mod data;
 mod eval;
 mod import;
 mod inspect;
@@ -35,6 +36,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Data(data::Data),
     Import(import::Import),
     Eval(eval::Eval),
     Quantize(quantize::Quantize),
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     let output = Output::new(cli.json);
     let result = match cli.command {
         Command::Train(command) => command.run(&output),
+        Command::Data(command) => command.run(&output),
         Command::Import(command) => command.run(&output),
         Command::Eval(command) => command.run(&output),
         Command::Quantize(command) => command.run(&output),
