@@ -97,21 +97,26 @@ fn facts(board: &Entry<'_>) -> String {
         .filter_map(Value::as_integer)
         .map(|origin| format!("{origin:#x}"))
         .collect();
-    let mut text = format!(
-        "pub const NAME: &str = {:?};\n\
-         pub const TICK_HZ: u32 = {};\n\
-         pub const SLOTS: [usize; 2] = [{}];\n\
-         pub const SLOT_BYTES: usize = {:#x};\n\
-         pub const ERASE_BYTES: usize = {};\n",
-        board.name,
-        board.number(&["tick_hz"]),
-        origins.join(", "),
-        board.number(&["slots", "bytes"]),
-        board.number(&["slots", "erase_bytes"]),
-    );
-    if board.value(&["arena"]).is_some() {
-        let _ = writeln!(text, "pub const ARENA: usize = {:#x};", board.number(&["arena", "origin"]));
-        let _ = writeln!(text, "pub const ARENA_BYTES: usize = {:#x};", board.number(&["arena", "bytes"]));
-    }
+    let (name, tick_hz, origins) = (board.name, board.number(&["tick_hz"]), origins.join(", "));
+    let slot_bytes = board.number(&["slots", "bytes"]);
+    let erase_bytes = board.number(&["slots", "erase_bytes"]);
+    let mut text = format!("pub const ERASE_BYTES: usize = {erase_bytes};\n");
+    let _ = if board.value(&["arena"]).is_some() {
+        let (arena, arena_bytes) = (board.number(&["arena", "origin"]), board.number(&["arena", "bytes"]));
+        writeln!(
+            text,
+            "pub const BOARD: embernet_board_support::emulated::Facts = embernet_board_support::emulated::Facts {{\n    \
+             name: {name:?},\n    tick_hz: {tick_hz},\n    slots: [{origins}],\n    slot_bytes: {slot_bytes:#x},\n    \
+             arena: {arena:#x},\n    arena_bytes: {arena_bytes:#x},\n}};"
+        )
+    } else {
+        writeln!(
+            text,
+            "pub const NAME: &str = {name:?};\n\
+             pub const TICK_HZ: u32 = {tick_hz};\n\
+             pub const SLOTS: [usize; 2] = [{origins}];\n\
+             pub const SLOT_BYTES: usize = {slot_bytes:#x};"
+        )
+    };
     text
 }

@@ -25,8 +25,13 @@ fn boots(name: &str) {
 }
 
 #[test]
-fn m4_boots() {
-    boots("m4");
+fn m0_boots() {
+    boots("m0");
+}
+
+#[test]
+fn m0_mps2_boots() {
+    boots("m0-mps2");
 }
 
 #[test]
@@ -35,8 +40,23 @@ fn m3_boots() {
 }
 
 #[test]
-fn m0_boots() {
-    boots("m0");
+fn m4_boots() {
+    boots("m4");
+}
+
+#[test]
+fn m7_boots() {
+    boots("m7");
+}
+
+#[test]
+fn m33_boots() {
+    boots("m33");
+}
+
+#[test]
+fn m55_boots() {
+    boots("m55");
 }
 
 #[test]

@@ -65,8 +65,13 @@ fn learns(name: &str) {
 }
 
 #[test]
-fn m4_learns() {
-    learns("m4");
+fn m0_learns() {
+    learns("m0");
+}
+
+#[test]
+fn m0_mps2_learns() {
+    learns("m0-mps2");
 }
 
 #[test]
@@ -75,8 +80,23 @@ fn m3_learns() {
 }
 
 #[test]
-fn m0_learns() {
-    learns("m0");
+fn m4_learns() {
+    learns("m4");
+}
+
+#[test]
+fn m7_learns() {
+    learns("m7");
+}
+
+#[test]
+fn m33_learns() {
+    learns("m33");
+}
+
+#[test]
+fn m55_learns() {
+    learns("m55");
 }
 
 #[test]

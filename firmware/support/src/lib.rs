@@ -14,10 +14,15 @@ pub mod panic;
 mod ram_flash;
 pub mod stack;
 
+#[cfg(target_os = "none")]
+pub mod emulated;
+
 /// Drivers for Arm's CMSDK peripherals, as on the MPS2 boards.
 pub mod cmsdk;
 /// Drivers for Nordic's nRF51.
 pub mod nrf51;
+/// The counter of Arm's SSE-300 subsystem, as on the MPS3 board with image AN547.
+pub mod sse300;
 /// The 16550 UART of PCs and of many RISC-V systems.
 pub mod uart16550;
 

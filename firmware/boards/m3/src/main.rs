@@ -5,8 +5,7 @@
 mod device {
     use cortex_m as _; // its critical section
     use cortex_m_rt::{ExceptionFrame, entry, exception};
-    use embernet_board_support::{Hardware, RamFlash, cmsdk, memory_mut, panic, serve, stack};
-    use embernet_core::arch::Scalar;
+    use embernet_board_support::{cmsdk, emulated, panic};
 
     /// From `boards.toml`, by `build.rs`.
     mod facts {
@@ -18,24 +17,12 @@ mod device {
     /// 25 MHz over 115200 baud.
     const DIVIDER: u32 = 217;
 
-    unsafe extern "C" {
-        static mut _stack_end: u32;
-        static mut _stack_start: u32;
-    }
-
     #[entry]
     fn main() -> ! {
-        // SAFETY: the linker script's ends of the stack that this program runs on.
-        let stack = unsafe { stack::paint((&raw mut _stack_end).expose_provenance(), (&raw mut _stack_start).addr()) };
         // SAFETY: the machine's UART and timer; nothing else in this program uses them.
         let (link, timer) = unsafe { (cmsdk::Uart::new(UART0, DIVIDER), cmsdk::Timer::new(TIMER0)) };
-        // SAFETY: memory that the linker script knows nothing of; `boards.toml` keeps the parts apart.
-        // The machine's flash is memory, and has been initialised with zeros or by a loader.
-        let slots = facts::SLOTS.map(|origin| unsafe { memory_mut(origin, facts::SLOT_BYTES) });
-        // SAFETY: likewise.
-        let arena = unsafe { memory_mut(facts::ARENA, facts::ARENA_BYTES) };
-        let hardware = Hardware { name: facts::NAME, tick_hz: facts::TICK_HZ, ticks: move || timer.ticks(), stack };
-        serve(link, slots.map(RamFlash::<{ facts::ERASE_BYTES }>::new), hardware, arena, Scalar)
+        // SAFETY: this machine's facts; its flash is memory, initialised with zeros or by a loader.
+        unsafe { emulated::run::<{ facts::ERASE_BYTES }>(&facts::BOARD, link, move || timer.ticks()) }
     }
 
     #[panic_handler]

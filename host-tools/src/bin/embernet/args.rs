@@ -190,7 +190,7 @@ fn fit(data: Dataset, model: &Facts, path: &Path) -> Result<Dataset> {
 /// Where a model works.
 #[derive(Debug, Args)]
 pub struct PlaceArgs {
-    /// Where the model works: host, qemu:BOARD (m4, m3, m0, rv32), serial:PORT or serial:PORT@BAUD.
+    /// Where the model works: host, qemu:BOARD (m4, m7, m33, m55, m3, m0, m0-mps2, rv32), serial:PORT or serial:PORT@BAUD.
     #[arg(long, value_name = "PLACE", default_value = "host")]
     pub on: Place,
 }

@@ -54,7 +54,7 @@ pub struct Pack {
     /// The processor family that a UF2 boot loader asks for, such as 0xe48bff56.
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     uf2_family: Option<u32>,
-    /// Refuse an image that this board has no room for (m4, m3, m0, rv32).
+    /// Refuse an image that this board has no room for (m4, m7, m33, m55, m3, m0, m0-mps2, rv32).
     #[arg(long = "for", value_name = "BOARD")]
     board: Option<String>,
 }
