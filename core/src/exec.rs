@@ -4,7 +4,7 @@ use crate::arch::{Isa, IsaId};
 use crate::image::{ALIGN, DType, Image, TensorRecord};
 use crate::memory::Memory;
 use crate::optim::{Optimizer, OptimizerRecord, Rule};
-use crate::plan::{Access, Context, Operand, Plan, Step};
+use crate::plan::{Access, Context, Operand, Plan, Step, TRAINS};
 
 /// Why a session refuses to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -220,7 +220,7 @@ impl<'a, I: Isa> Session<'a, I> {
         samples: usize,
         mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
     ) -> Result<f32, SessionError> {
-        if !self.image.is_trainable() {
+        if !TRAINS || !self.image.is_trainable() {
             return Err(SessionError::NotTrainable);
         }
         check_samples(samples, self.image.header().train.samples)?;
@@ -274,7 +274,7 @@ impl<'a, I: Isa> Session<'a, I> {
     }
 
     fn context(&self, samples: usize, training: bool) -> Context {
-        let optimizer = if self.image.is_trainable() {
+        let optimizer = if TRAINS && training {
             Optimizer::at_step(self.settings, self.updates)
         } else {
             Optimizer { rule: Rule::Sgd, settings: self.settings, rate: 0.0 }
@@ -282,10 +282,11 @@ impl<'a, I: Isa> Session<'a, I> {
         Context { samples, optimizer, training, loss: 0.0 }
     }
 
-    fn run(&mut self, plan: Plan<'a>, context: &mut Context, observe: &mut impl FnMut(usize, &Step<'_>, &Memory<'_>)) {
+    /// Not generic over `observe`: one copy serves inference, training and profiles.
+    fn run(&mut self, plan: Plan<'a>, context: &mut Context, observe: &mut dyn FnMut(usize, &Step<'_>, &Memory<'_>)) {
         let mut memory = Memory { data: self.image.data(), arena: self.arena };
         for (index, step) in plan.steps().enumerate() {
-            step.run(self.isa, &mut memory, context);
+            self.isa.run_step(&step, &mut memory, context);
             observe(index, &step, &memory);
         }
     }

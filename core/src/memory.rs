@@ -26,16 +26,11 @@ impl Memory<'_> {
         reads: [Operand; R],
         writes: [Operand; W],
     ) -> ([&[u8]; R], [&mut [u8]; W]) {
-        let split = carve(self.arena, reads, writes);
-        debug_assert!(split.is_some(), "operands overlap or leave the arena: {reads:?} {writes:?}");
-        let (mut reads_out, writes_out) =
-            split.unwrap_or_else(|| ([&[]; R], core::array::from_fn(|_| Default::default())));
-        for (slice, operand) in reads_out.iter_mut().zip(&reads) {
-            if operand.at.is_data() {
-                *slice = range(self.data, operand);
-            }
-        }
-        (reads_out, writes_out)
+        let mut read: [&[u8]; R] = [&[]; R];
+        let mut written: [&mut [u8]; W] = core::array::from_fn(|_| Default::default());
+        let split = carve(self.data, self.arena, (&reads, &mut read), (&writes, &mut written));
+        debug_assert!(split, "operands overlap or leave the arena: {reads:?} {writes:?}");
+        (read, written)
     }
 
     /// Reads one operand.
@@ -60,54 +55,65 @@ fn range<'a>(bytes: &'a [u8], operand: &Operand) -> &'a [u8] {
     bytes.get(start..start.saturating_add(operand.bytes)).unwrap_or(&[])
 }
 
-/// The ranges read, and the ranges written.
-type Carved<'a, const R: usize, const W: usize> = ([&'a [u8]; R], [&'a mut [u8]; W]);
+/// The operands of one access, and where their slices go.
+type Wanted<'o, S> = (&'o [Operand], &'o mut [S]);
 
-/// Splits `arena` into the written ranges (exclusive) and the read ranges (shared).
+/// Splits memory into the ranges read (shared) and the ranges written (exclusive). Absent operands stay empty.
 ///
-/// `None` if a write overlaps another operand or anything lies outside. Operands in the data section and absent
-/// ones come back empty.
-fn carve<const R: usize, const W: usize>(
-    arena: &mut [u8],
-    reads: [Operand; R],
-    writes: [Operand; W],
-) -> Option<Carved<'_, R, W>> {
-    // The written ranges in ascending order: a handful, so insertion sort.
-    let mut order: [usize; W] = core::array::from_fn(|i| i);
-    order.sort_unstable_by_key(|&i| writes.get(i).map_or(0, |w| w.at.0));
+/// False, and all slices empty, if a write overlaps another operand or anything lies outside.
+/// One copy serves steps of any number of operands: a device has no room for one of each.
+#[inline(never)]
+fn carve<'a>(
+    data: &'a [u8],
+    arena: &'a mut [u8],
+    (reads, read): Wanted<'_, &'a [u8]>,
+    (writes, written): Wanted<'_, &'a mut [u8]>,
+) -> bool {
+    for (slice, operand) in read.iter_mut().zip(reads).filter(|(_, operand)| operand.at.is_data()) {
+        *slice = range(data, operand);
+    }
+    let split = carve_arena(arena, (reads, read), (writes, written)).is_some();
+    if !split {
+        read.fill(&[]);
+        written.fill_with(Default::default);
+    }
+    split
+}
 
-    let mut reads_out: [&[u8]; R] = [&[]; R];
-    let mut writes_out: [&mut [u8]; W] = core::array::from_fn(|_| Default::default());
-    let mut found = [false; R];
-    let mut rest = arena;
-    let mut rest_start = 0;
-    for position in 0..=W {
-        let write = order.get(position).and_then(|&i| writes.get(i).map(|w| (i, w)));
-        // The gap before this written range (or up to the end) is shared.
-        let gap_end = match write {
-            Some((_, w)) if w.bytes == 0 || w.at.is_none() => continue,
-            Some((_, w)) if w.at.is_data() => return None,
-            Some((_, w)) => w.at.offset(),
-            None => rest_start + rest.len(),
-        };
-        let (gap, after) = rest.split_at_mut_checked(gap_end.checked_sub(rest_start)?)?;
-        let gap: &[u8] = gap;
-        for ((slice, operand), found) in reads_out.iter_mut().zip(&reads).zip(found.iter_mut()) {
-            let start = operand.at.offset();
-            let end = start.checked_add(operand.bytes)?;
-            if !operand.at.is_data() && operand.bytes > 0 && start >= rest_start && end <= gap_end {
-                *slice = gap.get(start - rest_start..end - rest_start)?;
-                *found = true;
+fn carve_arena<'a>(
+    arena: &'a mut [u8],
+    (reads, read): Wanted<'_, &'a [u8]>,
+    (writes, written): Wanted<'_, &'a mut [u8]>,
+) -> Option<()> {
+    let present = |operand: &Operand| operand.bytes > 0 && !operand.at.is_none();
+    let in_arena = |operand: &Operand| present(operand) && !operand.at.is_data();
+    let mut missing = reads.iter().filter(|operand| in_arena(operand)).count();
+    // A write to the data section is never found.
+    missing += writes.iter().filter(|operand| present(operand)).count();
+    let (mut rest, mut rest_start) = (arena, 0);
+    loop {
+        // The next written range. What lies before it, or up to the end, is shared.
+        let ahead = |write: &Operand| in_arena(write) && write.at.offset() >= rest_start;
+        let next = writes.iter().zip(written.iter_mut()).filter(|(write, _)| ahead(write));
+        let next = next.min_by_key(|(write, _)| write.at.offset());
+        let gap_bytes = next.as_ref().map_or(rest.len(), |(write, _)| write.at.offset() - rest_start);
+        let (gap, after) = rest.split_at_mut_checked(gap_bytes)?;
+        let gap: &'a [u8] = gap;
+        for (slice, operand) in read.iter_mut().zip(reads).filter(|(_, operand)| in_arena(operand)) {
+            let start = operand.at.offset().checked_sub(rest_start);
+            if let Some(found) = start.and_then(|start| gap.get(start..start.checked_add(operand.bytes)?)) {
+                *slice = found;
+                missing -= 1;
             }
         }
-        let Some((index, w)) = write else { break };
-        let (taken, after) = after.split_at_mut_checked(w.bytes)?;
-        *writes_out.get_mut(index)? = taken;
+        let Some((write, place)) = next else { break };
+        let (taken, after) = after.split_at_mut_checked(write.bytes)?;
+        *place = taken;
+        missing -= 1;
         rest = after;
-        rest_start = gap_end + w.bytes;
+        rest_start += gap_bytes + write.bytes;
     }
-    let all_found = reads.iter().zip(found).all(|(r, found)| found || r.at.is_data() || r.bytes == 0 || r.at.is_none());
-    all_found.then_some((reads_out, writes_out))
+    (missing == 0).then_some(())
 }
 
 /// Bytes seen as elements; empty if they are misaligned or no whole number of elements (never after parsing).

@@ -16,6 +16,10 @@ use crate::memory::Memory;
 use crate::optim::Optimizer;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+mod carried;
+
+pub use carried::{TRAINS, carries};
+
 /// Where an operand lies: bit 31 set means the arena, clear means the image's data section; the rest is a byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(transparent)]
@@ -385,7 +389,10 @@ macro_rules! steps {
         )*
 
         fn is_known(kind: u16) -> bool {
-            matches!(kind, $($kind)|*)
+            match kind {
+                $($kind => const { carries($kind) },)*
+                _ => false,
+            }
         }
 
         impl<'a> Step<'a> {
@@ -393,7 +400,7 @@ macro_rules! steps {
             #[inline]
             pub fn decode(kind: u16, record: &'a [u8]) -> Option<Self> {
                 match kind {
-                    $($kind => <$record>::ref_from_bytes(record).ok().map(Step::$name),)*
+                    $($kind if const { carries($kind) } => <$record>::ref_from_bytes(record).ok().map(Step::$name),)*
                     _ => None,
                 }
             }
@@ -405,23 +412,36 @@ macro_rules! steps {
 
             /// See [`StepRecord::operands`].
             pub fn operands(&self, samples: usize) -> Operands {
-                match self { $(Step::$name(record) => record.operands(samples),)* }
+                match self {
+                    $(Step::$name(record) if const { carries($kind) } => record.operands(samples),)*
+                    _ => Operands::default(),
+                }
             }
 
             /// See [`StepRecord::shape_is_valid`].
             pub fn shape_is_valid(&self) -> bool {
-                match self { $(Step::$name(record) => record.shape_is_valid(),)* }
+                match self {
+                    $(Step::$name(record) if const { carries($kind) } => record.shape_is_valid(),)*
+                    _ => false,
+                }
             }
 
             /// See [`StepRecord::optimizer_slots`].
             pub fn optimizer_slots(&self) -> Option<u32> {
-                match self { $(Step::$name(record) => record.optimizer_slots(),)* }
+                match self {
+                    $(Step::$name(record) if const { carries($kind) } => record.optimizer_slots(),)*
+                    _ => None,
+                }
             }
 
             /// See [`StepRecord::run`].
             #[inline]
             pub fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-                match self { $(Step::$name(record) => record.run(isa, memory, context),)* }
+                match self {
+                    $(Step::$name(record) if const { carries($kind) } => record.run(isa, memory, context),)*
+                    // Never: what this build does not carry is not decoded.
+                    _ => {}
+                }
             }
         }
     };

@@ -16,8 +16,8 @@ pub const MAGIC: u32 = u32::from_le_bytes(*b"EMBS");
 
 /// What a device knows about the image in a slot.
 ///
-/// On flash: seven little-endian words (magic, generation, bytes, image CRC, three of all ones
-/// that later versions may use) and the CRC-32 of those 28 bytes.
+/// On flash: seven little-endian words (magic, generation, bytes, image CRC, whether the image has been read back, two
+/// of all ones that later versions may use) and the CRC-32 of those 28 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Record {
@@ -27,17 +27,24 @@ pub struct Record {
     pub bytes: u32,
     /// CRC-32 of the image's bytes.
     pub crc: u32,
+    /// Whether the device has read the image back from this flash and found its checksum right. A programmer, which
+    /// may write the record first, leaves that to the device.
+    pub verified: bool,
 }
 
+/// Where a record says that its image is verified; all ones say that it is not.
+const VERIFIED: u32 = 0;
+
 impl Record {
-    /// The record of `image`.
+    /// The record of `image` for a programmer.
     pub fn of(image: &[u8], generation: u32) -> Self {
-        Self { generation, bytes: len_u32(image.len()), crc: crc32(image) }
+        Self { generation, bytes: len_u32(image.len()), crc: crc32(image), verified: false }
     }
 
     /// The record as it lies on flash.
     pub fn emit(&self) -> [u8; RECORD_BYTES] {
-        let words = [MAGIC, self.generation, self.bytes, self.crc, u32::MAX, u32::MAX, u32::MAX];
+        let verified = if self.verified { VERIFIED } else { u32::MAX };
+        let words = [MAGIC, self.generation, self.bytes, self.crc, verified, u32::MAX, u32::MAX];
         let mut out = [0; RECORD_BYTES];
         let mut places = out.as_chunks_mut::<4>().0.iter_mut();
         for (place, word) in places.by_ref().zip(words) {
@@ -54,28 +61,34 @@ impl Record {
     /// Reads one record. Anything that is not a whole, undamaged record is `None`: an erased
     /// place, a record whose writing was cut, another format.
     pub fn parse(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
+        let mut words = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+        let mut next = || words.next();
+        // First, because most places hold no record, and a start looks at all of them.
+        if next()? != MAGIC {
+            return None;
+        }
         let (checked, crc) = bytes.split_last_chunk::<4>()?;
         if u32::from_le_bytes(*crc) != crc32(checked) {
             return None;
         }
-        let mut words = checked.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
-        let mut next = || words.next();
-        if next()? != MAGIC {
-            return None;
-        }
-        Some(Self { generation: next()?, bytes: next()?, crc: next()? })
+        Some(Self { generation: next()?, bytes: next()?, crc: next()?, verified: next()? == VERIFIED })
     }
 
-    /// The newest record of a slot and the image that it vouches for.
+    /// The newest record of a slot and the bytes of its image, which are not looked at.
     ///
-    /// `slot` is the whole slot, `erase_bytes` its erase unit. `None` when no record is whole, or
-    /// the newest one's image does not fit the slot or does not have its checksum.
+    /// `slot` is the whole slot, `erase_bytes` its erase unit. `None` when no record is whole, or the newest one's
+    /// image does not fit the slot.
     pub fn newest(slot: &[u8], erase_bytes: usize) -> Option<(Self, &[u8])> {
         let (records, images) = slot.split_at_checked(erase_bytes)?;
         let (places, _) = records.as_chunks::<RECORD_BYTES>();
-        let record = places.iter().filter_map(Self::parse).max_by_key(|record| record.generation)?;
-        let image = images.get(..usize::try_from(record.bytes).ok()?)?;
-        (crc32(image) == record.crc).then_some((record, image))
+        let newest = |record: &Self| (record.generation, record.verified);
+        let record = places.iter().filter_map(Self::parse).max_by_key(newest)?;
+        Some((record, images.get(..usize::try_from(record.bytes).ok()?)?))
+    }
+
+    /// Whether `image` has this record's checksum.
+    pub fn matches(&self, image: &[u8]) -> bool {
+        crc32(image) == self.crc
     }
 }
 
@@ -85,7 +98,9 @@ mod tests {
 
     #[test]
     fn a_record_survives_its_round_trip_and_no_other_bytes_do() {
-        let record = Record { generation: 7, bytes: 1234, crc: 0xDEAD_BEEF };
+        let record = Record { generation: 7, bytes: 1234, crc: 0xDEAD_BEEF, verified: false };
+        let verified = Record { verified: true, ..record };
+        assert_eq!(Record::parse(&verified.emit()), Some(verified));
         let bytes = record.emit();
         assert_eq!(Record::parse(&bytes), Some(record));
         assert_eq!(Record::parse(&[0xFF; RECORD_BYTES]), None);
@@ -108,14 +123,19 @@ mod tests {
         }
         let (record, found) = Record::newest(&slot, 256).unwrap();
         assert_eq!((record.generation, found), (9, &image[..]));
+        assert!(record.matches(found) && !record.verified);
+        let verified = Record { verified: true, ..record };
+        slot[128..160].copy_from_slice(&verified.emit());
+        assert_eq!(Record::newest(&slot, 256).unwrap().0, verified, "of equal records the verified one");
         slot[300] ^= 1;
-        assert_eq!(Record::newest(&slot, 256), None, "a damaged image is not trusted");
+        let (record, found) = Record::newest(&slot, 256).unwrap();
+        assert!(!record.matches(found), "a damaged image");
     }
 
     #[test]
     fn a_record_that_claims_too_much_is_not_trusted() {
         let mut slot = [0xFF; 512];
-        let record = Record { generation: 1, bytes: 257, crc: 0 };
+        let record = Record { generation: 1, bytes: 257, crc: 0, verified: true };
         slot[..32].copy_from_slice(&record.emit());
         assert_eq!(Record::newest(&slot, 256), None);
         assert_eq!(Record::newest(&slot, 1024), None);

@@ -8,12 +8,13 @@
 //! Everything here works in buffers of fixed size, so that a device with 16 KB of RAM can afford
 //! it, and everything that arrives is untrusted: any bytes give a message or a [`WireError`].
 
+mod codec;
 mod frame;
 mod message;
 #[cfg(test)]
 mod tests;
 
-pub use frame::{Decoder, Frame, Kind, Writer, encode};
+pub use frame::{Decoder, Frame, Kind, encode};
 pub use message::{
     Buffer, DeviceInfo, DeviceStats, Fault, Hyper, ModelInfo, ModelState, PanicReport, Request, Response,
 };
@@ -29,6 +30,9 @@ pub const MAX_CHUNK: usize = 256;
 /// The most bytes of an encoded frame without its zero terminator: a full chunk, at most 24 bytes
 /// of header, and two COBS code bytes.
 pub const MAX_FRAME: usize = 284;
+
+/// The most steps that one answer to [`Request::Profile`] tells of: few, because a device holds them beside the frame.
+pub const PROFILE_STEPS: usize = 32;
 
 /// Why received bytes are not a message, or a message does not fit a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

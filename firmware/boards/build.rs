@@ -30,9 +30,12 @@ fn main() {
     let riscv = target.starts_with("riscv");
     fs::write(out.join("memory.x"), memory_x(&board, riscv)).expect("writing memory.x");
     fs::write(out.join("facts.rs"), facts(&board)).expect("writing facts.rs");
+    // For cortex-m-rt: names of interrupt handlers, of which there are none.
+    fs::write(out.join("device.x"), "").expect("writing device.x");
     println!("cargo:rustc-link-search={}", out.display());
     let scripts: &[&str] = if riscv { &["-Tmemory.x", "-Tlink.x"] } else { &["--nmagic", "-Tlink.x"] };
-    for argument in scripts.iter().chain(&["-Tdefmt.x"]) {
+    let log = env::var_os("CARGO_FEATURE_LOG").map(|_| "-Tdefmt.x");
+    for argument in scripts.iter().copied().chain(log) {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
 }

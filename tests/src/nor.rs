@@ -127,6 +127,11 @@ impl Nor {
         self.cells[..bytes.len()].copy_from_slice(bytes);
     }
 
+    /// Turns one bit of the byte at `offset` over, as ageing flash may.
+    pub fn tip(&mut self, offset: usize) {
+        self.cells[offset] ^= 1;
+    }
+
     fn range(&mut self, start: u32, end: usize, unit: usize) -> Result<&mut [u8], NorError> {
         let start = start as usize;
         if !start.is_multiple_of(unit) || !end.is_multiple_of(unit) {

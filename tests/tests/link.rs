@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use embernet::graph::Sequential;
+use embernet::graph::ops::Dense;
+use embernet::image::{PackOptions, pack};
 use embernet::link::{Client, LinkError, Patience, Transport, pipe};
 use embernet_core::checksum::crc32;
 use embernet_core::exec::SessionError;
@@ -12,7 +15,7 @@ use embernet_core::image::ImageError;
 use embernet_core::optim::OptimizerRecord;
 use embernet_core::rng::Rng;
 use embernet_core::wire::{
-    Buffer, Decoder, Fault, Kind, MAX_FRAME, ModelState, PanicReport, Request, Response, VERSION, encode,
+    Buffer, Decoder, Fault, Kind, MAX_FRAME, ModelState, PROFILE_STEPS, PanicReport, Request, Response, VERSION, encode,
 };
 use embernet_tests::nor::{Nor, PAGE};
 use embernet_tests::{device, lossy, models};
@@ -82,6 +85,63 @@ fn data_larger_than_a_message_goes_in_pieces() {
     assert!(matches!(error, LinkError::Length { .. }), "{error}");
     let error = client.infer(&image, &[&input[1..]], false).unwrap_err().to_string();
     assert_eq!(error, "input has 2799 bytes, expected 2400");
+}
+
+#[test]
+fn a_profile_tells_of_every_step() {
+    // More steps than one answer tells of.
+    let mut net = Sequential::new([4]);
+    for _ in 0..PROFILE_STEPS + 3 {
+        net = net.add(Dense::new(4));
+    }
+    let packed = pack(&net.build(1).unwrap(), &PackOptions::default(), None).unwrap();
+    let image = packed.image().unwrap();
+    let (mut client, _) = device::connect(Nor::slots(SLOT).0, ARENA);
+    client.load(&image, silent).unwrap();
+    let input = models::values(&mut Rng::new(5), 4);
+    let ticks = client.profile(&image, &[&input]).unwrap();
+    assert_eq!(ticks, [0; PROFILE_STEPS + 3], "a counter that counts its readings measures none");
+    let outputs = client.read(Buffer::Output(0), 16).unwrap();
+    assert_eq!(outputs, models::infer(&image, &input), "a profile is an inference");
+    assert!(client.boot_ticks().unwrap() > 0);
+}
+
+#[test]
+fn a_device_that_is_asked_reads_its_image_again() {
+    let packed = models::iris(OptimizerRecord::sgd(0.1));
+    let image = packed.image().unwrap();
+    let (mut client, thread) = device::connect(Nor::slots(SLOT).0, ARENA);
+    client.load(&image, silent).unwrap();
+    client.verify().unwrap();
+    drop(client);
+    // A bit of the weights tips over: the start does not notice, a device that is asked does.
+    let mut slots = thread.join().unwrap();
+    slots[0].tip(PAGE + packed.bytes.len() - 1);
+    let (mut client, thread) = device::connect(slots, ARENA);
+    assert!(matches!(client.info().unwrap().model, ModelState::Ready(_)));
+    let LinkError::Refused { fault, .. } = client.verify().unwrap_err() else { panic!("a refusal") };
+    assert!(matches!(fault, Fault::Crc { expected, .. } if expected == crc32(&packed.bytes)), "{fault}");
+    drop(client);
+    // A bit of the head: the start notices.
+    let mut slots = thread.join().unwrap();
+    slots[0].tip(PAGE + 100);
+    let (mut client, _) = device::connect(slots, ARENA);
+    assert_eq!(client.info().unwrap().model, ModelState::Empty);
+}
+
+#[test]
+fn a_damaged_head_brings_the_older_model_back() {
+    let (old, new) = (models::iris(OptimizerRecord::sgd(0.1)), models::iris(OptimizerRecord::adam(0.1)));
+    let (mut client, thread) = device::connect(Nor::slots(SLOT).0, ARENA);
+    for packed in [&old, &new] {
+        client.load(&packed.image().unwrap(), silent).unwrap();
+    }
+    drop(client);
+    let mut slots = thread.join().unwrap();
+    slots[1].tip(PAGE + 200);
+    let (mut client, _) = device::connect(slots, ARENA);
+    let ModelState::Ready(model) = client.info().unwrap().model else { panic!("a model") };
+    assert_eq!((model.slot, model.generation, model.crc), (0, 1, crc32(&old.bytes)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use embernet::flash::slot;
 use embernet::link::Slots;
-use embernet_app::Store;
+use embernet_app::{Store, Trust};
 use embernet_core::wire::Fault;
 use embernet_tests::nor::{Nor, PAGE};
 
@@ -41,7 +41,7 @@ fn images_alternate_between_the_slots() {
         // Odd lengths too: the last program unit is filled up.
         let image = image(round, 1000 + usize::from(round));
         assert_eq!(transfer(&mut store, &image), Ok(round.into()));
-        store.reopen();
+        store.reopen(Trust::Records);
         assert_eq!(active(&mut store), Some((round.into(), image)));
         let (now, _) = store.split();
         assert_eq!(now.unwrap().0.slot, (round + 1) % 2);
@@ -61,12 +61,52 @@ fn a_slot_flashed_by_the_host_is_active() {
 }
 
 #[test]
+fn a_flashed_image_is_read_once_and_then_has_a_record_that_says_so() {
+    let (mut slots, power) = Nor::slots(SLOT);
+    slots[0].flash(&slot(&image(1, 500), &SLOTS, 1).unwrap());
+    let mut store = Store::open(slots);
+    let (found, _) = store.split();
+    assert!(!found.unwrap().0.record.verified, "this start has read it");
+    let written = power.operations();
+    assert!(written > 0);
+    let mut store = Store::open(store.into_slots());
+    let (found, _) = store.split();
+    assert!(found.unwrap().0.record.verified, "the next one need not");
+    assert_eq!(power.operations(), written);
+}
+
+#[test]
+fn a_flashed_image_that_is_cut_is_no_image() {
+    // A programmer writes from the first address on: the record is there before its image.
+    let whole = slot(&image(1, 500), &SLOTS, 1).unwrap();
+    for bytes in [PAGE, PAGE + 200, PAGE + 499] {
+        let (mut slots, _) = Nor::slots(SLOT);
+        slots[0].flash(&whole[..bytes]);
+        assert_eq!(active(&mut Store::open(slots)), None, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn a_cut_while_a_start_writes_its_record_costs_nothing() {
+    let old = image(1, 500);
+    for cut in 0..9 {
+        let (mut slots, power) = Nor::slots(SLOT);
+        slots[0].flash(&slot(&old, &SLOTS, 7).unwrap());
+        power.cut_after(cut);
+        let store = Store::open(slots);
+        power.restore();
+        let mut store = Store::open(store.into_slots());
+        assert_eq!(active(&mut store), Some((7, old.clone())), "cut at operation {cut}");
+    }
+}
+
+#[test]
 fn too_large_is_refused_with_need_and_have_and_touches_nothing() {
     let (slots, power) = Nor::slots(SLOT);
     let mut store = Store::open(slots);
     let have = (SLOT - PAGE) as u32;
     assert_eq!(transfer(&mut store, &image(1, have as usize)), Ok(1));
-    store.reopen();
+    store.reopen(Trust::Records);
     let before = power.operations();
     let refused = transfer(&mut store, &image(2, have as usize + 1));
     assert_eq!(refused, Err(Fault::SlotTooSmall { need: have + 1, have }));
@@ -84,10 +124,10 @@ fn a_cut_at_any_operation_leaves_the_old_image() {
             if with_older {
                 // The other slot holds a valid, older image instead of junk.
                 transfer(&mut store, &image(9, 3000)).unwrap();
-                store.reopen();
+                store.reopen(Trust::Records);
             }
             transfer(&mut store, &old).unwrap();
-            store.reopen();
+            store.reopen(Trust::Records);
             let generation = active(&mut store).unwrap().0;
 
             power.cut_after(cut);
@@ -101,7 +141,7 @@ fn a_cut_at_any_operation_leaves_the_old_image() {
             assert_eq!(active(&mut store), Some((generation, old.clone())), "cut at operation {cut}");
             // And the next attempt works.
             assert_eq!(transfer(&mut store, &new), Ok(generation + 1));
-            store.reopen();
+            store.reopen(Trust::Records);
             assert_eq!(active(&mut store), Some((generation + 1, new.clone())));
             cut += 1;
         }

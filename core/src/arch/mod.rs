@@ -26,7 +26,9 @@ pub use threads::Threads;
 pub use x86::{Avx2, Avx2Exact, Avx512};
 
 use crate::kernels::requantize::Requantize;
+use crate::memory::Memory;
 use crate::optim::Optimizer;
+use crate::plan::{Context, Step};
 use core::ops::Range;
 
 /// Which token an image's scratch was sized for. Numbers are part of the image format.
@@ -317,6 +319,11 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     /// benchmark measures everything else by.
     fn peak_f32(self, rounds: usize) -> u64 {
         scalar::peak_f32(rounds)
+    }
+
+    /// Runs a step with this token.
+    fn run_step(self, step: &Step<'_>, memory: &mut Memory<'_>, context: &mut Context) {
+        step.run(self, memory, context);
     }
 
     /// Runs `body` compiled for this instruction set, as far as the compiler inlines it: for plain loops of kernels

@@ -6,7 +6,9 @@ use super::{Gemm, Isa, IsaId, Window};
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{from, sub, sub_mut};
 use crate::math;
+use crate::memory::Memory;
 use crate::optim::{Optimizer, TINY, TINY_SQUARE};
+use crate::plan::{Context, Step};
 use crate::quant;
 use core::hint::black_box;
 
@@ -16,6 +18,12 @@ pub struct Scalar;
 
 impl Isa for Scalar {
     const ID: IsaId = IsaId::Scalar;
+
+    // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
+    #[inline(never)]
+    fn run_step(self, step: &Step<'_>, memory: &mut Memory<'_>, context: &mut Context) {
+        step.run(self, memory, context);
+    }
 }
 
 /// See [`Isa::dot_f32`].

@@ -5,6 +5,17 @@ fn op(start: u32, bytes: usize) -> Operand {
     Operand { at: Ref::arena(start), bytes, access: Access::Read, align: 1 }
 }
 
+type Carved<'a, const R: usize, const W: usize> = ([&'a [u8]; R], [&'a mut [u8]; W]);
+
+fn carve<const R: usize, const W: usize>(
+    arena: &mut [u8],
+    reads: [Operand; R],
+    writes: [Operand; W],
+) -> Option<Carved<'_, R, W>> {
+    let (mut read, mut written): Carved<'_, R, W> = ([&[]; R], core::array::from_fn(|_| Default::default()));
+    super::carve(&[], arena, (&reads, &mut read), (&writes, &mut written)).then_some((read, written))
+}
+
 #[test]
 fn reads_may_overlap_each_other() {
     let mut arena: [u8; 16] = core::array::from_fn(|i| i as u8);

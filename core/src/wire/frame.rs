@@ -1,12 +1,11 @@
 //! Frames: how a message becomes bytes on a link, and how bytes become a message again.
 
 use cobs::CobsEncoder;
-use crc::Digest;
-use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-use crate::checksum::{CRC32, crc32};
+use crate::checksum::{Crc32, crc32};
 
+use super::codec::{Encoder, Reader, Sink};
 use super::{MAX_FRAME, PanicReport, Request, Response, WireError, len_u32};
 
 const CRC_BYTES: usize = 4;
@@ -39,49 +38,16 @@ impl Kind {
 }
 
 /// Writes one frame byte by byte into a buffer: checksum and byte stuffing on the way, no copy.
-pub struct Writer<'b> {
+struct Writer<'b> {
     cobs: CobsEncoder<'b>,
-    crc: Digest<'static, u32>,
+    crc: Crc32,
 }
 
-impl core::fmt::Debug for Writer<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Writer")
-    }
-}
-
-impl<'b> Writer<'b> {
-    /// Starts a frame in `out`.
-    pub fn new(kind: Kind, seq: u16, out: &'b mut [u8]) -> Result<Self, WireError> {
-        let have = len_u32(out.len());
-        let mut writer = Self { cobs: CobsEncoder::new(out), crc: CRC32.digest() };
-        let [low, high] = seq.to_le_bytes();
-        writer.bytes(&[kind as u8, low, high]).map_err(|_| WireError::TooLong { have })?;
-        Ok(writer)
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+impl Sink for Writer<'_> {
+    #[inline(never)]
+    fn bytes(&mut self, bytes: &[u8]) -> bool {
         self.crc.update(bytes);
-        self.cobs.push(bytes).map_err(|_| postcard::Error::SerializeBufferFull)
-    }
-}
-
-impl Flavor for Writer<'_> {
-    /// Bytes of the frame, without terminator.
-    type Output = usize;
-
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.bytes(data)
-    }
-
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.bytes(&[data])
-    }
-
-    fn finalize(mut self) -> postcard::Result<usize> {
-        let crc = self.crc.finalize();
-        self.cobs.push(&crc.to_le_bytes()).map_err(|_| postcard::Error::SerializeBufferFull)?;
-        Ok(self.cobs.finalize())
+        self.cobs.push(bytes).is_ok()
     }
 }
 
@@ -95,10 +61,16 @@ pub fn encode<'b, T: Serialize + ?Sized>(
     payload: &T,
     out: &'b mut [u8],
 ) -> Result<&'b [u8], WireError> {
-    let have = len_u32(out.len());
-    let too_long = WireError::TooLong { have };
-    let writer = Writer::new(kind, seq, out)?;
-    let stuffed = postcard::serialize_with_flavor(payload, writer).map_err(|_| too_long)?;
+    let too_long = WireError::TooLong { have: len_u32(out.len()) };
+    let mut writer = Writer { cobs: CobsEncoder::new(out), crc: Crc32::new() };
+    let [low, high] = seq.to_le_bytes();
+    if !writer.bytes(&[kind as u8, low, high]) {
+        return Err(too_long);
+    }
+    payload.serialize(&mut Encoder(&mut writer)).map_err(|_| too_long)?;
+    let crc = writer.crc.value();
+    writer.cobs.push(&crc.to_le_bytes()).map_err(|_| too_long)?;
+    let stuffed = writer.cobs.finalize();
     *out.get_mut(stuffed).ok_or(too_long)? = 0;
     out.get(..=stuffed).ok_or(too_long)
 }
@@ -138,8 +110,9 @@ impl<'a> Frame<'a> {
         if self.kind != kind {
             return Err(WireError::Kind { found: self.kind as u8 });
         }
-        match postcard::take_from_bytes(self.payload) {
-            Ok((message, [])) => Ok(message),
+        let mut reader = Reader { rest: self.payload };
+        match T::deserialize(&mut reader) {
+            Ok(message) if reader.rest.is_empty() => Ok(message),
             // Bytes left over: a longer message of another version, not this one.
             Ok(_) | Err(_) => Err(WireError::Payload),
         }

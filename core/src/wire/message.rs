@@ -111,6 +111,20 @@ pub enum Request<'a> {
     ModelCommit,
     /// What the run so far has cost. Answered by [`Response::Stats`].
     Stats,
+    /// Reads the whole active image: does it still have its checksum? Answered by [`Response::Done`], or by
+    /// [`Fault::Crc`] if flash has lost something.
+    Verify,
+    /// What the start took, from the start of the counter until the first request could be served. Answered by
+    /// [`Response::Ran`].
+    Boot,
+    /// [`Request::Infer`], with a reading of the counter after every step. Answered by [`Response::Data`]: what steps
+    /// `first` and following took in ticks, little-endian words, at most [`super::PROFILE_STEPS`] of them.
+    Profile {
+        /// Samples, 1 to the image's batch.
+        samples: u16,
+        /// The first step told of.
+        first: u16,
+    },
 }
 
 /// What the device answers.

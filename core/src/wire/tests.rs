@@ -3,6 +3,7 @@
 use std::{vec, vec::Vec};
 
 use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::*;
 
@@ -140,6 +141,9 @@ fn variants_keep_their_numbers() {
         Request::ModelChunk { offset: 0, data: &[] },
         Request::ModelCommit,
         Request::Stats,
+        Request::Verify,
+        Request::Boot,
+        Request::Profile { samples: 0, first: 0 },
     ];
     for (place, request) in requests.iter().enumerate() {
         assert_eq!(usize::from(number(request)), place, "{request:?}");
@@ -157,6 +161,76 @@ fn variants_keep_their_numbers() {
     ];
     for (place, response) in responses.iter().enumerate() {
         assert_eq!(usize::from(postcard_first(response)), place, "{response:?}");
+    }
+}
+
+/// Every message as the postcard crate writes it, and back.
+fn equals_postcard<T: serde::Serialize + PartialEq + std::fmt::Debug>(message: &T) -> Vec<u8> {
+    struct Bytes(Vec<u8>);
+    impl codec::Sink for Bytes {
+        fn bytes(&mut self, bytes: &[u8]) -> bool {
+            self.0.extend_from_slice(bytes);
+            true
+        }
+    }
+    let mut ours = Bytes(Vec::new());
+    message.serialize(&mut codec::Encoder(&mut ours)).unwrap();
+    let mut theirs = [0; 512];
+    assert_eq!(ours.0, postcard::to_slice(message, &mut theirs).unwrap(), "{message:?}");
+    ours.0
+}
+
+#[test]
+fn messages_are_postcards() {
+    use crate::exec::SessionError;
+    use crate::image::ImageError;
+    use crate::plan::PlanError;
+    let data = [0, 1, 127, 128, 255];
+    let requests = [
+        Request::Hello { version: 300 },
+        Request::Write { buffer: Buffer::Input(200), offset: u32::MAX, data: &data },
+        Request::SetHyper(Hyper::Lr(-0.1)),
+        Request::SetHyper(Hyper::Updates(1 << 21)),
+        Request::ModelCommit,
+        Request::Profile { samples: u16::MAX, first: 127 },
+    ];
+    for request in requests {
+        let bytes = equals_postcard(&request);
+        let mut reader = codec::Reader { rest: &bytes };
+        assert_eq!(Request::deserialize(&mut reader), Ok(request));
+        assert!(reader.rest.is_empty());
+    }
+    let plan = PlanError::UnknownKind { step: 70_000, kind: 300 };
+    let faults = [
+        Fault::Image(ImageError::BadMagic { found: [1, 200, 3, 4] }),
+        Fault::Image(ImageError::Crc { data: true, found: 1, expected: u32::MAX }),
+        Fault::Image(ImageError::Train(plan)),
+        Fault::Session(SessionError::ArenaTooSmall { need: 128, have: 127 }),
+        Fault::Flash,
+    ];
+    let responses = faults.map(Response::Fault).into_iter().chain([
+        Response::Info(INFO),
+        Response::Data(&data),
+        Response::Ran { ticks: u64::MAX },
+        Response::Trained { loss: f32::MIN_POSITIVE, ticks: 1 << 35 },
+    ]);
+    for response in responses {
+        let bytes = equals_postcard(&response);
+        assert_eq!(Response::deserialize(&mut codec::Reader { rest: &bytes }), Ok(response));
+    }
+}
+
+proptest! {
+    /// Any bytes: the crate's message, or no message where the crate finds none.
+    #[test]
+    fn any_bytes_read_as_postcard_reads_them(bytes in prop::collection::vec(prop_oneof![0u8..20, any::<u8>()], 0..40)) {
+        let ours = Request::deserialize(&mut codec::Reader { rest: &bytes }).ok();
+        let theirs = postcard::take_from_bytes::<Request<'_>>(&bytes).ok().map(|(request, _)| request);
+        // Compared as text: a learning rate may be no number.
+        prop_assert_eq!(std::format!("{ours:?}"), std::format!("{theirs:?}"));
+        let ours = Response::deserialize(&mut codec::Reader { rest: &bytes }).ok();
+        let theirs = postcard::take_from_bytes::<Response<'_>>(&bytes).ok().map(|(response, _)| response);
+        prop_assert_eq!(std::format!("{ours:?}"), std::format!("{theirs:?}"));
     }
 }
 

@@ -19,15 +19,18 @@ mod transfer;
 
 use embedded_io::{Read, Write};
 use embernet_core::arch::Isa;
-use embernet_core::wire::ModelState;
+use embernet_core::wire::{Fault, ModelState, PROFILE_STEPS};
 
 pub use board::{Board, Stack};
 pub use link::Ended;
-pub use store::{Active, Region, Spare, Store};
+pub use store::{Active, Region, Spare, Store, Trust};
 
 use link::{Receiver, Sender};
 use model::Model;
 use serve::{Counters, Port, Work};
+
+/// Bytes of one answer to a profile.
+const PROFILE_BYTES: usize = 4 * PROFILE_STEPS;
 
 /// The device program.
 #[derive(Debug)]
@@ -57,6 +60,7 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
 
     /// Serves requests until the link ends, which on most boards is never.
     pub fn run(&mut self) -> Ended<L::Error> {
+        let mut trust = Trust::Records;
         loop {
             let (active, spare) = self.store.split();
             let arena_bytes = self.arena.len();
@@ -64,13 +68,26 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
                 None => Err(ModelState::Empty),
                 Some((active, bytes)) => Model::start(active, bytes, self.arena, self.isa).map_err(ModelState::Refused),
             };
+            if trust == Trust::Records && matches!(model, Err(ModelState::Refused(Fault::Image(_)))) {
+                // The image is not what its record says: perhaps flash has lost it, and the other slot has one.
+                trust = Trust::Checksums;
+                self.store.reopen(trust);
+                continue;
+            }
             report(&model);
+            if self.counters.boot_ticks == 0 {
+                self.counters.boot_ticks = self.board.ticks();
+            }
             let counters = self.counters;
-            let mut work = Work { model, spare, arena_bytes, transfer: None, replaced: false, counters };
+            let profile = [0; PROFILE_BYTES];
+            let mut work = Work { model, spare, arena_bytes, transfer: None, replaced: false, counters, profile };
             let ended = self.port.serve(&mut self.board, &mut work);
             self.counters = work.counters;
             match ended {
-                Ok(()) => self.store.reopen(),
+                Ok(()) => {
+                    trust = Trust::Records;
+                    self.store.reopen(trust);
+                }
                 Err(ended) => return ended,
             }
         }

@@ -3,25 +3,33 @@
 use embernet_core::arch::Isa;
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::{Image, TensorRecord};
+use embernet_core::memory::Memory;
+use embernet_core::plan::Step;
 use embernet_core::wire::{Buffer, Fault, Hyper, MAX_CHUNK, ModelInfo};
 
-use crate::store::Active;
+use crate::store::{Active, verify};
 
 /// The active image at work.
 #[derive(Debug)]
 pub(crate) struct Model<'a, I> {
     active: Active,
+    bytes: &'a [u8],
     session: Session<'a, I>,
     /// Samples inferred since the model was started.
     pub inferences: u32,
 }
 
 impl<'a, I: Isa> Model<'a, I> {
-    /// Starts the image in `bytes`, whose checksum the store has seen to be right.
+    /// Starts the image in `bytes`, which the store has found to be whole, now or once.
     pub fn start(active: Active, bytes: &'a [u8], arena: &'a mut [u8], isa: I) -> Result<Self, Fault> {
         let image = Image::parse_without_data_crc(bytes).map_err(Fault::Image)?;
         let session = Session::new(&image, arena, isa).map_err(Fault::Session)?;
-        Ok(Self { active, session, inferences: 0 })
+        Ok(Self { active, bytes, session, inferences: 0 })
+    }
+
+    /// Reads the whole image: is it still what was written?
+    pub fn verify(&self) -> Result<(), Fault> {
+        verify(self.bytes, self.active.record.crc)
     }
 
     pub fn info(&self) -> ModelInfo {
@@ -60,6 +68,34 @@ impl<'a, I: Isa> Model<'a, I> {
         self.session.infer(usize::from(samples)).map_err(Fault::Session)?;
         self.inferences = self.inferences.saturating_add(u32::from(samples));
         Ok(())
+    }
+
+    /// Runs inference and writes what steps `first` and following took into `ticks`, as little-endian words, as many as
+    /// it takes and there are. Gives the bytes written.
+    pub fn profile(
+        &mut self,
+        samples: u16,
+        first: u16,
+        mut now: impl FnMut() -> u32,
+        overhead: u32,
+        ticks: &mut [u8],
+    ) -> Result<usize, Fault> {
+        let mut places = ticks.as_chunks_mut::<4>().0.iter_mut();
+        let mut written = 0;
+        let mut last = now();
+        let observe = |step, _: &Step<'_>, _: &Memory<'_>| {
+            let step_ticks = now().wrapping_sub(last).saturating_sub(overhead);
+            if step >= usize::from(first)
+                && let Some(place) = places.next()
+            {
+                *place = step_ticks.to_le_bytes();
+                written += 4;
+            }
+            last = now();
+        };
+        self.session.infer_observed(usize::from(samples), observe).map_err(Fault::Session)?;
+        self.inferences = self.inferences.saturating_add(u32::from(samples));
+        Ok(written)
     }
 
     pub fn train(&mut self, samples: u16) -> Result<f32, Fault> {

@@ -5,6 +5,7 @@ use embernet_core::arch::Isa;
 use embernet_core::exec::SessionError;
 use embernet_core::wire::{DeviceInfo, DeviceStats, Fault, Frame, Kind, ModelState, Request, Response, VERSION};
 
+use crate::PROFILE_BYTES;
 use crate::board::Board;
 use crate::link::{Ended, LOG_CHUNK, Receiver, Sender, send_log};
 use crate::model::Model;
@@ -22,6 +23,8 @@ pub(crate) struct Work<'a, F, I> {
     /// Set when another image has become active: this work is over.
     pub replaced: bool,
     pub counters: Counters,
+    /// The answer to a profile.
+    pub profile: [u8; PROFILE_BYTES],
 }
 
 /// What survives a change of model.
@@ -29,6 +32,8 @@ pub(crate) struct Work<'a, F, I> {
 pub(crate) struct Counters {
     /// Ticks between two readings of the counter with nothing between them.
     pub overhead: u32,
+    /// What the counter said when the first request could be served.
+    pub boot_ticks: u32,
     pub last_ticks: u32,
     pub bad_frames: u32,
 }
@@ -103,10 +108,7 @@ fn send_logs<L: Read + Write, B: Board>(link: &mut L, board: &mut B) -> Result<(
 
 impl<'a, F: Region, I: Isa> Work<'a, F, I> {
     fn model(&mut self) -> Result<&mut Model<'a, I>, Fault> {
-        self.model.as_mut().map_err(|state| match state {
-            ModelState::Refused(fault) => *fault,
-            ModelState::Empty | ModelState::Ready(_) => Fault::NoModel,
-        })
+        self.model.as_mut().map_err(fault_of)
     }
 
     fn act<B: Board>(&mut self, board: &mut B, request: &Request<'_>) -> Result<Response<'_>, Fault> {
@@ -155,6 +157,17 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 self.replaced = true;
                 let (slot, generation) = (active.slot, active.record.generation);
                 Ok(Response::Committed { slot, generation })
+            }
+            Request::Verify => {
+                self.model()?.verify()?;
+                Ok(Response::Done)
+            }
+            Request::Boot => Ok(Response::Ran { ticks: self.counters.boot_ticks.into() }),
+            Request::Profile { samples, first } => {
+                let model = self.model.as_mut().map_err(fault_of)?;
+                let overhead = self.counters.overhead;
+                let bytes = model.profile(samples, first, || board.ticks(), overhead, &mut self.profile)?;
+                Ok(Response::Data(self.profile.get(..bytes).unwrap_or_default()))
             }
         }
     }
@@ -220,5 +233,13 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             last_ticks: self.counters.last_ticks.into(),
             bad_frames: self.counters.bad_frames,
         }
+    }
+}
+
+/// Why there is no model to work with.
+fn fault_of(state: &mut ModelState) -> Fault {
+    match state {
+        ModelState::Refused(fault) => *fault,
+        ModelState::Empty | ModelState::Ready(_) => Fault::NoModel,
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! The layout is `embernet_core::slot`'s. The order of writes is what makes a cut harmless:
 //! erase the other slot (its record first), program the image, check it, program the record.
+//!
+//! A record that this program wrote says that its image has been read back, so that a start need not read all of it
+//! again. An image that a programmer put there is read once; then it gets such a record too.
 
 use embedded_storage::nor_flash::NorFlash;
 use embernet_core::checksum::crc32;
@@ -24,48 +27,63 @@ pub struct Active {
     pub record: Record,
 }
 
+/// What counts as a proof that an image is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// A record that says so; else its checksum.
+    Records,
+    /// Its checksum and nothing else, for when a record has been found to be wrong.
+    Checksums,
+}
+
 /// Both slots.
 #[derive(Debug)]
 pub struct Store<F> {
     slots: [F; 2],
     active: Option<Active>,
+    /// The highest generation of any record.
+    newest: u32,
 }
 
 impl<F: Region> Store<F> {
-    /// Finds the active image: of two valid ones the newer.
+    /// Finds the active image: of two whole ones the newer.
     pub fn open(slots: [F; 2]) -> Self {
         const { assert!(RECORD_BYTES.is_multiple_of(F::WRITE_SIZE), "write size of 1 to 32") }
         const { assert!(F::ERASE_SIZE.is_multiple_of(RECORD_BYTES) && F::ERASE_SIZE > 0, "erase unit of whole records") }
-        let mut store = Self { slots, active: None };
-        store.reopen();
+        let mut store = Self { slots, active: None, newest: 0 };
+        store.reopen(Trust::Records);
         store
     }
 
-    /// Looks for the active image again, after a commit.
-    pub fn reopen(&mut self) {
-        let [first, second] = &self.slots;
-        let newest = |slot: u8, flash: &F| {
+    /// Looks for the active image again, after a commit or because the active one turned out to be damaged.
+    pub fn reopen(&mut self, trust: Trust) {
+        let [first, second] = &mut self.slots;
+        let candidate = |slot: u8, flash: &F| {
             let (record, _) = Record::newest(flash.bytes(), F::ERASE_SIZE)?;
             Some(Active { slot, record })
         };
-        self.active = match (newest(0, first), newest(1, second)) {
-            (Some(first), Some(second)) if second.record.generation > first.record.generation => Some(second),
-            (Some(first), _) => Some(first),
-            (None, second) => second,
-        };
+        let (zero, one) = (candidate(0, first), candidate(1, second));
+        let generation = |active: &Option<Active>| active.map(|active| active.record.generation);
+        let order = if generation(&one) > generation(&zero) { [one, zero] } else { [zero, one] };
+        self.newest = generation(&zero).max(generation(&one)).unwrap_or(0);
+        // An older image is looked at only if the newer one is not whole.
+        self.active = order.into_iter().flatten().find(|active| {
+            let flash = if active.slot == 0 { &mut *first } else { &mut *second };
+            is_whole(flash, &active.record, trust)
+        });
     }
 
     /// The active image, and the other slot to write the next one to.
     pub fn split(&mut self) -> (Option<(Active, &[u8])>, Spare<'_, F>) {
+        let generation = self.newest.saturating_add(1);
         let [first, second] = &mut self.slots;
         let Some(active) = self.active else {
-            return (None, Spare { flash: first, slot: 0, generation: 1 });
+            return (None, Spare { flash: first, slot: 0, generation });
         };
         let (used, flash, slot) = match active.slot {
             0 => (&*first, second, 1),
             _ => (&*second, first, 0),
         };
-        let generation = active.record.generation.saturating_add(1);
         let image = image_of::<F>(used.bytes(), active.record.bytes);
         (Some((active, image)), Spare { flash, slot, generation })
     }
@@ -76,10 +94,34 @@ impl<F: Region> Store<F> {
     }
 }
 
+/// Whether the newest image of a slot is whole; if that had to be found out, a record will say so from now on.
+fn is_whole<F: Region>(flash: &mut F, record: &Record, trust: Trust) -> bool {
+    if record.verified && trust == Trust::Records {
+        return true;
+    }
+    if !record.matches(image_of::<F>(flash.bytes(), record.bytes)) {
+        return false;
+    }
+    let free = |place: &[u8; RECORD_BYTES]| place.iter().all(|byte| *byte == 0xFF);
+    let records = flash.bytes().get(..F::ERASE_SIZE).unwrap_or_default();
+    let place = records.as_chunks::<RECORD_BYTES>().0.iter().position(free);
+    if let Some(place) = place.filter(|_| !record.verified) {
+        // A flash that refuses costs the next start the time of this one, nothing else.
+        let _ = flash.write((place * RECORD_BYTES) as u32, &Record { verified: true, ..*record }.emit());
+    }
+    true
+}
+
 fn image_of<F: Region>(slot: &[u8], bytes: u32) -> &[u8] {
     // `open` has seen that the image fits its slot; an empty image parses to an error.
     let end = F::ERASE_SIZE.saturating_add(bytes as usize);
     slot.get(F::ERASE_SIZE..end).unwrap_or_default()
+}
+
+/// Reads a whole image: does it have this checksum?
+pub(crate) fn verify(image: &[u8], expected: u32) -> Result<(), Fault> {
+    let found = crc32(image);
+    if found == expected { Ok(()) } else { Err(Fault::Crc { found, expected }) }
 }
 
 /// The slot that is not active.
@@ -130,13 +172,13 @@ impl<F: Region> Spare<'_, F> {
     /// The image's bytes as they are on flash now, if they have this checksum.
     pub fn image(&self, bytes: u32, expected: u32) -> Result<&[u8], Fault> {
         let image = image_of::<F>(self.flash.bytes(), bytes);
-        let found = crc32(image);
-        if found == expected { Ok(image) } else { Err(Fault::Crc { found, expected }) }
+        verify(image, expected).map(|()| image)
     }
 
-    /// Writes the record, which makes this slot the active one after [`Store::reopen`].
+    /// Writes the record, which makes this slot the active one after [`Store::reopen`]. The caller has seen that
+    /// [`Spare::image`] is right.
     pub fn commit(&mut self, bytes: u32, crc: u32) -> Result<Active, Fault> {
-        let record = Record { generation: self.generation, bytes, crc };
+        let record = Record { generation: self.generation, bytes, crc, verified: true };
         self.flash.write(0, &record.emit()).map_err(|_| Fault::Flash)?;
         Ok(Active { slot: self.slot, record })
     }

@@ -32,11 +32,7 @@ unsafe extern "C" {
 /// # Safety
 /// Runs once, on the stack between the linker script's two ends. `facts` are this machine's: slots and arena are
 /// memory that nothing else uses, apart from each other, and that the machine or a loader has initialised.
-pub unsafe fn run<const ERASE_BYTES: usize>(
-    facts: &Facts,
-    link: impl Read + Write,
-    ticks: impl FnMut() -> u32,
-) -> ! {
+pub unsafe fn run<const ERASE_BYTES: usize>(facts: &Facts, link: impl Read + Write, ticks: impl FnMut() -> u32) -> ! {
     // SAFETY: the linker script's ends of the stack that this program runs on.
     let stack = unsafe { stack::paint((&raw mut _stack_end).expose_provenance(), (&raw mut _stack_start).addr()) };
     // SAFETY: the caller's promise.

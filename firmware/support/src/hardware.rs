@@ -36,7 +36,7 @@ impl<T: FnMut() -> u32> Board for Hardware<T> {
         Stack { used: self.stack.used(), bytes: self.stack.bytes() }
     }
 
-    #[cfg(target_os = "none")]
+    #[cfg(all(target_os = "none", feature = "log"))]
     fn take_log(&mut self, into: &mut [u8]) -> usize {
         crate::log::take(into)
     }

@@ -7,7 +7,7 @@
 #![warn(missing_docs)]
 
 mod hardware;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", feature = "log"))]
 pub mod log;
 mod mmio;
 pub mod panic;
@@ -25,6 +25,12 @@ pub mod nrf51;
 pub mod sse300;
 /// The 16550 UART of PCs and of many RISC-V systems.
 pub mod uart16550;
+
+/// The vectors of a Cortex-M's interrupts: none is ever enabled, and the linker script wants one at least.
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+#[unsafe(link_section = ".vector_table.interrupts")]
+#[unsafe(no_mangle)]
+pub static __INTERRUPTS: [usize; 1] = [0];
 
 pub use hardware::{Hardware, serve};
 pub use mmio::{memory, memory_mut};

@@ -2,7 +2,7 @@
 
 use embernet_core::image::Image;
 
-use super::{Cost, Engine, EngineError, Place, Sending, samples, single};
+use super::{Cost, Engine, EngineError, Place, Sending, StepCost, samples, single};
 use crate::link::{Board, Client, Qemu, QemuOptions, Serial};
 
 pub(super) struct Device<'i> {
@@ -52,6 +52,14 @@ impl Engine for Device<'_> {
             progress(number * batch + count);
         }
         Ok(output)
+    }
+
+    fn profile(&mut self, sample: &[u8]) -> Result<Vec<StepCost>, EngineError> {
+        single("inputs", self.image.inputs())?;
+        let ticks = self.client.profile(&self.image, &[sample])?;
+        let instructions = |ticks| self.board.and_then(|board| board.instructions(ticks));
+        let cost = |ticks| StepCost { ticks: Some(ticks), instructions: instructions(ticks), ..StepCost::default() };
+        Ok(ticks.into_iter().map(|ticks| cost(ticks.into())).collect())
     }
 
     fn train_step(&mut self, input: &[u8], target: &[u8]) -> Result<f32, EngineError> {

@@ -1,11 +1,16 @@
 //! A model on this machine, with the bits of a device.
 
+use std::time::Instant;
+
 use embernet_core::arch::Scalar;
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::Image;
 
-use super::{Cost, Engine, EngineError, samples, single};
+use super::{Cost, Engine, EngineError, StepCost, samples, single};
 use crate::image::arena_for;
+
+/// How often a profile runs: other programs disturb, the least disturbed run counts.
+const PROFILE_RUNS: usize = 20;
 
 struct Host<'a> {
     session: Session<'a, Scalar>,
@@ -38,6 +43,26 @@ impl Engine for Host<'_> {
             progress(number * batch + count);
         }
         Ok(output)
+    }
+
+    fn profile(&mut self, sample: &[u8]) -> Result<Vec<StepCost>, EngineError> {
+        samples("input", sample.len(), single("inputs", self.session.image().inputs())?)?;
+        let mut best: Vec<u64> = Vec::new();
+        for _ in 0..PROFILE_RUNS {
+            fill(self.session.input_mut(PlanKind::Infer, 0), sample);
+            let mut times = Vec::new();
+            let mut last = Instant::now();
+            self.session.infer_observed(1, |_, _, _| {
+                times.push(last.elapsed().as_nanos() as u64);
+                last = Instant::now();
+            })?;
+            if best.is_empty() {
+                best = times;
+            } else {
+                best.iter_mut().zip(times).for_each(|(best, time)| *best = time.min(*best));
+            }
+        }
+        Ok(best.into_iter().map(|time| StepCost { nanoseconds: Some(time), ..StepCost::default() }).collect())
     }
 
     fn train_step(&mut self, input: &[u8], target: &[u8]) -> Result<f32, EngineError> {

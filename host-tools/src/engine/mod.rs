@@ -4,6 +4,7 @@
 //! scalar token, so that it computes the same bits as any device: what one place gives, the other
 //! must give too.
 
+mod against;
 mod device;
 mod edges;
 mod host;
@@ -17,6 +18,7 @@ use embernet_core::image::Image;
 
 use crate::link::LinkError;
 
+pub use against::signal_to_error;
 pub use edges::{EdgeError, decode, decode_f32, encode, encode_f32, encode_labels};
 pub use place::{Place, PlaceError};
 
@@ -40,11 +42,28 @@ pub struct Cost {
     pub stack_bytes: Option<u32>,
 }
 
+/// What one step takes; `None` for what the place does not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct StepCost {
+    /// Time on the host: the least of several runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nanoseconds: Option<u64>,
+    /// Ticks of the device's counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticks: Option<u64>,
+    /// Instructions (QEMU counts instructions, not cycles).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<u64>,
+}
+
 /// A model that can be run and trained.
 pub trait Engine {
     /// Runs samples: raw bytes of the model's one input, one sample after another. Gives the bytes of
     /// its one output likewise. `progress` hears samples done.
     fn infer(&mut self, input: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Vec<u8>, EngineError>;
+
+    /// What every step of the inference plan takes for one sample: raw bytes of the model's one input.
+    fn profile(&mut self, sample: &[u8]) -> Result<Vec<StepCost>, EngineError>;
 
     /// One update on a batch; gives the mean loss before it. `target` is class indices (`u32`) or
     /// values (`f32`).

@@ -43,6 +43,7 @@ mod tests {
         let slot = slot(&image, &SLOTS, 3).unwrap();
         let (record, found) = Record::newest(&slot, 1024).unwrap();
         assert_eq!((record.generation, found), (3, &image[..]));
+        assert!(record.matches(found) && !record.verified, "that is for the device to find out");
     }
 
     #[test]

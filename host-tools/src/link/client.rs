@@ -130,6 +130,14 @@ impl Client {
         }
     }
 
+    /// What the device's start took, in ticks of its counter: from the counter's start until it could be asked.
+    pub fn boot_ticks(&mut self) -> Result<u64, LinkError> {
+        match self.ask("boot", &Request::Boot)? {
+            Reply::Ran(ticks) => Ok(ticks),
+            _ => Err(LinkError::Unexpected { request: "boot" }),
+        }
+    }
+
     /// Sends a request that is answered by [`Response::Done`].
     pub(super) fn order(&mut self, name: &'static str, request: &Request<'_>) -> Result<(), LinkError> {
         match self.ask(name, request)? {
@@ -148,6 +156,8 @@ impl Client {
             Request::Infer { .. }
             | Request::InferOne { .. }
             | Request::Train { .. }
+            | Request::Profile { .. }
+            | Request::Verify
             | Request::ModelBegin { .. }
             | Request::ModelCommit => self.patience.give_up_work,
             _ => self.patience.give_up,

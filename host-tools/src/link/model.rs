@@ -128,6 +128,34 @@ impl Client {
         Ok(run)
     }
 
+    /// Ticks of every step of one inference. `inputs` as for [`Client::infer`], at most as many samples as one run
+    /// carries.
+    pub fn profile(&mut self, image: &Image<'_>, inputs: &[&[u8]]) -> Result<Vec<u32>, LinkError> {
+        let samples = samples_of("input", image.inputs(), inputs)?;
+        let samples = u16::try_from(samples).unwrap_or(u16::MAX);
+        let steps = image.infer_plan().len();
+        let mut ticks = Vec::with_capacity(steps);
+        while ticks.len() < steps {
+            // Runs overwrite their inputs.
+            for (index, data) in inputs.iter().enumerate() {
+                self.write(Buffer::Input(index as u8), data)?;
+            }
+            let first = u16::try_from(ticks.len()).unwrap_or(u16::MAX);
+            match self.ask("profile", &Request::Profile { samples, first })? {
+                Reply::Data(words) if !words.is_empty() => {
+                    ticks.extend(words.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)));
+                }
+                _ => return Err(LinkError::Unexpected { request: "profile" }),
+            }
+        }
+        Ok(ticks)
+    }
+
+    /// Has the device read its whole image again: is it still what was sent?
+    pub fn verify(&mut self) -> Result<(), LinkError> {
+        self.order("verify", &Request::Verify)
+    }
+
     /// One training step of the device's model, which must be `image`.
     ///
     /// `inputs` has one entry per training input, `target` is the target tensor's: 32-bit class

@@ -20,6 +20,7 @@ mod post_training;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use activations::for_each as for_each_activation;
 pub use calibrate::Range;
 pub use compare::LayerError;
 

@@ -22,7 +22,8 @@ mod device {
     #[entry]
     fn main() -> ! {
         // SAFETY: the machine's UART and counter; nothing else in this program uses them.
-        let (link, timer) = unsafe { (cmsdk::Uart::new(UART0, DIVIDER), sse300::Counter::new(COUNTER_CONTROL, COUNTER_STATUS)) };
+        let (link, timer) =
+            unsafe { (cmsdk::Uart::new(UART0, DIVIDER), sse300::Counter::new(COUNTER_CONTROL, COUNTER_STATUS)) };
         // SAFETY: this machine's facts; its flash is memory, initialised with zeros or by a loader.
         unsafe { emulated::run::<{ facts::ERASE_BYTES }>(&facts::BOARD, link, move || timer.ticks()) }
     }

@@ -3,19 +3,17 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use embernet::data::{Values, write_npy};
-use embernet::engine::{self, Place};
+use embernet::engine::{self, StepCost};
 use embernet::graph::text_table;
 use embernet::image::{self, StepRow};
-use embernet_core::arch::Scalar;
-use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::Image;
 use serde::Serialize;
 
 use crate::args::{PlaceArgs, read_samples};
-use crate::model::{Facts, read_image};
+use crate::model::{Facts, read_checkpoint, read_image};
 use crate::output::{Output, grouped};
 use crate::progress;
 
@@ -35,9 +33,13 @@ pub struct Run {
     /// Do to the samples what was done to the training data (scaling, standardising).
     #[arg(long)]
     prepare: bool,
-    /// Time every step (on the host).
+    /// Show what every step takes for the first sample: nanoseconds on the host, instructions on an emulated board,
+    /// ticks on another device.
     #[arg(long)]
     profile: bool,
+    /// With --profile: the float model (.safetensors) that the image came from, and how far each of its layers is off.
+    #[arg(long, value_name = "FLOAT", requires = "profile")]
+    against: Option<PathBuf>,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -62,15 +64,15 @@ struct LayerLine {
     #[serde(flatten)]
     step: StepRow,
     /// Of one inference.
+    #[serde(flatten)]
+    cost: StepCost,
+    /// Signal over error against the float model.
     #[serde(skip_serializing_if = "Option::is_none")]
-    nanoseconds: Option<u64>,
+    snr_db: Option<f64>,
 }
 
 impl Run {
     pub fn run(&self, output: &Output) -> Result<()> {
-        if self.profile && self.place.on != Place::Host {
-            bail!("--profile times the steps of the host; a device times whole inferences");
-        }
         let bytes = read_image(&self.model)?;
         let image = Image::parse(&bytes)?;
         let facts = Facts::of_image(&image)?;
@@ -88,7 +90,7 @@ impl Run {
         let began = Instant::now();
         let sending = progress::bar("sending", 0);
         let running = progress::bar("running", samples);
-        let (result, cost) = engine::with(
+        let (result, cost, costs) = engine::with(
             &self.place.on,
             &image,
             &mut |at| {
@@ -98,7 +100,10 @@ impl Run {
             |engine| -> Result<_> {
                 sending.finish_and_clear();
                 let result = engine.infer(&input, &mut |done| running.set_position(done as u64))?;
-                Ok((result, engine.cost()?))
+                let cost = engine.cost()?;
+                let first = input.get(..from.sample_bytes()).unwrap_or_default();
+                let costs = if self.profile { engine.profile(first)? } else { Vec::new() };
+                Ok((result, cost, costs))
             },
         )?;
         running.finish_and_clear();
@@ -108,11 +113,19 @@ impl Run {
         let shape: Vec<usize> = [samples].into_iter().chain(to.shape().iter().map(|&axis| axis as usize)).collect();
         write_npy(&self.output, &shape, &values)?;
 
-        let times = if self.profile { Some(profile(&image, &input)?) } else { None };
+        let snr = match &self.against {
+            Some(path) => {
+                let float = read_checkpoint(path)?;
+                let samples = engine::decode_f32(&input, from);
+                engine::signal_to_error(&image, &float.graph, &samples).with_context(|| path.display().to_string())?
+            }
+            None => Vec::new(),
+        };
         let steps = image::inspect(&image).infer.steps;
         let per_layer = steps.into_iter().enumerate().map(|(index, step)| LayerLine {
             step,
-            nanoseconds: times.as_ref().and_then(|times| times.get(index).copied()),
+            cost: costs.get(index).copied().unwrap_or_default(),
+            snr_db: snr.get(index).copied().flatten().filter(|db| db.is_finite()),
         });
         let one = |total: Option<u64>| total.map(|total| total / cost.inferences.max(1));
         let line = Line {
@@ -128,11 +141,7 @@ impl Run {
             per_layer: per_layer.collect(),
         };
         if self.profile {
-            let mut table = text_table(&["layer", "step", "ns"], 2);
-            for row in &line.per_layer {
-                table.add_row([row.step.layer.clone(), row.step.step.into(), grouped(row.nanoseconds.unwrap_or(0))]);
-            }
-            output.text(table);
+            output.text(profile_table(&line.per_layer, self.against.is_some()));
         }
         output.text(format_args!(
             "{samples} samples on {} in {seconds:.2} s: flash {} B, arena {} B{}{}; outputs in {}",
@@ -148,28 +157,23 @@ impl Run {
     }
 }
 
-/// Nanoseconds of every step of one inference: the least of several runs over the first sample.
-fn profile(image: &Image<'_>, input: &[u8]) -> Result<Vec<u64>> {
-    const RUNS: usize = 20;
-    let mut arena = image::arena_for(image);
-    let mut session = Session::new(image, &mut arena, Scalar)?;
-    let one = image.inputs()[0].sample_bytes();
-    let mut best: Vec<u64> = Vec::new();
-    for _ in 0..RUNS {
-        if let (Some(to), Some(from)) = (session.input_mut(PlanKind::Infer, 0).get_mut(..one), input.get(..one)) {
-            to.copy_from_slice(from);
-        }
-        let mut times = Vec::new();
-        let mut last = Instant::now();
-        session.infer_observed(1, |_, _, _| {
-            times.push(last.elapsed().as_nanos() as u64);
-            last = Instant::now();
-        })?;
-        if best.is_empty() {
-            best = times;
-        } else {
-            best.iter_mut().zip(times).for_each(|(best, time)| *best = time.min(*best));
-        }
+/// Layer by layer; columns that nothing fills are left out.
+fn profile_table(rows: &[LayerLine], against: bool) -> impl std::fmt::Display {
+    let has = |value: fn(&StepCost) -> Option<u64>| rows.iter().any(|row| value(&row.cost).is_some());
+    let counts: [(&str, fn(&StepCost) -> Option<u64>); 3] =
+        [("instructions", |cost| cost.instructions), ("ticks", |cost| cost.ticks), ("ns", |cost| cost.nanoseconds)];
+    // Instructions say the same as an emulated board's ticks, but better.
+    let count = counts.into_iter().find(|(_, value)| has(*value));
+    let mut columns = vec!["layer", "step", "MACs", "RAM B"];
+    columns.extend(count.map(|(title, _)| title));
+    columns.extend(against.then_some("signal/error dB"));
+    let mut table = text_table(&columns, 2);
+    for row in rows {
+        let mut cells = vec![row.step.layer.clone(), row.step.step.into()];
+        cells.extend([grouped(row.step.macs), grouped(row.step.ram_bytes as u64)]);
+        cells.extend(count.map(|(_, value)| value(&row.cost).map_or_else(String::new, grouped)));
+        cells.extend(against.then(|| row.snr_db.map_or_else(String::new, |db| format!("{db:.1}"))));
+        table.add_row(cells);
     }
-    Ok(best)
+    table
 }

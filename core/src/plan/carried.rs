@@ -1,0 +1,73 @@
+//! Which kinds of steps a device program carries.
+//!
+//! All of them, unless `EMBERNET_STEPS` lists kinds when the program is compiled for a device: numbers and ranges, as
+//! `64,65,70` or `1-127`. Kernels that no listed kind needs are then not in the program, and an image that needs them
+//! is refused as if the kind were unknown. On a PC the list has no meaning.
+
+/// The list; `None` means all.
+const LIST: Option<&str> = if cfg!(target_os = "none") { option_env!("EMBERNET_STEPS") } else { None };
+
+/// Kinds from here on belong to training.
+const FIRST_TRAINING_KIND: u16 = 128;
+
+/// Whether this program carries steps of `kind`.
+pub const fn carries(kind: u16) -> bool {
+    match LIST {
+        Some(list) => lists(list.as_bytes(), kind),
+        None => true,
+    }
+}
+
+/// Whether this program carries steps that train.
+pub const TRAINS: bool = {
+    let mut kind = FIRST_TRAINING_KIND;
+    while kind < 256 && !carries(kind) {
+        kind += 1;
+    }
+    kind < 256
+};
+
+/// Whether a list of numbers and ranges holds `kind`.
+const fn lists(mut list: &[u8], kind: u16) -> bool {
+    let (mut first, mut number, mut is_range) = (0, 0u16, false);
+    loop {
+        match list {
+            [digit @ b'0'..=b'9', rest @ ..] => {
+                number = number.saturating_mul(10).saturating_add((*digit - b'0') as u16);
+                list = rest;
+            }
+            [b'-', rest @ ..] => {
+                (first, number, is_range) = (number, 0, true);
+                list = rest;
+            }
+            end => {
+                if kind == number || (is_range && first <= kind && kind <= number) {
+                    return true;
+                }
+                let [_, rest @ ..] = end else { return false };
+                (number, is_range) = (0, false);
+                list = rest;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn numbers_and_ranges() {
+        let listed = |list: &str| (1..300).filter(|kind| lists(list.as_bytes(), *kind)).collect::<Vec<u16>>();
+        assert_eq!(listed("64,65,70"), [64, 65, 70]);
+        assert_eq!(listed("1-3,9"), [1, 2, 3, 9]);
+        assert_eq!(listed("9, 64-66"), [9, 64, 65, 66]);
+        assert_eq!(listed(""), [0; 0]);
+    }
+
+    #[test]
+    fn a_pc_carries_all() {
+        assert!(carries(1) && carries(255) && TRAINS);
+    }
+}

@@ -1,0 +1,437 @@
+//! Messages as bytes, in the encoding of postcard 1: `docs/wire.md` says which parts of it the protocol uses.
+//!
+//! Our own, because the crate's code for these few messages takes 7 KB of a device's flash and this a third of it: it
+//! has one function for all numbers, where the crate's is copied to every field. The tests compare both.
+
+use serde::de::{self, DeserializeSeed, EnumAccess, SeqAccess, VariantAccess, Visitor};
+use serde::forward_to_deserialize_any;
+use serde::ser::{
+    Impossible, Serialize, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple, Serializer,
+};
+
+/// A message that the buffer is too short for, bytes that are no message, or a type that messages do not use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CodecError;
+
+impl core::fmt::Display for CodecError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("no message")
+    }
+}
+
+impl core::error::Error for CodecError {}
+
+impl serde::ser::Error for CodecError {
+    fn custom<T: core::fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
+impl de::Error for CodecError {
+    fn custom<T: core::fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
+type Done = Result<(), CodecError>;
+
+/// Where encoded bytes go.
+pub(super) trait Sink {
+    /// Takes bytes; false if there is no room.
+    fn bytes(&mut self, bytes: &[u8]) -> bool;
+}
+
+/// Writes one message into a sink.
+pub(super) struct Encoder<'s, S>(pub &'s mut S);
+
+impl<S: Sink> Encoder<'_, S> {
+    fn bytes(&mut self, bytes: &[u8]) -> Done {
+        if self.0.bytes(bytes) { Ok(()) } else { Err(CodecError) }
+    }
+
+    /// Seven bits a byte, the lowest first; all but the last have the high bit.
+    #[inline(never)]
+    fn number(&mut self, mut value: u64) -> Done {
+        while value > 0x7F {
+            self.bytes(&[value as u8 | 0x80])?;
+            value >>= 7;
+        }
+        self.bytes(&[value as u8])
+    }
+}
+
+impl<S: Sink> Serializer for &mut Encoder<'_, S> {
+    type Ok = ();
+    type Error = CodecError;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Impossible<(), CodecError>;
+    type SerializeTupleVariant = Impossible<(), CodecError>;
+    type SerializeMap = Impossible<(), CodecError>;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    fn serialize_bool(self, value: bool) -> Done {
+        self.bytes(&[value.into()])
+    }
+
+    fn serialize_u8(self, value: u8) -> Done {
+        self.bytes(&[value])
+    }
+
+    fn serialize_u16(self, value: u16) -> Done {
+        self.number(value.into())
+    }
+
+    fn serialize_u32(self, value: u32) -> Done {
+        self.number(value.into())
+    }
+
+    fn serialize_u64(self, value: u64) -> Done {
+        self.number(value)
+    }
+
+    fn serialize_f32(self, value: f32) -> Done {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    fn serialize_str(self, value: &str) -> Done {
+        self.serialize_bytes(value.as_bytes())
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Done {
+        self.number(value.len() as u64)?;
+        self.bytes(value)
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, variant: u32, _: &'static str) -> Done {
+        self.number(variant.into())
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        variant: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Done {
+        self.number(variant.into())?;
+        value.serialize(self)
+    }
+
+    fn serialize_seq(self, len: Option<usize>) -> Result<Self, CodecError> {
+        self.number(len.ok_or(CodecError)? as u64)?;
+        Ok(self)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self, CodecError> {
+        Ok(self)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, CodecError> {
+        Ok(self)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        variant: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, CodecError> {
+        self.number(variant.into())?;
+        Ok(self)
+    }
+
+    // What no message uses.
+
+    fn serialize_i8(self, _: i8) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_i16(self, _: i16) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_i32(self, _: i32) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_i64(self, _: i64) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_f64(self, _: f64) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_char(self, _: char) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_none(self) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_unit(self) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, CodecError> {
+        Err(CodecError)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, CodecError> {
+        Err(CodecError)
+    }
+
+    fn collect_str<T: core::fmt::Display + ?Sized>(self, _: &T) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, CodecError> {
+        Err(CodecError)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+impl<S: Sink> SerializeSeq for &mut Encoder<'_, S> {
+    type Ok = ();
+    type Error = CodecError;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        value.serialize(&mut **self)
+    }
+
+    fn end(self) -> Done {
+        Ok(())
+    }
+}
+
+impl<S: Sink> SerializeTuple for &mut Encoder<'_, S> {
+    type Ok = ();
+    type Error = CodecError;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        value.serialize(&mut **self)
+    }
+
+    fn end(self) -> Done {
+        Ok(())
+    }
+}
+
+impl<S: Sink> SerializeStruct for &mut Encoder<'_, S> {
+    type Ok = ();
+    type Error = CodecError;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Done {
+        value.serialize(&mut **self)
+    }
+
+    fn end(self) -> Done {
+        Ok(())
+    }
+}
+
+impl<S: Sink> SerializeStructVariant for &mut Encoder<'_, S> {
+    type Ok = ();
+    type Error = CodecError;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Done {
+        value.serialize(&mut **self)
+    }
+
+    fn end(self) -> Done {
+        Ok(())
+    }
+}
+
+/// Reads one message out of bytes; what is left of them is `rest`.
+pub(super) struct Reader<'de> {
+    pub rest: &'de [u8],
+}
+
+impl<'de> Reader<'de> {
+    /// A number of so many bits. More bytes than it needs are no number, nor is one that is too large.
+    #[inline(never)]
+    fn number(&mut self, bits: u32) -> Result<u64, CodecError> {
+        let (mut value, mut shift) = (0, 0);
+        while shift < bits {
+            let (&byte, rest) = self.rest.split_first().ok_or(CodecError)?;
+            self.rest = rest;
+            let part = u64::from(byte & 0x7F);
+            if bits - shift < 7 && part >> (bits - shift) != 0 {
+                return Err(CodecError);
+            }
+            value |= part << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+            shift += 7;
+        }
+        Err(CodecError)
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(CodecError)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    fn bytes(&mut self) -> Result<&'de [u8], CodecError> {
+        let len = usize::try_from(self.number(32)?).map_err(|_| CodecError)?;
+        let (bytes, rest) = self.rest.split_at_checked(len).ok_or(CodecError)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+}
+
+impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
+    type Error = CodecError;
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        match self.take()? {
+            [0] => visitor.visit_bool(false),
+            [1] => visitor.visit_bool(true),
+            [_] => Err(CodecError),
+        }
+    }
+
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        let [value] = self.take()?;
+        visitor.visit_u8(value)
+    }
+
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        visitor.visit_u16(self.number(16)? as u16)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        visitor.visit_u32(self.number(32)? as u32)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        visitor.visit_u64(self.number(64)?)
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        visitor.visit_f32(f32::from_le_bytes(self.take()?))
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        visitor.visit_borrowed_str(core::str::from_utf8(self.bytes()?).map_err(|_| CodecError)?)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        visitor.visit_borrowed_bytes(self.bytes()?)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, CodecError> {
+        visitor.visit_seq(Fields { reader: self, left: len })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, CodecError> {
+        self.deserialize_tuple(fields.len(), visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, CodecError> {
+        visitor.visit_enum(self)
+    }
+
+    // What no message uses.
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, CodecError> {
+        Err(CodecError)
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 f64 char string byte_buf option unit unit_struct newtype_struct seq tuple_struct map identifier
+        ignored_any
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+struct Fields<'r, 'de> {
+    reader: &'r mut Reader<'de>,
+    left: usize,
+}
+
+impl<'de> SeqAccess<'de> for Fields<'_, 'de> {
+    type Error = CodecError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, CodecError> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        seed.deserialize(&mut *self.reader).map(Some)
+    }
+}
+
+impl<'de> EnumAccess<'de> for &mut Reader<'de> {
+    type Error = CodecError;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), CodecError> {
+        let variant = self.number(32)? as u32;
+        let value = seed.deserialize(de::value::U32Deserializer::<CodecError>::new(variant))?;
+        Ok((value, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for &mut Reader<'de> {
+    type Error = CodecError;
+
+    fn unit_variant(self) -> Done {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, CodecError> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, CodecError> {
+        de::Deserializer::deserialize_tuple(self, len, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, CodecError> {
+        de::Deserializer::deserialize_tuple(self, fields.len(), visitor)
+    }
+}
