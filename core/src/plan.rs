@@ -405,6 +405,11 @@ macro_rules! steps {
                 }
             }
 
+            /// Number of the kind.
+            pub fn kind(&self) -> u16 {
+                match self { $(Step::$name(_) => $kind,)* }
+            }
+
             /// Name of the kind, for tables and logs.
             pub fn name(&self) -> &'static str {
                 match self { $(Step::$name(_) => stringify!($name),)* }

@@ -3,6 +3,7 @@
 pub mod cases;
 pub mod device;
 pub mod firmware;
+pub mod imported;
 pub mod lossy;
 pub mod models;
 pub mod nor;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use embernet::flash::slot;
-use embernet::link::{Board, Client, LinkError, Patience, Qemu, QemuOptions};
+use embernet::link::{Board, Client, FirmwareOptions, LinkError, Patience, Qemu, QemuOptions};
 use embernet_core::image::Image;
 use embernet_core::optim::OptimizerRecord;
 use embernet_core::rng::Rng;
@@ -111,7 +111,7 @@ fn a_killed_qemu_is_gone_and_says_so() {
         eprintln!("skipped: {obstacle}");
         return;
     }
-    let elf = firmware::build(board);
+    let elf = firmware::build(board, &FirmwareOptions::default());
     let mut qemu = Qemu::start(board, &elf, &QemuOptions::default()).unwrap();
     qemu.kill();
     let error = Client::connect(qemu).unwrap_err();
@@ -134,7 +134,7 @@ fn the_log_of_the_device_is_decoded() {
     }
     use embernet::link::LogDecoder;
     use std::sync::{Arc, Mutex};
-    let elf = firmware::build(board);
+    let elf = firmware::build(board, &FirmwareOptions::default());
     let qemu = Qemu::start(board, &elf, &QemuOptions::default()).unwrap();
     let mut client =
         Client::connect_with(Box::new(qemu), Patience { resend: Duration::from_secs(5), ..Patience::default() })

@@ -3,7 +3,7 @@
 use std::{vec, vec::Vec};
 
 use proptest::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::*;
 

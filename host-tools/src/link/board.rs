@@ -109,7 +109,12 @@ impl Board {
 
     /// Where `cargo xtask firmware` puts the board's ELF, below the workspace's root.
     pub fn firmware_in(&self, root: &Path) -> PathBuf {
-        root.join("target/firmware").join(&self.target).join("firmware").join(&self.package)
+        self.firmware_under(&root.join("target/firmware"))
+    }
+
+    /// Where cargo puts the board's ELF, below a target folder.
+    pub(super) fn firmware_under(&self, target: &Path) -> PathBuf {
+        target.join(&self.target).join("firmware").join(&self.package)
     }
 
     /// The board's ELF in this workspace.

@@ -79,6 +79,22 @@ pub enum LinkError {
         #[source]
         source: io::Error,
     },
+    /// The board's program does not build.
+    #[error("firmware of {board} does not build: {message}")]
+    Build {
+        /// The board.
+        board: String,
+        /// What cargo said.
+        message: String,
+    },
+    /// A file that is no program.
+    #[error("{}: {message}", path.display())]
+    Elf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// No answer.
     #[error("{what} does not answer `{request}`: waited {:.1} s", waited.as_secs_f64())]
     Silent {

@@ -11,6 +11,8 @@
 mod board;
 mod client;
 mod error;
+mod firmware;
+mod guard;
 mod log;
 mod memory;
 mod model;
@@ -21,6 +23,7 @@ mod transport;
 pub use board::{Board, QemuMachine, Region, Slots, workspace};
 pub use client::{Client, Info, Patience};
 pub use error::LinkError;
+pub use firmware::{FirmwareOptions, build as build_firmware, flash_bytes};
 pub use log::{LogDecoder, LogLine};
 pub use memory::{DeviceEnd, Memory, pipe};
 pub use model::{Run, TrainStep, Upload};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
+use super::guard::Guard;
 use super::transport::Pump;
 use super::{Board, LinkError, Transport, workspace};
 
@@ -22,10 +23,11 @@ pub struct QemuOptions {
     pub arguments: Vec<String>,
 }
 
-/// A running QEMU. It is killed when this is dropped.
+/// A running QEMU. It is killed when this is dropped, and when this process is killed.
 #[derive(Debug)]
 pub struct Qemu {
     child: Child,
+    guard: Option<Guard>,
     input: Option<ChildStdin>,
     output: Pump,
     complaints: Arc<Mutex<Vec<u8>>>,
@@ -68,8 +70,10 @@ impl Qemu {
         else {
             unreachable!("all three are piped");
         };
+        let guard = Some(Guard::of(&child));
         Ok(Self {
             child,
+            guard,
             input: Some(input),
             output: Pump::start(output),
             complaints: collect(errors),
@@ -81,6 +85,7 @@ impl Qemu {
     /// Ends QEMU at once, as pulling a board's cable does.
     pub fn kill(&mut self) {
         self.input = None;
+        self.guard = None;
         // Both fail only when the child has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -88,6 +93,7 @@ impl Qemu {
 
     /// How QEMU ended. Waits a moment, because a pipe may close before its process ends.
     fn gone(&mut self) -> LinkError {
+        self.guard = None;
         let begin = Instant::now();
         let mut status = String::new();
         while begin.elapsed() < Duration::from_secs(2) {

@@ -6,6 +6,7 @@
 mod args;
 mod data;
 mod eval;
+mod firmware;
 mod import;
 mod inspect;
 mod learn;
@@ -41,6 +42,7 @@ enum Command {
     Eval(eval::Eval),
     Quantize(quantize::Quantize),
     Pack(pack::Pack),
+    Firmware(firmware::Firmware),
     Inspect(inspect::Inspect),
     Run(run::Run),
     Learn(learn::Learn),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Eval(command) => command.run(&output),
         Command::Quantize(command) => command.run(&output),
         Command::Pack(command) => command.run(&output),
+        Command::Firmware(command) => command.run(&output),
         Command::Inspect(command) => command.run(&output),
         Command::Run(command) => command.run(&output),
         Command::Learn(command) => command.run(&output),

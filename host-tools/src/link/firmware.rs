@@ -1,0 +1,82 @@
+//! A board's program, built by cargo from the workspace that this program is run in.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use embernet_core::image::Image;
+use object::{Object, ObjectSection, SectionFlags, SectionKind, elf};
+
+use super::{Board, LinkError, workspace};
+
+/// What a board's program is built with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirmwareOptions {
+    /// The kinds of steps whose kernels it carries; `None` for all.
+    pub steps: Option<BTreeSet<u16>>,
+    /// Whether it has a log.
+    pub log: bool,
+}
+
+impl Default for FirmwareOptions {
+    fn default() -> Self {
+        Self { steps: None, log: true }
+    }
+}
+
+impl FirmwareOptions {
+    /// The least that runs this image: its kernels, and no log.
+    pub fn for_image(image: &Image<'_>) -> Self {
+        let steps = image.infer_plan().steps().chain(image.train_plan().steps());
+        Self { steps: Some(steps.map(|step| step.kind()).collect()), log: false }
+    }
+}
+
+/// Builds a board's program and gives its ELF. Where nothing has changed cargo does nothing.
+///
+/// It has a target folder of its own, so that this cargo does not wait for one that runs us. Programs that do not
+/// carry everything have another one: each build there replaces the one before.
+pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkError> {
+    let root = workspace();
+    let failed = |message: String| LinkError::Build { board: board.name.clone(), message };
+    let target = root.join(if *options == FirmwareOptions::default() { "target/firmware" } else { "target/lean" });
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&root).args(["build", "--quiet", "--profile", "firmware"]);
+    command.args(["--package", &board.package, "--target", &board.target]).arg("--target-dir").arg(&target);
+    if !options.log {
+        command.arg("--no-default-features");
+    }
+    command.env_remove(STEPS);
+    if let Some(steps) = &options.steps {
+        command.env(STEPS, steps.iter().map(u16::to_string).collect::<Vec<_>>().join(","));
+    }
+    // What an outer cargo says of our own package would make build scripts run again.
+    for (name, _) in env::vars_os() {
+        let inherited = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(inherited) {
+            command.env_remove(name);
+        }
+    }
+    let output = command.output().map_err(|error| failed(format!("cannot start cargo: {error}")))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    Ok(board.firmware_under(&target))
+}
+
+/// The list of kinds, for `embernet_core::plan::carries`.
+const STEPS: &str = "EMBERNET_STEPS";
+
+/// Bytes of flash that a program takes: code, constants, initial values of variables.
+pub fn flash_bytes(program: &Path) -> Result<u64, LinkError> {
+    let unreadable = |message: String| LinkError::Elf { path: program.to_path_buf(), message };
+    let bytes = fs::read(program).map_err(|error| unreadable(error.to_string()))?;
+    let file = object::File::parse(&*bytes).map_err(|error| unreadable(error.to_string()))?;
+    let on_flash = file.sections().filter(|section| {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return false };
+        sh_flags.contains(elf::SHF_ALLOC) && section.kind() != SectionKind::UninitializedData
+    });
+    Ok(on_flash.map(|section| section.size()).sum())
+}
