@@ -159,8 +159,9 @@ impl Run {
 
 /// Layer by layer; columns that nothing fills are left out.
 fn profile_table(rows: &[LayerLine], against: bool) -> impl std::fmt::Display {
-    let has = |value: fn(&StepCost) -> Option<u64>| rows.iter().any(|row| value(&row.cost).is_some());
-    let counts: [(&str, fn(&StepCost) -> Option<u64>); 3] =
+    type Count = fn(&StepCost) -> Option<u64>;
+    let has = |value: Count| rows.iter().any(|row| value(&row.cost).is_some());
+    let counts: [(&str, Count); 3] =
         [("instructions", |cost| cost.instructions), ("ticks", |cost| cost.ticks), ("ns", |cost| cost.nanoseconds)];
     // Instructions say the same as an emulated board's ticks, but better.
     let count = counts.into_iter().find(|(_, value)| has(*value));
