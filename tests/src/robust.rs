@@ -27,6 +27,25 @@ pub fn image(bytes: &[u8]) -> bool {
     true
 }
 
+/// Imports `bytes` as a TFLite model and, if it is one, packs and runs what is not too large. Must not panic or hang.
+/// Says whether it was a model.
+pub fn tflite(bytes: &[u8]) -> bool {
+    let Ok(imported) = embernet::import::tflite::from_bytes(bytes) else { return false };
+    graph(&imported.graph);
+    true
+}
+
+/// Packs a graph and runs it if its arena is small. Must not panic or hang.
+pub fn graph(graph: &embernet::graph::Graph) {
+    let small = graph.tensors.iter().all(|tensor| tensor.bytes() <= MOST_ARENA) && graph.macs() <= MOST_MACS;
+    if small && let Ok(packed) = embernet::image::pack(graph, &embernet::image::PackOptions::default(), None) {
+        image(&packed.bytes);
+    }
+}
+
+/// Most multiply-accumulates of a graph that [`graph`] runs.
+pub const MOST_MACS: u64 = 1 << 24;
+
 /// Feeds `bytes` to a decoder as a device and as a host would; every frame is decoded as every message. Must not
 /// panic. Gives the number of whole frames.
 pub fn wire(bytes: &[u8]) -> usize {
@@ -88,5 +107,28 @@ pub fn repair_checksums(bytes: &mut [u8]) {
     let head_crc_at = std::mem::offset_of!(Header, head_crc);
     if let Some(crc) = head_crc {
         bytes[head_crc_at..head_crc_at + 4].copy_from_slice(&crc.to_le_bytes());
+    }
+}
+
+/// Numbers that offsets, counts and sizes fear.
+const NASTY: [u32; 10] = [0, 1, 4, 0x7f, 0xffff, 0x10000, 0x7fff_ffff, 0x8000_0000, 0xffff_fffc, 0xffff_ffff];
+
+/// Sets one to four words to nasty numbers, to other words of the file, or to nearby numbers.
+pub fn mutate_words(bytes: &mut [u8], rng: &mut Rng) {
+    let words = (bytes.len() / 4) as u32;
+    for _ in 0..=rng.below(4) {
+        if words == 0 {
+            return;
+        }
+        let [at, from] = [rng.below(words), rng.below(words)].map(|word| word as usize * 4);
+        let word = |at: usize| bytes.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let value = match rng.below(3) {
+            0 => NASTY[rng.below(NASTY.len() as u32) as usize],
+            1 => word(from),
+            _ => word(at).wrapping_add(rng.below(9)).wrapping_sub(4),
+        };
+        if let Some(place) = bytes.get_mut(at..at + 4) {
+            place.copy_from_slice(&value.to_le_bytes());
+        }
     }
 }

@@ -9,6 +9,7 @@ mod flow;
 mod inspect;
 mod metadata;
 mod params;
+mod source;
 mod write;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use container::{ContainerError, Format, Target};
 pub use inspect::{Inspection, PlanInfo, StepRow, inspect};
 pub use metadata::{LayerInfo, METADATA_VERSION, Metadata, MetadataError};
 pub use params::{ParamsError, apply_params, with_params};
+pub use source::{SourceError, read_source, source_bytes};
 pub use write::{PackError, Packed, pack, write};
 
 pub use embernet_core::host::{HostSession, Observer, open};

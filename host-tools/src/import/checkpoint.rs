@@ -6,6 +6,7 @@
 
 use crate::files::{self, FileError};
 use crate::graph::{DType, Data, Graph, GraphError, shape_text};
+use crate::import::Kind;
 use safetensors::{Dtype as FileType, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -59,9 +60,18 @@ impl TryFrom<String> for ModelId {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // the messages say what the fields are
 pub enum CheckpointError {
-    #[error("not a safetensors file")]
-    NotSafetensors(#[source] SafeTensorError),
-    #[error("a safetensors file without a graph (no metadata `{KEY}`): weights alone cannot run")]
+    #[error("not a safetensors file: {}", kind_text(*.kind))]
+    NotSafetensors {
+        kind: Kind,
+        #[source]
+        source: SafeTensorError,
+    },
+    #[error("the model cannot be written as safetensors")]
+    Unwritable(#[source] SafeTensorError),
+    #[error(
+        "a safetensors file without a graph (no metadata `{KEY}`): weights alone cannot run; \
+         `embernet import --graph` puts them into a network"
+    )]
     NoGraph,
     #[error("checkpoint version {found}; this program reads version {known}")]
     Version { found: u32, known: u32 },
@@ -77,6 +87,14 @@ pub enum CheckpointError {
     ReservedName { name: String },
     #[error("the graph does not hold together")]
     Graph(#[from] GraphError),
+}
+
+/// What a file is that could not be read as safetensors.
+fn kind_text(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Safetensors => "it begins like one, but it is cut or damaged",
+        kind => kind.advice(),
+    }
 }
 
 /// [`CheckpointError`] with the file's name, or trouble with the file itself.
@@ -148,21 +166,22 @@ impl Checkpoint {
             .iter()
             .map(|(name, shape, dtype, bytes)| Ok((*name, TensorView::new(*dtype, shape.to_vec(), bytes)?)))
             .collect::<Result<Vec<_>, SafeTensorError>>()
-            .map_err(CheckpointError::NotSafetensors)?;
+            .map_err(CheckpointError::Unwritable)?;
         safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
-            .map_err(CheckpointError::NotSafetensors)
+            .map_err(CheckpointError::Unwritable)
     }
 
     /// The inverse of [`Checkpoint::to_bytes`]; takes any bytes and never panics.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(CheckpointError::NotSafetensors)?;
+        let foreign = |source| CheckpointError::NotSafetensors { kind: Kind::of(bytes), source };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(foreign)?;
         let json = header.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or(CheckpointError::NoGraph)?;
         let Probe { version } = serde_json::from_str(json).map_err(CheckpointError::Json)?;
         if version != VERSION {
             return Err(CheckpointError::Version { found: version, known: VERSION });
         }
         let Read { mut graph, parent, .. } = serde_json::from_str(json).map_err(CheckpointError::Json)?;
-        let file = SafeTensors::deserialize(bytes).map_err(CheckpointError::NotSafetensors)?;
+        let file = SafeTensors::deserialize(bytes).map_err(foreign)?;
         for (name, view) in file.tensors() {
             let id = graph.find_tensor(&name).ok_or_else(|| CheckpointError::Unknown { name: name.clone() })?;
             let tensor = graph.tensor_mut(id);

@@ -2,7 +2,11 @@
 
 mod budget;
 pub mod checkpoint;
+mod kind;
 mod names;
 mod narrow;
 pub mod onnx;
+pub mod state_dict;
 pub mod tflite;
+
+pub use kind::Kind;

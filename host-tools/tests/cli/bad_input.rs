@@ -15,18 +15,45 @@ fn files_that_are_not_there_or_something_else() {
 }
 
 #[test]
+fn foreign_models_are_told_apart_and_advice_given() {
+    let desk = Desk::with_iris(1);
+    for (bytes, advice) in [
+        (&b"PK\x03\x04........archive/data.pkl"[..], "a PyTorch pickle (.pt, .pth), which can run any code"),
+        (b"\x80\x02}q", "safetensors.torch.save_file"),
+        (b"\x89HDF\r\n\x1a\n....", "it is HDF5, as Keras writes it (.h5): convert the model with tf.lite"),
+        (b"PK\x03\x04....model.weights.h5", "it is a Keras model (.keras)"),
+        (b"hello", "it is a text"),
+    ] {
+        desk.write("thing", bytes);
+        let error = desk.fail(&["import", "thing", "-o", "a.emb"]);
+        assert!(error.starts_with("thing: no model that can be imported: ") && error.contains(advice), "{error}");
+        let error = desk.fail(&["pack", "thing", "-o", "a.emb"]);
+        assert!(error.starts_with("thing: not a safetensors file: ") && error.contains(advice), "{error}");
+    }
+}
+
+#[test]
 fn truncated_files() {
     let desk = Desk::with_iris(1);
     desk.succeed(&["pack", "model.safetensors", "-o", "whole.emb", "--train", "all"]);
     let whole = desk.read("whole.emb");
-    desk.write("cut.emb", &whole[..whole.len() - 7]);
+    // The image ends before the file does: the graph lies behind it.
+    let image = u32::from_le_bytes([whole[8], whole[9], whole[10], whole[11]]) as usize;
+    desk.write("cut.emb", &whole[..image - 7]);
     let error = desk.fail(&["inspect", "cut.emb"]);
     assert!(error.starts_with("cut.emb: image is truncated: needs 2"), "{error}");
     let mut damaged = whole.clone();
-    let inside = damaged.len() - 100;
+    let inside = image - 100;
     damaged[inside] ^= 1;
     desk.write("damaged.emb", damaged);
     assert!(desk.fail(&["inspect", "damaged.emb"]).starts_with("damaged.emb: image is damaged: checksum of its data"));
+    desk.write("tail.emb", &whole[..whole.len() - 7]);
+    desk.succeed(&["inspect", "tail.emb"]);
+    let error = desk.fail(&["export", "tail.emb", "-o", "a.tflite"]);
+    assert_eq!(error, "tail.emb: the graph behind the image is damaged: it is cut short");
+    desk.succeed(&["pack", "model.safetensors", "-o", "bare.emb", "--strip"]);
+    let error = desk.fail(&["export", "bare.emb", "-o", "a.tflite"]);
+    assert!(error.starts_with("bare.emb: the image carries no graph behind it"), "{error}");
     let model = desk.read("model.safetensors");
     desk.write("cut.safetensors", &model[..model.len() - 1]);
     assert!(desk.fail(&["pack", "cut.safetensors", "-o", "a.emb"]).starts_with("cut.safetensors: not a safetensors"));

@@ -112,7 +112,7 @@ fn a_result_is_as_readable_as_any_new_file() {
 fn images_in_the_formats_of_flashing_tools() {
     let desk = Desk::with_iris(1);
     let pack = |format: &str, to: &str| {
-        desk.succeed(&["pack", "model.safetensors", "-o", to, "--format", format, "--for", "m4"]);
+        desk.succeed(&["pack", "model.safetensors", "-o", to, "--format", format, "--for", "m4", "--strip"]);
         desk.read(to)
     };
     let image = pack("bin", "a.emb");
@@ -157,4 +157,50 @@ fn a_foreign_model_runs_as_its_own_runtime_says() {
     let [found, expected] = [desk.path("y.npy"), folder.join("output_real_ref.npy")]
         .map(|path| embernet::data::read_array(&path).unwrap().values().clone());
     assert_eq!(found, expected);
+}
+
+#[test]
+fn nobody_is_locked_in() {
+    let desk = Desk::with_iris(30);
+    let experiment = repository("experiments/iris.toml");
+    desk.succeed(&["quantize", "model.safetensors", "--calibration", &experiment, "-o", "i8.emb"]);
+    desk.succeed(&["pack", "model.safetensors", "-o", "f32.emb", "--train", "all", "--batch", "10"]);
+    desk.succeed(&["learn", "f32.emb", "--data", &experiment, "--part", "train", "-o", "learned.emb"]);
+    desk.write("x.npy", npy(&[2, 4], &[0.1, -1.5, 1.4, 0.2, 1.3, 0.3, -0.6, 0.5]));
+    for model in ["i8.emb", "f32.emb", "learned.emb", "model.safetensors"] {
+        let text = desk.succeed(&["export", model, "-o", "out.tflite"]);
+        assert!(text.contains("the class names, the preprocessing"), "{text}");
+        desk.succeed(&["import", "out.tflite", "-o", "again.emb"]);
+        if model.ends_with(".emb") {
+            desk.succeed(&["run", model, "--input", "x.npy", "--output", "y.npy"]);
+            desk.succeed(&["run", "again.emb", "--input", "x.npy", "--output", "z.npy"]);
+            assert!(desk.read("y.npy") == desk.read("z.npy"), "{model}");
+        }
+    }
+    let error = desk.fail(&["export", "i8.emb", "-o", "out.onnx"]);
+    assert_eq!(error, "out.onnx: the one format to export is TFLite; end the name in .tflite");
+}
+
+#[test]
+fn a_state_dict_fills_a_described_network() {
+    let desk = Desk::with_iris(30);
+    // The model's own weights under names that PyTorch would use.
+    let bytes = desk.read("model.safetensors");
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let named = |name: &str| {
+        let renames = [("dense/", "net.0."), ("dense_1/", "net.2."), ("dense_2/", "net.10."), ("kernel", "weight")];
+        renames.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
+    };
+    let views: Vec<_> = file.tensors().into_iter().map(|(name, view)| (named(&name), view)).collect();
+    desk.write("weights.safetensors", safetensors::serialize(views, None).unwrap());
+
+    let experiment = repository("experiments/iris.toml");
+    let args = ["import", "weights.safetensors", "--graph", &experiment, "--checkpoint", "-o", "b.safetensors"];
+    let text = desk.succeed(&args);
+    assert!(text.contains("net.0") && text.contains("net.10"), "{text}");
+    assert!(desk.read("b.safetensors") == bytes, "the same model in the same bytes");
+    let error = desk.fail(&["import", "weights.safetensors", "-o", "c.emb"]);
+    assert!(error.contains("without a graph") && error.contains("--graph"), "{error}");
+    let error = desk.fail(&[&args[..4], &["--map", "dense=net.2", "-o", "c.emb"]].concat());
+    assert!(error.starts_with("weights.safetensors: module `net.2` has bias"), "{error}");
 }

@@ -1,24 +1,26 @@
 //! `embernet import`: somebody else's model becomes a flash image or a checkpoint.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use embernet::experiment::Experiment;
 use embernet::files;
-use embernet::graph::{DType, Graph, Selection, TensorId, layer_table, shape_text};
+use embernet::graph::{DType, Graph, Selection, TensorId, layer_table, shape_text, text_table};
 use embernet::image::{self, PackOptions};
 use embernet::import::checkpoint::Checkpoint;
 use embernet::import::onnx::{self, Imported, Port};
+use embernet::import::{Kind, state_dict};
 use embernet::passes::{self, Report};
 use serde::Serialize;
 
-use crate::model::read_graph;
+use crate::model::{kind, read_checkpoint, read_graph};
 use crate::output::{Output, grouped};
 
-/// Make a flash image of a TFLite or ONNX model, or a checkpoint that can be trained further.
+/// Make a flash image of somebody else's model, or a checkpoint that can be trained further.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// The model (.tflite, .onnx, or a checkpoint .safetensors).
+    /// The model: TFLite, ONNX, a checkpoint, or with --graph a PyTorch state dict (.safetensors).
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// The file to write: an image (.emb), or with --checkpoint a checkpoint (.safetensors).
@@ -27,6 +29,13 @@ pub struct Import {
     /// Write a checkpoint instead of an image; all float parameters are trainable in it.
     #[arg(long)]
     checkpoint: bool,
+    /// The network that a state dict's weights are for: an experiment file (.toml) or a checkpoint.
+    #[arg(long, value_name = "FILE")]
+    graph: Option<PathBuf>,
+    /// The module of the state dict that a layer takes its weights from, where names, order and shapes
+    /// do not tell.
+    #[arg(long, value_name = "LAYER=MODULE", value_parser = pair, requires = "graph")]
+    map: Vec<(String, String)>,
     /// Most samples in one inference.
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "checkpoint")]
     samples: usize,
@@ -94,7 +103,7 @@ struct Line<'l> {
 
 impl Import {
     pub fn run(&self, output: &Output) -> Result<()> {
-        let (mut graph, layout) = self.graph()?;
+        let (mut graph, layout) = self.graph(output)?;
         // Integer weights stay as they are, and in an image all: only what is float can learn.
         let float = graph.parameter_tensors().iter().all(|t| graph.tensor(*t).dtype == DType::F32);
         graph.set_trainable(if self.checkpoint && float { &Selection::All } else { &Selection::None })?;
@@ -120,7 +129,7 @@ impl Import {
             let parsed = packed.image()?;
             line.flash_bytes = Some(parsed.header().image_bytes);
             line.arena_bytes = Some(parsed.arena_bytes());
-            files::write(&self.output, &packed.bytes)?;
+            files::write(&self.output, &packed.file_bytes(&graph))?;
         }
         let sizes = match (line.flash_bytes, line.arena_bytes) {
             (Some(flash), Some(arena)) => format!(": flash {} B, RAM {} B", grouped(flash), grouped(arena as u64)),
@@ -135,8 +144,16 @@ impl Import {
     }
 
     /// The network in the file, and what became of an ONNX model's axes.
-    fn graph(&self) -> Result<(Graph, Option<Layout>)> {
-        if self.model.extension().is_some_and(|e| e == "onnx") {
+    fn graph(&self, output: &Output) -> Result<(Graph, Option<Layout>)> {
+        let kind = kind(&self.model)?;
+        if let Some(graph) = &self.graph {
+            if kind != Kind::Safetensors {
+                let advice = kind.advice();
+                bail!("{}: --graph is for weights in a safetensors file; {advice}", self.model.display());
+            }
+            return Ok((self.state_dict(output, graph)?, None));
+        }
+        if kind == Kind::Onnx {
             let options = onnx::Options { shapes: self.shapes.iter().cloned().collect(), ..Default::default() };
             let imported = onnx::load(&self.model, &options)?;
             let layout = Layout::of(&imported);
@@ -147,4 +164,29 @@ impl Import {
         }
         Ok((read_graph(&self.model)?, None))
     }
+
+    /// Weights of a PyTorch state dict in a network that is described elsewhere.
+    fn state_dict(&self, output: &Output, graph: &Path) -> Result<Graph> {
+        let mut graph = match graph.extension().and_then(|e| e.to_str()) {
+            Some("toml") => {
+                let experiment = Experiment::read(graph)?;
+                experiment.build(&experiment.load()?.train)?
+            }
+            _ => read_checkpoint(graph)?.graph,
+        };
+        let matched = state_dict::apply(&mut graph, &files::read(&self.model)?, &self.map)
+            .with_context(|| self.model.display().to_string())?;
+        let mut table = text_table(&["layer", "module", "values"], 2);
+        for row in &matched {
+            table.add_row([row.layer.clone(), row.module.clone(), grouped(row.values as u64)]);
+        }
+        output.text(table);
+        Ok(graph)
+    }
+}
+
+/// `LAYER=MODULE`
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (layer, module) = text.split_once('=').ok_or("write LAYER=MODULE, such as dense=fc1")?;
+    Ok((layer.into(), module.into()))
 }

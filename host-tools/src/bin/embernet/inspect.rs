@@ -55,7 +55,7 @@ struct ImageLine {
 
 impl Inspect {
     pub fn run(&self, output: &Output) -> Result<()> {
-        if model::is_foreign(&self.file) {
+        if model::is_foreign(&self.file)? {
             return self.graph("foreign", &model::read_graph(&self.file)?, None, output);
         }
         match Model::read(&self.file)? {

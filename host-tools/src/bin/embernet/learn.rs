@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use embernet::engine;
 use embernet::files;
-use embernet::image::{apply_params, with_params};
+use embernet::image::{apply_params, source_bytes, with_params};
 use embernet_core::checksum::crc32;
 use embernet_core::image::Image;
 use embernet_core::rng::Rng;
@@ -159,7 +159,10 @@ impl Learn {
                 checkpoint.parent = Some(parent);
                 checkpoint.save(&self.output)?;
             }
-            None => files::write(&self.output, &with_params(&image, &params)?)?,
+            None => {
+                let learned = with_params(&image, &params)?;
+                files::write(&self.output, &[&learned[..], source_bytes(&bytes)].concat())?;
+            }
         }
         let line = Line {
             done: true,

@@ -6,6 +6,7 @@
 mod args;
 mod data;
 mod eval;
+mod export;
 mod firmware;
 mod import;
 mod inspect;
@@ -39,6 +40,7 @@ enum Command {
     Train(train::Train),
     Data(data::Data),
     Import(import::Import),
+    Export(export::Export),
     Eval(eval::Eval),
     Quantize(quantize::Quantize),
     Pack(pack::Pack),
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Train(command) => command.run(&output),
         Command::Data(command) => command.run(&output),
         Command::Import(command) => command.run(&output),
+        Command::Export(command) => command.run(&output),
         Command::Eval(command) => command.run(&output),
         Command::Quantize(command) => command.run(&output),
         Command::Pack(command) => command.run(&output),

@@ -9,7 +9,7 @@ use embernet::files;
 use embernet::graph::Graph;
 use embernet::image::{AlignedBytes, Metadata};
 use embernet::import::checkpoint::Checkpoint;
-use embernet::import::{onnx, tflite};
+use embernet::import::{Kind, onnx, tflite};
 use embernet::lower::Loss;
 use embernet_core::image::{Image, MAGIC};
 
@@ -52,23 +52,25 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     }
 }
 
-/// Whether a file's ending is that of a format of others.
-pub fn is_foreign(path: &Path) -> bool {
-    matches!(extension(path), Some("tflite" | "onnx"))
+/// What a file is: by its content, except that ONNX has no mark and goes by its ending, too.
+pub fn kind(path: &Path) -> Result<Kind> {
+    let named = path.extension().is_some_and(|extension| extension == "onnx");
+    Ok(if named { Kind::Onnx } else { Kind::of(&files::read(path)?) })
 }
 
-/// The network in a foreign file or a checkpoint, told by the file's ending.
+/// Whether a file holds a model in a format of others.
+pub fn is_foreign(path: &Path) -> Result<bool> {
+    Ok(matches!(kind(path)?, Kind::Tflite | Kind::Onnx))
+}
+
+/// The network in a foreign file or a checkpoint, told by the file's content.
 pub fn read_graph(path: &Path) -> Result<Graph> {
-    match extension(path) {
-        Some("tflite") => Ok(tflite::load(path)?.graph),
-        Some("onnx") => Ok(onnx::load(path, &onnx::Options::default())?.graph),
-        Some("safetensors") => Ok(Checkpoint::load(path)?.graph),
-        _ => bail!("{}: expected a .tflite, .onnx or .safetensors file", path.display()),
+    match kind(path)? {
+        Kind::Tflite => Ok(tflite::load(path)?.graph),
+        Kind::Onnx => Ok(onnx::load(path, &onnx::Options::default())?.graph),
+        Kind::Safetensors => Ok(Checkpoint::load(path)?.graph),
+        kind => bail!("{}: no model that can be imported: {}", path.display(), kind.advice()),
     }
-}
-
-fn extension(path: &Path) -> Option<&str> {
-    path.extension().and_then(|e| e.to_str())
 }
 
 /// What a model says about the data it wants.

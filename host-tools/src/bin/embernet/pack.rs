@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use embernet::experiment::Optimizer;
 use embernet::files;
 use embernet::flash;
-use embernet::graph::Selection;
-use embernet::image::{self, Format, PackOptions, Target, TrainOptions};
+use embernet::graph::{Graph, Selection};
+use embernet::image::{self, Format, PackOptions, Packed, Target, TrainOptions};
 use embernet::link::Board;
 use embernet::lower::Loss;
 use embernet::passes::Report;
@@ -51,6 +51,9 @@ pub struct Pack {
     /// The address of the first byte, such as 0x08010000.
     #[arg(long, value_name = "ADDRESS", value_parser = number, conflicts_with = "board")]
     address: Option<u32>,
+    /// Leave out the graph that the file carries behind the image: nothing can be exported from it then.
+    #[arg(long)]
+    strip: bool,
     /// The processor family that a UF2 boot loader asks for, such as 0xe48bff56.
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     uf2_family: Option<u32>,
@@ -100,7 +103,7 @@ impl Pack {
         let packed = image::pack(&checkpoint.graph, &options, Some(checkpoint.id()?))?;
         let parsed = packed.image()?;
         let board = self.board.as_deref().map(Board::named).transpose()?;
-        files::write(&self.output, &self.wrap(&packed.bytes, board)?)?;
+        files::write(&self.output, &self.wrap(&packed, &checkpoint.graph, board)?)?;
         let header = parsed.header();
         let line = Line {
             done: true,
@@ -125,9 +128,10 @@ impl Pack {
     }
 
     /// The file's bytes.
-    fn wrap(&self, image: &[u8], board: Option<&Board>) -> Result<Vec<u8>> {
+    fn wrap(&self, packed: &Packed, graph: &Graph, board: Option<&Board>) -> Result<Vec<u8>> {
         const ARM: u16 = 40;
         const RISC_V: u16 = 243;
+        let image = &packed.bytes[..];
         let machine = if board.is_some_and(|board| board.target.starts_with("riscv")) { RISC_V } else { ARM };
         let mut target = Target { address: self.address.unwrap_or(0), machine, family: self.uf2_family };
         if let Some(board) = board {
@@ -144,7 +148,10 @@ impl Pack {
         if self.address.is_none() && !matches!(self.format, Format::Bin | Format::C) {
             bail!("this format holds addresses; give --address, or --for BOARD");
         }
-        Ok(self.format.wrap(image, &target)?)
+        match self.format {
+            Format::Bin if !self.strip => Ok(packed.file_bytes(graph)),
+            _ => Ok(self.format.wrap(image, &target)?),
+        }
     }
 
     fn optimizer(&self) -> Result<Optimizer> {

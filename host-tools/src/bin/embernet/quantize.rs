@@ -90,7 +90,7 @@ impl Quantize {
             let parsed = packed.image()?;
             line.flash_bytes = Some(parsed.header().image_bytes);
             line.arena_bytes = Some(parsed.arena_bytes());
-            files::write(&self.output, &packed.bytes)?;
+            files::write(&self.output, &packed.file_bytes(&result.graph))?;
         }
 
         let mut table = text_table(&["layer", "op", "scale", "zero point", "signal/error dB", "largest error"], 2);

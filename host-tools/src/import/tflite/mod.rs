@@ -12,7 +12,7 @@ mod model;
 pub(crate) mod schema;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use convert::Imported;
 pub use error::{LoadError, OpProblem, TensorProblem, TfliteError};

@@ -213,12 +213,14 @@ pub mod op {
     pub const TANH: i32 = 28;
     pub const CUSTOM: i32 = 32;
     pub const GATHER: i32 = 36;
+    pub const PAD: i32 = 34;
     pub const TRANSPOSE: i32 = 39;
     pub const MEAN: i32 = 40;
     pub const SUB: i32 = 41;
     pub const SQUEEZE: i32 = 43;
     pub const STRIDED_SLICE: i32 = 45;
     pub const CAST: i32 = 53;
+    pub const PADV2: i32 = 60;
     pub const SLICE: i32 = 65;
     pub const EXPAND_DIMS: i32 = 70;
     pub const SHAPE: i32 = 77;
@@ -257,6 +259,22 @@ impl TensorType {
             9 => Self::I8,
             17 => Self::I4,
             other => Self::Other(other),
+        }
+    }
+
+    /// The inverse of [`TensorType::from_code`].
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+            Self::I32 => 2,
+            Self::U8 => 3,
+            Self::I64 => 4,
+            Self::Bool => 6,
+            Self::I16 => 7,
+            Self::I8 => 9,
+            Self::I4 => 17,
+            Self::Other(code) => code,
         }
     }
 
@@ -350,6 +368,7 @@ pub mod option {
         pub const PADDING: usize = 0;
         pub const STRIDE_W: usize = 1;
         pub const STRIDE_H: usize = 2;
+        pub const MULTIPLIER: usize = 3;
         pub const ACTIVATION: usize = 4;
         pub const DILATION_W: usize = 5;
         pub const DILATION_H: usize = 6;

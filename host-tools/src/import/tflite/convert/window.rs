@@ -58,10 +58,9 @@ impl<'a> Converter<'_, 'a> {
         let [h, w, c] = image(&input, "input")?;
         let (_, weights) = self.constant(op, 1, "kernel")?;
         let [filters, kh, kw, depth] = kernel_shape(&weights.shape)?;
-        if depth != c {
-            if depth > 0 && c % depth == 0 {
-                return Err(OpProblem::Feature { what: format!("a convolution of {} groups", c / depth) });
-            }
+        // Fewer channels in the kernel than in the input mean groups.
+        let groups = c / depth;
+        if c % depth != 0 || filters % groups != 0 {
             let expected = format!("{filters}x{kh}x{kw}x{c} for an input of {c} channels");
             return Err(OpProblem::Shape { role: "kernel", found: weights.shape, expected });
         }
@@ -74,7 +73,7 @@ impl<'a> Converter<'_, 'a> {
                 size(&options, conv::DILATION_H, 1, "dilation_h_factor")?,
                 size(&options, conv::DILATION_W, 1, "dilation_w_factor")?,
             ],
-            groups: 1,
+            groups,
             use_bias: true,
             activation: fused(options.u8(conv::ACTIVATION)?)?,
         };

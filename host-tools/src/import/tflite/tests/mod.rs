@@ -1,8 +1,10 @@
 //! Models made here, so that the tests run without any file, and the shared ones where they are.
 
+mod arithmetic;
 mod damage;
 mod fold;
 mod models;
+pub(crate) use models::shared_models;
 mod traps;
 
 use super::schema::op;

@@ -162,9 +162,9 @@ fn what_cannot_be_done_exactly_is_refused_by_name() {
         (
             |f| {
                 f.tensors[0].shape[3] = 4;
-                f.tensors[1] = kernel("w", &[2, 3, 3, 2], &[0.5], 0);
+                f.tensors[1] = kernel("w", &[2, 3, 3, 3], &[0.5], 0);
             },
-            "a convolution of 2 groups is not supported",
+            "operator 0 (CONV_2D): kernel has shape 2x3x3x3, expected 2x3x3x4 for an input of 4 channels",
         ),
         (|f| f.tensors[1].scales = vec![0.0, 1.0], "scale number 0 is 0; scales are positive and finite"),
         (|f| f.tensors[0].zero_points = vec![300], "zero point number 0 is 300, outside of i8"),
