@@ -8,6 +8,7 @@ pub mod lossy;
 pub mod models;
 pub mod nor;
 pub mod onnx;
+pub mod ops_page;
 pub mod robust;
 pub mod runtime;
 pub mod shared;

@@ -34,6 +34,8 @@ enum Command {
     Firmware(commands::firmware::Args),
     /// Show flash and RAM of every board's firmware, and what changed
     Sizes(commands::sizes::Args),
+    /// Write the pages under docs/ that are made from the code
+    Docs(commands::docs::Args),
     /// Run a fuzz target (needs nightly and cargo-fuzz)
     Fuzz(commands::fuzz::Args),
     /// Boot a board's firmware in QEMU, its serial port on this terminal
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Test(args) => commands::test::run(&args),
         Command::Firmware(args) => commands::firmware::run(&args),
         Command::Sizes(args) => commands::sizes::run(&args),
+        Command::Docs(args) => commands::docs::run(&args),
         Command::Fuzz(args) => commands::fuzz::run(&args),
         Command::Qemu(args) => commands::qemu::run(&args),
     };

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod demo;
+pub mod docs;
 pub mod firmware;
 pub mod fuzz;
 pub mod qemu;

@@ -14,7 +14,7 @@ pub(crate) mod schema;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use convert::Imported;
+pub use convert::{Imported, OPERATORS};
 pub use error::{LoadError, OpProblem, TensorProblem, TfliteError};
 pub use flat::FlatError;
 pub use schema::TensorType;

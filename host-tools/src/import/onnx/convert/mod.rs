@@ -267,6 +267,9 @@ impl<'m, 'a> Converter<'m, 'a> {
 /// Defines which operators there are, and what translates each.
 macro_rules! operators {
     ($($name:literal $(| $more:literal)* => $method:ident $(($($argument:expr),*))?,)*) => {
+        /// Operators that become operations of the graph; those of another domain have it in front.
+        pub const OPERATORS: &[&str] = &[$($name $(, $more)*),*];
+
         /// Whether the operator is supported at all; its inputs may still be of a kind that is not.
         fn is_known(call: &Call<'_, '_>) -> bool {
             matches!(call.key(), $($name $(| $more)*)|*) || fold::is_known(call.key())

@@ -138,6 +138,45 @@ pub fn convert(model: &Model<'_>, budget: Budget, file: usize) -> Result<Importe
     converter.finish(outputs)
 }
 
+/// Defines which operators there are, and what translates each.
+macro_rules! operators {
+    ($($name:ident => $method:ident $(($($argument:expr),*))?,)*) => {
+        /// Operators that become operations of the graph, by their names in the schema.
+        pub const OPERATORS: &[&str] = &[$(stringify!($name)),*];
+
+        impl<'a> Converter<'_, 'a> {
+            /// Adds what computes the operator on the device.
+            fn translate(&mut self, code: i32, operator: &Operator<'a>) -> Result<(), OpProblem> {
+                match code {
+                    $(op::$name => self.$method(operator, $($($argument),*)?),)*
+                    _ => Err(OpProblem::Unsupported),
+                }
+            }
+        }
+    };
+}
+
+operators!(
+    CONV_2D => conv2d,
+    DEPTHWISE_CONV_2D => depthwise_conv2d,
+    AVERAGE_POOL_2D => pool(false),
+    MAX_POOL_2D => pool(true),
+    FULLY_CONNECTED => dense,
+    MEAN => mean,
+    ADD => add,
+    SOFTMAX => softmax,
+    RELU => activation(Activation::Relu),
+    RELU6 => activation(Activation::Relu6),
+    RELU_N1_TO_1 => activation(Activation::ReluN1To1),
+    LOGISTIC => activation(Activation::Sigmoid),
+    TANH => activation(Activation::Tanh),
+    QUANTIZE => quantize,
+    DEQUANTIZE => dequantize,
+    RESHAPE => reshape,
+    SQUEEZE => squeeze,
+    EXPAND_DIMS => expand_dims,
+);
+
 impl<'a> Converter<'_, 'a> {
     fn finish(self, outputs: Vec<TensorId>) -> Result<Imported, TfliteError> {
         let mut graph = self.graph;
@@ -162,27 +201,7 @@ impl<'a> Converter<'_, 'a> {
         if self.fold(code, operator)? {
             return Ok(());
         }
-        match code {
-            op::CONV_2D => self.conv2d(operator),
-            op::DEPTHWISE_CONV_2D => self.depthwise_conv2d(operator),
-            op::AVERAGE_POOL_2D => self.pool(operator, false),
-            op::MAX_POOL_2D => self.pool(operator, true),
-            op::FULLY_CONNECTED => self.dense(operator),
-            op::MEAN => self.mean(operator),
-            op::ADD => self.add(operator),
-            op::SOFTMAX => self.softmax(operator),
-            op::RELU => self.activation(operator, Activation::Relu),
-            op::RELU6 => self.activation(operator, Activation::Relu6),
-            op::RELU_N1_TO_1 => self.activation(operator, Activation::ReluN1To1),
-            op::LOGISTIC => self.activation(operator, Activation::Sigmoid),
-            op::TANH => self.activation(operator, Activation::Tanh),
-            op::QUANTIZE => self.quantize(operator),
-            op::DEQUANTIZE => self.dequantize(operator),
-            op::RESHAPE => self.reshape(operator),
-            op::SQUEEZE => self.squeeze(operator),
-            op::EXPAND_DIMS => self.expand_dims(operator),
-            _ => Err(OpProblem::Unsupported),
-        }
+        self.translate(code, operator)
     }
 
     /// The number of input `i`; `None` if the operator leaves it out.

@@ -1,0 +1,133 @@
+//! `docs/ops.md`: what is supported and how it is tested, found out by trying.
+//!
+//! Nothing in the page is kept by hand. Each operation ([`examples`]) is put into graphs of every
+//! number type and lowered; what lowers is supported, and the steps it becomes say which cases test it.
+
+mod examples;
+mod support;
+
+pub use examples::missing;
+
+use crate::{cases, shared, vectors};
+use embernet::import::{onnx, tflite};
+use embernet::link::Board;
+use embernet_core::arch::IsaId;
+use embernet_core::image::Image;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use support::{Numbers, Support};
+
+/// The line that tells readers where the page comes from.
+const ORIGIN: &str = "<!-- Generated: `cargo xtask docs`. Do not edit. -->";
+
+/// Cases for each kind of step.
+type Counts = BTreeMap<&'static str, usize>;
+
+/// The whole page; `None` without the shared data, whose vectors it counts.
+pub fn page() -> Option<String> {
+    let vectors = vectors::cmsis_nn("the page of operations")?;
+    let nodes = shared::dir("the page of operations", "ops/onnx_node")?;
+    let built_in = count(cases::all().iter());
+    let published = vectors::all(&vectors).into_iter().filter_map(|vector| match vector {
+        vectors::Vector::Case(case) => Some(case),
+        vectors::Vector::Skipped { .. } => None,
+    });
+    let published = count(published.collect::<Vec<_>>().iter());
+    let mut page = format!("# Operations\n\n{ORIGIN}\n\n{INTRODUCTION}\n");
+    operations(&mut page, &built_in, &published);
+    places(&mut page);
+    importers(&mut page, &nodes);
+    Some(page)
+}
+
+const INTRODUCTION: &str = "\
+What each operation of a graph can do, found out by lowering it, and how many cases test its steps.
+
+- **f32, int8, int16**: inference in these numbers; int16 has int8 weights. *free*: no step at all, only another name \
+for the same bytes.
+- **hybrid**: f32 activations, int8 weights.
+- **trains**: the gradient of its input (x), and its own parameters (w).
+- **cases**: cases of `tests/src/cases`, which run on every instruction set and board below. Operations that share \
+a step share its cases.
+- **CMSIS-NN**: published test vectors that run as cases, bit for bit.
+";
+
+/// Number of cases that run each kind of step.
+fn count<'c>(cases: impl Iterator<Item = &'c cases::Case>) -> Counts {
+    let mut counts = Counts::new();
+    for case in cases {
+        let bytes = case.image(IsaId::Scalar);
+        let image = Image::parse(&bytes).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let steps: BTreeSet<&str> = image.infer_plan().steps().map(|step| step.name()).collect();
+        steps.into_iter().for_each(|step| *counts.entry(step).or_default() += 1);
+    }
+    counts
+}
+
+fn operations(page: &mut String, built_in: &Counts, published: &Counts) {
+    let mut header = vec!["operation"];
+    header.extend(Numbers::ALL.map(Numbers::name));
+    header.extend(["trains", "cases", "CMSIS-NN", "steps"]);
+    row(page, &header);
+    row(page, &vec!["---"; header.len()]);
+    for example in examples::all() {
+        let support = Support::of(&example);
+        let tested = |counts: &Counts| match support.steps.iter().filter_map(|s| counts.get(s)).sum::<usize>() {
+            0 => String::new(),
+            number => number.to_string(),
+        };
+        let trains = [("x", support.trains_input), ("w", support.trains_weights)];
+        let trains: Vec<&str> = trains.iter().filter(|(_, can)| *can).map(|(name, _)| *name).collect();
+        let mut cells = vec![format!("`{}`", example.op.kind())];
+        cells.extend(support.numbers.iter().map(|cell| (*cell).to_owned()));
+        let steps: Vec<&str> = support.steps.iter().copied().collect();
+        cells.extend([trains.join(", "), tested(built_in), tested(published), steps.join(" ")]);
+        row(page, &cells);
+    }
+}
+
+fn places(page: &mut String) {
+    let tokens: Vec<String> = IsaId::ALL.iter().map(|isa| format!("`{}`", isa.name())).collect();
+    let boards: Vec<String> = Board::all().map(|board| format!("`{}` ({})", board.name, board.target)).collect();
+    let _ = write!(
+        page,
+        "\n## Where the cases run\n\nOn a PC with the tokens {}; through the device program in the test's process; and in \
+         QEMU on the boards {}. Kernels are written once, over a token: an operation that runs on one instruction set \
+         runs on all.\n",
+        tokens.join(", "),
+        boards.join(", ")
+    );
+}
+
+fn importers(page: &mut String, nodes: &std::path::Path) {
+    let manifest = std::fs::read_to_string(nodes.join("manifest.json")).unwrap_or_default();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap_or_default();
+    let tests = manifest["tests"].as_array().cloned().unwrap_or_default();
+    let cases_of = |name: &str| {
+        tests
+            .iter()
+            .filter(|t| t["ops"].as_array().is_some_and(|ops| ops.iter().any(|o| o.as_str() == Some(name))))
+            .count()
+    };
+    let _ = write!(page, "\n## Importers\n\nOperators that become operations of the graph, or vanish into them.\n\n");
+    let tflite: Vec<String> = tflite::OPERATORS.iter().map(|name| format!("`{name}`")).collect();
+    let _ = write!(page, "**TFLite**: {}.\n\n", tflite.join(", "));
+    let onnx: Vec<String> = onnx::OPERATORS
+        .iter()
+        .map(|name| match cases_of(name) {
+            0 => format!("`{name}`"),
+            number => format!("`{name}` ({number})"),
+        })
+        .collect();
+    let _ = write!(
+        page,
+        "**ONNX**, with the number of ONNX's own node tests that use the operator (`tests/tests/onnx_nodes.rs` says which \
+         pass and why others do not run): {}.\n",
+        onnx.join(", ")
+    );
+}
+
+fn row<T: AsRef<str>>(page: &mut String, cells: &[T]) {
+    let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
+    let _ = writeln!(page, "| {} |", cells.join(" | "));
+}
