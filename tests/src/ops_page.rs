@@ -119,10 +119,10 @@ fn importers(page: &mut String, nodes: &std::path::Path) {
             number => format!("`{name}` ({number})"),
         })
         .collect();
-    let _ = write!(
+    let _ = writeln!(
         page,
         "**ONNX**, with the number of ONNX's own node tests that use the operator (`tests/tests/onnx_nodes.rs` says which \
-         pass and why others do not run): {}.\n",
+         pass and why others do not run): {}.",
         onnx.join(", ")
     );
 }
