@@ -36,6 +36,8 @@ enum Command {
     Sizes(commands::sizes::Args),
     /// Write the pages under docs/ that are made from the code
     Docs(commands::docs::Args),
+    /// Measure how fast networks train on this machine, beside other frameworks
+    Bench(commands::bench::Args),
     /// Run a fuzz target (needs nightly and cargo-fuzz)
     Fuzz(commands::fuzz::Args),
     /// Boot a board's firmware in QEMU, its serial port on this terminal
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Firmware(args) => commands::firmware::run(&args),
         Command::Sizes(args) => commands::sizes::run(&args),
         Command::Docs(args) => commands::docs::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
         Command::Fuzz(args) => commands::fuzz::run(&args),
         Command::Qemu(args) => commands::qemu::run(&args),
     };

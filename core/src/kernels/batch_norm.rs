@@ -52,24 +52,41 @@ trait Columns {
     fn block<const N: usize>(&mut self, first: usize);
 }
 
-/// Goes through all channels: in blocks that fill registers where those are wide, else one by one.
+/// Channels that one thread sums at least: a cache line of each row.
+const GROUP: usize = 16;
+
+/// Shares the channels of `rows` rows among threads, in whole groups, with the parts of `results` (one number for each
+/// channel) that belong to them: calls `task` with the first channel and the parts.
 #[inline(always)]
-fn each_block<I: Isa>(isa: I, channels: usize, work: &mut impl Columns) {
+fn split_channels<I: Isa, const N: usize>(
+    isa: I,
+    rows: usize,
+    results: [&mut [f32]; N],
+    task: impl Fn(usize, [&mut [f32]; N]) + Sync,
+) {
+    let channels = results.first().map_or(0, |result| result.len());
+    let cost = rows.saturating_mul(GROUP);
+    let slices = results.map(|result| (result, GROUP));
+    isa.split(channels.div_ceil(GROUP), cost, slices, |groups, results| task(groups.start * GROUP, results));
+}
+
+/// Goes through channels `first..end`: in blocks that fill registers where those are wide, else one by one.
+#[inline(always)]
+fn each_block<I: Isa>(isa: I, mut first: usize, end: usize, work: &mut impl Columns) {
     isa.vectorize(
         #[inline(always)]
         || {
-            let mut first = 0;
             if I::ID != IsaId::Scalar {
-                while first + 64 <= channels {
+                while first + 64 <= end {
                     work.block::<64>(first);
                     first += 64;
                 }
-                while first + 16 <= channels {
+                while first + 16 <= end {
                     work.block::<16>(first);
                     first += 16;
                 }
             }
-            while first < channels {
+            while first < end {
                 work.block::<1>(first);
                 first += 1;
             }
@@ -93,11 +110,17 @@ fn block_mut<const N: usize>(row: &mut [f32], first: usize) -> Option<&mut [f32;
 
 /// Mean and variance (of the population) of every channel: `sum(x) / rows`, then `sum((x - mean)^2) / rows`.
 pub fn moments_f32<I: Isa>(isa: I, channels: usize, x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
-    each_block(isa, channels, &mut Moments { channels, x, mean, variance });
+    let count = rows(x, channels).len();
+    split_channels(isa, count, [mean, variance], |start, [mean, variance]| {
+        let end = start + mean.len();
+        each_block(isa.alone(), start, end, &mut Moments { channels, start, x, mean, variance });
+    });
 }
 
 struct Moments<'a> {
     channels: usize,
+    /// The channel that `mean` and `variance` begin with.
+    start: usize,
     x: &'a [f32],
     mean: &'a mut [f32],
     variance: &'a mut [f32],
@@ -107,9 +130,8 @@ impl Columns for Moments<'_> {
     #[inline(always)]
     fn block<const N: usize>(&mut self, first: usize) {
         let count = rows(self.x, self.channels).len() as f32;
-        let (Some(mean), Some(variance)) = (block_mut(self.mean, first), block_mut(self.variance, first)) else {
-            return;
-        };
+        let at = first - self.start;
+        let (Some(mean), Some(variance)) = (block_mut(self.mean, at), block_mut(self.variance, at)) else { return };
         let mut sums = [0.0; N];
         for row in rows(self.x, self.channels) {
             let Some(row) = block::<N>(row, first) else { return };
@@ -158,31 +180,38 @@ pub fn factors(gamma: &[f32], beta: &[f32], mean: &[f32], inverse: impl Iterator
 /// `y = clamp(x scale + shift, lo, hi)`.
 pub fn scale_shift_f32<I: Isa>(isa: I, x: &[f32], factors: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
     let (scale, shift) = factors.split_at(factors.len() / 2);
-    isa.vectorize(
-        #[inline(always)]
-        || {
-            for (x, y) in rows(x, scale.len()).zip(rows_mut(y, scale.len())) {
-                for (((y, x), scale), shift) in y.iter_mut().zip(x).zip(scale).zip(shift) {
-                    *y = math::clamp(x * scale + shift, lo, hi);
+    let channels = scale.len();
+    isa.split(rows(y, channels).len(), channels, [(y, channels)], |range, [y]| {
+        let x = from(x, range.start * channels);
+        isa.vectorize(
+            #[inline(always)]
+            || {
+                for (x, y) in rows(x, channels).zip(rows_mut(y, channels)) {
+                    for (((y, x), scale), shift) in y.iter_mut().zip(x).zip(scale).zip(shift) {
+                        *y = math::clamp(x * scale + shift, lo, hi);
+                    }
                 }
-            }
-        },
-    );
+            },
+        );
+    });
 }
 
 /// [`scale_shift_f32`] in place.
 pub fn scale_shift_in_place_f32<I: Isa>(isa: I, factors: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
     let (scale, shift) = factors.split_at(factors.len() / 2);
-    isa.vectorize(
-        #[inline(always)]
-        || {
-            for y in rows_mut(y, scale.len()) {
-                for ((y, scale), shift) in y.iter_mut().zip(scale).zip(shift) {
-                    *y = math::clamp(*y * scale + shift, lo, hi);
+    let channels = scale.len();
+    isa.split(rows(y, channels).len(), channels, [(y, channels)], |_, [y]| {
+        isa.vectorize(
+            #[inline(always)]
+            || {
+                for y in rows_mut(y, channels) {
+                    for ((y, scale), shift) in y.iter_mut().zip(scale).zip(shift) {
+                        *y = math::clamp(*y * scale + shift, lo, hi);
+                    }
                 }
-            }
-        },
-    );
+            },
+        );
+    });
 }
 
 #[cfg(test)]

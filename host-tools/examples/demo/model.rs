@@ -64,6 +64,7 @@ pub fn train(file: &Path) -> Result<Model> {
         loss: Loss::SparseCrossEntropy,
         shuffle: Some(experiment.shuffle_rng()),
         exact: false,
+        threads: 1,
         layers: None,
     };
     let bar = screen::bar(&format!("training {name}"), options.epochs as usize);

@@ -3,9 +3,9 @@
 //! With `h = (x - mean) inverse` and `n` rows: `dbeta = sum(dy)`, `dgamma = sum(dy h)`, and
 //! `dx = gamma inverse (dy - dbeta / n - h dgamma / n)` (Ioffe and Szegedy 2015, section 3).
 
-use super::{Channels, Columns, block, block_mut, each_block};
+use super::{Channels, Columns, block, block_mut, each_block, split_channels};
 use crate::arch::Isa;
-use crate::kernels::util::{copy, in_place, rows, rows_mut};
+use crate::kernels::util::{copy, from, in_place, rows, rows_mut};
 use crate::memory::{Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -13,10 +13,15 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// `dgamma` and `dbeta`: sums over rows, in order. `moments` is `[mean, inverse][channels]`.
 pub fn gradients_f32<I: Isa>(isa: I, x: &[f32], dy: &[f32], moments: &[f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
     let (mean, inverse) = moments.split_at(moments.len() / 2);
-    each_block(isa, mean.len(), &mut Gradients { x, dy, mean, inverse, dgamma, dbeta });
+    split_channels(isa, rows(x, mean.len()).len(), [dgamma, dbeta], |start, [dgamma, dbeta]| {
+        let end = start + dgamma.len();
+        each_block(isa.alone(), start, end, &mut Gradients { start, x, dy, mean, inverse, dgamma, dbeta });
+    });
 }
 
 struct Gradients<'a> {
+    /// The channel that `dgamma` and `dbeta` begin with.
+    start: usize,
     x: &'a [f32],
     dy: &'a [f32],
     mean: &'a [f32],
@@ -32,9 +37,8 @@ impl Columns for Gradients<'_> {
         let (Some(mean), Some(inverse)) = (block::<N>(self.mean, first), block::<N>(self.inverse, first)) else {
             return;
         };
-        let (Some(dgamma), Some(dbeta)) = (block_mut(self.dgamma, first), block_mut(self.dbeta, first)) else {
-            return;
-        };
+        let at = first - self.start;
+        let (Some(dgamma), Some(dbeta)) = (block_mut(self.dgamma, at), block_mut(self.dbeta, at)) else { return };
         let (mut sums, mut products) = ([0.0; N], [0.0; N]);
         for (x, dy) in rows(self.x, channels).zip(rows(self.dy, channels)) {
             let (Some(x), Some(dy)) = (block::<N>(x, first), block::<N>(dy, first)) else { return };
@@ -57,10 +61,18 @@ pub fn backward_input_f32<I: Isa>(
     dy: &mut [f32],
 ) {
     let (mean, inverse) = moments.split_at(moments.len() / 2);
-    each_block(isa, mean.len(), &mut Input { x, mean, inverse, gamma, dgamma, dbeta, dy });
+    let channels = mean.len();
+    let total = rows(dy, channels).len();
+    isa.split(total, channels, [(dy, channels)], |range, [dy]| {
+        let x = from(x, range.start * channels);
+        let mut input = Input { total, x, mean, inverse, gamma, dgamma, dbeta, dy };
+        each_block(isa.alone(), 0, channels, &mut input);
+    });
 }
 
 struct Input<'a> {
+    /// Rows of the whole batch.
+    total: usize,
     x: &'a [f32],
     mean: &'a [f32],
     inverse: &'a [f32],
@@ -74,7 +86,7 @@ impl Columns for Input<'_> {
     #[inline(always)]
     fn block<const N: usize>(&mut self, first: usize) {
         let channels = self.mean.len();
-        let count = rows(self.x, channels).len() as f32;
+        let count = self.total as f32;
         let (Some(mean), Some(inverse), Some(gamma), Some(dgamma), Some(dbeta)) = (
             block::<N>(self.mean, first),
             block::<N>(self.inverse, first),

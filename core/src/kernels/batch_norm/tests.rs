@@ -1,7 +1,7 @@
 //! Batch normalisation against its definition in f64, and every token against the scalar one.
 
 use super::*;
-use crate::arch::{Scalar, Task, run_on};
+use crate::arch::{Processor, Scalar, Task, Threads, run_on};
 use crate::kernels::testing::*;
 use crate::optim::OptimizerRecord;
 use crate::plan::{Ref, StepRecord};
@@ -139,6 +139,28 @@ proptest! {
             if let Some(found) = run_on(id, Train(&batch, &dy)) {
                 prop_assert_eq!(&found, &scalar, "{}", id.name());
             }
+        }
+    }
+}
+
+#[test]
+fn threads_change_no_bit() {
+    struct Train<'a>(&'a Batch, &'a [f32]);
+    impl Task for Train<'_> {
+        type Output = Trained;
+        fn run<I: Isa>(self, isa: I) -> Trained {
+            self.0.train(isa, self.1)
+        }
+    }
+    let mut rng = Rng::new(5);
+    // Enough work for several threads, and a last group that is not whole.
+    let batch = Batch::new(&mut rng, 700, 70, 1e-3);
+    let dy = noise(&mut rng, batch.x.len());
+    let scalar = batch.train(Scalar, &dy);
+    for (isa, threads) in IsaId::ALL.into_iter().flat_map(|isa| [1, 2, 3, 4].map(|threads| (isa, threads))) {
+        let processor = Processor { isa, threads: Threads::new(threads) };
+        if let Some(found) = run_on(processor, Train(&batch, &dy)) {
+            assert!(found == scalar, "{} on {threads} threads", isa.name());
         }
     }
 }

@@ -1,0 +1,138 @@
+//! Other frameworks on the same programs: measured beside ours where they are installed, else as recorded.
+
+use crate::Args;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a framework reaches.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Framework and mode.
+    pub name: String,
+    /// Best round, training.
+    pub samples_s: f64,
+    /// Best round, one inference of one sample.
+    pub infer_us: f64,
+    start: Start,
+}
+
+#[derive(Debug, Clone)]
+enum Start {
+    Script(PathBuf),
+    Program(PathBuf),
+    /// Nothing to start.
+    Recorded,
+}
+
+/// The line that every benchmark prints last.
+#[derive(Deserialize)]
+struct Answer {
+    samples_s: f64,
+    infer_b1_us: Option<f64>,
+}
+
+/// The benchmarks of a folder that know the program.
+pub fn installed(folder: &Path, program: &str) -> Vec<Peer> {
+    let mut peers = Vec::new();
+    let mut add = |name: &str, start| {
+        peers.push(Peer { name: name.into(), samples_s: 0.0, infer_us: f64::INFINITY, start });
+    };
+    let with_norm = ["DSCNN", "RESNET8", "AE"].contains(&program);
+    let script = folder.join("torch_bench.py");
+    if script.exists() {
+        add(if with_norm { "torch eager" } else { "torch fused" }, Start::Script(script));
+    }
+    // These two lack the networks with normalisation.
+    for (name, file) in
+        [("burn flex", "burn/target/release/burn_bench"), ("candle cpu", "candle/target/release/candle_bench")]
+    {
+        let file = folder.join(file);
+        if file.exists() && !with_norm {
+            add(name, Start::Program(file));
+        }
+    }
+    peers
+}
+
+impl Peer {
+    /// One round.
+    pub fn measure(&mut self, args: &Args, program: &str, threads: usize) -> Result<()> {
+        let mut command = match &self.start {
+            Start::Script(script) => {
+                let mut command = Command::new(&args.python);
+                command.arg(script);
+                command
+            }
+            Start::Program(file) => Command::new(file),
+            Start::Recorded => return Ok(()),
+        };
+        let mode = self.name.rsplit(' ').next().unwrap_or_default();
+        let threads = threads.to_string();
+        command.args(["--prog", program, "--mode", mode, "--threads", &threads, "--epochs", "2"]);
+        // An epoch of the larger networks takes long enough on a part of the data.
+        if program == "S0" || program == "S4" {
+            command.args(["--train-n", "19200"]);
+        }
+        if let Some(batch) = args.batch {
+            command.args(["--batch", &batch.to_string()]);
+        }
+        let data = args.peer_data.clone().or_else(|| Some(args.peers.as_ref()?.join("data")));
+        if let Some(data) = data {
+            command.arg("--data").arg(data);
+        }
+        // The names that the thread pools of linear algebra listen to.
+        for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
+            command.env(name, &threads);
+        }
+        let output = command.output().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+        let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let last = text.lines().rev().find(|line| line.starts_with('{'));
+        let last = last.with_context(|| errors.lines().next_back().unwrap_or("it said nothing").to_owned())?;
+        let answer: Answer = serde_json::from_str(last)?;
+        self.samples_s = self.samples_s.max(answer.samples_s);
+        self.infer_us = self.infer_us.min(answer.infer_b1_us.unwrap_or(f64::INFINITY));
+        Ok(())
+    }
+}
+
+/// Figures of another day and machine.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Whose, when and where.
+    pub source: String,
+    figures: BTreeMap<String, Figure>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    source: String,
+    /// By number of threads, then by program.
+    threads: BTreeMap<String, BTreeMap<String, Figure>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Figure {
+    peer: String,
+    samples_s: f64,
+    infer_us: f64,
+}
+
+impl Recorded {
+    /// Those for so many threads, or for fewer where there are none.
+    pub fn load(threads: usize) -> Result<Self> {
+        let file: File = toml::from_str(include_str!("peers.toml")).context("peers.toml")?;
+        let fits = |known: &String| known.parse::<usize>().is_ok_and(|known| known <= threads);
+        let best = file.threads.into_iter().filter(|(known, _)| fits(known)).next_back();
+        let (known, figures) = best.context("peers.toml has no figures")?;
+        Ok(Self { source: format!("{}, {known} thread(s)", file.source), figures })
+    }
+
+    /// The best peer of a program.
+    pub fn of(&self, program: &str) -> Option<Peer> {
+        let Figure { peer, samples_s, infer_us } = self.figures.get(program)?.clone();
+        Some(Peer { name: peer, samples_s, infer_us, start: Start::Recorded })
+    }
+}

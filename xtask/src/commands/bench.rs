@@ -1,0 +1,36 @@
+//! `cargo xtask bench host`
+
+use crate::tools;
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Training and inference on this PC: samples per second, GFLOP/s, percent of peak, memory, start-up
+    #[command(disable_help_flag = true)]
+    Host {
+        /// Options of the benchmark; `cargo xtask bench host --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
+}
+
+/// Runs the benchmark of the host tools. It measures and fails nothing.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let What::Host { options } = &args.what;
+    let here = std::env::current_dir().context("the working directory")?;
+    let mut command = tools::cargo();
+    command.args(["run", "--quiet", "--release", "--package", "embernet", "--example", "bench", "--manifest-path"]);
+    command.arg(crate::paths::root().join("Cargo.toml")).arg("--").args(options);
+    // Paths among the options are relative to where the command was typed.
+    command.current_dir(here);
+    let status = command.status().with_context(|| format!("cannot start `{}`", tools::shown(&command)))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
