@@ -117,7 +117,9 @@ fn carve_arena<'a>(
 }
 
 /// Bytes seen as elements; empty if they are misaligned or no whole number of elements (never after parsing).
-#[inline]
+// On a device one copy for each type, not one for each operand of each kernel.
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline)]
 pub fn view<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8]) -> &[T] {
     let view = <[T]>::ref_from_bytes(bytes);
     // An absent operand is an empty slice of bytes, which need not be aligned.
@@ -126,7 +128,8 @@ pub fn view<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8]) -> &[T] {
 }
 
 /// [`view`] for writing.
-#[inline]
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline)]
 pub fn view_mut<T: FromBytes + IntoBytes + Immutable + KnownLayout>(bytes: &mut [u8]) -> &mut [T] {
     let absent = bytes.is_empty();
     let view = <[T]>::mut_from_bytes(bytes);

@@ -108,6 +108,9 @@ impl Operand {
         Self { align: 4, ..Self::new(at, elements, 8, access) }
     }
 
+    // Every step comes here for each of its operands: on a device once is enough.
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     const fn new(at: Ref, elements: usize, size: usize, access: Access) -> Self {
         let bytes = if at.is_none() { 0 } else { elements.saturating_mul(size) };
         Self { at, bytes, access, align: size }
@@ -125,16 +128,17 @@ impl Operands {
     pub const MAX: usize = 12;
 
     /// Collects `operands`, leaving absent ones out.
+    #[inline]
     pub fn of<const N: usize>(operands: [Operand; N]) -> Self {
         const { assert!(N <= Self::MAX) };
-        let mut list = heapless::Vec::new();
-        for operand in operands {
-            if !operand.at.is_none() {
-                // Cannot fail: N is at most MAX.
-                let _ = list.push(operand);
-            }
-        }
-        Self { list }
+        Self::collect(&operands)
+    }
+
+    /// One copy for all numbers of operands.
+    #[inline(never)]
+    fn collect(operands: &[Operand]) -> Self {
+        // Those beyond MAX would be left out, but there are none.
+        Self { list: operands.iter().filter(|operand| !operand.at.is_none()).take(Self::MAX).copied().collect() }
     }
 
     /// As a slice.

@@ -88,6 +88,8 @@ fn memory_x(board: &Entry<'_>, riscv: bool) -> String {
         {
             let _ = writeln!(script, "REGION_ALIAS(\"REGION_{region}\", {memory});");
         }
+        // Nothing unwinds here; the runtime's own script would keep the tables for it.
+        script.push_str("SECTIONS\n{\n  /DISCARD/ : { *(.eh_frame .eh_frame.* .eh_frame_hdr) }\n}\n");
     }
     script
 }

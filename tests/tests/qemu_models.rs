@@ -6,11 +6,13 @@
 use embernet::flash::slot;
 use embernet::graph::DType;
 use embernet::image::{self, PackOptions, pack};
-use embernet::link::{Board, Client};
+use embernet::link::{Board, Client, FirmwareOptions, LinkError, flash_bytes};
 use embernet_core::arch::IsaId;
 use embernet_core::exec::PlanKind;
+use embernet_core::image::ImageError;
+use embernet_core::plan::PlanError;
 use embernet_core::slot::{RECORD_BYTES, Record};
-use embernet_core::wire::ModelState;
+use embernet_core::wire::{Fault, ModelState};
 use embernet_tests::imported::{Golden, Model, models};
 use embernet_tests::{firmware, shared};
 
@@ -153,6 +155,55 @@ fn m55_runs_imported_models() {
 #[test]
 fn rv32_runs_imported_models() {
     runs("rv32", 1);
+}
+
+/// Programs that carry one model's kernels: flash of the program alone, and the reference's bytes all the same.
+#[test]
+fn programs_for_one_model_are_small() {
+    const LIMITS: [(&str, u64); 3] = [
+        ("mlperf_kws_dscnn_int8", 24 * 1024),
+        ("mlperf_ad_autoencoder_int8", 16 * 1024),
+        ("tflm_hello_world_int8", 16 * 1024),
+    ];
+    let board = Board::named("m4").unwrap();
+    let models: Vec<Model> = integer_models().collect();
+    for (name, most) in LIMITS {
+        let Some(model) = models.iter().find(|model| model.name == name) else { return };
+        if let Some(obstacle) = firmware::obstacle(board) {
+            eprintln!("skipped: {obstacle}");
+            return;
+        }
+        let packed = model.pack(1, IsaId::Scalar, true);
+        let image = packed.image().unwrap();
+        let options = FirmwareOptions::for_image(&image);
+        let bytes = flash_bytes(&firmware::build(board, &options)).unwrap();
+        eprintln!("{name}: {bytes} bytes of program");
+        assert!(bytes <= most, "{name}: {bytes} bytes, at most {most}");
+
+        let flashed = slot(&packed.bytes, &board.slots, 1).unwrap();
+        let mut client = firmware::start_with("m4", &options, Some(flashed)).unwrap();
+        let golden = &model.goldens()[0];
+        let input = part(&golden.inputs[0], golden, 0, 1);
+        let run = client.infer(&image, &[input], true).unwrap();
+        assert_eq!(run.outputs[0], part(&golden.output, golden, 0, 1), "{name}");
+
+        let ticks = client.profile(&image, &[input]).unwrap();
+        assert_eq!(ticks.len(), image.infer_plan().len());
+        let (sum, whole) = (ticks.iter().map(|ticks| u64::from(*ticks)).sum::<u64>(), run.ticks.unwrap());
+        // Readings of the counter round, and are not free.
+        assert!(sum.abs_diff(whole) * 10 < whole, "{name}: steps take {sum} ticks, all {whole}");
+
+        let refused = client.upload(&packed.bytes, 0, 0, &mut |_, _| {}).unwrap_err();
+        assert!(matches!(refused, LinkError::Refused { fault: Fault::Unknown, .. }), "{refused}");
+    }
+    // A program that lacks a model's kernels says so.
+    let packed = |name: &str| models.iter().find(|model| model.name == name).unwrap().pack(1, IsaId::Scalar, true);
+    let (hello, kws) = (packed(LIMITS[2].0), packed(LIMITS[0].0));
+    let options = FirmwareOptions::for_image(&hello.image().unwrap());
+    let flashed = slot(&kws.bytes, &board.slots, 1).unwrap();
+    let mut client = firmware::start_with("m4", &options, Some(flashed)).unwrap();
+    let ModelState::Refused(fault) = client.info().unwrap().model else { panic!("it lacks the kernels") };
+    assert!(matches!(fault, Fault::Image(ImageError::Infer(PlanError::UnknownKind { step: 0, .. }))), "{fault}");
 }
 
 /// From the start of the counter, the first thing that a board's program does, to the first request that it could

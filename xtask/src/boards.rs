@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One board. The manifest holds more, for others; only what is used here is read.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Board {
     pub stack_bytes: u64,
     /// The most flash that its firmware may take, where that is less than there is.
     pub flash_budget_bytes: Option<u64>,
+    /// The same for a program with all kernels but those that train, where that is to be watched.
+    pub inference_budget_bytes: Option<u64>,
     /// The machine that emulates it.
     pub qemu: Emulation,
 }
@@ -87,6 +89,11 @@ impl Board {
 
     /// Where the firmware lies after `cargo xtask firmware`.
     pub fn elf(&self) -> PathBuf {
-        paths::firmware_target().join(&self.target).join("firmware").join(&self.package)
+        self.elf_in(&paths::firmware_target())
+    }
+
+    /// Where cargo puts it, below a target folder.
+    pub fn elf_in(&self, target: &Path) -> PathBuf {
+        target.join(&self.target).join("firmware").join(&self.package)
     }
 }

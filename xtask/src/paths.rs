@@ -19,6 +19,11 @@ pub fn firmware_target() -> PathBuf {
     root().join("target/firmware")
 }
 
+/// Where programs go that do not carry everything: each build there replaces the one before.
+pub fn lean_target() -> PathBuf {
+    root().join("target/lean")
+}
+
 /// Where a private QEMU is unpacked when the system has none.
 pub fn private_qemu() -> PathBuf {
     root().join("target/qemu")

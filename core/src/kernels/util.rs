@@ -117,8 +117,15 @@ pub fn in_place(x: Operand, y: Operand) -> (Operand, Operand) {
 }
 
 /// Product of dimensions, if it fits 31 bits (an arena offset) and none is zero.
+#[inline]
 pub fn elements<const N: usize>(dims: [u32; N]) -> Option<u32> {
-    dims.into_iter().try_fold(1u32, |product, dim| {
+    product(&dims)
+}
+
+/// One copy for all numbers of dimensions.
+#[inline(never)]
+fn product(dims: &[u32]) -> Option<u32> {
+    dims.iter().try_fold(1u32, |product, &dim| {
         product.checked_mul(dim).filter(|&product| product > 0 && product <= i32::MAX as u32)
     })
 }

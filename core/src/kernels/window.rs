@@ -108,7 +108,9 @@ impl Axis {
     }
 
     /// Taps of window `output` that lie inside the input.
-    #[inline]
+    // A device has no room for a copy in every kernel; a PC has.
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub fn taps(&self, output: usize) -> Taps {
         let (dilation, pad) = (self.dilation as usize, self.pad as usize);
         let origin = output * self.stride as usize;
@@ -120,7 +122,8 @@ impl Axis {
     }
 
     /// Outputs for which tap `k` lies inside the input; may be empty.
-    #[inline]
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub fn outputs(&self, k: usize) -> Range<usize> {
         let (stride, pad) = (self.stride as usize, self.pad as usize);
         let offset = k * self.dilation as usize;

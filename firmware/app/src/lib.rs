@@ -99,11 +99,16 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
     }
 }
 
+/// Plain numbers: formatting the errors would cost flash, and `Info` tells them in full.
 #[cfg(feature = "defmt")]
 fn report<I: Isa>(model: &Result<Model<'_, I>, ModelState>) {
     match model {
-        Ok(model) => defmt::info!("model runs: {}", model.info()),
-        Err(state) => defmt::warn!("no model: {}", state),
+        Ok(model) => {
+            let info = model.info();
+            defmt::info!("model runs: slot {}, generation {}, bytes: {}", info.slot, info.generation, info.bytes);
+        }
+        Err(ModelState::Refused(_)) => defmt::warn!("the model is refused"),
+        Err(_) => defmt::warn!("no model"),
     }
 }
 

@@ -4,7 +4,7 @@ use embernet_core::arch::Isa;
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::{Image, TensorRecord};
 use embernet_core::memory::Memory;
-use embernet_core::plan::Step;
+use embernet_core::plan::{Step, TRAINS};
 use embernet_core::wire::{Buffer, Fault, Hyper, MAX_CHUNK, ModelInfo};
 
 use crate::store::{Active, verify};
@@ -125,11 +125,12 @@ impl<'a, I: Isa> Model<'a, I> {
     pub fn write(&mut self, buffer: Buffer, offset: u32, data: &[u8]) -> Result<(), Fault> {
         let place = match buffer {
             Buffer::Input(index) => self.session.input_mut(PlanKind::Infer, usize::from(index)),
-            Buffer::TrainInput(index) => self.session.input_mut(PlanKind::Train, usize::from(index)),
-            Buffer::Target => self.session.target_mut(),
-            Buffer::Params => self.session.params_mut(),
-            Buffer::State => self.session.optimizer_state_mut(),
+            Buffer::TrainInput(index) if TRAINS => self.session.input_mut(PlanKind::Train, usize::from(index)),
+            Buffer::Target if TRAINS => self.session.target_mut(),
+            Buffer::Params if TRAINS => self.session.params_mut(),
+            Buffer::State if TRAINS => self.session.optimizer_state_mut(),
             Buffer::Output(_) => return Err(Fault::ReadOnly),
+            Buffer::TrainInput(_) | Buffer::Target | Buffer::Params | Buffer::State => return Err(Fault::NoBuffer),
         };
         let end = checked_end(place, offset, data.len())?;
         let part = place.get_mut(offset as usize..end).unwrap_or_default();
@@ -146,11 +147,12 @@ impl<'a, I: Isa> Model<'a, I> {
         }
         let place = match buffer {
             Buffer::Input(index) => self.session.input_mut(PlanKind::Infer, usize::from(index)),
-            Buffer::TrainInput(index) => self.session.input_mut(PlanKind::Train, usize::from(index)),
-            Buffer::Target => self.session.target_mut(),
-            Buffer::Params => self.session.params(),
-            Buffer::State => self.session.optimizer_state(),
+            Buffer::TrainInput(index) if TRAINS => self.session.input_mut(PlanKind::Train, usize::from(index)),
+            Buffer::Target if TRAINS => self.session.target_mut(),
+            Buffer::Params if TRAINS => self.session.params(),
+            Buffer::State if TRAINS => self.session.optimizer_state(),
             Buffer::Output(index) => self.session.output(usize::from(index)),
+            Buffer::TrainInput(_) | Buffer::Target | Buffer::Params | Buffer::State => return Err(Fault::NoBuffer),
         };
         let end = checked_end(place, offset, bytes)?;
         Ok(place.get(offset as usize..end).unwrap_or_default())

@@ -3,6 +3,7 @@
 use embedded_io::{Read, Write};
 use embernet_core::arch::Isa;
 use embernet_core::exec::SessionError;
+use embernet_core::plan::TRAINS;
 use embernet_core::wire::{DeviceInfo, DeviceStats, Fault, Frame, Kind, ModelState, Request, Response, VERSION};
 
 use crate::PROFILE_BYTES;
@@ -11,6 +12,9 @@ use crate::link::{Ended, LOG_CHUNK, Receiver, Sender, send_log};
 use crate::model::Model;
 use crate::store::{Region, Spare};
 use crate::transfer::Transfer;
+
+/// Whether this program takes models over the link; else it runs what was flashed beside it.
+const TAKES_MODELS: bool = cfg!(feature = "transfer");
 
 /// Everything a request can touch, apart from the link and the board.
 #[derive(Debug)]
@@ -130,11 +134,11 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 self.timed(board, |model| model.infer(1))?;
                 Ok(Response::Data(self.model()?.one_output()))
             }
-            Request::Train { samples } => {
+            Request::Train { samples } if TRAINS => {
                 let (loss, ticks) = self.timed(board, |model| model.train(samples))?;
                 Ok(Response::Trained { loss, ticks: ticks.into() })
             }
-            Request::SetHyper(hyper) => {
+            Request::SetHyper(hyper) if TRAINS => {
                 self.model()?.set(hyper);
                 Ok(Response::Done)
             }
@@ -142,16 +146,16 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 self.model()?.reset();
                 Ok(Response::Done)
             }
-            Request::ModelBegin { bytes, crc, arena_bytes } => {
+            Request::ModelBegin { bytes, crc, arena_bytes } if TAKES_MODELS => {
                 self.begin(bytes, crc, arena_bytes)?;
                 Ok(Response::Done)
             }
-            Request::ModelChunk { offset, data } => {
+            Request::ModelChunk { offset, data } if TAKES_MODELS => {
                 let transfer = self.transfer.as_mut().ok_or(Fault::NoTransfer)?;
                 transfer.chunk(&mut self.spare, offset, data)?;
                 Ok(Response::Done)
             }
-            Request::ModelCommit => {
+            Request::ModelCommit if TAKES_MODELS => {
                 let transfer = self.transfer.take().ok_or(Fault::NoTransfer)?;
                 let active = transfer.commit::<F, I>(&mut self.spare, self.arena_bytes)?;
                 self.replaced = true;
@@ -169,6 +173,12 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 let bytes = model.profile(samples, first, || board.ticks(), overhead, &mut self.profile)?;
                 Ok(Response::Data(self.profile.get(..bytes).unwrap_or_default()))
             }
+            // What this program was built without.
+            Request::Train { .. }
+            | Request::SetHyper(_)
+            | Request::ModelBegin { .. }
+            | Request::ModelChunk { .. }
+            | Request::ModelCommit => Err(Fault::Unknown),
         }
     }
 

@@ -95,6 +95,7 @@ impl<F: Region> Store<F> {
 }
 
 /// Whether the newest image of a slot is whole; if that had to be found out, a record will say so from now on.
+#[inline(never)] // Inlined, it would be there once for each slot.
 fn is_whole<F: Region>(flash: &mut F, record: &Record, trust: Trust) -> bool {
     if record.verified && trust == Trust::Records {
         return true;

@@ -35,6 +35,8 @@ pub struct Board {
     pub flash: Region,
     /// The most flash that the firmware may take, where that is less than there is.
     pub flash_budget_bytes: Option<u32>,
+    /// The same for a program with all kernels but those that train.
+    pub inference_budget_bytes: Option<u32>,
     /// Statics and stack.
     pub ram: Region,
     /// Bytes of the stack, the end of `ram`.

@@ -18,19 +18,21 @@ pub struct FirmwareOptions {
     pub steps: Option<BTreeSet<u16>>,
     /// Whether it has a log.
     pub log: bool,
+    /// Whether it takes models over the link; else it runs what was flashed beside it.
+    pub transfer: bool,
 }
 
 impl Default for FirmwareOptions {
     fn default() -> Self {
-        Self { steps: None, log: true }
+        Self { steps: None, log: true, transfer: true }
     }
 }
 
 impl FirmwareOptions {
-    /// The least that runs this image: its kernels, and no log.
+    /// The least that runs this image: its kernels, no log, no other models.
     pub fn for_image(image: &Image<'_>) -> Self {
         let steps = image.infer_plan().steps().chain(image.train_plan().steps());
-        Self { steps: Some(steps.map(|step| step.kind()).collect()), log: false }
+        Self { steps: Some(steps.map(|step| step.kind()).collect()), log: false, transfer: false }
     }
 }
 
@@ -45,8 +47,11 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&root).args(["build", "--quiet", "--profile", "firmware"]);
     command.args(["--package", &board.package, "--target", &board.target]).arg("--target-dir").arg(&target);
-    if !options.log {
-        command.arg("--no-default-features");
+    // Written out only where it is not the crate's default, so that the whole program is the one of every other build.
+    let features = [("log", options.log), ("transfer", options.transfer)];
+    if features.iter().any(|(_, on)| !on) {
+        let chosen = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
+        command.args(["--no-default-features", "--features", &chosen.collect::<Vec<_>>().join(",")]);
     }
     command.env_remove(STEPS);
     if let Some(steps) = &options.steps {

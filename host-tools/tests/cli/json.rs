@@ -39,6 +39,19 @@ fn a_run_tells_what_it_cost() {
 }
 
 #[test]
+fn a_profile_tells_how_far_each_layer_is_from_the_float_model() {
+    let desk = Desk::with_iris(1);
+    let experiment = repository("experiments/iris.toml");
+    desk.succeed(&["quantize", "model.safetensors", "--calibration", &experiment, "-o", "i8.emb"]);
+    desk.write("x.npy", npy(&[2, 4], &[5.1, 3.5, 1.4, 0.2, 6.2, 2.9, 4.3, 1.3]));
+    let run = ["run", "i8.emb", "--input", "x.npy", "--output", "y.npy", "--prepare", "--profile", "--against"];
+    let lines = desk.json(&[&run[..], &["model.safetensors"]].concat());
+    let layers = lines[0]["per_layer"].as_array().unwrap();
+    let told: Vec<f64> = layers.iter().filter_map(|layer| layer["snr_db"].as_f64()).collect();
+    assert!(told.len() >= 3 && told.iter().all(|db| *db > 10.0), "{layers:?}");
+}
+
+#[test]
 fn every_command_has_it() {
     let desk = Desk::with_iris(1);
     let experiment = repository("experiments/iris.toml");

@@ -5,6 +5,7 @@ use crate::setup::Machine;
 use crate::steps::Steps;
 use crate::{paths, tools};
 use anyhow::Result;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 #[derive(Debug, clap::Args)]
@@ -42,9 +43,20 @@ pub fn build(boards: &[Board], machine: &Machine, steps: &mut Steps) -> Vec<Boar
 
 /// A cargo command for a board: its package, its target, the profile of what goes to flash.
 pub fn cargo(verb: &str, board: &Board) -> Command {
+    cargo_in(&paths::firmware_target(), verb, board)
+}
+
+/// [`cargo`] for a program that carries the kernels of these steps only; see `core/src/plan/carried.rs`.
+pub fn cargo_for_steps(steps: &str, verb: &str, board: &Board) -> Command {
+    let mut command = cargo_in(&paths::lean_target(), verb, board);
+    command.env("EMBERNET_STEPS", steps);
+    command
+}
+
+fn cargo_in(target: &Path, verb: &str, board: &Board) -> Command {
     let mut command = tools::cargo();
     command.args([verb, "--quiet", "--profile", "firmware"]);
     command.args(["--package", &board.package, "--target", &board.target]);
-    command.arg("--target-dir").arg(paths::firmware_target());
+    command.arg("--target-dir").arg(target);
     command
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 #[derive(Debug, clap::Args)]
@@ -37,6 +38,9 @@ impl From<Footprint> for Figures {
     }
 }
 
+/// The kinds of steps that do not train; `docs/image-format.md` has the ranges.
+const INFERENCE_STEPS: &str = "1-127";
+
 const SNAPSHOT: &str = "firmware/sizes.toml";
 
 /// Builds every board, prints the table; fails where a board is over its budget.
@@ -48,9 +52,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut now = Snapshot::new();
     let mut over_budget = false;
 
-    println!("{}", line(["board", "flash", "change", "of", "static RAM", "change", "of"]));
+    // Programs without the kernels that train, for boards that watch their size.
+    let mut rows: Vec<(Board, PathBuf)> = built.iter().map(|board| (board.clone(), board.elf())).collect();
     for board in &built {
-        let figures = Figures::from(elf::measure(&board.elf())?);
+        let Some(budget) = board.inference_budget_bytes else { continue };
+        let mut build = firmware::cargo_for_steps(INFERENCE_STEPS, "build", board);
+        if steps.run(&format!("firmware {} without training", board.name), &mut build) {
+            let name = format!("{}-infer", board.name);
+            let lean = Board { name, flash_budget_bytes: Some(budget), ..board.clone() };
+            rows.push((lean, board.elf_in(&paths::lean_target())));
+        }
+    }
+
+    println!("{}", line(["board", "flash", "change", "of", "static RAM", "change", "of"]));
+    for (board, program) in &rows {
+        let figures = Figures::from(elf::measure(program)?);
         let old = before.as_ref().and_then(|before| before.get(&board.name));
         println!("{}", row(board, figures, old));
         over_budget |= figures.flash_bytes > board.flash_limit() || figures.ram_bytes > board.ram_limit();
@@ -90,7 +106,7 @@ fn row(board: &Board, now: Figures, old: Option<&Figures>) -> String {
 
 fn line([name, flash, flash_change, flash_budget, ram, ram_change, ram_budget]: [&str; 7]) -> String {
     let text =
-        format!("{name:<6} {flash:>9} {flash_change:>8}  {flash_budget:<18} {ram:>10} {ram_change:>8}  {ram_budget}");
+        format!("{name:<8} {flash:>9} {flash_change:>8}  {flash_budget:<18} {ram:>10} {ram_change:>8}  {ram_budget}");
     text.trim_end().to_owned()
 }
 

@@ -27,6 +27,9 @@ pub struct Firmware {
     /// Keep the log, which takes about 2 KB.
     #[arg(long)]
     log: bool,
+    /// Let the program take other models over the link, which takes about 1 KB.
+    #[arg(long)]
+    transfer: bool,
 }
 
 #[derive(Serialize)]
@@ -43,7 +46,9 @@ struct Line {
 impl Firmware {
     pub fn run(&self, output: &Output) -> Result<()> {
         let bytes = read_image(&self.model)?;
-        let options = FirmwareOptions { log: self.log, ..FirmwareOptions::for_image(&Image::parse(&bytes)?) };
+        let image = Image::parse(&bytes)?;
+        let steps = FirmwareOptions::for_image(&image).steps;
+        let options = FirmwareOptions { steps, log: self.log, transfer: self.transfer };
         let board = Board::named(&self.board)?;
         let program = build_firmware(board, &options)?;
         let flash_bytes = flash_bytes(&program)?;
