@@ -8,8 +8,8 @@
 
 use crate::arch::Isa;
 use crate::kernels::{
-    activation, add, average_pool, batch_norm, conv2d, copy, dense, depthwise_conv2d, lookup, max_pool, mean, quantize,
-    softmax, update,
+    activation, add, average_pool, batch_norm, conv2d, copy, dense, depthwise_conv2d, gru, layer_norm, lookup, lstm,
+    matmul, max_pool, mean, quantize, softmax, svdf, transpose_conv2d, update,
 };
 use crate::loss;
 use crate::memory::Memory;
@@ -480,6 +480,13 @@ steps! {
     7 SoftmaxF32(softmax::ForwardF32),
     8 AddF32(add::ForwardF32),
     9 Copy(copy::Copy),
+    30 TransposeConv2dF32(transpose_conv2d::ForwardF32),
+    31 MatMulF32(matmul::ForwardF32),
+    32 LayerNormF32(layer_norm::ForwardF32),
+    33 LstmF32(lstm::ForwardF32),
+    34 GruF32(gru::ForwardF32),
+    35 SvdfF32(svdf::ForwardF32),
+    36 Conv2dWeightsI8(conv2d::ForwardWeightsI8),
     50 BatchNormMomentsF32(batch_norm::MomentsF32),
     51 BatchNormFactorsF32(batch_norm::FactorsF32),
     52 ScaleShiftF32(batch_norm::ScaleShiftF32),
@@ -495,6 +502,12 @@ steps! {
     72 QuantizeI8(quantize::QuantizeI8),
     73 DequantizeI8(quantize::DequantizeI8),
     74 MeanI8(mean::ForwardI8),
+    86 Conv2dI4(conv2d::ForwardI4),
+    87 DepthwiseConv2dI4(depthwise_conv2d::ForwardI4),
+    88 TransposeConv2dInt(transpose_conv2d::ForwardInt),
+    89 MatMulInt(matmul::ForwardInt),
+    90 SvdfInt(svdf::ForwardInt),
+    91 LstmInt(lstm::ForwardInt),
     // int16 forward, int8 weights
     96 DenseI16(dense::ForwardI16),
     97 Conv2dI16(conv2d::ForwardI16),

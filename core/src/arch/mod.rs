@@ -261,6 +261,12 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
         scalar::adam_f32(o, g, w, m, v);
     }
 
+    /// `init + sum of x[i] * w[i]`, weights as whole numbers. Every token gives the same bits.
+    #[inline]
+    fn dot_f32_i8(self, init: f32, x: &[f32], w: &[i8]) -> f32 {
+        scalar::dot_f32_i8(init, x, w)
+    }
+
     /// `init + sum of x[i] * w[i]`, wrapping.
     #[inline]
     fn dot_i8(self, init: i32, x: &[i8], w: &[i8]) -> i32 {

@@ -36,6 +36,16 @@ pub fn dot_f32(init: f32, a: &[f32], b: &[f32]) -> f32 {
     sum
 }
 
+/// See [`Isa::dot_f32_i8`].
+#[inline]
+pub fn dot_f32_i8(init: f32, x: &[f32], w: &[i8]) -> f32 {
+    let mut sum = init;
+    for (x, w) in x.iter().zip(w) {
+        sum += x * f32::from(*w);
+    }
+    sum
+}
+
 /// See [`Isa::axpy_f32`].
 #[inline]
 pub fn axpy_f32(a: f32, x: &[f32], y: &mut [f32]) {

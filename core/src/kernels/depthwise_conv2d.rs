@@ -8,12 +8,14 @@
 
 mod float;
 mod int16;
+mod int4;
 mod int8;
 mod records;
 #[cfg(test)]
 mod tests;
 
 pub use float::{backward_input_f32, backward_weights_f32, forward_f32};
+pub use int4::ForwardI4;
 pub use int8::{ForwardI8, forward_i8};
 pub use int16::{ForwardI16, forward_i16};
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32};

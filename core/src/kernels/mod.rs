@@ -18,20 +18,29 @@ pub mod conv2d;
 pub mod copy;
 pub mod dense;
 pub mod depthwise_conv2d;
+pub mod gru;
 #[cfg(test)]
 mod int16_tests;
+pub mod int4;
+pub mod integer;
+pub mod layer_norm;
 pub mod lookup;
+pub mod lstm;
+pub mod matmul;
 pub mod max_pool;
 pub mod mean;
 pub mod pool;
 pub mod quantize;
+pub mod recurrent;
 pub mod requantize;
 pub mod softmax;
+pub mod svdf;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod testing_int8;
 pub mod trained;
+pub mod transpose_conv2d;
 pub mod update;
 pub mod util;
 pub mod window;

@@ -42,11 +42,18 @@ pub fn bias_i16(b: &[Wide], index: usize) -> i64 {
 }
 
 impl Requantize<'_> {
+    /// Multiplier and shift of output `index`.
+    #[inline]
+    pub fn of(&self, index: usize) -> (i32, i32) {
+        let of = |table: &[i32]| if table.len() == 1 { table.first() } else { table.get(index) }.copied().unwrap_or(0);
+        (of(self.multiplier), of(self.shift))
+    }
+
     /// The 64-bit sum of output `index` to int16. Multipliers have 15 bits here, and the zero point is 0.
     #[inline]
     pub fn to_i16(&self, index: usize, acc: i64) -> i16 {
-        let of = |table: &[i32]| if table.len() == 1 { table.first() } else { table.get(index) }.copied().unwrap_or(0);
-        multiply_wide(acc, of(self.multiplier), of(self.shift)).max(self.lo).min(self.hi) as i16
+        let (multiplier, shift) = self.of(index);
+        multiply_wide(acc, multiplier, shift).max(self.lo).min(self.hi) as i16
     }
 }
 

@@ -107,3 +107,52 @@ pub fn tanh(x: i32, integer_bits: u32) -> i32 {
     let of_magnitude = one_minus_over_one_plus(exp_of_negative(minus_magnitude, integer_bits + 1));
     if x > 0 { of_magnitude } else { -of_magnitude }
 }
+
+/// Entry `index` of the table of the 16-bit functions: the logistic function at `index / 24`, 16 fraction bits. The
+/// table has 256 of them; there is one for the magnitude of `x`, since both functions are symmetric.
+fn entry(table: &[u16], index: u32) -> u32 {
+    table.get(index as usize).copied().map_or(0, u32::from)
+}
+
+/// `1 / (1 + exp(-x))` in Q0.15 for `x` in Q3.12: straight lines between the entries of the table, as TFLite's
+/// reference draws them.
+pub fn logistic_i16(table: &[u16], x: i16) -> i16 {
+    let scaled = i32::from(x) * 3;
+    let magnitude = scaled.unsigned_abs();
+    let index = magnitude >> 9;
+    let of_magnitude = if index >= 255 {
+        0x7fff << 10
+    } else {
+        let (a, b) = (entry(table, index), entry(table, index + 1));
+        (a << 9).wrapping_add((magnitude & 0x1ff).wrapping_mul(b.wrapping_sub(a)))
+    };
+    let rounded = if scaled >= 0 {
+        of_magnitude.wrapping_add(1 << 9)
+    } else {
+        (1u32 << 25).wrapping_sub(of_magnitude).wrapping_add((1 << 9) - 1)
+    };
+    (rounded >> 10) as i16
+}
+
+/// `tanh(x)` in Q0.15 for `x` of scale `2^power`, -16 to -1: `2 logistic(2 x) - 1` from the same table.
+pub fn tanh_i16(table: &[u16], x: i16, power: i32) -> i16 {
+    // To Q3.12 and times 3, as the table's steps of 1/24 need.
+    let left = power + 12;
+    let scaled = if left < 0 {
+        let right = left.unsigned_abs().min(30);
+        (i32::from(x) * 3 + (1 << right >> 1)) >> right
+    } else {
+        i32::from(x).wrapping_mul(3i32.wrapping_shl(left as u32))
+    };
+    let magnitude = scaled.unsigned_abs();
+    let index = magnitude >> 8;
+    let of_magnitude = if index >= 255 {
+        0xffff << 8
+    } else {
+        let (a, b) = (entry(table, index), entry(table, index + 1));
+        (a << 8).wrapping_add((magnitude & 0xff).wrapping_mul(b.wrapping_sub(a)))
+    } as i32;
+    let rounded =
+        if scaled >= 0 { of_magnitude - (1 << 23) + (1 << 7) } else { -of_magnitude + (1 << 23) + (1 << 7) - 1 };
+    (rounded >> 8) as i16
+}

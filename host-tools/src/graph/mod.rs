@@ -64,7 +64,7 @@ pub struct Node {
     pub op: Op,
     /// Data inputs, then parameters (see [`ops::Operation::parameters`]).
     pub inputs: Vec<TensorId>,
-    /// What it computes; at present always one tensor.
+    /// What it computes; as many tensors as [`ops::Operation::output_count`] says.
     pub outputs: Vec<TensorId>,
 }
 

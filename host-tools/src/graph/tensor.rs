@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum DType {
     /// 32-bit float.
     F32,
+    /// 4-bit integer: weights. Here and in files one to a byte, in flash two.
+    I4,
     /// 8-bit integer.
     I8,
     /// 8-bit unsigned integer.
@@ -24,7 +26,7 @@ impl DType {
     /// Bytes of one element.
     pub const fn bytes(self) -> usize {
         match self {
-            Self::I8 | Self::U8 => 1,
+            Self::I4 | Self::I8 | Self::U8 => 1,
             Self::I16 => 2,
             Self::F32 | Self::I32 => 4,
             Self::I64 => 8,
@@ -35,6 +37,7 @@ impl DType {
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::I4 => "i4",
             Self::I8 => "i8",
             Self::U8 => "u8",
             Self::I16 => "i16",
@@ -47,6 +50,7 @@ impl DType {
     pub const fn range(self) -> Option<(i64, i64)> {
         match self {
             Self::F32 => None,
+            Self::I4 => Some((-8, 7)),
             Self::I8 => Some((i8::MIN as i64, i8::MAX as i64)),
             Self::U8 => Some((0, u8::MAX as i64)),
             Self::I16 => Some((i16::MIN as i64, i16::MAX as i64)),
@@ -67,6 +71,8 @@ impl core::fmt::Display for DType {
 pub enum Data {
     /// 32-bit floats.
     F32(Vec<f32>),
+    /// 4-bit integers, one to a byte, -8 to 7.
+    I4(Vec<i8>),
     /// 8-bit integers.
     I8(Vec<i8>),
     /// 8-bit unsigned integers.
@@ -89,6 +95,7 @@ impl Data {
     pub const fn dtype(&self) -> DType {
         match self {
             Self::F32(_) => DType::F32,
+            Self::I4(_) => DType::I4,
             Self::I8(_) => DType::I8,
             Self::U8(_) => DType::U8,
             Self::I16(_) => DType::I16,
@@ -101,7 +108,7 @@ impl Data {
     pub fn len(&self) -> usize {
         match self {
             Self::F32(v) => v.len(),
-            Self::I8(v) => v.len(),
+            Self::I4(v) | Self::I8(v) => v.len(),
             Self::U8(v) => v.len(),
             Self::I16(v) => v.len(),
             Self::I32(v) => v.len(),
@@ -118,7 +125,7 @@ impl Data {
     pub fn to_le_bytes(&self) -> Vec<u8> {
         match self {
             Self::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::I8(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::I4(v) | Self::I8(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::U8(v) => v.clone(),
             Self::I16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
@@ -126,13 +133,17 @@ impl Data {
         }
     }
 
-    /// The inverse of [`Data::to_le_bytes`]; `None` if the bytes are not whole elements.
+    /// The inverse of [`Data::to_le_bytes`]; `None` if the bytes are not whole elements of that type.
     pub fn from_le_bytes(dtype: DType, bytes: &[u8]) -> Option<Self> {
         if !bytes.len().is_multiple_of(dtype.bytes()) {
             return None;
         }
         Some(match dtype {
             DType::F32 => Self::F32(from_le(bytes, f32::from_le_bytes)),
+            DType::I4 => {
+                let values = from_le(bytes, i8::from_le_bytes);
+                return values.iter().all(|v| (-8..8).contains(v)).then_some(Self::I4(values));
+            }
             DType::I8 => Self::I8(from_le(bytes, i8::from_le_bytes)),
             DType::U8 => Self::U8(bytes.to_vec()),
             DType::I16 => Self::I16(from_le(bytes, i16::from_le_bytes)),
@@ -149,10 +160,10 @@ impl Data {
         }
     }
 
-    /// The values if they are i8.
+    /// The values if they are i8 or i4.
     pub fn as_i8(&self) -> Option<&[i8]> {
         match self {
-            Self::I8(v) => Some(v),
+            Self::I4(v) | Self::I8(v) => Some(v),
             _ => None,
         }
     }

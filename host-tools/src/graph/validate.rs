@@ -24,12 +24,12 @@ impl Graph {
         }
         for id in self.order()? {
             let node = self.node(id);
-            let shape = self.output_shape(node).map_err(|source| at(node, source))?;
-            let output = self.tensor(node.outputs[0]);
-            if output.shape != shape {
-                let found = output.shape.clone();
-                let source = OpError::OutputShape { tensor: output.name.clone(), found, expected: shape };
-                return Err(at(node, source));
+            let shapes = self.output_shapes(node).map_err(|source| at(node, source))?;
+            for (output, expected) in node.outputs.iter().map(|t| self.tensor(*t)).zip(shapes) {
+                if output.shape != expected {
+                    let (tensor, found) = (output.name.clone(), output.shape.clone());
+                    return Err(at(node, OpError::OutputShape { tensor, found, expected }));
+                }
             }
         }
         Ok(())
@@ -44,9 +44,10 @@ impl Graph {
         self.check_sources()?;
         for id in self.order()? {
             let node = self.node(id);
-            let shape = self.output_shape(node).map_err(|source| at(node, source))?;
-            let output = node.outputs[0];
-            self.tensor_mut(output).shape = shape;
+            let shapes = self.output_shapes(node).map_err(|source| at(node, source))?;
+            for (output, shape) in node.outputs.clone().into_iter().zip(shapes) {
+                self.tensor_mut(output).shape = shape;
+            }
         }
         self.validate()
     }
@@ -100,8 +101,9 @@ impl Graph {
                 let expected = format!("{expected} and {parameters} parameters");
                 return Err(at(node, OpError::Inputs { found: node.inputs.len(), expected }));
             }
-            if node.outputs.len() != 1 {
-                return Err(at(node, OpError::Outputs { found: node.outputs.len(), expected: 1 }));
+            let expected = node.op.output_count();
+            if node.outputs.len() != expected {
+                return Err(at(node, OpError::Outputs { found: node.outputs.len(), expected }));
             }
         }
         Ok(())
@@ -155,8 +157,8 @@ impl Graph {
         }
     }
 
-    /// Shape of a node's output from its inputs; checks its attributes and parameters.
-    fn output_shape(&self, node: &Node) -> Result<Vec<usize>, OpError> {
+    /// Shapes of a node's outputs from its inputs; checks its attributes and parameters.
+    fn output_shapes(&self, node: &Node) -> Result<Vec<Vec<usize>>, OpError> {
         node.op.check()?;
         let ports: Vec<Port<'_>> = node
             .data_inputs()
@@ -164,7 +166,7 @@ impl Graph {
             .map(|t| self.tensor(*t))
             .map(|t| Port { name: &t.name, shape: &t.shape })
             .collect();
-        let shape = node.op.output(&ports)?;
+        let shapes = node.op.outputs(&ports)?;
         for (id, wanted) in node.parameters().iter().zip(node.op.parameters(ports[0].shape)) {
             let (tensor, role) = (self.tensor(*id), wanted.role);
             if tensor.data.is_none() {
@@ -175,8 +177,8 @@ impl Graph {
                 return Err(OpError::ParameterShape { role, tensor: tensor.name.clone(), found, expected });
             }
         }
-        super::elements(&shape).filter(|n| n.checked_mul(8).is_some()).ok_or(OpError::Overflow)?;
-        Ok(shape)
+        let fits = |shape: &Vec<usize>| super::elements(shape).is_some_and(|n| n.checked_mul(8).is_some());
+        if shapes.iter().all(fits) { Ok(shapes) } else { Err(OpError::Overflow) }
     }
 }
 

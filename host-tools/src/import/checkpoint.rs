@@ -223,7 +223,8 @@ fn id_of(bytes: &[u8]) -> ModelId {
 fn file_type(dtype: DType) -> FileType {
     match dtype {
         DType::F32 => FileType::F32,
-        DType::I8 => FileType::I8,
+        // The format has no smaller integers; the graph says which of these are.
+        DType::I4 | DType::I8 => FileType::I8,
         DType::U8 => FileType::U8,
         DType::I16 => FileType::I16,
         DType::I32 => FileType::I32,

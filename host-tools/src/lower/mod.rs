@@ -217,9 +217,26 @@ impl<'l, 'g> Emit<'l, 'g> {
         buffer
     }
 
-    /// A new buffer for the node's output.
+    /// The buffer with a data input's value, one for each sample: a constant is repeated.
+    fn per_sample(&mut self, node: &Node, index: usize) -> BufferId {
+        let id = node.inputs[index];
+        match &self.tensor(id).data {
+            Some(data) if self.sequence.samples > 1 => {
+                let home = Home::Data(data.to_le_bytes().repeat(self.sequence.samples));
+                self.lowering.program.add(self.tensor(id).name.clone(), home)
+            }
+            _ => self.value(id),
+        }
+    }
+
+    /// A new buffer for the node's (first) output.
     fn output(&mut self, node: &Node) -> BufferId {
-        let id = node.outputs[0];
+        self.output_at(node, 0)
+    }
+
+    /// A new buffer for one of the node's outputs.
+    fn output_at(&mut self, node: &Node, index: usize) -> BufferId {
+        let id = node.outputs[index];
         let buffer = self.lowering.program.transient(self.tensor(id).name.clone());
         self.values[id.index()] = Some(buffer);
         buffer

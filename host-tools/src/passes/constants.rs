@@ -12,6 +12,10 @@ pub fn run(editor: &mut Editor) -> usize {
 
 fn fold(editor: &mut Editor, id: NodeId) -> bool {
     let node = editor.node(id);
+    if node.outputs.len() != 1 || matches!(node.op, Op::Svdf(_)) {
+        // Recurrent layers are not worth it, and what has a memory is no constant.
+        return false;
+    }
     // An output of the graph has to be computed by something.
     if node.outputs.iter().any(|y| editor.is_output(*y)) || node.data_inputs().is_empty() {
         return false;

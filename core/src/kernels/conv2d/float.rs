@@ -117,6 +117,18 @@ pub(super) fn forward_direct<I: Isa>(isa: I, shape: &Conv2d, x: &[f32], w: &[f32
 /// `scratch` as in [`forward_f32`].
 pub fn backward_input_f32<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], scratch: &mut [f32], dx: &mut [f32]) {
     dx.fill(0.0);
+    accumulate_input_f32(isa, shape, dy, w, scratch, dx);
+}
+
+/// [`backward_input_f32`], but sums start from what `dx` holds: the transposed convolution.
+pub fn accumulate_input_f32<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    dy: &[f32],
+    w: &[f32],
+    scratch: &mut [f32],
+    dx: &mut [f32],
+) {
     if I::ID.gathers() && gather::helps(shape) && gather::rows_at_once(shape, scratch) > 0 {
         gather::backward_input(isa, shape, dy, w, scratch, dx);
     } else {

@@ -94,7 +94,7 @@ pub(super) fn forward<I: Isa>(isa: I, shape: &Conv2d, x: &[f32], w: &[f32], scra
     }
 }
 
-/// Adds the products to `dx`, which holds zeros.
+/// Adds the products to `dx`.
 pub(super) fn backward_input<I: Isa>(
     isa: I,
     shape: &Conv2d,

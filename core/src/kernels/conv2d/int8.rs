@@ -39,38 +39,40 @@ pub fn forward_i8<I: Isa>(
     scratch: &mut [i8],
     y: &mut [i8],
 ) {
-    let (out_w, out_c, group_out, patch) =
-        (shape.window.width.output as usize, shape.out_c as usize, shape.group_out(), shape.patch());
-    let (vertical, horizontal) = (shape.window.height, shape.window.width);
+    let (group_out, patch) = (shape.group_out(), shape.patch());
     let gathered = sub_mut(scratch, 0, patch);
+    each_position(shape, x, pad_value, y, |window, y| {
+        for (group, y) in rows_mut(y, group_out).enumerate() {
+            window.gather(group, gathered);
+            let first = group * group_out;
+            window.filters(isa, group, first, from(w, first * patch), b, to, gathered, y);
+        }
+    });
+}
+
+/// Calls `visit` with every output position: what it sees, and its outputs.
+#[inline(always)]
+pub(super) fn each_position<'a>(
+    shape: &'a Conv2d,
+    x: &'a [i8],
+    pad_value: i8,
+    y: &mut [i8],
+    mut visit: impl FnMut(&Window<'a>, &mut [i8]),
+) {
+    let (out_w, out_c) = (shape.window.width.output as usize, shape.out_c as usize);
+    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
             let down = vertical.taps(out_y);
             for (out_x, y) in rows_mut(y, out_c).enumerate() {
-                let window = Window { shape, x, down, across: horizontal.taps(out_x), pad_value };
-                for (group, y) in rows_mut(y, group_out).enumerate() {
-                    window.gather(group, gathered);
-                    for (block, y) in y.chunks_mut(BLOCK).enumerate() {
-                        let first = group * group_out + block * BLOCK;
-                        let mut acc = [0; BLOCK];
-                        let Some(acc) = acc.get_mut(..y.len()) else { return };
-                        start_from_bias_i8(b, first, acc);
-                        let w = from(w, first * patch);
-                        if gathered.is_empty() {
-                            window.accumulate(isa, group, w, acc);
-                        } else {
-                            isa.matvec_i8(gathered, w, patch, acc);
-                        }
-                        isa.requantize_i8(to, first, acc, y);
-                    }
-                }
+                visit(&Window { shape, x, down, across: horizontal.taps(out_x), pad_value }, y);
             }
         }
     }
 }
 
 /// The input as one output position sees it.
-struct Window<'a> {
+pub(super) struct Window<'a> {
     shape: &'a Conv2d,
     x: &'a [i8],
     down: Taps,
@@ -79,9 +81,39 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
+    /// The outputs of the filters from `first` on, all of `group`; `w` begins with the first of them. `gathered` is
+    /// what [`Window::gather`] left, or empty.
+    #[inline(always)]
+    pub(super) fn filters<I: Isa>(
+        &self,
+        isa: I,
+        group: usize,
+        first: usize,
+        w: &[i8],
+        b: &[i32],
+        to: &Requantize<'_>,
+        gathered: &[i8],
+        y: &mut [i8],
+    ) {
+        let patch = self.shape.patch();
+        for (block, y) in y.chunks_mut(BLOCK).enumerate() {
+            let start = block * BLOCK;
+            let mut acc = [0; BLOCK];
+            let Some(acc) = acc.get_mut(..y.len()) else { return };
+            start_from_bias_i8(b, first + start, acc);
+            let w = from(w, start * patch);
+            if gathered.is_empty() {
+                self.accumulate(isa, group, w, acc);
+            } else {
+                isa.matvec_i8(gathered, w, patch, acc);
+            }
+            isa.requantize_i8(to, first + start, acc, y);
+        }
+    }
+
     /// Copies what a filter of `group` meets, padding included, unless there is no room for it.
     #[inline]
-    fn gather(&self, group: usize, patch: &mut [i8]) {
+    pub(super) fn gather(&self, group: usize, patch: &mut [i8]) {
         if patch.is_empty() {
             return;
         }

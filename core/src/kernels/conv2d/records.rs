@@ -24,7 +24,8 @@ impl Scratch {
     /// For targets that do not gather.
     pub const NONE: Scratch = Scratch { at: Ref::NONE, elements: 0 };
 
-    fn place(&self) -> Operand {
+    /// As an operand.
+    pub fn place(&self) -> Operand {
         Operand::f32(self.at, self.elements as usize, Access::Scratch)
     }
 }

@@ -5,11 +5,11 @@ use super::dense::yes;
 use super::{Activation, Init, Operation, Padding, Parameter, Port, Window, at_least_one, check_fused};
 use serde::{Deserialize, Serialize};
 
-fn ones() -> [usize; 2] {
+pub(super) fn ones() -> [usize; 2] {
     [1, 1]
 }
 
-fn one() -> usize {
+pub(super) fn one() -> usize {
     1
 }
 

@@ -4,7 +4,7 @@ use super::super::error::OpError;
 use super::{Activation, Init, Operation, Parameter, Port, at_least_one, check_fused};
 use serde::{Deserialize, Serialize};
 
-/// `y[o] = activation(b[o] + sum_i x[i] * w[o][i])`.
+/// `y[o] = activation(b[o] + sum_i x[i] * w[o][i])`, over the last axis.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
@@ -53,13 +53,13 @@ impl Operation for Dense {
 
     fn output(&self, inputs: &[Port<'_>]) -> Result<Vec<usize>, OpError> {
         match inputs[0].shape {
-            [_] => Ok(vec![self.units]),
-            _ => Err(inputs[0].expected("one axis (flatten images first)")),
+            [outer @ .., _] => Ok([outer, &[self.units]].concat()),
+            [] => Err(inputs[0].expected("at least one axis")),
         }
     }
 
     fn parameters(&self, input: &[usize]) -> Vec<Parameter> {
-        let fan_in = input.iter().product();
+        let fan_in = input.last().copied().unwrap_or(0);
         let kernel = Parameter {
             role: "kernel",
             shape: vec![self.units, fan_in],

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | dense | `[out][in]` | `[out]` |
 //! | conv2d | `[out][kh][kw][in / groups]` | `[out]` |
+//! | transpose_conv2d | `[in][kh][kw][out / groups]` | `[out]` |
 //! | depthwise_conv2d | `[kh][kw][channels * multiplier]`, output channel `c * multiplier + m` | `[channels * multiplier]` |
 //! | prelu | `[last axis]` slopes | |
 //!
@@ -19,10 +20,15 @@ mod batch_norm;
 mod conv;
 mod dense;
 mod elementwise;
+mod layer_norm;
+mod matmul;
 mod movement;
 mod pool;
+mod recurrent;
 mod reduce;
 mod shape;
+mod svdf;
+mod transpose_conv;
 mod window;
 
 #[cfg(test)]
@@ -33,10 +39,15 @@ pub use batch_norm::BatchNorm;
 pub use conv::{Conv2d, DepthwiseConv2d};
 pub use dense::Dense;
 pub use elementwise::{Add, Dequantize, Div, Maximum, Minimum, Mul, PRelu, Quantize, Sub, broadcast};
+pub use layer_norm::LayerNorm;
+pub use matmul::{MatMul, MatMulSizes};
 pub use movement::{Concat, Pad, ResizeNearest, Slice, Transpose};
 pub use pool::{AveragePool2d, GlobalAveragePool2d, GlobalMaxPool2d, MaxPool2d};
+pub use recurrent::{Gru, Lstm};
 pub use reduce::{Reduce, Reduction};
 pub use shape::{Flatten, Reshape};
+pub use svdf::Svdf;
+pub use transpose_conv::TransposeConv2d;
 pub use window::{Padding, Span, Window};
 
 use super::error::OpError;
@@ -84,8 +95,18 @@ pub trait Operation {
         Ok(())
     }
 
-    /// Shape of the output for these data inputs; checks that they fit.
+    /// Shape of the (first) output for these data inputs; checks that they fit.
     fn output(&self, inputs: &[Port<'_>]) -> Result<Vec<usize>, OpError>;
+
+    /// How many outputs.
+    fn output_count(&self) -> usize {
+        1
+    }
+
+    /// Shapes of all outputs.
+    fn outputs(&self, inputs: &[Port<'_>]) -> Result<Vec<Vec<usize>>, OpError> {
+        Ok(vec![self.output(inputs)?])
+    }
 
     /// The constants it needs, given the shape of its first data input, which fits.
     fn parameters(&self, _input: &[usize]) -> Vec<Parameter> {
@@ -179,6 +200,14 @@ pub enum Op {
     Transpose(Transpose),
     ResizeNearest(ResizeNearest),
     Reduce(Reduce),
+    #[serde(rename = "transpose_conv2d")]
+    TransposeConv2d(TransposeConv2d),
+    #[serde(rename = "matmul")]
+    MatMul(MatMul),
+    LayerNorm(LayerNorm),
+    Lstm(Lstm),
+    Gru(Gru),
+    Svdf(Svdf),
 }
 
 /// The one list of variants; everything else asks the [`Operation`].
@@ -213,6 +242,12 @@ macro_rules! each {
             Op::Transpose($o) => $body,
             Op::ResizeNearest($o) => $body,
             Op::Reduce($o) => $body,
+            Op::TransposeConv2d($o) => $body,
+            Op::MatMul($o) => $body,
+            Op::LayerNorm($o) => $body,
+            Op::Lstm($o) => $body,
+            Op::Gru($o) => $body,
+            Op::Svdf($o) => $body,
         }
     };
 }
@@ -245,7 +280,8 @@ from!(
     AveragePool2d => AveragePool2d, GlobalAveragePool2d => GlobalAveragePool2d,
     GlobalMaxPool2d => GlobalMaxPool2d, Flatten => Flatten, Reshape => Reshape,
     ActivationLayer => Activation, Softmax => Softmax, Add => Add, BatchNorm => BatchNorm, Quantize => Quantize,
-    Dequantize => Dequantize, LogSoftmax => LogSoftmax, Sub => Sub, Mul => Mul, Div => Div, Minimum => Minimum, Maximum => Maximum, PRelu => PRelu, Pad => Pad, Concat => Concat, Slice => Slice, Transpose => Transpose, ResizeNearest => ResizeNearest, Reduce => Reduce
+    Dequantize => Dequantize, LogSoftmax => LogSoftmax, Sub => Sub, Mul => Mul, Div => Div, Minimum => Minimum, Maximum => Maximum, PRelu => PRelu, Pad => Pad, Concat => Concat, Slice => Slice, Transpose => Transpose, ResizeNearest => ResizeNearest, Reduce => Reduce,
+    TransposeConv2d => TransposeConv2d, MatMul => MatMul, LayerNorm => LayerNorm, Lstm => Lstm, Gru => Gru, Svdf => Svdf
 );
 
 impl From<Activation> for Op {

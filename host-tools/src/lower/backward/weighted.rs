@@ -38,6 +38,17 @@ impl Emit<'_, '_> {
         let node = site.node;
         let w = node.parameters().first().map(|t| self.value(*t));
         let name = &node.name;
+        if let Some(shape) = self.convolution(node)? {
+            let scratch = self.conv2d_scratch(node, &shape);
+            self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardInputF32 {
+                shape,
+                dy: p.at(dy),
+                w: p.opt(w),
+                dx: p.at(dx),
+                scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
+            });
+            return Ok(());
+        }
         match &node.op {
             Op::Dense(_) => {
                 let shape = self.dense_shape(node);
@@ -46,17 +57,6 @@ impl Emit<'_, '_> {
                     dy: p.at(dy),
                     w: p.opt(w),
                     dx: p.at(dx),
-                });
-            }
-            Op::Conv2d(op) => {
-                let shape = self.conv2d_shape(node, op)?;
-                let scratch = self.conv2d_scratch(node, &shape);
-                self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardInputF32 {
-                    shape,
-                    dy: p.at(dy),
-                    w: p.opt(w),
-                    dx: p.at(dx),
-                    scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
                 });
             }
             Op::DepthwiseConv2d(op) => {
@@ -72,11 +72,23 @@ impl Emit<'_, '_> {
         }
         Ok(())
     }
+
     /// The step that makes the gradients of a layer's parameters and updates them.
     fn update_step(&mut self, site: Site<'_>, dy: BufferId, update: UpdateBuffers) -> Result<(), LowerError> {
         let node = site.node;
         let x = self.value(node.inputs[0]);
         let name = &node.name;
+        if let Some(shape) = self.convolution(node)? {
+            let scratch = self.conv2d_scratch(node, &shape);
+            self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardWeightsF32 {
+                shape,
+                x: p.at(x),
+                dy: p.at(dy),
+                scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
+                trained: update.record(p),
+            });
+            return Ok(());
+        }
         match &node.op {
             Op::Dense(_) => {
                 let shape = self.dense_shape(node);
@@ -84,17 +96,6 @@ impl Emit<'_, '_> {
                     shape,
                     x: p.at(x),
                     dy: p.at(dy),
-                    trained: update.record(p),
-                });
-            }
-            Op::Conv2d(op) => {
-                let shape = self.conv2d_shape(node, op)?;
-                let scratch = self.conv2d_scratch(node, &shape);
-                self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardWeightsF32 {
-                    shape,
-                    x: p.at(x),
-                    dy: p.at(dy),
-                    scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
                     trained: update.record(p),
                 });
             }

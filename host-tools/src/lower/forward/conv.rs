@@ -3,18 +3,29 @@
 use super::super::{BufferId, Emit, LowerError, word};
 use super::{Site, bounds};
 use crate::graph::ops;
-use crate::graph::{DType, Node};
+use crate::graph::{DType, Node, Op};
 use embernet_core::kernels::conv2d::Scratch;
+use embernet_core::kernels::window::{Axis, Window2d};
 use embernet_core::kernels::{conv2d, depthwise_conv2d};
+
+/// RAM for unpacked int4 filters, if one filter does not take more: enough that gathering a patch again for every
+/// such block of filters costs little.
+const UNPACKED_BYTES: usize = 2048;
 
 impl Emit<'_, '_> {
     pub(super) fn conv2d(&mut self, site: Site<'_>, op: &ops::Conv2d) -> Result<(), LowerError> {
+        let shape = self.conv2d_shape(site.node, op)?;
+        self.convolve(site, shape)
+    }
+
+    /// The steps of a convolution, or of a dense layer that is one.
+    pub(super) fn convolve(&mut self, site: Site<'_>, shape: conv2d::Conv2d) -> Result<(), LowerError> {
         let Site { id, node, dtype } = site;
-        let shape = self.conv2d_shape(node, op)?;
         let x = self.value(node.inputs[0]);
         let name = &node.name;
-        match dtype {
-            DType::F32 => {
+        match (dtype, self.tensor(node.inputs[1]).dtype) {
+            (DType::F32, DType::I8) => self.convolve_weights_i8(site, shape)?,
+            (DType::F32, _) => {
                 let (lo, hi) = bounds(node.op.fused());
                 let (w, b) = self.float_weights(node)?;
                 let y = self.output(node);
@@ -30,7 +41,25 @@ impl Emit<'_, '_> {
                     hi,
                 });
             }
-            DType::I8 => {
+            (DType::I8, DType::I4) => {
+                let pad_value = self.affine(node, node.inputs[0])?.zero_point();
+                let y = self.output(node);
+                let t = self.weighted(site)?;
+                let scratch_bytes = conv2d::scratch_bytes_i4(&shape, UNPACKED_BYTES);
+                let scratch = self.lowering.program.transient(format!("{}/scratch", node.name));
+                self.sequence.push(name, Some(id), move |p| conv2d::ForwardI4 {
+                    shape,
+                    x: p.at(x),
+                    w: p.at(t.w),
+                    b: p.opt(t.b),
+                    y: p.at(y),
+                    scratch: p.at(scratch),
+                    scratch_bytes: word(scratch_bytes),
+                    pad_value,
+                    requantize: t.requantize(p),
+                });
+            }
+            (DType::I8, _) => {
                 let pad_value = self.affine(node, node.inputs[0])?.zero_point();
                 let y = self.output(node);
                 let t = self.weighted(site)?;
@@ -49,7 +78,7 @@ impl Emit<'_, '_> {
                     requantize: t.requantize(p),
                 });
             }
-            DType::I16 => {
+            (DType::I16, _) => {
                 let t = self.weighted(site)?;
                 let y = self.output(node);
                 self.sequence.push(name, Some(id), move |p| conv2d::ForwardI16 {
@@ -71,8 +100,13 @@ impl Emit<'_, '_> {
         let shape = self.depthwise_shape(node, op)?;
         let x = self.value(node.inputs[0]);
         let name = &node.name;
-        match dtype {
-            DType::F32 => {
+        match (dtype, self.tensor(node.inputs[1]).dtype) {
+            (DType::F32, DType::I8) => {
+                // Every input channel is a group of its own.
+                let depthwise_conv2d::DepthwiseConv2d { window, in_c, out_c, .. } = shape;
+                self.convolve_weights_i8(site, conv2d::Conv2d { window, in_c, out_c, groups: in_c })?;
+            }
+            (DType::F32, _) => {
                 let (lo, hi) = bounds(node.op.fused());
                 let (w, b) = self.float_weights(node)?;
                 let y = self.output(node);
@@ -86,7 +120,23 @@ impl Emit<'_, '_> {
                     hi,
                 });
             }
-            DType::I8 => {
+            (DType::I8, DType::I4) => {
+                let pad_value = self.affine(node, node.inputs[0])?.zero_point();
+                let y = self.output(node);
+                let t = self.weighted(site)?;
+                let scratch = self.lowering.program.transient(format!("{}/scratch", node.name));
+                self.sequence.push(name, Some(id), move |p| depthwise_conv2d::ForwardI4 {
+                    shape,
+                    x: p.at(x),
+                    w: p.at(t.w),
+                    b: p.opt(t.b),
+                    y: p.at(y),
+                    scratch: p.at(scratch),
+                    pad_value,
+                    requantize: t.requantize(p),
+                });
+            }
+            (DType::I8, _) => {
                 let pad_value = self.affine(node, node.inputs[0])?.zero_point();
                 let y = self.output(node);
                 let t = self.weighted(site)?;
@@ -100,7 +150,7 @@ impl Emit<'_, '_> {
                     requantize: t.requantize(p),
                 });
             }
-            DType::I16 => {
+            (DType::I16, _) => {
                 let t = self.weighted(site)?;
                 let y = self.output(node);
                 self.sequence.push(name, Some(id), move |p| depthwise_conv2d::ForwardI16 {
@@ -115,6 +165,46 @@ impl Emit<'_, '_> {
             _ => return Err(self.no_kernel(site)),
         }
         Ok(())
+    }
+
+    /// f32 activations with int8 weights.
+    fn convolve_weights_i8(&mut self, site: Site<'_>, shape: conv2d::Conv2d) -> Result<(), LowerError> {
+        let node = site.node;
+        let (lo, hi) = bounds(node.op.fused());
+        let x = self.value(node.inputs[0]);
+        let t = self.weights_i8(node)?;
+        let y = self.output(node);
+        self.sequence.push(&node.name, Some(site.id), move |p| conv2d::ForwardWeightsI8 {
+            shape,
+            x: p.at(x),
+            w: p.at(t.w),
+            scale: p.at(t.scale),
+            scales: t.scales,
+            b: p.opt(t.b),
+            y: p.at(y),
+            lo,
+            hi,
+        });
+        Ok(())
+    }
+
+    /// The convolution that a node is: a convolution, or a dense layer over the rows of its input. The latter's
+    /// filters see one pixel.
+    pub(in super::super) fn convolution(&self, node: &Node) -> Result<Option<conv2d::Conv2d>, LowerError> {
+        match &node.op {
+            Op::Conv2d(op) => self.conv2d_shape(node, op).map(Some),
+            Op::Dense(_) if self.tensor(node.inputs[0]).shape.len() > 1 => Ok(Some(self.pointwise_shape(node))),
+            _ => Ok(None),
+        }
+    }
+
+    /// A dense layer as a convolution.
+    pub(super) fn pointwise_shape(&self, node: &Node) -> conv2d::Conv2d {
+        let shape = self.dense_shape(node);
+        let rows = self.tensor(node.inputs[0]).elements() / (shape.inputs.max(1) as usize);
+        let axis = |positions| Axis { input: positions, output: positions, kernel: 1, stride: 1, dilation: 1, pad: 0 };
+        let window = Window2d { height: axis(word(rows)), width: axis(1) };
+        conv2d::Conv2d { window, in_c: shape.inputs, out_c: shape.outputs, groups: 1 }
     }
 
     pub(in super::super) fn conv2d_shape(&self, node: &Node, op: &ops::Conv2d) -> Result<conv2d::Conv2d, LowerError> {

@@ -8,6 +8,12 @@ use embernet_core::kernels::dense;
 impl Emit<'_, '_> {
     pub(super) fn dense(&mut self, site: Site<'_>) -> Result<(), LowerError> {
         let Site { id, node, dtype } = site;
+        if let Some(shape) = self.convolution(node)? {
+            return self.convolve(site, shape);
+        }
+        if matches!((dtype, self.tensor(node.inputs[1]).dtype), (DType::F32, DType::I8) | (DType::I8, DType::I4)) {
+            return self.convolve(site, self.pointwise_shape(node));
+        }
         let shape = self.dense_shape(node);
         let x = self.value(node.inputs[0]);
         let name = &node.name;

@@ -7,9 +7,14 @@ mod batch_norm;
 mod conv;
 mod dense;
 mod elementwise;
+mod layer_norm;
+mod matmul;
 mod pool;
 mod quantize;
+mod recurrent;
 mod softmax;
+mod svdf;
+mod transpose_conv;
 mod weighted;
 mod window;
 
@@ -39,6 +44,8 @@ impl Emit<'_, '_> {
         match &node.op {
             Op::Quantize(_) => return self.quantize(site),
             Op::Dequantize(_) => return self.dequantize(site),
+            // Its cell state has a type of its own.
+            Op::Lstm(op) => return self.lstm(site, op),
             _ => {}
         }
         for t in node.data_inputs().iter().chain(&node.outputs) {
@@ -59,6 +66,11 @@ impl Emit<'_, '_> {
             Op::Activation(layer) => self.activation(site, layer.function),
             Op::Softmax(op) => self.softmax(site, op.beta),
             Op::Add(op) => self.add(site, op),
+            Op::TransposeConv2d(op) => self.transpose_conv2d(site, op),
+            Op::MatMul(op) => self.matmul(site, op),
+            Op::LayerNorm(op) => self.layer_norm(site, op),
+            Op::Gru(op) => self.gru(site, op),
+            Op::Svdf(op) => self.svdf(site, op),
             Op::BatchNorm(op) => self.batch_norm(site, op),
             _ => Err(self.no_kernel(site)),
         }

@@ -36,6 +36,40 @@ impl Weighted {
     }
 }
 
+/// The tables of a layer with f32 activations and int8 weights, as buffers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WeightsI8 {
+    pub w: BufferId,
+    pub b: Option<BufferId>,
+    pub scale: BufferId,
+    pub scales: u32,
+}
+
+/// The axis of a kernel that runs along output channels, and how many there are.
+fn channels(node: &Node, kernel: &[usize]) -> (usize, usize) {
+    let last = kernel.len() - 1;
+    match &node.op {
+        Op::TransposeConv2d(op) => (last, op.filters),
+        Op::DepthwiseConv2d(_) => (last, kernel[last]),
+        _ => (0, kernel[0]),
+    }
+}
+
+/// Weights `[in][taps..][out / groups]` as `[out][taps..][in / groups]`.
+fn outputs_first(weights: &[i8], shape: &[usize], groups: usize) -> Vec<i8> {
+    let (inputs, group_out) = (shape[0], shape[shape.len() - 1]);
+    let (taps, group_in) = (shape[1..shape.len() - 1].iter().product::<usize>(), inputs / groups);
+    let mut relaid = Vec::with_capacity(weights.len());
+    for output in 0..groups * group_out {
+        let (group, within) = (output / group_out, output % group_out);
+        for tap in 0..taps {
+            let at = |i: usize| weights[((group * group_in + i) * taps + tap) * group_out + within];
+            relaid.extend((0..group_in).map(at));
+        }
+    }
+    relaid
+}
+
 impl Emit<'_, '_> {
     /// Weights and bias of an f32 layer.
     pub(super) fn float_weights(&mut self, node: &Node) -> Result<(Option<BufferId>, Option<BufferId>), LowerError> {
@@ -55,12 +89,11 @@ impl Emit<'_, '_> {
         let Site { node, dtype, .. } = site;
         let (from, to) = self.affines(node)?;
         let (weights_id, bias_id) = (node.inputs[1], node.inputs.get(2).copied());
-        self.expect_type(node, weights_id, DType::I8)?;
         let tensor = self.tensor(weights_id);
-        let depthwise = matches!(node.op, Op::DepthwiseConv2d(_));
-        // Output channels run along the last axis of depthwise kernels and the first of all others.
-        let axis = if depthwise { tensor.shape.len() - 1 } else { 0 };
-        let outputs = tensor.shape[axis];
+        if tensor.dtype != DType::I4 || dtype != DType::I8 || matches!(node.op, Op::TransposeConv2d(_)) {
+            self.expect_type(node, weights_id, DType::I8)?;
+        }
+        let (axis, outputs) = channels(node, &tensor.shape);
         let scales = self.weight_scales(node, weights_id, axis, outputs)?;
         let multipliers = match (&node.op, scales.as_slice()) {
             (Op::Dense(_), [one]) => vec![self.fixed(node, dense_multiplier(from.scale(), *one, to.scale()))?],
@@ -74,8 +107,10 @@ impl Emit<'_, '_> {
         let narrowed = |mantissa| if wide { narrow_multiplier(mantissa) } else { mantissa };
         let mantissas = Data::I32(multipliers.iter().map(|m| narrowed(m.mantissa)).collect());
         let shifts = Data::I32(multipliers.iter().map(|m| m.shift).collect());
-        let folded = if wide { None } else { Some(self.folded_bias(node, outputs, from.zero_point())?) };
-        let w = self.value(weights_id);
+        // How many taps of a transposed convolution meet the input differs from output to output.
+        let folds = !wide && !matches!(node.op, Op::TransposeConv2d(_));
+        let folded = if folds { Some(self.folded_bias(node, outputs, from.zero_point())?) } else { None };
+        let w = self.integer_weights(node, weights_id)?;
         let b = match folded {
             Some(folded) => Some(self.table(node, "bias", &Data::I32(folded))),
             None => bias_id.map(|id| self.value(id)),
@@ -92,6 +127,48 @@ impl Emit<'_, '_> {
         })
     }
 
+    /// Integer weights as the kernels read them.
+    fn integer_weights(&mut self, node: &Node, id: TensorId) -> Result<BufferId, LowerError> {
+        let tensor = self.tensor(id);
+        let data = tensor.data.as_ref();
+        let constant = || unsupported(node, "a kernel that is not constant");
+        match (&node.op, data) {
+            (Op::TransposeConv2d(op), _) => {
+                let weights = data.and_then(Data::as_i8).ok_or_else(constant)?;
+                Ok(self.table(node, "kernel", &Data::I8(outputs_first(weights, &tensor.shape, op.groups))))
+            }
+            (_, Some(Data::I4(weights))) => {
+                let packed = weights.chunks(2).map(|pair| {
+                    let [low, high] = [0, 1].map(|i| pair.get(i).map_or(0, |w| w.to_le_bytes()[0] & 15));
+                    low | high << 4
+                });
+                Ok(self.table(node, "kernel", &Data::U8(packed.collect())))
+            }
+            _ => Ok(self.value(id)),
+        }
+    }
+
+    /// Weights, their scales and the bias of a layer whose activations are f32 and whose weights are int8.
+    pub(super) fn weights_i8(&mut self, node: &Node) -> Result<WeightsI8, LowerError> {
+        let (weights_id, bias_id) = (node.inputs[1], node.inputs.get(2).copied());
+        let tensor = self.tensor(weights_id);
+        let (axis, outputs) = channels(node, &tensor.shape);
+        let scales = self.weight_scales(node, weights_id, axis, outputs)?;
+        if let Some(id) = bias_id {
+            self.expect_type(node, id, DType::F32)?;
+        }
+        let w = match (&node.op, tensor.data.as_ref().and_then(Data::as_i8)) {
+            // The kernel is a convolution's: filter by filter.
+            (Op::DepthwiseConv2d(_), Some(weights)) => {
+                let of = |output: usize| weights.iter().skip(output).step_by(outputs).copied();
+                self.table(node, "kernel", &Data::I8((0..outputs).flat_map(of).collect()))
+            }
+            _ => self.value(weights_id),
+        };
+        let b = bias_id.map(|id| self.value(id));
+        Ok(WeightsI8 { w, b, scales: word(scales.len()), scale: self.table(node, "scale", &Data::F32(scales)) })
+    }
+
     /// The biases of an int8 layer with the input's zero point in them.
     fn folded_bias(&self, node: &Node, outputs: usize, zero_point: i32) -> Result<Vec<i32>, LowerError> {
         let Some(weights) = self.tensor(node.inputs[1]).data.as_ref().and_then(Data::as_i8) else {
@@ -104,7 +181,13 @@ impl Emit<'_, '_> {
     }
 
     /// Scales of a kernel: one for all, or one for each output channel; zero points are 0.
-    fn weight_scales(&self, node: &Node, id: TensorId, axis: usize, outputs: usize) -> Result<Vec<f32>, LowerError> {
+    pub(super) fn weight_scales(
+        &self,
+        node: &Node,
+        id: TensorId,
+        axis: usize,
+        outputs: usize,
+    ) -> Result<Vec<f32>, LowerError> {
         let tensor = self.tensor(id);
         let (node_name, tensor_name) = (|| node.name.clone(), || tensor.name.clone());
         let Some(quant) = &tensor.quant else {

@@ -1,0 +1,113 @@
+//! Convolution, f32 activations with int8 weights: the weights stay small in flash, nothing else is quantised.
+//!
+//! A dense layer is a 1x1 convolution over one pixel, a depthwise one has as many groups as channels.
+
+use super::Conv2d;
+use super::float::pieces;
+use crate::arch::Isa;
+use crate::kernels::util::{from, rows, rows_mut, sub};
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `y = clamp(scale * conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
+///
+/// `scale` has one element for each output channel, or one for all. A sum starts from 0 and adds `x * w` in order of
+/// the taps, the whole weight taken as f32; it is multiplied by the scale once, then the bias is added.
+pub fn forward_weights_i8<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    x: &[f32],
+    w: &[i8],
+    scale: &[f32],
+    b: &[f32],
+    lo: f32,
+    hi: f32,
+    y: &mut [f32],
+) {
+    let (in_c, out_c, patch) = (shape.in_c as usize, shape.out_c as usize, shape.patch());
+    let (group_in, group_out) = (shape.group_in(), shape.group_out());
+    let step = shape.window.width.stride as usize * in_c;
+    y.fill(0.0);
+    for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
+        for out_y in 0..shape.window.height.output as usize {
+            pieces(shape, out_y, |piece| {
+                let outputs = rows_mut(crate::kernels::util::from_mut(y, piece.pixel * out_c), out_c);
+                for (i, y) in outputs.take(piece.pixels).enumerate() {
+                    for (group, y) in rows_mut(y, group_out).enumerate() {
+                        let x = sub(x, piece.x + i * step + group * group_in, piece.len);
+                        let w = from(w, group * group_out * patch + piece.column);
+                        for (filter, y) in y.iter_mut().enumerate() {
+                            *y = isa.dot_f32_i8(*y, x, sub(w, filter * patch, piece.len));
+                        }
+                    }
+                }
+            });
+        }
+        for y in rows_mut(y, out_c) {
+            for (channel, y) in y.iter_mut().enumerate() {
+                let scale = scale.get(if scale.len() == 1 { 0 } else { channel }).copied().unwrap_or(0.0);
+                *y = *y * scale + b.get(channel).copied().unwrap_or(0.0);
+            }
+        }
+    }
+    isa.clamp_f32(lo, hi, y);
+}
+
+/// Forward step, f32 with int8 weights.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardWeightsI8 {
+    /// Shape.
+    pub shape: Conv2d,
+    /// Input.
+    pub x: Ref,
+    /// Weights, int8, symmetric.
+    pub w: Ref,
+    /// Scales of the weights.
+    pub scale: Ref,
+    /// How many: the output channels, or 1.
+    pub scales: u32,
+    /// Bias, or none.
+    pub b: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Least output.
+    pub lo: f32,
+    /// Greatest output.
+    pub hi: f32,
+}
+
+impl ForwardWeightsI8 {
+    fn places(&self, samples: usize) -> ([Operand; 4], Operand) {
+        let shape = &self.shape;
+        let reads = [
+            Operand::f32(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
+            Operand::i8(self.w, shape.weights(), Access::Read),
+            Operand::f32(self.scale, self.scales as usize, Access::Read),
+            Operand::f32(self.b, shape.out_c as usize, Access::Read),
+        ];
+        (reads, Operand::f32(self.y, samples.saturating_mul(shape.out_elements()), Access::Write))
+    }
+}
+
+impl StepRecord for ForwardWeightsI8 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, scale, b], y) = self.places(samples);
+        Operands::of([x, w, scale, b, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid() && (self.scales == 1 || self.scales == self.shape.out_c)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([x, w, scale, b], [y]) = memory.carve(reads, [y]);
+        let (lo, hi) = (self.lo, self.hi);
+        forward_weights_i8(isa, &self.shape, view(x), view(w), view(scale), view(b), lo, hi, view_mut(y));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Gated recurrent unit.
+//!
+//! Gates stand in the order update (`z`), reset (`r`), new (`n`): `w [3 units][inputs]`, `r [3 units][units]`,
+//! `b [3 units]` for the input and `r_bias [3 units]` for the state. With `z` and `r = sigmoid(w x + b + r h + r_bias)`:
+//! `n = tanh(w x + b + r_gate * (r h + r_bias))` if the reset comes after the product, else
+//! `n = tanh(w x + b + r (r_gate * h) + r_bias)`; then `h = (1 - z) n + z h`.
+//! See [`super::recurrent`] for the layout of sequences.
+
+use super::recurrent::{Recurrent, add_product_f32, start_state};
+use super::util::{copy, from, rows, rows_mut, start_from_bias, sub, sub_mut};
+use crate::arch::Isa;
+use crate::math::Maths;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Gates of a cell.
+const GATES: usize = 3;
+
+/// Scratch in units: the gates of the input, those of the state, the state behind the reset.
+const SCRATCH: usize = 2 * GATES + 1;
+
+/// What a cell computes with.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// For the input.
+    pub w: &'a [f32],
+    /// For the state.
+    pub r: &'a [f32],
+    /// Bias of the input's products; empty counts as zeros.
+    pub b: &'a [f32],
+    /// Bias of the state's products; empty counts as zeros.
+    pub r_bias: &'a [f32],
+    /// Whether the reset gate acts on the product with the state, not on the state itself.
+    pub reset_after: bool,
+}
+
+/// Runs all sequences; `h` (`[samples][units]`) holds the state before and after.
+///
+/// Products are summed from their bias in index order; the sum for the state is then added to that for the input.
+pub fn forward_f32<I: Isa>(
+    isa: I,
+    maths: Maths,
+    shape: &Recurrent,
+    x: &[f32],
+    weights: &Weights<'_>,
+    scratch: &mut [f32],
+    h: &mut [f32],
+    y: &mut [f32],
+) {
+    let units = shape.units as usize;
+    let (of_input, rest) = scratch.split_at_mut_checked(GATES * units).unwrap_or_default();
+    let (of_state, reset) = rest.split_at_mut_checked(GATES * units).unwrap_or_default();
+    for ((x, y), h) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())).zip(rows_mut(h, units)) {
+        shape.walk(x, y, |x, y| {
+            start_from_bias(weights.b, GATES * units, of_input);
+            add_product_f32(isa, x, weights.w, of_input);
+            start_from_bias(weights.r_bias, GATES * units, of_state);
+            // The last gate waits for the reset if that acts on the state.
+            let now = if weights.reset_after { GATES } else { 2 } * units;
+            add_product_f32(isa, h, weights.r, sub_mut(of_state, 0, now));
+            if !weights.reset_after {
+                let gate = sub(of_input, units, units).iter().zip(sub(of_state, units, units));
+                for ((reset, h), (a, b)) in reset.iter_mut().zip(h.iter()).zip(gate) {
+                    *reset = maths.sigmoid(a + b) * h;
+                }
+                let r = from(weights.r, 2 * units * units);
+                add_product_f32(isa, sub(reset, 0, units), r, sub_mut(of_state, 2 * units, units));
+            }
+            let gate = |number: usize| {
+                let first = number * units;
+                sub(of_input, first, units).iter().zip(sub(of_state, first, units))
+            };
+            for (((h, z), r), n) in h.iter_mut().zip(gate(0)).zip(gate(1)).zip(gate(2)) {
+                let scale = if weights.reset_after { maths.sigmoid(r.0 + r.1) } else { 1.0 };
+                let (z, n) = (maths.sigmoid(z.0 + z.1), maths.tanh(n.0 + scale * n.1));
+                *h = (1.0 - z) * n + z * *h;
+            }
+            copy(h, y);
+        });
+    }
+}
+
+/// Forward step, f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// Shape.
+    pub shape: Recurrent,
+    /// 1 if the reset gate acts on the product with the state, 0 if on the state.
+    pub reset_after: u32,
+    /// Input.
+    pub x: Ref,
+    /// Weights for the input.
+    pub w: Ref,
+    /// Weights for the state.
+    pub r: Ref,
+    /// Bias of the input's products, or none.
+    pub b: Ref,
+    /// Bias of the state's products, or none.
+    pub r_bias: Ref,
+    /// State to start from, or none for zeros.
+    pub h0: Ref,
+    /// State of every step.
+    pub y: Ref,
+    /// State after the last step.
+    pub h: Ref,
+    /// Scratch for one step, `7 * units`.
+    pub scratch: Ref,
+}
+
+impl ForwardF32 {
+    fn places(&self, samples: usize) -> ([Operand; 6], [Operand; 3]) {
+        let (_, inputs, units) = self.shape.sizes();
+        let state = samples.saturating_mul(units);
+        let read = |at, elements| Operand::f32(at, elements, Access::Read);
+        let reads = [
+            read(self.x, samples.saturating_mul(self.shape.in_elements())),
+            read(self.w, GATES * units * inputs),
+            read(self.r, GATES * units * units),
+            read(self.b, GATES * units),
+            read(self.r_bias, GATES * units),
+            read(self.h0, state),
+        ];
+        let writes = [
+            Operand::f32(self.y, samples.saturating_mul(self.shape.out_elements()), Access::Write),
+            Operand::f32(self.h, state, Access::Write),
+            Operand::f32(self.scratch, SCRATCH * units, Access::Scratch),
+        ];
+        (reads, writes)
+    }
+}
+
+impl StepRecord for ForwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, r, b, r_bias, h0], [y, h, scratch]) = self.places(samples);
+        Operands::of([x, w, r, b, r_bias, h0, y, h, scratch])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.reset_after <= 1 && self.shape.is_valid(SCRATCH as u32)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, writes) = self.places(context.samples);
+        let ([x, w, r, b, r_bias, h0], [y, h, scratch]) = memory.carve(reads, writes);
+        let h = view_mut(h);
+        start_state(view(h0), 0.0, self.shape.units as usize, h);
+        let (w, r, b, r_bias) = (view(w), view(r), view(b), view(r_bias));
+        let weights = Weights { w, r, b, r_bias, reset_after: self.reset_after == 1 };
+        let maths = Maths::of(context.training);
+        forward_f32(isa, maths, &self.shape, view(x), &weights, view_mut(scratch), h, view_mut(y));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Layer normalisation: every row to mean 0 and variance 1, then scaled and shifted element by element.
+//!
+//! Shapes: `x [samples][rows][len]`, `gamma [len]`, `beta [len]`, `y` as `x`.
+
+use super::util::{copy, elements, in_place, rows_mut};
+use crate::arch::Isa;
+use crate::math;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `y = (y - mean) / sqrt(variance + epsilon) * gamma + beta`, in rows of `len`; an empty `beta` counts as zeros.
+///
+/// The mean is the sum in index order divided by the length; the variance likewise, of the squares of `y - mean`.
+pub fn forward_f32(len: usize, epsilon: f32, gamma: &[f32], beta: &[f32], y: &mut [f32]) {
+    for y in rows_mut(y, len) {
+        let count = len as f32;
+        let mean = y.iter().fold(0.0, |sum, y| sum + y) / count;
+        y.iter_mut().for_each(|y| *y -= mean);
+        let variance = y.iter().fold(0.0, |sum, y| sum + y * y) / count;
+        let deviation = math::sqrt(variance + epsilon);
+        for (y, gamma) in y.iter_mut().zip(gamma) {
+            *y = *y / deviation * gamma;
+        }
+        for (y, beta) in y.iter_mut().zip(beta) {
+            *y += beta;
+        }
+    }
+}
+
+/// Forward step, f32; in place if `x` and `y` are equal.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// Rows of one sample.
+    pub rows: u32,
+    /// Elements of a row.
+    pub len: u32,
+    /// Input.
+    pub x: Ref,
+    /// Factors.
+    pub gamma: Ref,
+    /// Summands, or none.
+    pub beta: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Added to the variance; positive.
+    pub epsilon: f32,
+}
+
+impl ForwardF32 {
+    fn places(&self, samples: usize) -> ([Operand; 3], Operand) {
+        let elements = samples.saturating_mul(self.rows as usize * self.len as usize);
+        let (x, y) =
+            in_place(Operand::f32(self.x, elements, Access::Read), Operand::f32(self.y, elements, Access::Write));
+        let parameter = |at| Operand::f32(at, self.len as usize, Access::Read);
+        ([x, parameter(self.gamma), parameter(self.beta)], y)
+    }
+}
+
+impl StepRecord for ForwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, gamma, beta], y) = self.places(samples);
+        Operands::of([x, gamma, beta, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        elements([self.rows, self.len]).is_some()
+    }
+
+    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([x, gamma, beta], [y]) = memory.carve(reads, [y]);
+        copy(x, y);
+        forward_f32(self.len as usize, self.epsilon, view(gamma), view(beta), view_mut(y));
+    }
+}

@@ -1,0 +1,140 @@
+//! Long short-term memory.
+//!
+//! Gates stand in the order input, forget, cell, output: `w [4 units][inputs]`, `r [4 units][units]`, `b [4 units]`.
+//! With `i, f, o = sigmoid`, `g = tanh` of `w x + r h + b`: `c = f c + i g`, `h = o tanh(c)`.
+//! See [`super::recurrent`] for the layout of sequences.
+
+mod int;
+
+pub use int::{ForwardInt, Gates, Rescale, TABLE};
+
+use super::recurrent::{Recurrent, add_product_f32, start_state};
+use super::util::{copy, rows, rows_mut, sub, sub_mut};
+use crate::arch::Isa;
+use crate::math::Maths;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Gates of a cell.
+const GATES: usize = 4;
+
+/// What a cell computes with, f32.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// For the input.
+    pub w: &'a [f32],
+    /// For the state.
+    pub r: &'a [f32],
+    /// Bias; empty counts as zeros.
+    pub b: &'a [f32],
+}
+
+/// Runs all sequences; `h` and `c` (`[samples][units]`) hold the state before and after.
+///
+/// A gate starts from its bias, adds the products with the input, then those with the state, both in index order.
+pub fn forward_f32<I: Isa>(
+    isa: I,
+    maths: Maths,
+    shape: &Recurrent,
+    x: &[f32],
+    weights: &Weights<'_>,
+    gates: &mut [f32],
+    h: &mut [f32],
+    c: &mut [f32],
+    y: &mut [f32],
+) {
+    let units = shape.units as usize;
+    let samples = rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements()));
+    for ((x, y), (h, c)) in samples.zip(rows_mut(h, units).zip(rows_mut(c, units))) {
+        shape.walk(x, y, |x, y| {
+            super::util::start_from_bias(weights.b, GATES * units, gates);
+            add_product_f32(isa, x, weights.w, gates);
+            add_product_f32(isa, h, weights.r, gates);
+            let gate = |number: usize| sub(gates, number * units, units).iter().copied();
+            let all = gate(0).zip(gate(1)).zip(gate(2).zip(gate(3)));
+            for ((h, c), ((i, f), (g, o))) in h.iter_mut().zip(c.iter_mut()).zip(all) {
+                *c = maths.sigmoid(f) * *c + maths.sigmoid(i) * maths.tanh(g);
+                *h = maths.sigmoid(o) * maths.tanh(*c);
+            }
+            copy(h, y);
+        });
+    }
+}
+
+/// Forward step, f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// Shape.
+    pub shape: Recurrent,
+    /// Input.
+    pub x: Ref,
+    /// Weights for the input.
+    pub w: Ref,
+    /// Weights for the state.
+    pub r: Ref,
+    /// Bias, or none.
+    pub b: Ref,
+    /// Hidden state to start from, or none for zeros.
+    pub h0: Ref,
+    /// Cell state to start from, or none for zeros.
+    pub c0: Ref,
+    /// Hidden state of every step.
+    pub y: Ref,
+    /// Hidden state after the last step.
+    pub h: Ref,
+    /// Cell state after the last step.
+    pub c: Ref,
+    /// Scratch for the gates of one step, `4 * units`.
+    pub gates: Ref,
+}
+
+impl ForwardF32 {
+    fn places(&self, samples: usize) -> ([Operand; 6], [Operand; 4]) {
+        let (_, inputs, units) = self.shape.sizes();
+        let state = samples.saturating_mul(units);
+        let read = |at, elements| Operand::f32(at, elements, Access::Read);
+        let reads = [
+            read(self.x, samples.saturating_mul(self.shape.in_elements())),
+            read(self.w, GATES * units * inputs),
+            read(self.r, GATES * units * units),
+            read(self.b, GATES * units),
+            read(self.h0, state),
+            read(self.c0, state),
+        ];
+        let writes = [
+            Operand::f32(self.y, samples.saturating_mul(self.shape.out_elements()), Access::Write),
+            Operand::f32(self.h, state, Access::Write),
+            Operand::f32(self.c, state, Access::Write),
+            Operand::f32(self.gates, GATES * units, Access::Scratch),
+        ];
+        (reads, writes)
+    }
+}
+
+impl StepRecord for ForwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, r, b, h0, c0], [y, h, c, gates]) = self.places(samples);
+        Operands::of([x, w, r, b, h0, c0, y, h, c, gates])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid(GATES as u32)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, writes) = self.places(context.samples);
+        let ([x, w, r, b, h0, c0], [y, h, c, gates]) = memory.carve(reads, writes);
+        let units = self.shape.units as usize;
+        let (h, c) = (view_mut(h), view_mut(c));
+        start_state(view(h0), 0.0, units, h);
+        start_state(view(c0), 0.0, units, c);
+        let weights = Weights { w: view(w), r: view(r), b: view(b) };
+        let gates = sub_mut(view_mut(gates), 0, GATES * units);
+        forward_f32(isa, Maths::of(context.training), &self.shape, view(x), &weights, gates, h, c, view_mut(y));
+    }
+}
+
+#[cfg(test)]
+mod tests;

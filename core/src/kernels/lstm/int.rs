@@ -1,0 +1,212 @@
+//! Long short-term memory with int8 activations: gates and cell state have 16 bits, as in TFLite Micro's integer
+//! kernel.
+//!
+//! A gate is the sum of two requantised products, for the input and for the state, each limited to int16, in
+//! Q3.12; the cell's state has a scale that is a power of two.
+
+use super::GATES;
+use crate::arch::Isa;
+use crate::kernels::recurrent::{Recurrent, start_state};
+use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::quant::functions::{logistic_i16, tanh_i16};
+use crate::quant::multiply_by_quantized_multiplier;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Entries of the sigmoid's table, two bytes each; see [`crate::quant::functions::logistic_i16`].
+pub const TABLE: usize = 256;
+
+/// Sums that are held at once.
+const BLOCK: usize = 8;
+
+/// A real factor: `multiplier * 2^(shift - 31)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Rescale {
+    /// Mantissa of 31 bits.
+    pub multiplier: i32,
+    /// Positive multiplies.
+    pub shift: i32,
+}
+
+impl Rescale {
+    fn to_i16(self, x: i32) -> i16 {
+        multiply_by_quantized_multiplier(x, self.multiplier, self.shift).clamp(-32768, 32767) as i16
+    }
+}
+
+/// How the sums of the four gates become int16.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Gates {
+    /// Input gate.
+    pub input: Rescale,
+    /// Forget gate.
+    pub forget: Rescale,
+    /// Cell gate.
+    pub cell: Rescale,
+    /// Output gate.
+    pub output: Rescale,
+}
+
+impl Gates {
+    fn each(&self) -> [Rescale; GATES] {
+        [self.input, self.forget, self.cell, self.output]
+    }
+}
+
+/// Forward step, int8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardInt {
+    /// Shape.
+    pub shape: Recurrent,
+    /// Input.
+    pub x: Ref,
+    /// Weights for the input, gate by gate.
+    pub w: Ref,
+    /// Weights for the state.
+    pub r: Ref,
+    /// Biases with the input's zero point folded in, `4 * units`.
+    pub b: Ref,
+    /// What the state's zero point adds to the sums of `r`, `4 * units`.
+    pub r_bias: Ref,
+    /// The sigmoid's table.
+    pub table: Ref,
+    /// Hidden state of every step.
+    pub y: Ref,
+    /// Hidden state after the last step.
+    pub h: Ref,
+    /// Cell state after the last step, int16.
+    pub c: Ref,
+    /// Scratch for the gates of one step, int16, `4 * units`.
+    pub gates: Ref,
+    /// How the products with the input become gates.
+    pub of_input: Gates,
+    /// How those with the state do.
+    pub of_state: Gates,
+    /// Forget gate times cell.
+    pub forget_to_cell: Rescale,
+    /// Input gate times cell gate.
+    pub input_to_cell: Rescale,
+    /// Output gate times the cell's tanh.
+    pub to_hidden: Rescale,
+    /// Zero point of the hidden state.
+    pub zero_point: i32,
+    /// The cell's scale is two to this power, -16 to -1.
+    pub cell_power: i32,
+    /// Limit of the cell's magnitude, 0 for none.
+    pub cell_clip: i32,
+}
+
+/// What one step of the cell needs beside its state.
+struct Cell<'a> {
+    record: &'a ForwardInt,
+    w: &'a [i8],
+    r: &'a [i8],
+    b: &'a [i32],
+    r_bias: &'a [i32],
+    table: &'a [u16],
+}
+
+impl Cell<'_> {
+    /// The gates before their functions.
+    fn sums<I: Isa>(&self, isa: I, x: &[i8], h: &[i8], gates: &mut [i16]) {
+        let units = self.record.shape.units as usize;
+        let scales = self.record.of_input.each().into_iter().zip(self.record.of_state.each());
+        for (gate, (scale, state_scale)) in scales.enumerate() {
+            for (block, gates) in sub_mut(gates, gate * units, units).chunks_mut(BLOCK).enumerate() {
+                let first = gate * units + block * BLOCK;
+                let product = |x: &[i8], w: &[i8], b: &[i32]| {
+                    let mut acc = [0; BLOCK];
+                    copy(sub(b, first, gates.len()), &mut acc);
+                    isa.matvec_i8(x, from(w, first * x.len()), x.len(), sub_mut(&mut acc, 0, gates.len()));
+                    acc
+                };
+                let (of_input, of_state) = (product(x, self.w, self.b), product(h, self.r, self.r_bias));
+                for ((gate, a), b) in gates.iter_mut().zip(of_input).zip(of_state) {
+                    *gate = scale.to_i16(a).saturating_add(state_scale.to_i16(b));
+                }
+            }
+        }
+    }
+
+    /// One step: `h` and `c` become the next state.
+    fn step<I: Isa>(&self, isa: I, x: &[i8], gates: &mut [i16], h: &mut [i8], c: &mut [i16]) {
+        self.sums(isa, x, h, gates);
+        let (record, units) = (self.record, self.record.shape.units as usize);
+        let gate = |number: usize| sub(gates, number * units, units).iter().copied();
+        let sigmoid = |x: i16| i32::from(logistic_i16(self.table, x));
+        // Gates are Q3.12: three integer bits, whose scale is 2^-12.
+        let tanh = |x: i16, power: i32| i32::from(tanh_i16(self.table, x, power));
+        let all = gate(0).zip(gate(1)).zip(gate(2).zip(gate(3)));
+        for ((h, c), ((i, f), (g, o))) in h.iter_mut().zip(c.iter_mut()).zip(all) {
+            let kept = record.forget_to_cell.to_i16(sigmoid(f).wrapping_mul(i32::from(*c)));
+            let added = record.input_to_cell.to_i16(sigmoid(i).wrapping_mul(tanh(g, -12)));
+            *c = kept.saturating_add(added);
+            if record.cell_clip > 0 {
+                *c = i32::from(*c).max(-record.cell_clip).min(record.cell_clip) as i16;
+            }
+            let hidden = sigmoid(o).wrapping_mul(tanh(*c, record.cell_power));
+            let Rescale { multiplier, shift } = record.to_hidden;
+            *h = multiply_by_quantized_multiplier(hidden, multiplier, shift)
+                .wrapping_add(record.zero_point)
+                .clamp(-128, 127) as i8;
+        }
+    }
+}
+
+impl ForwardInt {
+    fn places(&self, samples: usize) -> ([Operand; 6], [Operand; 4]) {
+        let (_, inputs, units) = self.shape.sizes();
+        let state = samples.saturating_mul(units);
+        let reads = [
+            Operand::i8(self.x, samples.saturating_mul(self.shape.in_elements()), Access::Read),
+            Operand::i8(self.w, GATES * units * inputs, Access::Read),
+            Operand::i8(self.r, GATES * units * units, Access::Read),
+            Operand::i32(self.b, GATES * units, Access::Read),
+            Operand::i32(self.r_bias, GATES * units, Access::Read),
+            Operand::i16(self.table, TABLE, Access::Read),
+        ];
+        let writes = [
+            Operand::i8(self.y, samples.saturating_mul(self.shape.out_elements()), Access::Write),
+            Operand::i8(self.h, state, Access::Write),
+            Operand::i16(self.c, state, Access::Write),
+            Operand::i16(self.gates, GATES * units, Access::Scratch),
+        ];
+        (reads, writes)
+    }
+}
+
+impl StepRecord for ForwardInt {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, r, b, r_bias, table], [y, h, c, gates]) = self.places(samples);
+        Operands::of([x, w, r, b, r_bias, table, y, h, c, gates])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid(GATES as u32)
+            && i8::try_from(self.zero_point).is_ok()
+            && (-16..=-1).contains(&self.cell_power)
+            && (0..=32767).contains(&self.cell_clip)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, writes) = self.places(context.samples);
+        let ([x, w, r, b, r_bias, table], [y, h, c, gates]) = memory.carve(reads, writes);
+        let (shape, units) = (&self.shape, self.shape.units as usize);
+        let (x, y, gates): (&[i8], &mut [i8], &mut [i16]) = (view(x), view_mut(y), view_mut(gates));
+        let (h, c): (&mut [i8], &mut [i16]) = (view_mut(h), view_mut(c));
+        start_state(&[], self.zero_point as i8, units, h);
+        start_state(&[], 0, units, c);
+        let cell = Cell { record: self, w: view(w), r: view(r), b: view(b), r_bias: view(r_bias), table: view(table) };
+        let samples = rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements()));
+        for ((x, y), (h, c)) in samples.zip(rows_mut(h, units).zip(rows_mut(c, units))) {
+            shape.walk(x, y, |x, y| {
+                cell.step(isa, x, gates, h, c);
+                copy(h, y);
+            });
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Products of two activations: `y = clamp(a * b)`, matrix by matrix.
+//!
+//! Shapes: `a [samples][batch][rows][inner]` or, transposed, `[inner][rows]` at its end; `b [inner][columns]` or
+//! `[columns][inner]`; `y [samples][batch][rows][columns]`. One of the two may have one matrix for the whole batch.
+
+use super::integer::{Integer, Width};
+use super::requantize::{Requantize, RequantizeRecord};
+use super::util::{elements, from, rows, rows_mut, sub};
+use crate::arch::{Gemm, Isa};
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Shape of the products of one sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MatMul {
+    /// Matrices of the output.
+    pub batch: u32,
+    /// Matrices of `a`: `batch`, or 1.
+    pub a_batch: u32,
+    /// Matrices of `b`: `batch`, or 1.
+    pub b_batch: u32,
+    /// Rows of `y`.
+    pub rows: u32,
+    /// Products in a sum.
+    pub inner: u32,
+    /// Columns of `y`.
+    pub columns: u32,
+    /// 1 if the matrices of `a` lie transposed, else 0.
+    pub transpose_a: u32,
+    /// 1 if the matrices of `b` lie transposed, else 0.
+    pub transpose_b: u32,
+}
+
+impl MatMul {
+    fn sizes(&self) -> [usize; 3] {
+        [self.rows, self.inner, self.columns].map(|size| size as usize)
+    }
+
+    /// Elements of one sample of `a`, `b` and `y`.
+    pub fn elements(&self) -> [usize; 3] {
+        let [rows, inner, columns] = self.sizes();
+        [
+            self.a_batch as usize * rows * inner,
+            self.b_batch as usize * inner * columns,
+            self.batch as usize * rows * columns,
+        ]
+    }
+
+    /// Strides of one product, `y` row by row.
+    fn gemm(&self) -> Gemm {
+        let [m, k, n] = self.sizes();
+        let (a_row, a_col) = if self.transpose_a == 0 { (k, 1) } else { (1, m) };
+        let (b_row, b_col) = if self.transpose_b == 0 { (n, 1) } else { (1, k) };
+        Gemm { m, n, k, a_row, a_col, b_row, b_col, c_row: n }
+    }
+
+    /// Whether the shape is consistent.
+    pub fn is_valid(&self) -> bool {
+        let fits = |batch: u32| batch == self.batch || batch == 1;
+        fits(self.a_batch)
+            && fits(self.b_batch)
+            && self.transpose_a <= 1
+            && self.transpose_b <= 1
+            && elements([self.batch, self.rows, self.inner]).is_some()
+            && elements([self.batch, self.inner, self.columns]).is_some()
+            && elements([self.batch, self.rows, self.columns]).is_some()
+    }
+
+    /// Calls `visit(a, b, y)` with the matrices of every product.
+    fn each<T>(&self, a: &[T], b: &[T], y: &mut [T], mut visit: impl FnMut(&[T], &[T], &mut [T])) {
+        let [rows_, inner, columns] = self.sizes();
+        let [a_len, b_len, y_len] = self.elements();
+        let step = |batch: u32, len: usize| if batch == 1 { 0 } else { len };
+        let (a_step, b_step) = (step(self.a_batch, rows_ * inner), step(self.b_batch, inner * columns));
+        for ((a, b), y) in rows(a, a_len).zip(rows(b, b_len)).zip(rows_mut(y, y_len)) {
+            for (i, y) in rows_mut(y, rows_ * columns).enumerate() {
+                visit(sub(a, i * a_step, rows_ * inner), sub(b, i * b_step, inner * columns), y);
+            }
+        }
+    }
+}
+
+/// `y = clamp(a * b, lo, hi)`; sums start from 0 and run along the inner axis in order.
+pub fn forward_f32<I: Isa>(isa: I, shape: &MatMul, a: &[f32], b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+    let gemm = shape.gemm();
+    y.fill(0.0);
+    shape.each(a, b, y, |a, b, y| isa.gemm_f32(&gemm, a, b, y));
+    isa.clamp_f32(lo, hi, y);
+}
+
+/// `y = requantize(sum of (a - a_zero) * (b - b_zero))`.
+pub fn forward_int<T: Integer>(shape: &MatMul, a: &[T], b: &[T], zeros: [i32; 2], to: &Requantize<'_>, y: &mut [T]) {
+    let (gemm, [a_zero, b_zero]) = (shape.gemm(), zeros);
+    shape.each(a, b, y, |a, b, y| {
+        for (i, y) in rows_mut(y, gemm.n).enumerate() {
+            let a = from(a, i * gemm.a_row);
+            for (j, y) in y.iter_mut().enumerate() {
+                let b = from(b, j * gemm.b_col);
+                *y = T::finish(to, 0, T::product(gemm.k, (a, gemm.a_col, a_zero), (b, gemm.b_row, b_zero)));
+            }
+        }
+    });
+}
+
+/// Forward step, f32, with the activation's limits fused.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// Shape.
+    pub shape: MatMul,
+    /// Left factor.
+    pub a: Ref,
+    /// Right factor.
+    pub b: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Least output.
+    pub lo: f32,
+    /// Greatest output.
+    pub hi: f32,
+}
+
+impl ForwardF32 {
+    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
+        let [a, b, y] = self.shape.elements().map(|elements| samples.saturating_mul(elements));
+        let reads = [Operand::f32(self.a, a, Access::Read), Operand::f32(self.b, b, Access::Read)];
+        (reads, Operand::f32(self.y, y, Access::Write))
+    }
+}
+
+impl StepRecord for ForwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([a, b], y) = self.places(samples);
+        Operands::of([a, b, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([a, b], [y]) = memory.carve(reads, [y]);
+        forward_f32(isa, &self.shape, view(a), view(b), self.lo, self.hi, view_mut(y));
+    }
+}
+
+/// Forward step, int8 or int16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardInt {
+    /// Shape.
+    pub shape: MatMul,
+    /// Of all activations.
+    pub width: Width,
+    /// Left factor.
+    pub a: Ref,
+    /// Right factor.
+    pub b: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Zero point of `a`.
+    pub a_zero: i32,
+    /// Zero point of `b`.
+    pub b_zero: i32,
+    /// How sums become outputs: one multiplier.
+    pub requantize: RequantizeRecord,
+}
+
+impl ForwardInt {
+    fn places(&self, samples: usize) -> ([Operand; 4], Operand) {
+        let [a, b, y] = self.shape.elements().map(|elements| samples.saturating_mul(elements));
+        let [multiplier, shift] = self.requantize.places();
+        let operand = |at, elements, access| self.width.operand(at, elements, access);
+        let reads = [operand(self.a, a, Access::Read), operand(self.b, b, Access::Read), multiplier, shift];
+        (reads, operand(self.y, y, Access::Write))
+    }
+}
+
+impl StepRecord for ForwardInt {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([a, b, multiplier, shift], y) = self.places(samples);
+        Operands::of([a, b, multiplier, shift, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        let zeros = [self.a_zero, self.b_zero];
+        self.shape.is_valid() && zeros.into_iter().all(|zero| self.width.fits(&self.requantize, 1, zero))
+    }
+
+    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([a, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
+        let (to, zeros) = (self.requantize.view(multiplier, shift), [self.a_zero, self.b_zero]);
+        if self.width == Width::I16 {
+            forward_int::<i16>(&self.shape, view(a), view(b), zeros, &to, view_mut(y));
+        } else {
+            forward_int::<i8>(&self.shape, view(a), view(b), zeros, &to, view_mut(y));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

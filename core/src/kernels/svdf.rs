@@ -1,0 +1,152 @@
+//! Singular value decomposition filter: a dense layer over the last steps of a stream, in factors.
+//!
+//! Shapes: `x [samples][inputs]`, `w [filters][inputs]` with `filters = units * rank`, `v [filters][memory]`,
+//! `b [units]`, `y [samples][units]`. Every run shifts the state, `[samples][filters][memory]`, by one place, puts
+//! `w x` into the last one, and sums state times `v` over memory and rank. The state outlives the run.
+
+mod int;
+
+pub use int::ForwardInt;
+
+use super::util::{elements, rows, rows_mut};
+use crate::arch::Isa;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Shape of the layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Svdf {
+    /// Features of a step.
+    pub inputs: u32,
+    /// Features out.
+    pub units: u32,
+    /// Filters of a unit.
+    pub rank: u32,
+    /// Steps that a filter remembers.
+    pub memory: u32,
+}
+
+impl Svdf {
+    /// Filters of all units.
+    pub fn filters(&self) -> usize {
+        self.units as usize * self.rank as usize
+    }
+
+    /// Elements of the state of one sample.
+    pub fn state(&self) -> usize {
+        self.filters() * self.memory as usize
+    }
+
+    fn is_valid(&self) -> bool {
+        elements([self.units, self.rank, self.inputs]).is_some()
+            && elements([self.units, self.rank, self.memory]).is_some()
+    }
+}
+
+/// Makes room for the newest value of every filter: the others move one place down.
+fn shift<T: Copy>(memory: usize, state: &mut [T]) {
+    for row in rows_mut(state, memory) {
+        let len = row.len();
+        row.copy_within(1.min(len).., 0);
+    }
+}
+
+/// `y = clamp(b + sum over rank and memory of state * v, lo, hi)`; an empty `b` counts as zeros.
+///
+/// Filters are dot products from 0 in index order; a unit starts from its bias and adds its filters in order.
+pub fn forward_f32<I: Isa>(
+    isa: I,
+    shape: &Svdf,
+    x: &[f32],
+    w: &[f32],
+    v: &[f32],
+    b: &[f32],
+    lo: f32,
+    hi: f32,
+    state: &mut [f32],
+    y: &mut [f32],
+) {
+    let (inputs, memory, rank) = (shape.inputs as usize, shape.memory as usize, shape.rank as usize);
+    let samples = rows(x, inputs).zip(rows_mut(y, shape.units as usize));
+    for ((x, y), state) in samples.zip(rows_mut(state, shape.state())) {
+        shift(memory, state);
+        for (w, state) in rows(w, inputs).zip(rows_mut(state, memory)) {
+            if let Some(last) = state.last_mut() {
+                *last = isa.dot_f32(0.0, w, x);
+            }
+        }
+        let mut filters = rows(v, memory).zip(rows(state, memory));
+        for (unit, y) in y.iter_mut().enumerate() {
+            *y = b.get(unit).copied().unwrap_or(0.0);
+            for (v, state) in filters.by_ref().take(rank) {
+                *y += isa.dot_f32(0.0, state, v);
+            }
+        }
+        isa.clamp_f32(lo, hi, y);
+    }
+}
+
+/// Forward step, f32, with the activation's limits fused.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// Shape.
+    pub shape: Svdf,
+    /// Input.
+    pub x: Ref,
+    /// Weights over the input.
+    pub w: Ref,
+    /// Weights over time.
+    pub v: Ref,
+    /// Bias, or none.
+    pub b: Ref,
+    /// State, kept between runs.
+    pub state: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Least output.
+    pub lo: f32,
+    /// Greatest output.
+    pub hi: f32,
+}
+
+impl ForwardF32 {
+    fn places(&self, samples: usize) -> ([Operand; 4], [Operand; 2]) {
+        let (shape, inputs) = (&self.shape, self.shape.inputs as usize);
+        let read = |at, elements| Operand::f32(at, elements, Access::Read);
+        let reads = [
+            read(self.x, samples.saturating_mul(inputs)),
+            read(self.w, shape.filters() * inputs),
+            read(self.v, shape.state()),
+            read(self.b, shape.units as usize),
+        ];
+        let writes = [
+            Operand::f32(self.state, samples.saturating_mul(shape.state()), Access::ReadWrite),
+            Operand::f32(self.y, samples.saturating_mul(shape.units as usize), Access::Write),
+        ];
+        (reads, writes)
+    }
+}
+
+impl StepRecord for ForwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, v, b], [state, y]) = self.places(samples);
+        Operands::of([x, w, v, b, state, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, writes) = self.places(context.samples);
+        let ([x, w, v, b], [state, y]) = memory.carve(reads, writes);
+        let (lo, hi, state) = (self.lo, self.hi, view_mut(state));
+        forward_f32(isa, &self.shape, view(x), view(w), view(v), view(b), lo, hi, state, view_mut(y));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Transposed convolution, int8 and int16 forward. Every output gathers the taps that meet the input.
+
+use crate::arch::Isa;
+use crate::kernels::conv2d::Conv2d;
+use crate::kernels::integer::{Integer, Width};
+use crate::kernels::requantize::{Requantize, RequantizeRecord};
+use crate::kernels::util::{rows, rows_mut, sub};
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `y = requantize(sum of (x - zero_point) * w + b)`.
+///
+/// The zero point is not folded into the bias: how many taps meet the input differs from output to output.
+pub fn forward<I: Isa, T: Integer>(
+    isa: I,
+    conv: &Conv2d,
+    x: &[T],
+    zero_point: i32,
+    w: &[i8],
+    b: &[T::Bias],
+    to: &Requantize<'_>,
+    y: &mut [T],
+) {
+    let (height, width) = (conv.window.height, conv.window.width);
+    let (in_c, out_c) = (conv.out_c as usize, conv.in_c as usize);
+    let (group_in, group_out) = (conv.group_out(), conv.group_in());
+    for (x, y) in rows(x, conv.out_elements()).zip(rows_mut(y, conv.in_elements())) {
+        for (out_y, y) in rows_mut(y, width.input as usize * out_c).enumerate() {
+            let (down, first_y) = height.readers(out_y);
+            for (out_x, y) in rows_mut(y, out_c).enumerate() {
+                let (across, first_x) = width.readers(out_x);
+                for (output, y) in y.iter_mut().enumerate() {
+                    let group = output.checked_div(group_out).unwrap_or(0);
+                    let mut sum = T::bias(b, output);
+                    let mut k_y = first_y;
+                    for in_y in down.clone() {
+                        let mut k_x = first_x;
+                        for in_x in across.clone() {
+                            let at = (in_y * width.output as usize + in_x) * in_c + group * group_in;
+                            let tap = (output * height.kernel as usize + k_y) * width.kernel as usize + k_x;
+                            sum = T::dot(isa, sum, sub(x, at, group_in), zero_point, sub(w, tap * group_in, group_in));
+                            k_x = k_x.saturating_sub(width.stride as usize);
+                        }
+                        k_y = k_y.saturating_sub(height.stride as usize);
+                    }
+                    *y = T::finish(to, output, sum);
+                }
+            }
+        }
+    }
+}
+
+/// Forward step, int8 or int16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardInt {
+    /// The convolution from `y` to `x`, without dilation.
+    pub conv: Conv2d,
+    /// Of the activations.
+    pub width: Width,
+    /// Input.
+    pub x: Ref,
+    /// Weights, int8, symmetric.
+    pub w: Ref,
+    /// Bias, or none.
+    pub b: Ref,
+    /// Output.
+    pub y: Ref,
+    /// Of the input.
+    pub zero_point: i32,
+    /// How sums become outputs.
+    pub requantize: RequantizeRecord,
+}
+
+impl ForwardInt {
+    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
+        let (conv, width) = (&self.conv, self.width);
+        let [multiplier, shift] = self.requantize.places();
+        let reads = [
+            width.operand(self.x, samples.saturating_mul(conv.out_elements()), Access::Read),
+            Operand::i8(self.w, conv.weights(), Access::Read),
+            width.bias(self.b, conv.in_c as usize),
+            multiplier,
+            shift,
+        ];
+        (reads, width.operand(self.y, samples.saturating_mul(conv.in_elements()), Access::Write))
+    }
+}
+
+impl StepRecord for ForwardInt {
+    fn operands(&self, samples: usize) -> Operands {
+        let ([x, w, b, multiplier, shift], y) = self.places(samples);
+        Operands::of([x, w, b, multiplier, shift, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        let window = self.conv.window;
+        self.conv.is_valid()
+            && (window.height.dilation, window.width.dilation) == (1, 1)
+            && self.width.fits(&self.requantize, self.conv.in_c, self.zero_point)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (reads, y) = self.places(context.samples);
+        let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
+        let to = self.requantize.view(multiplier, shift);
+        let (conv, zero_point, w) = (&self.conv, self.zero_point, view(w));
+        if self.width == Width::I16 {
+            forward::<I, i16>(isa, conv, view(x), zero_point, w, view(b), &to, view_mut(y));
+        } else {
+            forward::<I, i8>(isa, conv, view(x), zero_point, w, view(b), &to, view_mut(y));
+        }
+    }
+}

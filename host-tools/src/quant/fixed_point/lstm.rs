@@ -1,0 +1,73 @@
+//! The factors of an int8 LSTM, and the table of its functions.
+
+use super::{Affine, FixedPointError, Multiplier, dense_multiplier};
+use embernet_core::kernels::lstm::{Gates, Rescale, TABLE};
+
+/// Scale of a gate before its function: Q3.12.
+const GATE_SCALE: f32 = 1.0 / 4096.0;
+/// Scale of what the functions give: Q0.15.
+const FUNCTION_SCALE: f32 = 1.0 / 32768.0;
+
+/// What the tensors of an LSTM mean; gates in the order input, forget, cell, output.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scales {
+    /// Input.
+    pub input: Affine,
+    /// Hidden state.
+    pub hidden: Affine,
+    /// Cell state: a power of two, zero point 0.
+    pub cell: f32,
+    /// Weights for the input, by gate.
+    pub kernel: [f32; 4],
+    /// Weights for the state, by gate.
+    pub recurrent: [f32; 4],
+    /// Limit of the cell's magnitude, 0 for none.
+    pub cell_clip: f32,
+}
+
+/// The integers of the step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // as in the record
+pub struct Factors {
+    pub of_input: Gates,
+    pub of_state: Gates,
+    pub forget_to_cell: Rescale,
+    pub input_to_cell: Rescale,
+    pub to_hidden: Rescale,
+    pub cell_power: i32,
+    pub cell_clip: i32,
+}
+
+/// The factors of a step.
+///
+/// # Errors
+/// [`FixedPointError::Multiplier`], also if the cell's scale is no power of two from `2^-16` to `2^-1`.
+pub fn factors(scales: &Scales) -> Result<Factors, FixedPointError> {
+    let cell_power = f64::from(scales.cell).log2();
+    if cell_power.fract() != 0.0 || !(-16.0..=-1.0).contains(&cell_power) {
+        let found = f64::from(scales.cell);
+        return Err(FixedPointError::Multiplier { what: "lstm cell", found, expected: "2^-16 to 2^-1" });
+    }
+    let rescale = |Multiplier { mantissa, shift }| Rescale { multiplier: mantissa, shift };
+    let gates = |scale: f32, weights: [f32; 4]| -> Result<Gates, FixedPointError> {
+        let gate = |number: usize| dense_multiplier(scale, weights[number], GATE_SCALE).map(rescale);
+        Ok(Gates { input: gate(0)?, forget: gate(1)?, cell: gate(2)?, output: gate(3)? })
+    };
+    let product = |a: f32, b: f32, y: f32| dense_multiplier(a, b, y).map(rescale);
+    Ok(Factors {
+        of_input: gates(scales.input.scale(), scales.kernel)?,
+        of_state: gates(scales.hidden.scale(), scales.recurrent)?,
+        forget_to_cell: product(FUNCTION_SCALE, scales.cell, scales.cell)?,
+        input_to_cell: product(FUNCTION_SCALE, FUNCTION_SCALE, scales.cell)?,
+        to_hidden: product(FUNCTION_SCALE, FUNCTION_SCALE, scales.hidden.scale())?,
+        cell_power: cell_power as i32,
+        // The cast saturates.
+        cell_clip: ((scales.cell_clip / scales.cell) as i32).clamp(0, 32767),
+    })
+}
+
+/// The logistic function at every 24th, 16 fraction bits; see `embernet_core::quant::functions::logistic_i16`.
+pub fn sigmoid_table() -> Vec<u16> {
+    let entry = |i: usize| 65536.0 / (1.0 + (-(i as f64) / 24.0).exp());
+    (0..TABLE).map(|i| entry(i).round().min(65535.0) as u16).collect()
+}
