@@ -6,6 +6,8 @@
 mod build;
 mod folder;
 mod network;
+mod products;
+mod streams;
 
 pub use folder::Folder;
 
@@ -40,7 +42,6 @@ pub fn all(root: &Path) -> Vec<Vector> {
     folders.iter().flat_map(|path| of(&Folder::open(path))).collect()
 }
 
-const INT4: &str = "int4 weights";
 const INT16: &str = "int16 activations";
 const INT16_OUTPUT: &str = "int16 output (its arithmetic is checked by itself)";
 const NO_OPERATION: &str = "operation is not in core yet";
@@ -50,15 +51,29 @@ fn of(folder: &Folder) -> Vec<Vector> {
     let skipped = |reason| vec![Vector::Skipped { name: folder.name.clone(), reason }];
     let name = folder.name.as_str();
     let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    let operation = if is(&["lstm"]) {
-        Err("LSTM")
-    } else if is(&["svdf"]) {
-        Err("SVDF")
-    } else if is(&["batch_matmul"]) {
-        Err("batched matrix product")
-    } else if is(&["transpose_conv", "reverse_transpose_conv"]) {
-        Err("transposed convolution")
-    } else if is(&["transpose"]) {
+    let case = |case| vec![Vector::Case(case)];
+    if is(&["lstm"]) {
+        return match (folder.has_type("f4"), folder.has_type("i2")) {
+            (true, _) => case(streams::lstm_f32(folder)),
+            (_, true) => skipped("LSTM with int16 activations"),
+            _ => case(streams::lstm_i8(folder)),
+        };
+    }
+    if is(&["svdf"]) {
+        let float = folder.has_type("f4");
+        return if float {
+            skipped("limits what enters the state, which TFLite does not")
+        } else {
+            case(streams::svdf(folder))
+        };
+    }
+    if is(&["batch_matmul"]) {
+        return case(products::matmul(folder));
+    }
+    if is(&["transpose_conv", "reverse_transpose_conv"]) {
+        return case(build::transpose_conv(folder));
+    }
+    let operation = if is(&["transpose"]) {
         Err("transpose")
     } else if is(&["maximum", "minimum"]) {
         Err("elementwise maximum and minimum")
@@ -76,13 +91,10 @@ fn of(folder: &Folder) -> Vec<Vector> {
     if let Err(reason) = operation {
         return skipped(reason);
     }
-    if name.contains("int4") {
-        return skipped(INT4);
-    }
     if name == "softmax_s8_s16" {
         return skipped(INT16_OUTPUT);
     }
-    if folder.has_type("i2") || folder.has_type("i8") {
+    if folder.has_type("i2") && is(&["add"]) {
         return skipped(INT16);
     }
     if name == "ds_cnn_s" {
@@ -96,7 +108,7 @@ fn of(folder: &Folder) -> Vec<Vector> {
         build::add(folder)
     } else if is(&["avgpool", "maxpool"]) {
         build::pool(folder, is(&["max"]))
-    } else if is(&["fully_connected"]) {
+    } else if is(&["fully_connected", "fc_"]) {
         build::dense(folder)
     } else if folder.config.contains_key("CH_MULT") {
         build::depthwise_conv2d(folder)

@@ -39,7 +39,7 @@ impl Layer {
 
     fn to(&self) -> Requantize<'_> {
         let Self { multiplier, shift, lo, hi, .. } = self;
-        Requantize { multiplier, shift, zero_point: 0, lo: *lo, hi: *hi }
+        Requantize { multiplier, shift, zero_point: 0, lo: *lo, hi: *hi, sum_bits: 64 }
     }
 
     fn bias(&self) -> Vec<Wide> {
@@ -263,7 +263,7 @@ fn broken_tables_and_scales_do_no_harm() {
     let scaling = softmax::ScalingI16 { multiplier: -5, shift: 99, exp: &[], reciprocal: &[1] };
     softmax::forward_i16(3, &scaling, &mut [1, 2, 3]);
     for (multiplier, shift) in [(i32::MAX, i32::MIN), (i32::MIN, i32::MAX), (0, 15), (1, 14)] {
-        let to = Requantize { multiplier: &[multiplier], shift: &[shift], zero_point: 0, lo: -1, hi: 1 };
+        let to = Requantize { multiplier: &[multiplier], shift: &[shift], zero_point: 0, lo: -1, hi: 1, sum_bits: 64 };
         for acc in [i64::MIN, -1, 0, i64::MAX] {
             to.to_i16(0, acc);
         }

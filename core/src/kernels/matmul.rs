@@ -1,7 +1,8 @@
 //! Products of two activations: `y = clamp(a * b)`, matrix by matrix.
 //!
 //! Shapes: `a [samples][batch][rows][inner]` or, transposed, `[inner][rows]` at its end; `b [inner][columns]` or
-//! `[columns][inner]`; `y [samples][batch][rows][columns]`. One of the two may have one matrix for the whole batch.
+//! `[columns][inner]`; `y [samples][batch][rows][columns]`. The batch has two axes; along each of them `a` or `b` may
+//! have one matrix for all.
 
 use super::integer::{Integer, Width};
 use super::requantize::{Requantize, RequantizeRecord};
@@ -15,12 +16,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MatMul {
-    /// Matrices of the output.
-    pub batch: u32,
-    /// Matrices of `a`: `batch`, or 1.
-    pub a_batch: u32,
-    /// Matrices of `b`: `batch`, or 1.
-    pub b_batch: u32,
+    /// Matrices of the output along the two axes of the batch.
+    pub batch: [u32; 2],
+    /// Matrices of `a`: along each axis those of the output, or 1.
+    pub a_batch: [u32; 2],
+    /// Matrices of `b`, likewise.
+    pub b_batch: [u32; 2],
     /// Rows of `y`.
     pub rows: u32,
     /// Products in a sum.
@@ -41,11 +42,8 @@ impl MatMul {
     /// Elements of one sample of `a`, `b` and `y`.
     pub fn elements(&self) -> [usize; 3] {
         let [rows, inner, columns] = self.sizes();
-        [
-            self.a_batch as usize * rows * inner,
-            self.b_batch as usize * inner * columns,
-            self.batch as usize * rows * columns,
-        ]
+        let of = |[outer, inner]: [u32; 2], matrix: usize| outer as usize * inner as usize * matrix;
+        [of(self.a_batch, rows * inner), of(self.b_batch, inner * columns), of(self.batch, rows * columns)]
     }
 
     /// Strides of one product, `y` row by row.
@@ -58,25 +56,34 @@ impl MatMul {
 
     /// Whether the shape is consistent.
     pub fn is_valid(&self) -> bool {
-        let fits = |batch: u32| batch == self.batch || batch == 1;
+        let [outer, inner] = self.batch;
+        let fits = |batch: [u32; 2]| batch.iter().zip(self.batch).all(|(&of, all)| of == all || of == 1);
         fits(self.a_batch)
             && fits(self.b_batch)
             && self.transpose_a <= 1
             && self.transpose_b <= 1
-            && elements([self.batch, self.rows, self.inner]).is_some()
-            && elements([self.batch, self.inner, self.columns]).is_some()
-            && elements([self.batch, self.rows, self.columns]).is_some()
+            && elements([outer, inner, self.rows, self.inner]).is_some()
+            && elements([outer, inner, self.inner, self.columns]).is_some()
+            && elements([outer, inner, self.rows, self.columns]).is_some()
     }
 
     /// Calls `visit(a, b, y)` with the matrices of every product.
     fn each<T>(&self, a: &[T], b: &[T], y: &mut [T], mut visit: impl FnMut(&[T], &[T], &mut [T])) {
-        let [rows_, inner, columns] = self.sizes();
+        let [height, inner, columns] = self.sizes();
         let [a_len, b_len, y_len] = self.elements();
-        let step = |batch: u32, len: usize| if batch == 1 { 0 } else { len };
-        let (a_step, b_step) = (step(self.a_batch, rows_ * inner), step(self.b_batch, inner * columns));
+        // Which matrix of an operand goes with place `(i, j)` of the batch.
+        let matrix = |[outer, inner]: [u32; 2], i: usize, j: usize| {
+            let last = |size: u32| (size as usize).saturating_sub(1);
+            i.min(last(outer)) * inner as usize + j.min(last(inner))
+        };
         for ((a, b), y) in rows(a, a_len).zip(rows(b, b_len)).zip(rows_mut(y, y_len)) {
-            for (i, y) in rows_mut(y, rows_ * columns).enumerate() {
-                visit(sub(a, i * a_step, rows_ * inner), sub(b, i * b_step, inner * columns), y);
+            let [_, batch] = self.batch;
+            for (i, y) in rows_mut(y, batch as usize * height * columns).enumerate() {
+                for (j, y) in rows_mut(y, height * columns).enumerate() {
+                    let (a_at, b_at) = (matrix(self.a_batch, i, j), matrix(self.b_batch, i, j));
+                    let a = sub(a, a_at * height * inner, height * inner);
+                    visit(a, sub(b, b_at * inner * columns, inner * columns), y);
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use super::util::{copy, from, sub};
 use crate::arch::Isa;
 use crate::memory::view;
 use crate::plan::{Access, Operand, Ref};
-use crate::quant::multiply_wide;
+use crate::quant::{multiply_by_quantized_multiplier, multiply_wide};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// How sums become int8: one multiplier and shift per output, or one for all.
@@ -20,6 +20,8 @@ pub struct Requantize<'a> {
     pub lo: i32,
     /// Greatest value after activation.
     pub hi: i32,
+    /// Bits of a sum: 64 for int16 layers whose multipliers have 15 bits, else 32.
+    pub sum_bits: u32,
 }
 
 /// Whether `lo..=hi` is a range of int8.
@@ -49,11 +51,15 @@ impl Requantize<'_> {
         (of(self.multiplier), of(self.shift))
     }
 
-    /// The 64-bit sum of output `index` to int16. Multipliers have 15 bits here, and the zero point is 0.
+    /// The sum of output `index` to int16; the zero point is 0.
     #[inline]
     pub fn to_i16(&self, index: usize, acc: i64) -> i16 {
         let (multiplier, shift) = self.of(index);
-        multiply_wide(acc, multiplier, shift).max(self.lo).min(self.hi) as i16
+        let scaled = match self.sum_bits {
+            32 => multiply_by_quantized_multiplier(acc as i32, multiplier, shift),
+            _ => multiply_wide(acc, multiplier, shift),
+        };
+        scaled.max(self.lo).min(self.hi) as i16
     }
 }
 
@@ -95,6 +101,8 @@ pub struct RequantizeRecord {
     pub lo: i32,
     /// Greatest output.
     pub hi: i32,
+    /// Bits of a sum: 64, or 32; for int8 always 32.
+    pub sum_bits: u32,
 }
 
 impl RequantizeRecord {
@@ -106,13 +114,14 @@ impl RequantizeRecord {
 
     /// Whether it fits a layer of `outputs` outputs.
     pub fn is_valid(&self, outputs: u32) -> bool {
-        (self.channels == 1 || self.channels == outputs) && limits_are_valid(self.lo, self.hi)
+        (self.channels == 1 || self.channels == outputs) && self.sum_bits == 32 && limits_are_valid(self.lo, self.hi)
     }
 
     /// Whether it fits an int16 layer of `outputs` outputs.
     pub fn is_valid_i16(&self, outputs: u32) -> bool {
         (self.channels == 1 || self.channels == outputs)
             && self.zero_point == 0
+            && matches!(self.sum_bits, 32 | 64)
             && limits_are_valid_i16(self.lo, self.hi)
     }
 
@@ -124,6 +133,7 @@ impl RequantizeRecord {
             zero_point: self.zero_point,
             lo: self.lo,
             hi: self.hi,
+            sum_bits: self.sum_bits,
         }
     }
 }

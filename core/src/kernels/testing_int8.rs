@@ -65,6 +65,7 @@ impl Layer {
             zero_point: self.zero_point,
             lo: self.lo,
             hi: self.hi,
+            sum_bits: 32,
         }
     }
 

@@ -1,11 +1,13 @@
 //! The quantised parameters of a layer with weights, as model files have them.
 
+use super::int4::packed;
 use super::naive::{Sum, rescale};
 use super::{At, Steps, between};
 use embernet::quant::fixed_point::{fold_bias, fold_bias_depthwise};
 use embernet_core::kernels::requantize::RequantizeRecord;
 use embernet_core::plan::{Encode, Ref};
 use embernet_core::rng::Rng;
+use zerocopy::{Immutable, IntoBytes};
 
 /// Weights and what turns sums into int8; nothing folded.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +58,13 @@ impl Int8Layer {
         sums.iter().enumerate().map(one).collect()
     }
 
+    /// With weights of four bits.
+    #[must_use]
+    pub fn narrowed(mut self) -> Self {
+        self.w.iter_mut().for_each(|w| *w >>= 4);
+        self
+    }
+
     /// Writes the step with folded biases. `[...][outputs]` weights are depthwise ones.
     pub fn step<R: Encode>(
         &self,
@@ -65,16 +74,47 @@ impl Int8Layer {
         scratch_bytes: usize,
         make: impl Fn(Operands) -> R + 'static,
     ) {
-        let fold = if depthwise { fold_bias_depthwise } else { fold_bias };
-        let mut b = fold(&self.b, &self.w, outputs as usize, self.input_zero_point);
+        self.write(step, &self.w, &self.folded(outputs, depthwise), scratch_bytes, make);
+    }
+
+    /// [`Int8Layer::step`] with the weights as int4.
+    pub fn packed_step<R: Encode>(
+        &self,
+        step: &mut Steps,
+        outputs: u32,
+        depthwise: bool,
+        scratch_bytes: usize,
+        make: impl Fn(Operands) -> R + 'static,
+    ) {
+        self.write(step, &packed(&self.w), &self.folded(outputs, depthwise), scratch_bytes, make);
+    }
+
+    /// Writes the step with the biases as they are.
+    pub fn unfolded_step<R: Encode>(&self, step: &mut Steps, make: impl Fn(Operands) -> R + 'static) {
+        self.write(step, &self.w, &self.b, 0, make);
+    }
+
+    fn folded(&self, outputs: u32, depthwise: bool) -> Vec<i32> {
         if self.b.is_empty() && self.input_zero_point == 0 {
-            b.clear();
+            return Vec::new();
         }
+        let fold = if depthwise { fold_bias_depthwise } else { fold_bias };
+        fold(&self.b, &self.w, outputs as usize, self.input_zero_point)
+    }
+
+    fn write<R: Encode, W: IntoBytes + Immutable>(
+        &self,
+        step: &mut Steps,
+        w: &Vec<W>,
+        b: &Vec<i32>,
+        scratch_bytes: usize,
+        make: impl Fn(Operands) -> R + 'static,
+    ) {
         let (zero_point, lo, hi, pad_value) = (self.zero_point, self.lo, self.hi, self.input_zero_point);
         let channels = self.multiplier.len() as u32;
-        step.step(&[&self.w, &b, &self.multiplier, &self.shift], scratch_bytes, move |at: At<'_>| {
+        step.step(&[w, b, &self.multiplier, &self.shift], scratch_bytes, move |at: At<'_>| {
             let &[w, b, multiplier, shift] = at.constants else { unreachable!("four constants were given") };
-            let requantize = RequantizeRecord { multiplier, shift, channels, zero_point, lo, hi };
+            let requantize = RequantizeRecord { multiplier, shift, channels, zero_point, lo, hi, sum_bits: 32 };
             make(Operands { x: at.x[0], w, b, y: at.y, scratch: at.scratch, pad_value, requantize })
         });
     }

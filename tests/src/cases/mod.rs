@@ -12,16 +12,23 @@ pub mod conv2d;
 pub mod dense;
 pub mod depthwise_conv2d;
 pub mod elementwise;
+pub mod int16;
+pub mod int4;
 pub mod layer;
+pub mod lstm;
+pub mod matmul;
 pub mod max_pool;
 pub mod naive;
 pub mod softmax;
 mod steps;
+pub mod svdf;
+pub mod transpose_conv2d;
 
 pub use layer::Int8Layer;
 pub use steps::{At, Steps};
 
 use crate::runtime::Runtime;
+use embernet::graph::DType;
 use embernet::image::AlignedBytes;
 use embernet_core::arch::IsaId;
 use embernet_core::image::Image;
@@ -33,6 +40,7 @@ use zerocopy::IntoBytes;
 pub enum Values {
     F32(Vec<f32>),
     I8(Vec<i8>),
+    I16(Vec<i16>),
 }
 
 impl Values {
@@ -41,6 +49,7 @@ impl Values {
         match self {
             Self::F32(values) => values.as_bytes(),
             Self::I8(values) => values.as_bytes(),
+            Self::I16(values) => values.as_bytes(),
         }
     }
 
@@ -49,6 +58,15 @@ impl Values {
         match self {
             Self::F32(values) => values.len(),
             Self::I8(values) => values.len(),
+            Self::I16(values) => values.len(),
+        }
+    }
+
+    fn dtype(&self) -> DType {
+        match self {
+            Self::F32(_) => DType::F32,
+            Self::I8(_) => DType::I8,
+            Self::I16(_) => DType::I16,
         }
     }
 
@@ -63,6 +81,8 @@ impl Values {
 pub enum Expected {
     /// These bytes.
     Exact(Vec<i8>),
+    /// These 16-bit numbers.
+    Exact16(Vec<i16>),
     /// These numbers, each within its bound.
     Close { values: Vec<f32>, bounds: Vec<f32> },
 }
@@ -85,12 +105,17 @@ impl Expected {
     fn len(&self) -> usize {
         match self {
             Self::Exact(values) => values.len(),
+            Self::Exact16(values) => values.len(),
             Self::Close { values, .. } => values.len(),
         }
     }
 
-    fn is_float(&self) -> bool {
-        matches!(self, Self::Close { .. })
+    fn dtype(&self) -> DType {
+        match self {
+            Self::Exact(_) => DType::I8,
+            Self::Exact16(_) => DType::I16,
+            Self::Close { .. } => DType::F32,
+        }
     }
 }
 
@@ -129,9 +154,9 @@ impl Case {
     pub fn image(&self, isa: IsaId) -> AlignedBytes {
         let mut step = Steps::new(isa, self.samples);
         for input in &self.inputs {
-            step.input(matches!(input, Values::F32(_)), input.len());
+            step.input(input.dtype(), input.len());
         }
-        step.output(self.expected.is_float(), self.expected.len());
+        step.output(self.expected.dtype(), self.expected.len());
         (self.build)(&mut step);
         step.finish(&self.name)
     }
@@ -149,11 +174,11 @@ impl Case {
         match &self.expected {
             Expected::Exact(expected) => {
                 let found: Vec<i8> = output.iter().map(|&byte| byte as i8).collect();
-                same_length(found.len(), expected.len())?;
-                let wrong: Vec<usize> = (0..found.len()).filter(|&i| found[i] != expected[i]).collect();
-                let Some(&i) = wrong.first() else { return Ok(()) };
-                let (count, len) = (wrong.len(), found.len());
-                Err(format!("{count} of {len} differ, first at {i}: found {}, expected {}", found[i], expected[i]))
+                same_numbers(&found, expected)
+            }
+            Expected::Exact16(expected) => {
+                let found: Vec<i16> = output.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
+                same_numbers(&found, expected)
             }
             Expected::Close { values, bounds } => {
                 let found: Vec<f32> = output.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
@@ -169,6 +194,14 @@ impl Case {
             }
         }
     }
+}
+
+fn same_numbers<T: PartialEq + core::fmt::Display>(found: &[T], expected: &[T]) -> Result<(), String> {
+    same_length(found.len(), expected.len())?;
+    let wrong: Vec<usize> = (0..found.len()).filter(|&i| found[i] != expected[i]).collect();
+    let Some(&i) = wrong.first() else { return Ok(()) };
+    let (count, len) = (wrong.len(), found.len());
+    Err(format!("{count} of {len} differ, first at {i}: found {}, expected {}", found[i], expected[i]))
 }
 
 fn same_length(found: usize, expected: usize) -> Result<(), String> {
@@ -187,6 +220,12 @@ pub fn all() -> Vec<Case> {
         softmax::cases(rng),
         add::cases(rng),
         elementwise::cases(rng),
+        int4::cases(rng),
+        int16::cases(rng),
+        transpose_conv2d::cases(rng),
+        matmul::cases(rng),
+        lstm::cases(rng),
+        svdf::cases(rng),
     ]
     .into_iter()
     .flatten()

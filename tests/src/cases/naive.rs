@@ -128,6 +128,27 @@ pub fn depthwise_conv2d(s: &DepthwiseConv2d, x: &[f64], w: &[f64], b: &[f64]) ->
     y
 }
 
+/// Transposed convolution, scattering every input; weights `[in][taps][out / groups]`.
+pub fn transpose_conv2d(s: &Conv2d, x: &[f64], w: &[f64], b: &[f64]) -> Vec<Sum> {
+    let (in_c, out_c) = (s.out_c as usize, s.in_c as usize);
+    let (group_in, group_out) = (s.group_out(), s.group_in());
+    let mut y = Vec::new();
+    for x in x.chunks(s.out_elements()) {
+        let start = y.len();
+        y.extend((0..s.in_elements()).map(|i| sums(b, i % out_c)));
+        for (x, pixel) in x.chunks(in_c).zip(pixels(&s.window)) {
+            for (tap, at) in pixel {
+                for (input, x) in x.iter().enumerate() {
+                    let w = &w[(input * s.window.taps() + tap) * group_out..][..group_out];
+                    let first = start + at * out_c + input / group_in * group_out;
+                    y[first..].iter_mut().zip(w).for_each(|(y, w)| y.add(x * w));
+                }
+            }
+        }
+    }
+    y
+}
+
 /// The elements of every pooling window, in order of outputs.
 pub fn windows(s: &Pool2d, x: &[f64]) -> Vec<Vec<f64>> {
     let channels = s.channels as usize;

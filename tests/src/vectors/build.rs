@@ -1,8 +1,10 @@
 //! Folders to cases, operation by operation.
 
+use super::products::{self, layer_i16};
 use super::{Folder, Vector};
+use crate::cases::naive::{valid, window};
 use crate::cases::{
-    Case, Int8Layer, add, average_pool, conv2d, dense, depthwise_conv2d, elementwise, max_pool, softmax,
+    Case, Int8Layer, add, average_pool, conv2d, dense, depthwise_conv2d, elementwise, int4, int16, max_pool, softmax,
 };
 use embernet_core::kernels::activation::Kind;
 use embernet_core::kernels::conv2d::Conv2d;
@@ -10,15 +12,30 @@ use embernet_core::kernels::dense::Dense;
 use embernet_core::kernels::depthwise_conv2d::DepthwiseConv2d;
 use embernet_core::kernels::pool::Pool2d;
 
-const INPUT: &[&str] = &["input", "input_data", "input_tensor"];
-const WEIGHTS: &[&str] = &["weights", "weights_data"];
-const BIASES: &[&str] = &["biases", "biases_data"];
-const OUTPUT: &[&str] = &["output_ref", "output_ref_data", "output"];
+pub(super) const INPUT: &[&str] = &["input", "input_data", "input_tensor"];
+pub(super) const WEIGHTS: &[&str] = &["weights", "weights_data", "input_weights"];
+pub(super) const BIASES: &[&str] = &["biases", "biases_data", "input_bias"];
+pub(super) const OUTPUT: &[&str] = &["output_ref", "output_ref_data", "output"];
 const LEAST: &[&str] = &["OUT_ACTIVATION_MIN", "ACTIVATION_MIN"];
 const GREATEST: &[&str] = &["OUT_ACTIVATION_MAX", "ACTIVATION_MAX"];
 
 fn is_float(folder: &Folder) -> bool {
     folder.has_type("f4")
+}
+
+fn is_int4(folder: &Folder) -> bool {
+    folder.name.contains("int4")
+}
+
+fn is_int16(folder: &Folder) -> bool {
+    folder.has_type("i2")
+}
+
+/// [`layer`], without the nibble that fills up the last byte of int4 weights.
+fn layer_of(folder: &Folder, weights: usize) -> Int8Layer {
+    let mut layer = layer(folder);
+    layer.w.truncate(weights);
+    layer
 }
 
 fn name(folder: &Folder) -> String {
@@ -32,13 +49,15 @@ fn limits(folder: &Folder) -> (f32, f32) {
 /// The quantised parameters; a dense layer has its one multiplier in `config.json`.
 fn layer(folder: &Folder) -> Int8Layer {
     let one = |key| vec![folder.int(&[key])];
+    let packed: Vec<i8> = folder.array(WEIGHTS);
+    let w = if is_int4(folder) { packed.iter().flat_map(|byte| [byte << 4 >> 4, byte >> 4]).collect() } else { packed };
     assert!(folder.config.get("FILTER_OFFSET").is_none_or(|offset| offset == 0), "weights are symmetric");
     Int8Layer {
-        w: folder.array(WEIGHTS),
+        w,
         b: folder.optional(BIASES).unwrap_or_default(),
         // Offsets are what is added: the negative zero point at the input, the zero point at the output.
         input_zero_point: -folder.int(&["INPUT_OFFSET"]),
-        multiplier: folder.optional(&["output_mult"]).unwrap_or_else(|| one("OUTPUT_MULTIPLIER")),
+        multiplier: folder.optional(&["output_mult", "output_multiplier"]).unwrap_or_else(|| one("OUTPUT_MULTIPLIER")),
         shift: folder.optional(&["output_shift"]).unwrap_or_else(|| one("OUTPUT_SHIFT")),
         zero_point: folder.int(&["OUTPUT_OFFSET"]),
         lo: folder.int(LEAST),
@@ -49,6 +68,15 @@ fn layer(folder: &Folder) -> Int8Layer {
 pub fn dense(folder: &Folder) -> Case {
     let inputs = ["IN_CH", "INPUT_W", "INPUT_H"].map(|key| folder.count(&[key])).iter().product();
     let shape = Dense { inputs, outputs: folder.count(&["OUT_CH"]) };
+    if is_int16(folder) {
+        let (x, layer) = (folder.array(INPUT), layer_i16(folder));
+        return int16::dense(name(folder), shape, x, layer, Some(folder.array(OUTPUT)));
+    }
+    if is_int4(folder) {
+        let window = window(valid, [1, 1], [1, 1], [1, 1], [1, 1]);
+        let shape = Conv2d { window, in_c: shape.inputs, out_c: shape.outputs, groups: 1 };
+        return int4_conv(folder, shape);
+    }
     if !is_float(folder) {
         return dense::i8(name(folder), shape, folder.array(INPUT), layer(folder), Some(folder.array(OUTPUT)));
     }
@@ -62,6 +90,13 @@ pub fn conv2d(folder: &Folder) -> Case {
     let filter_c = if folder.config.contains_key("FILTER_CH") { folder.count(&["FILTER_CH"]) } else { in_c };
     let (window, out_c) = (folder.window(""), folder.count(&["OUT_CH"]));
     let shape = Conv2d { window, in_c, out_c, groups: in_c / filter_c };
+    if is_int16(folder) {
+        let (x, layer) = (folder.array(INPUT), layer_i16(folder));
+        return int16::conv2d(name(folder), shape, x, layer, Some(folder.array(OUTPUT)));
+    }
+    if is_int4(folder) {
+        return int4_conv(folder, shape);
+    }
     if !is_float(folder) {
         return conv2d::i8(name(folder), shape, folder.array(INPUT), layer(folder), Some(folder.array(OUTPUT)));
     }
@@ -69,10 +104,28 @@ pub fn conv2d(folder: &Folder) -> Case {
     conv2d::f32(name(folder), shape, x, w, b, limits(folder), Some(folder.array(OUTPUT)))
 }
 
+fn int4_conv(folder: &Folder, shape: Conv2d) -> Case {
+    let (x, y) = (folder.array(INPUT), folder.array(OUTPUT));
+    // Two filters at once, so that blocks begin within bytes and at their borders.
+    int4::conv2d(name(folder), shape, 2, x, layer_of(folder, shape.weights()), Some(y))
+}
+
+pub fn transpose_conv(folder: &Folder) -> Case {
+    products::transpose_conv(folder, layer, limits(folder))
+}
+
 pub fn depthwise_conv2d(folder: &Folder) -> Case {
     let count = |key| folder.count(&[key]);
     let (in_c, out_c, multiplier) = (count("IN_CH"), count("OUT_CH"), count("CH_MULT"));
     let shape = DepthwiseConv2d { window: folder.window(""), in_c, out_c, multiplier };
+    if is_int16(folder) {
+        let (x, layer) = (folder.array(INPUT), layer_i16(folder));
+        return int16::depthwise_conv2d(name(folder), shape, x, layer, Some(folder.array(OUTPUT)));
+    }
+    if is_int4(folder) {
+        let (x, y) = (folder.array(INPUT), folder.array(OUTPUT));
+        return int4::depthwise_conv2d(name(folder), shape, x, layer_of(folder, shape.weights()), Some(y));
+    }
     if !is_float(folder) {
         let (x, y) = (folder.array(INPUT), folder.array(OUTPUT));
         return depthwise_conv2d::i8(name(folder), shape, x, layer(folder), Some(y));
@@ -84,6 +137,10 @@ pub fn depthwise_conv2d(folder: &Folder) -> Case {
 pub fn pool(folder: &Folder, is_max: bool) -> Case {
     let shape = Pool2d { window: folder.window(""), channels: folder.count(&["INPUT_C"]) };
     let name = name(folder);
+    if is_int16(folder) {
+        let (x, y) = (folder.array(INPUT), folder.array(OUTPUT));
+        return int16::pool(name, shape, is_max, x, (folder.int(LEAST), folder.int(GREATEST)), y);
+    }
     if is_float(folder) {
         let make = if is_max { max_pool::f32 } else { average_pool::f32 };
         return make(name, shape, folder.array(INPUT), limits(folder), Some(folder.array(OUTPUT)));

@@ -44,7 +44,7 @@ impl Suite for Integers {
             let shift: Vec<i32> = (0..len).map(|_| rng.below(40) as i32 - 30).collect();
             for channels in [1.min(len), len] {
                 let (multiplier, shift) = (&multiplier[..channels], &shift[..channels]);
-                let to = Requantize { multiplier, shift, zero_point: -5, lo: -128, hi: 127 };
+                let to = Requantize { multiplier, shift, zero_point: -5, lo: -128, hi: 127, sum_bits: 32 };
                 let (mut found, mut expected) = (std::vec![0; len], std::vec![0; len]);
                 isa.requantize_i8(&to, 0, &start, &mut found);
                 Scalar.requantize_i8(&to, 0, &start, &mut expected);

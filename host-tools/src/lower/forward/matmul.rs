@@ -16,9 +16,9 @@ impl Emit<'_, '_> {
         let shapes = [0, 1].map(|i| self.tensor(node.inputs[i]).shape.as_slice());
         let Some(sizes) = op.sizes(shapes[0], shapes[1]) else { return Err(unsupported(node, "these shapes")) };
         let shape = MatMul {
-            batch: word(sizes.a_batch.max(sizes.b_batch)),
-            a_batch: word(sizes.a_batch),
-            b_batch: word(sizes.b_batch),
+            batch: sizes.batch.map(word),
+            a_batch: sizes.a_batch.map(word),
+            b_batch: sizes.b_batch.map(word),
             rows: word(sizes.rows),
             inner: word(sizes.inner),
             columns: word(sizes.columns),
@@ -68,6 +68,7 @@ impl Emit<'_, '_> {
                 zero_point: to.zero_point(),
                 lo,
                 hi,
+                sum_bits: if width == Width::I16 { 64 } else { 32 },
             },
         });
         Ok(())

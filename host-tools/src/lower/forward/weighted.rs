@@ -21,6 +21,7 @@ pub(super) struct Weighted {
     zero_point: i32,
     lo: i32,
     hi: i32,
+    sum_bits: u32,
 }
 
 impl Weighted {
@@ -32,6 +33,7 @@ impl Weighted {
             zero_point: self.zero_point,
             lo: self.lo,
             hi: self.hi,
+            sum_bits: self.sum_bits,
         }
     }
 }
@@ -84,7 +86,8 @@ impl Emit<'_, '_> {
     /// Weights, bias, multipliers and shifts of an integer layer.
     ///
     /// With int8 activations the input's zero point is folded into the bias, and multipliers have 31 bits. With int16
-    /// activations there is no zero point, biases have 64 bits and multipliers 15.
+    /// activations there is no zero point, biases have 64 bits and multipliers 15; or biases have 32 bits and
+    /// multipliers 31.
     pub(super) fn weighted(&mut self, site: Site<'_>) -> Result<Weighted, LowerError> {
         let Site { node, dtype, .. } = site;
         let (from, to) = self.affines(node)?;
@@ -100,7 +103,9 @@ impl Emit<'_, '_> {
             (_, scales) => self.fixed(node, layer_multipliers(from.scale(), scales, to.scale()))?,
         };
         let (lo, hi) = self.fixed(node, activation_range(node.op.fused(), to))?;
-        let wide = dtype == DType::I16;
+        // A bias of 32 bits says that the sums of an int16 layer have no more either.
+        let narrow = bias_id.is_some_and(|id| self.tensor(id).dtype == DType::I32);
+        let wide = dtype == DType::I16 && !narrow;
         if let Some(id) = bias_id {
             self.expect_type(node, id, if wide { DType::I64 } else { DType::I32 })?;
         }
@@ -108,12 +113,12 @@ impl Emit<'_, '_> {
         let mantissas = Data::I32(multipliers.iter().map(|m| narrowed(m.mantissa)).collect());
         let shifts = Data::I32(multipliers.iter().map(|m| m.shift).collect());
         // How many taps of a transposed convolution meet the input differs from output to output.
-        let folds = !wide && !matches!(node.op, Op::TransposeConv2d(_));
+        let folds = dtype == DType::I8 && !matches!(node.op, Op::TransposeConv2d(_));
         let folded = if folds { Some(self.folded_bias(node, outputs, from.zero_point())?) } else { None };
         let w = self.integer_weights(node, weights_id)?;
         let b = match folded {
             Some(folded) => Some(self.table(node, "bias", &Data::I32(folded))),
-            None => bias_id.map(|id| self.value(id)),
+            None => bias_id.map(|id| self.plain_bias(node, id, dtype)),
         };
         Ok(Weighted {
             w,
@@ -124,7 +129,19 @@ impl Emit<'_, '_> {
             zero_point: to.zero_point(),
             lo,
             hi,
+            sum_bits: if wide { 64 } else { 32 },
         })
+    }
+
+    /// A bias as it is; those of int16 layers always lie as 64 bits.
+    fn plain_bias(&mut self, node: &Node, id: TensorId, dtype: DType) -> BufferId {
+        match self.tensor(id).data.as_ref().and_then(Data::as_i32) {
+            Some(bias) if dtype == DType::I16 => {
+                let wide = bias.iter().map(|b| i64::from(*b)).collect();
+                self.table(node, "bias", &Data::I64(wide))
+            }
+            _ => self.value(id),
+        }
     }
 
     /// Integer weights as the kernels read them.
