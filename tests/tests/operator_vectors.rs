@@ -26,7 +26,11 @@ fn cmsis_nn() {
                     }
                 }
                 passed += 1;
-                let how = if matches!(case.expected, Expected::Exact(_)) { "bit for bit" } else { "within bounds" };
+                let how = if matches!(case.expected, Expected::Exact(_) | Expected::Exact16(_)) {
+                    "bit for bit"
+                } else {
+                    "within bounds"
+                };
                 (&case.name, format!("runs, {how}"))
             }
         };

@@ -152,6 +152,3 @@ impl StepRecord for ForwardF32 {
         forward_f32(isa, maths, &self.shape, view(x), &weights, view_mut(scratch), h, view_mut(y));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -135,6 +135,3 @@ impl StepRecord for ForwardF32 {
         forward_f32(isa, Maths::of(context.training), &self.shape, view(x), &weights, gates, h, c, view_mut(y));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -208,6 +208,3 @@ impl StepRecord for ForwardInt {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -147,6 +147,3 @@ impl StepRecord for ForwardF32 {
         forward_f32(isa, &self.shape, view(x), view(w), view(v), view(b), lo, hi, state, view_mut(y));
     }
 }
-
-#[cfg(test)]
-mod tests;

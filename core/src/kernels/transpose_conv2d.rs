@@ -90,6 +90,3 @@ impl StepRecord for ForwardF32 {
         forward_f32(isa, &self.conv, view(x), view(w), view(b), lo, hi, view_mut(scratch), view_mut(y));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,10 @@
 //! Convolutions.
 
-use super::naive::{self, same, valid, window};
+use super::naive::{self, Sum, same, valid, window};
 use super::{Case, Expected, Int8Layer, Values, bytes, reals, wide};
-use embernet_core::kernels::conv2d::{Conv2d, ForwardF32, ForwardI8, Scratch, scratch_bytes_i8, scratch_elements};
+use embernet_core::kernels::conv2d::{
+    Conv2d, ForwardF32, ForwardI8, ForwardWeightsI8, Scratch, scratch_bytes_i8, scratch_elements,
+};
 use embernet_core::kernels::window::Window2d;
 use embernet_core::rng::Rng;
 
@@ -50,6 +52,36 @@ pub fn i8(name: impl Into<String>, shape: Conv2d, x: Vec<i8>, layer: Int8Layer, 
     })
 }
 
+/// An f32 case with int8 weights and a scale for each output channel, or one for all.
+pub fn weights_i8(
+    name: impl Into<String>,
+    shape: Conv2d,
+    x: Vec<f32>,
+    w: Vec<i8>,
+    scale: Vec<f32>,
+    b: Vec<f32>,
+    (lo, hi): (f32, f32),
+) -> Case {
+    let samples = x.len() / shape.in_elements();
+    let of = |channel: usize| f64::from(scale[if scale.len() == 1 { 0 } else { channel }]);
+    let bias = |channel: usize| b.get(channel).copied().map_or(0.0, f64::from);
+    let scaled = |(i, sum): (usize, Sum)| {
+        let channel = i % shape.out_c as usize;
+        let (scale, bias) = (of(channel), bias(channel));
+        // One term more for the product with the scale, one for the bias.
+        Sum { value: sum.value * scale + bias, magnitude: sum.magnitude * scale + bias.abs(), terms: sum.terms + 2 }
+    };
+    let sums = naive::conv2d(&shape, &wide(&x), &wide(&w), &[]);
+    let sums: Vec<Sum> = sums.into_iter().enumerate().map(scaled).collect();
+    let scales = scale.len() as u32;
+    Case::new(name, samples, vec![Values::F32(x)], Expected::of_sums(&sums, (lo, hi), None), move |step| {
+        step.step(&[&w, &scale, &b], 0, move |at| {
+            let &[w, scale, b] = at.constants else { unreachable!("three constants were given") };
+            ForwardWeightsI8 { shape, x: at.x[0], w, scale, scales, b, y: at.y, lo, hi }
+        });
+    })
+}
+
 /// A square image without padding and dilation.
 const PLAIN: Conv2d =
     Conv2d { window: Window2d { height: valid(9, 3, 1, 1), width: valid(9, 3, 1, 1) }, in_c: 4, out_c: 6, groups: 1 };
@@ -88,6 +120,11 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
         let (x, w) = (reals(rng, samples * shape.in_elements()), reals(rng, shape.weights()));
         let b = reals(rng, shape.out_c as usize);
         all.push(f32(format!("conv2d/f32/{name}"), shape, x, w, b, (-1.5, f32::INFINITY), None));
+        let (x, w) = (reals(rng, samples * shape.in_elements()), bytes(rng, shape.weights()));
+        let per_channel = samples > 1;
+        let scale = (0..if per_channel { shape.out_c } else { 1 }).map(|_| rng.uniform_f32(0.001, 0.02)).collect();
+        let b = if per_channel { reals(rng, shape.out_c as usize) } else { Vec::new() };
+        all.push(weights_i8(format!("conv2d/weights-i8/{name}"), shape, x, w, scale, b, (-1.5, f32::INFINITY)));
         let x = bytes(rng, samples * shape.in_elements());
         let layer = Int8Layer::random(rng, shape.out_c, shape.weights(), shape.patch());
         all.push(i8(format!("conv2d/i8/{name}"), shape, x, layer, None));

@@ -15,6 +15,7 @@ pub mod elementwise;
 pub mod int16;
 pub mod int4;
 pub mod layer;
+pub mod layer_norm;
 pub mod lstm;
 pub mod matmul;
 pub mod max_pool;
@@ -224,6 +225,7 @@ pub fn all() -> Vec<Case> {
         int16::cases(rng),
         transpose_conv2d::cases(rng),
         matmul::cases(rng),
+        layer_norm::cases(rng),
         lstm::cases(rng),
         svdf::cases(rng),
     ]

@@ -45,9 +45,9 @@ impl Layer {
 /// The built-in cases: by hand, two units of two filters over three runs.
 pub fn cases(_: &mut Rng) -> Vec<Case> {
     let shape = Svdf { inputs: 2, units: 2, rank: 2, memory: 2 };
-    let w = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, -1.0];
-    let v = [1.0, 2.0, -1.0, 1.0, 0.5, 0.5, 3.0, 1.0];
-    let b = [0.25, -1.0];
+    let w: [f32; 8] = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, -1.0];
+    let v: [f32; 8] = [1.0, 2.0, -1.0, 1.0, 0.5, 0.5, 3.0, 1.0];
+    let b: [f32; 2] = [0.25, -1.0];
     let runs = [[1.0, 2.0], [3.0, -1.0], [0.5, 4.0]];
     // Filters of the last two runs: [3, 0.5], [-1, 4], [2, 4.5], [7, -3].
     let expected = [0.25 + (3.0 + 1.0) + (1.0 + 4.0), -1.0 + (1.0 + 2.25) + (21.0 - 3.0)];

@@ -40,7 +40,10 @@ pub fn matmul(folder: &Folder) -> Case {
     let (name, a, b) = (&folder.name, ["lhs_input_tensor"], ["rhs_input_tensor"]);
     if folder.has_type("f4") {
         let limits = (folder.real(&["ACTIVATION_MIN"]), folder.real(&["ACTIVATION_MAX"]));
-        return matmul::f32(name, shape, folder.array(&a), folder.array(&b), limits, Some(folder.array(&["output"])));
+        // This generator keeps the tensors as they are multiplied, and transposed ones beside them.
+        let a = if transpose_a == 1 { ["lhs_transposed_tensor"] } else { a };
+        let (shape, y) = (MatMul { transpose_b: 0, ..shape }, folder.array(&["output"]));
+        return matmul::f32(name, shape, folder.array(&a), folder.array(&b), limits, Some(y));
     }
     let int = |key: &str| folder.int(&[key]);
     let scaling = matmul::Scaling {

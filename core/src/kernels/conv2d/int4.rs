@@ -107,6 +107,3 @@ impl StepRecord for ForwardI4 {
         forward_i4(isa, &self.shape, view(x), w, view(b), pad, &to, view_mut(scratch), view_mut(y));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -108,6 +108,3 @@ impl StepRecord for ForwardWeightsI8 {
         forward_weights_i8(isa, &self.shape, view(x), view(w), view(scale), view(b), lo, hi, view_mut(y));
     }
 }
-
-#[cfg(test)]
-mod tests;

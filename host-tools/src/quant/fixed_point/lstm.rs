@@ -66,8 +66,47 @@ pub fn factors(scales: &Scales) -> Result<Factors, FixedPointError> {
     })
 }
 
-/// The logistic function at every 24th, 16 fraction bits; see `embernet_core::quant::functions::logistic_i16`.
+/// The logistic function at every 24th, 16 fraction bits, each moved by half of the error that a straight line to the
+/// next one would make in the middle; the last one is 1. That is TFLite's table; see
+/// `embernet_core::quant::functions::logistic_i16`.
 pub fn sigmoid_table() -> Vec<u16> {
-    let entry = |i: usize| 65536.0 / (1.0 + (-(i as f64) / 24.0).exp());
-    (0..TABLE).map(|i| entry(i).round().min(65535.0) as u16).collect()
+    let logistic = |at: f64| 1.0 / (1.0 + (-at / 24.0).exp());
+    let entry = |i: usize| {
+        let at = i as f64;
+        let line = (logistic(at) + logistic(at + 1.0)) / 2.0;
+        65536.0 * (logistic(at) + (logistic(at + 0.5) - line) / 2.0)
+    };
+    let mut table: Vec<u16> = (0..TABLE - 1).map(|i| entry(i).round() as u16).collect();
+    table.push(u16::MAX);
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_that_of_tflite() {
+        // Entries of `sigmoid_table_uint16` in tensorflow/lite/kernels/internal/common.h, among them some where
+        // rounding alone would give another number, and the sum of all of them.
+        let table = sigmoid_table();
+        let some = [0, 1, 28, 35, 43, 62, 134, 254, 255].map(|i| table[i]);
+        assert_eq!(some, [32768, 33451, 49975, 53169, 56174, 60935, 65291, 65534, 65535]);
+        assert_eq!(table.iter().map(|entry| u64::from(*entry)).sum::<u64>(), 15_670_629);
+    }
+
+    #[test]
+    fn cells_have_powers_of_two() {
+        let affine = Affine::new(0.5, 0).unwrap();
+        let (input, hidden) = (affine, affine);
+        let weights = ([0.25; 4], [0.125; 4]);
+        let scales =
+            Scales { input, hidden, cell: 1.0 / 2048.0, kernel: weights.0, recurrent: weights.1, cell_clip: 4.0 };
+        let found = factors(&scales).unwrap();
+        assert_eq!((found.cell_power, found.cell_clip), (-11, 8192));
+        // 2^-15, as every forget gate's.
+        assert_eq!(found.forget_to_cell, Rescale { multiplier: 1 << 30, shift: -14 });
+        assert!(factors(&Scales { cell: 0.3, ..scales }).is_err());
+        assert!(factors(&Scales { cell: 1.0, ..scales }).is_err());
+    }
 }
