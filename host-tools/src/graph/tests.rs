@@ -160,8 +160,8 @@ fn bad_layers_are_refused_with_their_name() {
     let error = |s: Sequential| s.build(0).unwrap_err().to_string();
     let image = || Sequential::new([4, 4, 2]);
     assert_eq!(
-        error(image().add(Dense::new(3))),
-        "node `dense` (dense): input `input` has shape 4x4x2, expected one axis (flatten images first)"
+        error(image().add(TransposeConv2d::new(4, [2, 2]).groups(3))),
+        "node `transpose_conv2d` (transpose_conv2d): groups is 3 for 4 filters, must be a divisor of the filters"
     );
     assert_eq!(
         error(image().add(Conv2d::new(3, [5, 3]))),
@@ -178,6 +178,46 @@ fn bad_layers_are_refused_with_their_name() {
     );
     assert!(error(image().add(Add::default())).contains("expected 2 (name them with `inputs`)"));
     assert!(error(Sequential::new([3]).add(Dense::new(usize::MAX))).contains("sizes overflow"));
+}
+
+#[test]
+fn dense_layers_work_on_the_last_axis() {
+    let graph = Sequential::new([4, 5, 2]).add(Dense::new(3)).build(0).unwrap();
+    assert_eq!(graph.tensor(graph.outputs[0]).shape, [4, 5, 3]);
+    assert_eq!((graph.parameter_count(), graph.macs()), (3 * 2 + 3, 4 * 5 * 3 * 2));
+}
+
+#[test]
+fn products_of_activations_broadcast() {
+    let sizes = |a: &[usize], b: &[usize]| MatMul::default().sizes(a, b).map(|s| (s.batch, s.a_batch, s.b_batch));
+    assert_eq!(sizes(&[3, 4], &[4, 5]), Some(([1, 1], [1, 1], [1, 1])));
+    assert_eq!(sizes(&[2, 6, 3, 4], &[4, 5]), Some(([12, 1], [12, 1], [1, 1])));
+    assert_eq!(sizes(&[2, 1, 3, 4], &[6, 4, 5]), Some(([2, 6], [2, 1], [1, 6])));
+    assert_eq!(sizes(&[2, 1, 2, 3, 4], &[1, 6, 1, 4, 5]), None, "three groups of axes");
+    assert_eq!(sizes(&[3, 4], &[5, 4]), None);
+    assert_eq!(sizes(&[2, 3, 4], &[3, 4, 5]), None);
+    let port = |shape| ops::Port { name: "p", shape };
+    let y = MatMul::default().output(&[port(&[2, 1, 3, 4]), port(&[6, 4, 5])]).unwrap();
+    assert_eq!(y, [2, 6, 3, 5]);
+}
+
+#[test]
+fn transposed_convolutions_have_the_sizes_that_frameworks_give() {
+    let conv = |padding, output_padding| TransposeConv2d {
+        strides: [2, 3],
+        padding,
+        output_padding,
+        ..TransposeConv2d::new(1, [3, 2])
+    };
+    let size = |op: TransposeConv2d| op.spans([4, 5]).map(|[h, w]| (h, w));
+    // TFLite: SAME multiplies by the stride, VALID adds what the kernel is longer.
+    assert_eq!(size(conv(Padding::Same, [0, 0])).unwrap(), ((8, 0), (15, 0)));
+    assert_eq!(size(conv(Padding::Valid, [0, 0])).unwrap(), ((9, 0), (14, 0)));
+    // PyTorch: (in - 1) * stride - 2 * padding + kernel + output_padding.
+    let explicit = Padding::Explicit { top: 1, bottom: 1, left: 0, right: 0 };
+    assert_eq!(size(conv(explicit, [1, 2])).unwrap(), ((8, 1), (16, 0)));
+    let cut = Padding::Explicit { top: 0, bottom: 3, left: 0, right: 0 };
+    assert!(size(conv(cut, [0, 0])).is_err(), "the last input would add nothing");
 }
 
 #[test]

@@ -17,6 +17,8 @@ mod pack;
 mod program;
 
 #[cfg(test)]
+mod cell_tests;
+#[cfg(test)]
 mod tests;
 
 pub use error::LowerError;

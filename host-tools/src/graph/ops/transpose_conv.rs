@@ -56,6 +56,12 @@ impl TransposeConv2d {
         }
     }
 
+    /// Sets the number of groups.
+    #[must_use]
+    pub const fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
     /// Output positions and padding before them, `[height, width]`, for an input of `[height, width]`.
     ///
     /// # Errors
