@@ -133,6 +133,13 @@ impl Data {
         }
     }
 
+    /// [`Data::to_le_bytes`] with 4-bit integers two to a byte, the low nibble first: as in flash.
+    pub fn to_packed_bytes(&self) -> Vec<u8> {
+        let Self::I4(values) = self else { return self.to_le_bytes() };
+        let nibble = |pair: &[i8], at: usize| pair.get(at).map_or(0, |v| v.to_le_bytes()[0] & 15);
+        values.chunks(2).map(|pair| nibble(pair, 0) | nibble(pair, 1) << 4).collect()
+    }
+
     /// The inverse of [`Data::to_le_bytes`]; `None` if the bytes are not whole elements of that type.
     pub fn from_le_bytes(dtype: DType, bytes: &[u8]) -> Option<Self> {
         if !bytes.len().is_multiple_of(dtype.bytes()) {

@@ -106,7 +106,7 @@ impl Constant {
         }
         Some(match &self.data {
             Data::F32(_) => return None,
-            Data::I8(v) => v.iter().map(|x| i64::from(*x)).collect(),
+            Data::I4(v) | Data::I8(v) => v.iter().map(|x| i64::from(*x)).collect(),
             Data::U8(v) => v.iter().map(|x| i64::from(*x)).collect(),
             Data::I16(v) => v.iter().map(|x| i64::from(*x)).collect(),
             Data::I32(v) => v.iter().map(|x| i64::from(*x)).collect(),
@@ -178,6 +178,7 @@ pub fn take(data: &Data, index: &[u32]) -> Data {
     }
     match data {
         Data::F32(v) => Data::F32(pick(v, index)),
+        Data::I4(v) => Data::I4(pick(v, index)),
         Data::I8(v) => Data::I8(pick(v, index)),
         Data::U8(v) => Data::U8(pick(v, index)),
         Data::I16(v) => Data::I16(pick(v, index)),

@@ -24,7 +24,7 @@ impl Emit<'_, '_> {
         let x = self.value(node.inputs[0]);
         let name = &node.name;
         match (dtype, self.tensor(node.inputs[1]).dtype) {
-            (DType::F32, DType::I8) => self.convolve_weights_i8(site, shape)?,
+            (DType::F32, DType::I8 | DType::I4) => self.convolve_weights_i8(site, shape)?,
             (DType::F32, _) => {
                 let (lo, hi) = bounds(node.op.fused());
                 let (w, b) = self.float_weights(node)?;
@@ -101,7 +101,7 @@ impl Emit<'_, '_> {
         let x = self.value(node.inputs[0]);
         let name = &node.name;
         match (dtype, self.tensor(node.inputs[1]).dtype) {
-            (DType::F32, DType::I8) => {
+            (DType::F32, DType::I8 | DType::I4) => {
                 // Every input channel is a group of its own.
                 let depthwise_conv2d::DepthwiseConv2d { window, in_c, out_c, .. } = shape;
                 self.convolve_weights_i8(site, conv2d::Conv2d { window, in_c, out_c, groups: in_c })?;

@@ -11,7 +11,10 @@ impl Emit<'_, '_> {
         if let Some(shape) = self.convolution(node)? {
             return self.convolve(site, shape);
         }
-        if matches!((dtype, self.tensor(node.inputs[1]).dtype), (DType::F32, DType::I8) | (DType::I8, DType::I4)) {
+        if matches!(
+            (dtype, self.tensor(node.inputs[1]).dtype),
+            (DType::F32, DType::I8 | DType::I4) | (DType::I8, DType::I4)
+        ) {
             return self.convolve(site, self.pointwise_shape(node));
         }
         let shape = self.dense_shape(node);

@@ -93,7 +93,7 @@ impl Emit<'_, '_> {
         let (from, to) = self.affines(node)?;
         let (weights_id, bias_id) = (node.inputs[1], node.inputs.get(2).copied());
         let tensor = self.tensor(weights_id);
-        if tensor.dtype != DType::I4 || dtype != DType::I8 || matches!(node.op, Op::TransposeConv2d(_)) {
+        if tensor.dtype != DType::I4 {
             self.expect_type(node, weights_id, DType::I8)?;
         }
         let (axis, outputs) = channels(node, &tensor.shape);
@@ -115,7 +115,7 @@ impl Emit<'_, '_> {
         // How many taps of a transposed convolution meet the input differs from output to output.
         let folds = dtype == DType::I8 && !matches!(node.op, Op::TransposeConv2d(_));
         let folded = if folds { Some(self.folded_bias(node, outputs, from.zero_point())?) } else { None };
-        let w = self.integer_weights(node, weights_id)?;
+        let w = self.integer_weights(node, weights_id, dtype)?;
         let b = match folded {
             Some(folded) => Some(self.table(node, "bias", &Data::I32(folded))),
             None => bias_id.map(|id| self.plain_bias(node, id, dtype)),
@@ -145,7 +145,7 @@ impl Emit<'_, '_> {
     }
 
     /// Integer weights as the kernels read them.
-    fn integer_weights(&mut self, node: &Node, id: TensorId) -> Result<BufferId, LowerError> {
+    fn integer_weights(&mut self, node: &Node, id: TensorId, dtype: DType) -> Result<BufferId, LowerError> {
         let tensor = self.tensor(id);
         let data = tensor.data.as_ref();
         let constant = || unsupported(node, "a kernel that is not constant");
@@ -154,13 +154,11 @@ impl Emit<'_, '_> {
                 let weights = data.and_then(Data::as_i8).ok_or_else(constant)?;
                 Ok(self.table(node, "kernel", &Data::I8(outputs_first(weights, &tensor.shape, op.groups))))
             }
-            (_, Some(Data::I4(weights))) => {
-                let packed = weights.chunks(2).map(|pair| {
-                    let [low, high] = [0, 1].map(|i| pair.get(i).map_or(0, |w| w.to_le_bytes()[0] & 15));
-                    low | high << 4
-                });
-                Ok(self.table(node, "kernel", &Data::U8(packed.collect())))
+            // Only int8 activations have kernels for packed weights; the others get bytes.
+            (_, Some(packed @ Data::I4(_))) if dtype == DType::I8 => {
+                Ok(self.table(node, "kernel", &Data::U8(packed.to_packed_bytes())))
             }
+            (_, Some(Data::I4(weights))) => Ok(self.table(node, "kernel", &Data::I8(weights.clone()))),
             _ => Ok(self.value(id)),
         }
     }
@@ -180,7 +178,7 @@ impl Emit<'_, '_> {
                 let of = |output: usize| weights.iter().skip(output).step_by(outputs).copied();
                 self.table(node, "kernel", &Data::I8((0..outputs).flat_map(of).collect()))
             }
-            _ => self.value(weights_id),
+            _ => self.integer_weights(node, weights_id, DType::F32)?,
         };
         let b = bias_id.map(|id| self.value(id));
         Ok(WeightsI8 { w, b, scales: word(scales.len()), scale: self.table(node, "scale", &Data::F32(scales)) })

@@ -127,7 +127,7 @@ impl Writer<'_> {
             name: tensor.name.clone(),
             shape: key.1.clone(),
             ty: TensorType::from(tensor.dtype).code(),
-            data: tensor.data.as_ref().map(Data::to_le_bytes),
+            data: tensor.data.as_ref().map(Data::to_packed_bytes),
             scales,
             zero_points: zero_points.into_iter().map(i64::from).collect(),
             axis: axis.unwrap_or(0) as i32,
@@ -198,6 +198,7 @@ impl From<DType> for TensorType {
     fn from(dtype: DType) -> Self {
         match dtype {
             DType::F32 => Self::F32,
+            DType::I4 => Self::I4,
             DType::I8 => Self::I8,
             DType::U8 => Self::U8,
             DType::I16 => Self::I16,

@@ -173,7 +173,7 @@ impl<'a> Converter<'_, 'a> {
             TensorType::I4 => {
                 self.take(bytes.len().saturating_mul(2))?;
                 let count = elements(&constant.shape).ok_or(OpProblem::Overflow)?;
-                return Ok(Data::I8(nibbles(bytes).take(count).collect()));
+                return Ok(Data::I4(nibbles(bytes).take(count).collect()));
             }
             TensorType::Other(_) => return Err(OpProblem::Overflow),
         };
