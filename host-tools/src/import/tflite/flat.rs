@@ -78,7 +78,12 @@ impl<'a> Table<'a> {
 
     /// A byte field, such as an enumeration.
     pub fn u8(&self, id: usize) -> Result<u8, FlatError> {
-        Ok(self.scalar(id)?.map_or(0, u8::from_le_bytes))
+        self.u8_or(id, 0)
+    }
+
+    /// A byte field with its default.
+    pub fn u8_or(&self, id: usize, default: u8) -> Result<u8, FlatError> {
+        Ok(self.scalar(id)?.map_or(default, u8::from_le_bytes))
     }
 
     /// A truth value; absent means false.

@@ -14,6 +14,7 @@ pub(crate) mod schema;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use convert::nearest;
 pub use convert::{Imported, OPERATORS};
 pub use error::{LoadError, OpProblem, TensorProblem, TfliteError};
 pub use flat::FlatError;

@@ -212,21 +212,41 @@ pub mod op {
     pub const SOFTMAX: i32 = 25;
     pub const TANH: i32 = 28;
     pub const CUSTOM: i32 = 32;
-    pub const GATHER: i32 = 36;
     pub const PAD: i32 = 34;
+    pub const GATHER: i32 = 36;
     pub const TRANSPOSE: i32 = 39;
     pub const MEAN: i32 = 40;
     pub const SUB: i32 = 41;
+    pub const DIV: i32 = 42;
     pub const SQUEEZE: i32 = 43;
     pub const STRIDED_SLICE: i32 = 45;
+    pub const EXP: i32 = 47;
+    pub const SPLIT: i32 = 49;
+    pub const LOG_SOFTMAX: i32 = 50;
     pub const CAST: i32 = 53;
+    pub const PRELU: i32 = 54;
+    pub const MAXIMUM: i32 = 55;
+    pub const MINIMUM: i32 = 57;
+    pub const NEG: i32 = 59;
     pub const PADV2: i32 = 60;
     pub const SLICE: i32 = 65;
     pub const EXPAND_DIMS: i32 = 70;
+    pub const LOG: i32 = 73;
+    pub const SUM: i32 = 74;
+    pub const SQRT: i32 = 75;
     pub const SHAPE: i32 = 77;
     pub const REDUCE_PROD: i32 = 81;
+    pub const REDUCE_MAX: i32 = 82;
     pub const PACK: i32 = 83;
+    pub const UNPACK: i32 = 88;
+    pub const RESIZE_NEAREST_NEIGHBOR: i32 = 97;
+    pub const LEAKY_RELU: i32 = 98;
+    pub const ABS: i32 = 101;
+    pub const SPLIT_V: i32 = 102;
+    pub const ELU: i32 = 111;
     pub const QUANTIZE: i32 = 114;
+    pub const HARD_SWISH: i32 = 117;
+    pub const GELU: i32 = 150;
 }
 
 /// Element type of a tensor.
@@ -386,8 +406,31 @@ pub mod option {
         pub const WEIGHTS_FORMAT: usize = 1;
         pub const KEEP_NUM_DIMS: usize = 2;
     }
-    pub mod add {
+    /// ADD, SUB, MUL and DIV alike.
+    pub mod binary {
         pub const ACTIVATION: usize = 0;
+        /// ADD and SUB of int16 only; true if absent.
+        pub const POT_SCALE: usize = 1;
+    }
+    pub mod concatenation {
+        pub const AXIS: usize = 0;
+        pub const ACTIVATION: usize = 1;
+    }
+    pub mod pack {
+        pub const AXIS: usize = 1;
+    }
+    pub mod unpack {
+        pub const AXIS: usize = 1;
+    }
+    pub mod leaky_relu {
+        pub const ALPHA: usize = 0;
+    }
+    pub mod gelu {
+        pub const APPROXIMATE: usize = 0;
+    }
+    pub mod resize {
+        pub const ALIGN_CORNERS: usize = 0;
+        pub const HALF_PIXEL_CENTERS: usize = 1;
     }
     pub mod softmax {
         pub const BETA: usize = 0;

@@ -5,6 +5,7 @@
 
 mod elementwise;
 mod layers;
+mod movement;
 mod shapes;
 mod window;
 
@@ -29,6 +30,10 @@ struct Writer<'g> {
 /// The file's lists for a batch of one.
 pub fn to_file(graph: &Graph) -> Result<File, ExportError> {
     graph.validate()?;
+    // TFLite has no batch normalisation: it is folded, as it is before quantisation.
+    let mut folded = graph.clone();
+    folded.fold_all_batch_norm();
+    let graph = &folded;
     let file = File { name: graph.name.clone(), ..File::default() };
     let mut writer = Writer { graph, file, known: HashMap::new() };
     for input in &graph.inputs {
@@ -57,11 +62,24 @@ impl Writer<'_> {
             Op::GlobalMaxPool2d(_) => self.global_max(node),
             Op::Flatten(_) | Op::Reshape(_) => self.reshape(node),
             Op::Activation(layer) => self.activation(node, layer.function),
-            Op::Softmax(_) => self.softmax(node),
-            Op::Add(layer) => self.add(node, layer.activation),
+            Op::Softmax(layer) => self.softmax(node, layer.beta),
+            Op::LogSoftmax(_) => self.plain(node, op::LOG_SOFTMAX, Some((36, Table::new()))),
+            Op::Add(layer) => self.binary(node, op::ADD, 11, layer.activation),
+            Op::Sub(layer) => self.binary(node, op::SUB, 28, layer.activation),
+            Op::Mul(layer) => self.binary(node, op::MUL, 21, layer.activation),
+            Op::Div(layer) => self.binary(node, op::DIV, 29, layer.activation),
+            Op::Minimum(layer) => self.extremum(node, op::MINIMUM, layer.activation),
+            Op::Maximum(layer) => self.extremum(node, op::MAXIMUM, layer.activation),
+            Op::PRelu(_) => self.prelu(node),
+            Op::Pad(layer) => self.pad(node, layer),
+            Op::Concat(layer) => self.concat(node, *layer),
+            Op::Slice(layer) => self.slice(node, layer),
+            Op::Transpose(layer) => self.transpose(node, layer),
+            Op::ResizeNearest(layer) => self.resize(node, layer),
+            Op::Reduce(layer) => self.reduce(node, layer),
             Op::Quantize(_) => self.plain(node, op::QUANTIZE, Some((89, Table::new()))),
             Op::Dequantize(_) => self.plain(node, op::DEQUANTIZE, Some((38, Table::new()))),
-            _ => Err(unsupported(node, "such operator that is exported")),
+            _ => Err(unsupported(node, "such operator")),
         }
     }
 
@@ -93,17 +111,12 @@ impl Writer<'_> {
         self.file.operators.push(FileOperator { code, version, inputs, outputs: vec![output], options });
     }
 
-    /// A tensor as an operator's data input or output: an activation with its batch axis, a constant
-    /// as it is.
+    /// A tensor as an operator's data input or output, with its batch axis; a constant gets one, too.
     fn operand(&mut self, id: TensorId) -> Result<i32, ExportError> {
         let tensor = self.tensor(id);
-        let mut shape = tensor.shape.clone();
-        if tensor.data.is_none() {
-            shape.insert(0, 1);
-        }
+        let shape = [&[1], tensor.shape.as_slice()].concat();
         let quant = tensor.quant.clone();
-        // Only activations have an axis more than in the graph; their quantisation has no axis.
-        self.shaped(id, &shape, quant.as_ref().and_then(|q| q.axis), quant)
+        self.shaped(id, &shape, quant.as_ref().and_then(|q| q.axis).map(|axis| axis + 1), quant)
     }
 
     /// A constant under another shape, with its scales along `axis` of that shape.
@@ -143,10 +156,21 @@ impl Writer<'_> {
 
     /// A list of integers such as a shape or axes.
     fn integers(&mut self, node: &Node, what: &str, values: impl IntoIterator<Item = usize>) -> i32 {
-        let data: Vec<u8> = values.into_iter().flat_map(|v| (v as i32).to_le_bytes()).collect();
+        self.signed(node, what, values.into_iter().map(|v| v as i32))
+    }
+
+    fn signed(&mut self, node: &Node, what: &str, values: impl IntoIterator<Item = i32>) -> i32 {
+        let data: Vec<u8> = values.into_iter().flat_map(i32::to_le_bytes).collect();
         let shape = vec![(data.len() / 4) as i32];
         let (name, ty) = (format!("{}/{what}", node.name), TensorType::I32.code());
         self.new_tensor(FileTensor { name, shape, ty, data: Some(data), ..FileTensor::default() })
+    }
+
+    /// A constant of one value, of the type and scale of the node's input.
+    fn one(&mut self, node: &Node, what: &str, data: Vec<u8>) -> i32 {
+        let number = self.between(node, what, node.inputs[0], &[]);
+        self.file.tensors[number as usize].data = Some(data);
+        number
     }
 
     /// An activation between two operators, typed and quantised like `model`, of this sample shape.

@@ -2,11 +2,10 @@
 
 use super::{Writer, unsupported};
 use crate::export::tflite::ExportError;
-use crate::export::tflite::file::FileTensor;
 use crate::export::tflite::flat::Table;
-use crate::graph::Node;
 use crate::graph::ops::{Padding, Span, Window};
-use crate::import::tflite::schema::{TensorType, op};
+use crate::graph::{DType, Node};
+use crate::import::tflite::schema::op;
 
 /// What surrounds the image of a padded operator.
 #[derive(Clone, Copy)]
@@ -60,15 +59,12 @@ impl Writer<'_> {
 
     /// The least value of the input's type, as a constant of one.
     fn lowest(&mut self, node: &Node) -> i32 {
-        let model = self.between(node, "lowest", node.inputs[0], &[]);
-        let tensor = &mut self.file.tensors[model as usize];
-        let data = match TensorType::from_code(tensor.ty) {
-            TensorType::I8 => i8::MIN.to_le_bytes().to_vec(),
-            TensorType::I16 => i16::MIN.to_le_bytes().to_vec(),
+        let data = match self.tensor(node.inputs[0]).dtype {
+            DType::I8 => i8::MIN.to_le_bytes().to_vec(),
+            DType::I16 => i16::MIN.to_le_bytes().to_vec(),
             _ => f32::MIN.to_le_bytes().to_vec(),
         };
-        *tensor = FileTensor { data: Some(data), ..std::mem::take(tensor) };
-        model
+        self.one(node, "lowest", data)
     }
 }
 

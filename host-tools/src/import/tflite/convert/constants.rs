@@ -63,6 +63,24 @@ impl<'a> Converter<'_, 'a> {
         constant.integers(role)
     }
 
+    /// Input `i`, a constant of one value, as a real.
+    pub(super) fn real(&mut self, op: &Operator<'a>, i: usize, role: &'static str) -> Result<f32, OpProblem> {
+        let (index, constant) = self.constant(op, i, role)?;
+        if elements(&constant.shape) != Some(1) {
+            return Err(OpProblem::Shape { role, found: constant.shape, expected: "one value".into() });
+        }
+        let number = match self.values(&constant)? {
+            Data::F32(v) => return v.first().copied().ok_or(OpProblem::Missing { role }),
+            Data::I8(v) => v.first().copied().map(f64::from),
+            Data::I16(v) => v.first().copied().map(f64::from),
+            _ => return Err(OpProblem::Type { role, found: constant.ty, expected: "f32, i8 or i16" }),
+        };
+        let quant = self.constant_quant(index, constant.ty, role)?.and_then(|q| q.single());
+        let (scale, zero_point) = quant.ok_or(OpProblem::Missing { role })?;
+        let number = number.ok_or(OpProblem::Missing { role })?;
+        Ok((f64::from(scale) * (number - f64::from(zero_point))) as f32)
+    }
+
     /// The kernel, input 1, for activations of type `dtype`.
     pub(super) fn kernel(
         &mut self,

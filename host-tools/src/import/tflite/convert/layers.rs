@@ -1,10 +1,10 @@
-//! Fully connected layers, means, and operations on single values.
+//! Fully connected layers and reductions, and checks of scales.
 
 use super::constants::Kernel;
 use super::window::options;
 use super::{Converter, Value, fused, sample};
-use crate::graph::ops::{Activation, Add, Dense, Dequantize, GlobalAveragePool2d, Quantize, Softmax};
-use crate::graph::{DType, TensorId, elements, shape_text};
+use crate::graph::ops::{Dense, GlobalAveragePool2d, Reduce, Reduction};
+use crate::graph::{DType, elements, shape_text};
 use crate::import::tflite::error::OpProblem;
 use crate::import::tflite::model::Operator;
 use crate::import::tflite::schema::option;
@@ -60,86 +60,47 @@ impl<'a> Converter<'_, 'a> {
         Ok(())
     }
 
-    /// MEAN over height and width.
-    pub(super) fn mean(&mut self, op: &Operator<'a>) -> Result<(), OpProblem> {
+    /// MEAN, SUM and REDUCE_MAX over any axes.
+    pub(super) fn reduce(&mut self, op: &Operator<'a>, reduction: Reduction) -> Result<(), OpProblem> {
         self.expect_inputs(op, 2..=2)?;
-        let keep = op.options.map_or(Ok(false), |o| o.bool(option::reduce::KEEP_DIMS))?;
+        let keepdims = op.options.map_or(Ok(false), |o| o.bool(option::reduce::KEEP_DIMS))?;
         let input = self.value(op, 0, "input")?;
         let mut axes = axes(&self.integers(op, 1, "axes")?, input.full.len())?;
         axes.sort_unstable();
         axes.dedup();
-        let ([1, _, _, c], [1, 2]) = (input.full.as_slice(), axes.as_slice()) else {
-            let what = format!("a mean of shape {} over axes {axes:?}", shape_text(&input.full));
-            return Err(OpProblem::Feature { what });
+        let kept = |(axis, size): (usize, &usize)| match (axes.contains(&axis), keepdims) {
+            (false, _) => Some(*size),
+            (true, true) => Some(1),
+            (true, false) => None,
         };
-        let full = if keep { vec![1, 1, 1, *c] } else { vec![1, *c] };
-        self.emit(op, GlobalAveragePool2d {}, &[input.id], &[*c], &full)?;
-        Ok(())
-    }
-
-    pub(super) fn add(&mut self, op: &Operator<'a>) -> Result<(), OpProblem> {
-        self.expect_inputs(op, 2..=2)?;
-        let activation = op.options.map_or(Ok(0), |o| o.u8(option::add::ACTIVATION))?;
-        let (a, b) = (self.value(op, 0, "input 0")?, self.value(op, 1, "input 1")?);
-        if a.full != b.full {
-            let expected = format!("{} as input 0 (broadcasting is not supported)", shape_text(&a.full));
-            return Err(OpProblem::Shape { role: "input 1", found: b.full, expected });
-        }
-        self.check_same_type(&a, &b, "input 1")?;
-        let node = Add { activation: fused(activation)? };
-        self.emit(op, node, &[a.id, b.id], sample(&a.full), &a.full)?;
-        Ok(())
-    }
-
-    pub(super) fn softmax(&mut self, op: &Operator<'a>) -> Result<(), OpProblem> {
-        self.expect_inputs(op, 1..=1)?;
-        let beta = options(op)?.f32(option::softmax::BETA)?;
-        if beta != 1.0 {
-            return Err(OpProblem::Option { option: "beta", found: beta.to_string(), expected: "1" });
-        }
-        let input = self.value(op, 0, "input")?;
-        self.check_output_quant(op, &input, [(1.0 / 256.0, -128), (1.0 / 32768.0, 0)])?;
-        self.emit(op, Softmax::default(), &[input.id], sample(&input.full), &input.full)?;
-        Ok(())
-    }
-
-    pub(super) fn activation(&mut self, op: &Operator<'a>, function: Activation) -> Result<(), OpProblem> {
-        self.expect_inputs(op, 1..=1)?;
-        let input = self.value(op, 0, "input")?;
-        match function {
-            Activation::Sigmoid => self.check_output_quant(op, &input, [(1.0 / 256.0, -128), (1.0 / 32768.0, 0)])?,
-            Activation::Tanh => self.check_output_quant(op, &input, [(1.0 / 128.0, 0), (1.0 / 32768.0, 0)])?,
-            _ => (),
-        }
-        self.emit(op, function, &[input.id], sample(&input.full), &input.full)?;
-        Ok(())
-    }
-
-    pub(super) fn quantize(&mut self, op: &Operator<'a>) -> Result<(), OpProblem> {
-        self.expect_inputs(op, 1..=1)?;
-        let input = self.value(op, 0, "input")?;
-        let output = self.emit(op, Quantize {}, &[input.id], sample(&input.full), &input.full)?;
-        self.expect_type(output, |t| t != DType::F32, "an integer type")
-    }
-
-    /// DEQUANTIZE of an activation; [`Converter::fold`] does that of constants.
-    pub(super) fn dequantize(&mut self, op: &Operator<'a>) -> Result<(), OpProblem> {
-        self.expect_inputs(op, 1..=1)?;
-        let input = self.value(op, 0, "input")?;
-        self.expect_type(input.id, |t| t != DType::F32, "an integer type")?;
-        let output = self.emit(op, Dequantize {}, &[input.id], sample(&input.full), &input.full)?;
-        self.expect_type(output, |t| t == DType::F32, "f32")
-    }
-
-    fn expect_type(&self, id: TensorId, fits: fn(DType) -> bool, expected: &'static str) -> Result<(), OpProblem> {
-        let tensor = self.graph.tensor(id);
-        if fits(tensor.dtype) {
+        let full: Vec<usize> = input.full.iter().enumerate().filter_map(kept).collect();
+        if let ([1, _, _, c], [1, 2], Reduction::Mean) = (input.full.as_slice(), axes.as_slice(), reduction) {
+            self.emit(op, GlobalAveragePool2d {}, &[input.id], &[*c], &full)?;
             return Ok(());
         }
-        Err(OpProblem::ActivationType { tensor: tensor.name.clone(), found: tensor.dtype, expected })
+        // The batch axis has one value: nothing happens to it.
+        let skip = input.full.len() - sample(&input.full).len();
+        let axes: Vec<usize> = axes.into_iter().filter(|axis| *axis >= skip).map(|axis| axis - skip).collect();
+        if axes.is_empty() {
+            return Err(OpProblem::Feature { what: "a reduction over the batch axis alone".into() });
+        }
+        if reduction == Reduction::Max {
+            let output = self.output_index(op)?;
+            self.check_same_quant(&input, output)?;
+        }
+        let shape = sample(&input.full).iter().enumerate();
+        let made: Vec<usize> = shape
+            .filter_map(|(axis, size)| match (axes.contains(&axis), keepdims) {
+                (false, _) => Some(*size),
+                (true, true) => Some(1),
+                (true, false) => None,
+            })
+            .collect();
+        self.emit(op, Reduce { reduction, axes, keepdims }, &[input.id], &made, &full)?;
+        Ok(())
     }
 
-    fn check_same_type(&self, a: &Value, b: &Value, role: &'static str) -> Result<(), OpProblem> {
+    pub(super) fn check_same_type(&self, a: &Value, b: &Value, role: &'static str) -> Result<(), OpProblem> {
         let (a, b) = (self.dtype(a), self.dtype(b));
         if a == b { Ok(()) } else { Err(OpProblem::Types { role, found: b, expected: a }) }
     }
@@ -162,7 +123,12 @@ impl<'a> Converter<'_, 'a> {
     }
 
     /// Functions with a known range have a fixed output scale: `fixed` for i8 and for i16.
-    fn check_output_quant(&self, op: &Operator<'a>, input: &Value, fixed: [(f32, i64); 2]) -> Result<(), OpProblem> {
+    pub(super) fn check_output_quant(
+        &self,
+        op: &Operator<'a>,
+        input: &Value,
+        fixed: [(f32, i64); 2],
+    ) -> Result<(), OpProblem> {
         let (scale, zero_point) = match self.dtype(input) {
             DType::I8 => fixed[0],
             DType::I16 => fixed[1],

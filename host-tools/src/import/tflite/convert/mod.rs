@@ -5,15 +5,19 @@
 //! A model is converted for one sample; the graph then serves any number of them.
 
 mod constants;
+mod elementwise;
 mod fold;
 mod layers;
+mod movement;
 mod shapes;
 mod window;
+
+pub use movement::nearest;
 
 use super::error::{OpProblem, TensorProblem, TfliteError};
 use super::model::{Model, Operator};
 use super::schema::{OpCode, TensorType, op};
-use crate::graph::ops::{Activation, Op, Reshape};
+use crate::graph::ops::{Activation, Op, Reduction, Reshape};
 use crate::graph::{DType, Graph, Quant, Tensor, TensorId, elements};
 use crate::import::budget::{Budget, Exhausted};
 use crate::import::names::Names;
@@ -162,14 +166,43 @@ operators!(
     AVERAGE_POOL_2D => pool(false),
     MAX_POOL_2D => pool(true),
     FULLY_CONNECTED => dense,
-    MEAN => mean,
-    ADD => add,
+    MEAN => reduce(Reduction::Mean),
+    SUM => reduce(Reduction::Sum),
+    REDUCE_MAX => reduce(Reduction::Max),
+    ADD => binary(op::ADD),
+    SUB => binary(op::SUB),
+    MUL => binary(op::MUL),
+    DIV => binary(op::DIV),
+    MINIMUM => binary(op::MINIMUM),
+    MAXIMUM => binary(op::MAXIMUM),
     SOFTMAX => softmax,
+    LOG_SOFTMAX => log_softmax,
     RELU => activation(Activation::Relu),
     RELU6 => activation(Activation::Relu6),
     RELU_N1_TO_1 => activation(Activation::ReluN1To1),
     LOGISTIC => activation(Activation::Sigmoid),
     TANH => activation(Activation::Tanh),
+    HARD_SWISH => activation(Activation::HardSwish),
+    ELU => activation(Activation::Elu { alpha: 1.0 }),
+    EXP => activation(Activation::Exp),
+    LOG => activation(Activation::Log),
+    SQRT => activation(Activation::Sqrt),
+    ABS => activation(Activation::Abs),
+    NEG => activation(Activation::Neg),
+    LEAKY_RELU => leaky_relu,
+    GELU => gelu,
+    PRELU => prelu,
+    PAD => pad,
+    PADV2 => pad,
+    CONCATENATION => concatenation,
+    PACK => pack,
+    TRANSPOSE => transpose,
+    SLICE => slice,
+    STRIDED_SLICE => strided_slice,
+    SPLIT => split(false),
+    SPLIT_V => split(true),
+    UNPACK => unpack,
+    RESIZE_NEAREST_NEIGHBOR => resize_nearest,
     QUANTIZE => quantize,
     DEQUANTIZE => dequantize,
     RESHAPE => reshape,
@@ -239,10 +272,16 @@ impl<'a> Converter<'_, 'a> {
 
     /// The number of the only output, which nothing has made yet.
     fn output_index(&self, op: &Operator<'a>) -> Result<usize, OpProblem> {
-        let (found, count) = (op.outputs.len(), self.model.tensors.len());
-        let (1, Some(found)) = (found, op.outputs.i32().next()) else {
-            return Err(OpProblem::Outputs { found, expected: 1 });
-        };
+        match op.outputs.len() {
+            1 => self.output_at(op, 0),
+            found => Err(OpProblem::Outputs { found, expected: 1 }),
+        }
+    }
+
+    /// The number of output `i`, which nothing has made yet.
+    fn output_at(&self, op: &Operator<'a>, i: usize) -> Result<usize, OpProblem> {
+        let count = self.model.tensors.len();
+        let found = op.outputs.i32().nth(i).ok_or(OpProblem::Outputs { found: op.outputs.len(), expected: i + 1 })?;
         let index = usize::try_from(found).ok().filter(|n| *n < count);
         let index = index.ok_or(OpProblem::NoSuchTensor { role: "output", found, count })?;
         if self.made.get(index).is_some_and(Option::is_some) || self.constant_at(index)?.is_some() {
@@ -325,7 +364,18 @@ impl<'a> Converter<'_, 'a> {
         made: &[usize],
         full: &[usize],
     ) -> Result<TensorId, OpProblem> {
-        let index = self.output_index(op)?;
+        self.emit_to(self.output_index(op)?, node, inputs, made, full)
+    }
+
+    /// [`Converter::emit`] to tensor `index` of the file.
+    fn emit_to(
+        &mut self,
+        index: usize,
+        node: impl Into<Op>,
+        inputs: &[TensorId],
+        made: &[usize],
+        full: &[usize],
+    ) -> Result<TensorId, OpProblem> {
         self.check_declared(index, full)?;
         let output = self.declare(index, full)?;
         let node = node.into();

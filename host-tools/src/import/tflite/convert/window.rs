@@ -41,7 +41,7 @@ fn positions(window: &Window, input: [usize; 2]) -> Result<[usize; 2], OpProblem
 }
 
 /// `[height, width, channels]` of a batch of one.
-fn image(value: &Value, role: &'static str) -> Result<[usize; 3], OpProblem> {
+pub(super) fn image(value: &Value, role: &'static str) -> Result<[usize; 3], OpProblem> {
     match *value.full.as_slice() {
         [1, h, w, c] => Ok([h, w, c]),
         _ => {

@@ -1,0 +1,156 @@
+//! One small TFLite model for each operator and number format: import, run, export, import and run again.
+//!
+//! `tests/data/tflite/README.md` says how the models and their outputs were made.
+
+use embernet::data::{Array, DataError, Values, read_npz};
+use embernet::export;
+use embernet::graph::Graph;
+use embernet::image::{self, PackError, PackOptions};
+use embernet::import::tflite;
+use embernet::lower::LowerError;
+use embernet_core::arch::IsaId;
+use embernet_core::exec::PlanKind;
+use embernet_tests::shared::root;
+use std::path::{Path, PathBuf};
+
+/// The models of this folder whose names end so.
+fn models(ending: &str) -> Vec<PathBuf> {
+    let folder = root().join("tests/data/tflite");
+    let entries = std::fs::read_dir(&folder).expect("the models are part of the repository");
+    let ending = format!("_{ending}.tflite");
+    let fits = |path: &PathBuf| path.to_string_lossy().ends_with(&ending);
+    let mut models: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(fits).collect();
+    models.sort();
+    assert!(!models.is_empty(), "no model ends in {ending}");
+    models
+}
+
+/// Arrays `x0`, `x1`, ... or `y0`, ... of an archive.
+fn arrays(path: &Path, letter: char, count: usize) -> Vec<Array> {
+    let one = |i: usize| -> Result<Array, DataError> {
+        let [array] = read_npz(path, [&format!("{letter}{i}")])?;
+        Ok(array)
+    };
+    (0..count).map(|i| one(i).unwrap_or_else(|e| panic!("{}: {e}", path.display()))).collect()
+}
+
+fn bytes_of(values: &Values) -> Vec<u8> {
+    match values {
+        Values::I8(v) => v.iter().map(|x| *x as u8).collect(),
+        Values::I16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Values::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        other => panic!("unexpected type {}", other.type_name()),
+    }
+}
+
+/// Why a model did not run.
+enum Stop {
+    /// There is no kernel for it.
+    Kernel(String),
+    Other(String),
+}
+
+/// All outputs for all samples, one after the other: a layer may remember.
+fn run(graph: &Graph, inputs: &[Array]) -> Result<Vec<Vec<u8>>, Stop> {
+    let options = PackOptions { isa: IsaId::Scalar, ..PackOptions::default() };
+    let packed = image::pack(graph, &options, None).map_err(|error| match error {
+        PackError::Lower(LowerError::Unsupported { .. } | LowerError::Type { .. }) => Stop::Kernel(error.to_string()),
+        error => Stop::Other(error.to_string()),
+    })?;
+    let image = packed.image().expect("packed images parse");
+    let samples = inputs[0].shape()[0];
+    let inputs: Vec<Vec<u8>> = inputs.iter().map(|a| bytes_of(a.values())).collect();
+    let mut outputs = vec![Vec::new(); graph.outputs.len()];
+    let mut arena = image::arena_for(&image);
+    let mut session = image::open(&image, &mut arena, IsaId::Scalar).expect("the arena fits");
+    for sample in 0..samples {
+        for (i, input) in inputs.iter().enumerate() {
+            let len = input.len() / samples;
+            session.input_mut(PlanKind::Infer, i)[..len].copy_from_slice(&input[sample * len..][..len]);
+        }
+        session.infer(1).expect("one sample fits");
+        for (i, output) in outputs.iter_mut().enumerate() {
+            let len = graph.tensor(graph.outputs[i]).bytes();
+            output.extend_from_slice(&session.output(i)[..len]);
+        }
+    }
+    Ok(outputs)
+}
+
+/// Runs the models with this ending, and again what export and import make of them. `far` says whether outputs
+/// are too far from the reference's: output, reference, and the largest magnitude of the reference.
+fn check(ending: &str, far: fn(&[u8], &[u8]) -> Option<String>) {
+    let mut wrong = Vec::new();
+    for path in models(ending) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let graph = match tflite::load(&path) {
+            Ok(imported) => imported.graph,
+            Err(error) => {
+                wrong.push(format!("{name}: {error:?}"));
+                continue;
+            }
+        };
+        let archive = path.with_extension("npz");
+        let inputs = arrays(&archive, 'x', graph.inputs.len());
+        let expected = arrays(&archive, 'y', graph.outputs.len());
+        let found = match run(&graph, &inputs) {
+            Ok(found) => found,
+            Err(Stop::Kernel(error)) => {
+                println!("{name} is imported but cannot run: {error}");
+                continue;
+            }
+            Err(Stop::Other(error)) => {
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        for (found, expected) in found.iter().zip(&expected) {
+            let expected = bytes_of(expected.values());
+            assert_eq!(found.len(), expected.len(), "{name}");
+            wrong.extend(far(found, &expected).map(|why| format!("{name}: {why}")));
+        }
+        match export::tflite::to_bytes(&graph).map(|bytes| tflite::from_bytes(&bytes)) {
+            Ok(Ok(back)) if run(&back.graph, &inputs).is_ok_and(|again| again == found) => (),
+            Ok(Ok(_)) => wrong.push(format!("{name}: comes back from export with other outputs")),
+            Ok(Err(error)) => wrong.push(format!("{name}: does not come back from export: {error:?}")),
+            Err(error) => wrong.push(format!("{name}: {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {ending}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn exact(found: &[u8], expected: &[u8]) -> Option<String> {
+    let count = found.iter().zip(expected).filter(|(f, e)| f != e).count();
+    (count > 0).then(|| format!("{count} of {} bytes differ", expected.len()))
+}
+
+/// Within so much of the largest reference value.
+fn within(found: &[u8], expected: &[u8], share: f32) -> Option<String> {
+    let floats = |bytes: &[u8]| bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect::<Vec<f32>>();
+    let (found, expected) = (floats(found), floats(expected));
+    let largest = expected.iter().fold(1e-3f32, |most, e| most.max(e.abs()));
+    let worst = found.iter().zip(&expected).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max);
+    (worst.is_nan() || worst > share * largest).then(|| format!("off by {worst} of {largest}"))
+}
+
+#[test]
+fn int8_operators_equal_the_reference() {
+    check("i8", exact);
+}
+
+#[test]
+fn int16_operators_equal_the_reference() {
+    check("i16", exact);
+}
+
+/// Sums of a few hundred products, in another order.
+#[test]
+fn float_operators_are_within_a_hundred_thousandth() {
+    check("f32", |found, expected| within(found, expected, 1e-5));
+}
+
+/// The reference rounds activations to int8 before it multiplies, we do not: half a step of 255 for each product.
+#[test]
+fn hybrid_operators_are_within_the_references_rounding() {
+    check("hybrid", |found, expected| within(found, expected, 0.02));
+}
