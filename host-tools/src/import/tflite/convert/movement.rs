@@ -341,9 +341,9 @@ fn batch_axes(value: &Value) -> usize {
 }
 
 /// Python's slice: missing ends are the farthest, negative ones count from the back, and all are
-/// brought into range. `None` if nothing is left.
+/// brought into range. `None` if nothing is left, or if the stride is 0.
 fn range(dim: usize, begin: Option<i64>, end: Option<i64>, stride: i64) -> Option<Part> {
-    let count = i64::try_from(dim).ok()?;
+    let count = i64::try_from(dim).ok().filter(|_| stride != 0)?;
     let (least, most) = if stride > 0 { (0, count) } else { (-1, count - 1) };
     let place = |at: i64| if at < 0 { at.saturating_add(count) } else { at }.clamp(least, most);
     let (nearest, farthest) = if stride > 0 { (least, most) } else { (most, least) };

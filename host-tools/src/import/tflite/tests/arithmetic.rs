@@ -47,7 +47,7 @@ fn one(input: FileTensor, constants: Vec<FileTensor>, output: FileTensor, code: 
 #[test]
 fn same_padding_pads_the_zero_point_and_more_at_the_end() {
     let (zero, out_zero) = (83i32, -7i32);
-    let w: [i8; 6] = [1, -2, 3, 4, 5, -6];
+    let w: [i8; 6] = [1, -2, 3, 4, -5, -6];
     let x: Vec<i8> = (0..12).map(|i| (i * 7 - 40) as i8).collect();
     let file = one(
         quantized("x", &[1, 3, 4, 1], 0.5, zero.into()),
