@@ -8,6 +8,9 @@
 mod layers;
 mod svg;
 
+#[cfg(test)]
+mod tests;
+
 use crate::graph::{Activation, Graph, Op, Tensor, grouped, shape_text};
 use crate::image::{Inspection, PlanInfo};
 
