@@ -15,4 +15,6 @@ pub mod lower;
 pub mod passes;
 pub mod quant;
 pub mod report;
+#[cfg(test)]
+mod testing;
 pub mod train;

@@ -33,3 +33,36 @@ impl Pool2d {
             && self.window.is_valid(self.channels, self.channels)
     }
 }
+
+/// What the forward records of pools of integers do: `name: element, whether limits are valid, kernel`.
+macro_rules! forward_step {
+    ($name:ident: $element:ident, $limits:path, $kernel:expr) => {
+        impl $name {
+            fn places(&self, samples: usize) -> (Operand, Operand) {
+                let Self { shape, x, y, .. } = self;
+                (
+                    Operand::$element(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
+                    Operand::$element(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
+                )
+            }
+        }
+
+        impl StepRecord for $name {
+            fn operands(&self, samples: usize) -> Operands {
+                let (x, y) = self.places(samples);
+                Operands::of([x, y])
+            }
+
+            fn shape_is_valid(&self) -> bool {
+                self.shape.is_valid() && $limits(self.lo, self.hi)
+            }
+
+            fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+                let (x, y) = self.places(context.samples);
+                let ([x], [y]) = memory.carve([x], [y]);
+                $kernel(isa, &self.shape, view(x), self.lo, self.hi, view_mut(y));
+            }
+        }
+    };
+}
+pub(crate) use forward_step;

@@ -1,16 +1,7 @@
 use std::io::Write;
 
 use super::*;
-
-/// A file of the shared test data, unless it is absent here.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: shared test data {name} is not here");
-    None
-}
+use crate::testing::shared;
 
 fn temporary(bytes: &[u8]) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();

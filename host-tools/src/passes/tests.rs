@@ -1,5 +1,7 @@
 //! Every pass on the least graph that needs it, and all of them on random graphs, bit for bit.
 
+mod channels;
+mod pads;
 mod random;
 
 use super::evaluate::run_once;
@@ -193,121 +195,6 @@ fn what_only_moves_axes_of_one_goes() {
     assert!(simplify(&mut g).unwrap().is_empty());
 }
 
-/// A border of `value` on this side of an image, then a layer, in f32 or in int8 with zero point 3.
-fn bordered(layer: impl Into<Op>, value: f32, int8: bool) -> Graph {
-    let layer = layer.into();
-    let pad = Pad { before: vec![1, 0, 0], after: vec![0, 1, 0], value };
-    let mut g = Graph::new("bordered");
-    let tensor = |name: &str, shape: &[usize]| {
-        let dtype = if int8 { DType::I8 } else { DType::F32 };
-        let quant = int8.then(|| Quant::per_tensor(0.5, 3));
-        Tensor { quant, ..Tensor::activation(name, shape, dtype) }
-    };
-    let inner = layer.output(&[Port { name: "padded", shape: &[6, 5, 2] }]).unwrap();
-    let [x, padded] = [("x", [5, 4, 2]), ("padded", [6, 5, 2])].map(|(name, shape)| g.add_tensor(tensor(name, &shape)));
-    let y = g.add_tensor(tensor("y", &inner));
-    let mut operands = vec![padded];
-    for p in layer.parameters(&[6, 5, 2]) {
-        let count: usize = p.shape.iter().product();
-        let mut rng = Rng::new(count as u64);
-        let values: Vec<f32> = (0..count).map(|_| rng.uniform_f32(-1.0, 1.0)).collect();
-        let bytes = || values.iter().map(|v| (v * 100.0) as i32);
-        let data = match (int8, p.role) {
-            (false, _) => Data::F32(values),
-            (true, "bias") => Data::I32(bytes().collect()),
-            (true, _) => Data::I8(bytes().map(|v| v as i8).collect()),
-        };
-        let quant = int8.then(|| Quant::per_tensor(0.01, 0));
-        operands.push(g.add_tensor(Tensor { quant, ..Tensor::constant(p.role, p.shape, data) }));
-    }
-    g.add_node("pad", pad, &[x], &[padded]);
-    g.add_node("layer", layer, &operands, &[y]);
-    (g.inputs, g.outputs) = (vec![x], vec![y]);
-    g.validate().unwrap();
-    g
-}
-
-#[test]
-fn borders_become_padding_where_that_is_the_same() {
-    let conv = |padding| Op::from(Conv2d::new(3, [3, 2]).padding(padding).strides([2, 1]));
-    let depthwise =
-        Op::from(DepthwiseConv2d::new([2, 3]).padding(Padding::Explicit { top: 1, bottom: 1, left: 1, right: 0 }));
-    let max = Op::from(MaxPool2d::new([2, 3]));
-    let mean = Op::from(AveragePool2d::new([2, 3]));
-    let lowest = f32::NEG_INFINITY;
-    for (layer, value, int8, fuses) in [
-        (conv(Padding::Valid), 0.0, false, true),
-        // The last window would see no pixel at all.
-        (conv(Padding::Same), 0.0, false, false),
-        (conv(Padding::Valid), 0.5, false, false),
-        (conv(Padding::Valid), 0.0, true, true),
-        // A quarter of a step is still the zero point; a whole one is not.
-        (conv(Padding::Valid), 0.125, true, true),
-        (conv(Padding::Valid), 0.5, true, false),
-        (depthwise.clone(), 0.0, false, true),
-        (depthwise, 0.0, true, true),
-        (max.clone(), lowest, false, true),
-        (max.clone(), 0.0, false, false),
-        (max.clone(), -100.0, true, true),
-        (max, 0.0, true, false),
-        // A mean counts the border.
-        (mean.clone(), 0.0, false, false),
-        (mean, 0.0, true, false),
-    ] {
-        let what = format!("{} {value} {int8}", layer.kind());
-        let g = bordered(layer, value, int8);
-        let mut small = g.clone();
-        let report = simplify(&mut small).unwrap();
-        assert_eq!(report.count("pads"), usize::from(fuses), "{what}");
-        small.validate().unwrap();
-        assert_eq!(small.nodes.len(), 2 - usize::from(fuses), "{what}");
-        if fuses {
-            same_as_with_a_border(&g, &small, value);
-        }
-    }
-}
-
-/// Puts the border around random images by hand, and gives them to the layer alone.
-fn same_as_with_a_border(g: &Graph, small: &Graph, value: f32) {
-    let mut layer = g.clone();
-    layer.nodes.remove(0);
-    layer.inputs = layer.nodes[0].inputs[..1].to_vec();
-    let (inside, padded) = (g.tensor(g.inputs[0]), g.tensor(layer.inputs[0]));
-    let border = match padded.dtype {
-        DType::F32 => value.to_le_bytes().to_vec(),
-        _ => vec![embernet_core::quant::quantize_i8(value, 0.5, 3) as u8],
-    };
-    let mut rng = Rng::new(8);
-    let samples = 3;
-    let (mut x, mut around) = (Vec::new(), Vec::new());
-    for at in 0..samples * padded.elements() {
-        let (row, column) = (at / 10 % 6, at / 2 % 5);
-        if row == 0 || column >= 4 {
-            around.extend_from_slice(&border);
-            continue;
-        }
-        let value = match padded.dtype {
-            DType::F32 => rng.uniform_f32(-1.0, 1.0).to_le_bytes().to_vec(),
-            _ => vec![rng.below(256) as u8],
-        };
-        x.extend_from_slice(&value);
-        around.extend(value);
-    }
-    assert_eq!(x.len(), samples * inside.bytes());
-    for isa in [IsaId::Scalar, host_isa(false)] {
-        assert_eq!(outputs(&layer, &[around.clone()], isa, false), outputs(small, &[x.clone()], isa, true));
-    }
-}
-
-#[test]
-fn a_border_with_another_reader_stays() {
-    let mut g = bordered(Conv2d::new(3, [3, 2]), 0.0, false);
-    let (padded, z) = (g.find_tensor("padded").unwrap(), add(&mut g, "z", &[6, 5, 2]));
-    g.add_node("other", Activation::Tanh, &[padded], &[z]);
-    g.outputs.push(z);
-    assert!(simplify(&mut g).unwrap().is_empty());
-}
-
 /// `int8 -> f32 -> int8 -> relu`.
 fn there_and_back(scale: f32, back: f32) -> Graph {
     let mut g = Graph::new("pair");
@@ -333,84 +220,6 @@ fn there_and_back_is_nothing_only_if_it_is_exact() {
     // So large that the reals are infinite: every integer comes back as a limit.
     let mut g = there_and_back(3e38, 3e38);
     assert!(simplify(&mut g).unwrap().is_empty());
-}
-
-/// Puts zeros where channel `channel` of a layer has its weights, and a value into its bias.
-fn silence(g: &mut Graph, layer: &str, channel: usize, bias: f32) {
-    let node = g.node(g.find_node(layer).unwrap()).clone();
-    let depthwise = matches!(node.op, Op::DepthwiseConv2d(_));
-    let kernel = g.tensor_mut(node.inputs[1]);
-    let (rows, columns) = (kernel.shape[0], *kernel.shape.last().unwrap());
-    let inner = kernel.elements() / rows;
-    let Some(Data::F32(w)) = &mut kernel.data else { panic!() };
-    for (i, w) in w.iter_mut().enumerate() {
-        if (if depthwise { i % columns } else { i / inner }) == channel {
-            *w = 0.0;
-        }
-    }
-    let Some(Data::F32(b)) = &mut g.tensor_mut(node.inputs[2]).data else { panic!() };
-    b[channel] = bias;
-}
-
-/// A separable block whose layers are called `a` (conv), `b` (depthwise) and `c` (conv).
-fn block() -> Graph {
-    let mut g = Sequential::new([6, 6, 2])
-        .add(Conv2d::new(4, [3, 3]).padding(Padding::Same).activation(Activation::Relu))
-        .add(DepthwiseConv2d::new([3, 3]).padding(Padding::Same).activation(Activation::Relu))
-        .add(MaxPool2d::new([2, 2]))
-        .add(Conv2d::new(3, [3, 3]).padding(Padding::Same))
-        .build(5)
-        .unwrap();
-    for (node, name) in ["a", "b", "pool", "c"].into_iter().enumerate() {
-        g.nodes[node].name = name.into();
-    }
-    g.set_trainable(&Selection::None).unwrap();
-    g
-}
-
-fn channels(graph: &Graph, layer: &str) -> usize {
-    *graph.tensor(graph.node(graph.find_node(layer).unwrap()).outputs[0]).shape.last().unwrap()
-}
-
-#[test]
-fn channels_that_are_zero_everywhere_go_borders_included() {
-    let mut rng = Rng::new(3);
-    let x: Vec<u8> = (0..2 * 72).flat_map(|_| rng.uniform_f32(-1.0, 1.0).to_le_bytes()).collect();
-    let check = |g: &Graph, removed: usize| {
-        let mut small = g.clone();
-        assert_eq!(simplify(&mut small).unwrap().count("channels"), removed);
-        small.validate().unwrap();
-        assert_eq!(channels(&small, "a"), 4 - removed);
-        for isa in [IsaId::Scalar, host_isa(false)] {
-            assert_eq!(
-                outputs(g, std::slice::from_ref(&x), isa, false),
-                outputs(&small, std::slice::from_ref(&x), isa, true)
-            );
-        }
-    };
-    // Zero behind the relu of `a`, and of `b`.
-    let mut g = block();
-    silence(&mut g, "a", 1, -0.5);
-    silence(&mut g, "b", 1, 0.0);
-    check(&g, 1);
-    // `b` ignores a living channel.
-    silence(&mut g, "b", 2, -0.25);
-    check(&g, 2);
-    // Not zero behind `b`: floats would round differently.
-    let mut g = block();
-    silence(&mut g, "b", 1, 0.5);
-    check(&g, 0);
-    // Not zero behind `a`: at the borders `b` sees zeros instead.
-    let mut g = block();
-    silence(&mut g, "a", 1, 0.5);
-    check(&g, 0);
-    // One channel stays.
-    let mut g = block();
-    (0..4).for_each(|c| silence(&mut g, "b", c, 0.0));
-    check(&g, 3);
-    // What learns may come alive.
-    g.set_trainable(&"a".parse().unwrap()).unwrap();
-    check(&g, 0);
 }
 
 proptest! {

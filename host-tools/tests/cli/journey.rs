@@ -143,12 +143,7 @@ fn a_model_is_drawn() {
 
 #[test]
 fn a_foreign_model_runs_as_its_own_runtime_says() {
-    let folder =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/models/tflm_hello_world_int8");
-    if !folder.exists() {
-        eprintln!("skipped: the shared test data are not here");
-        return;
-    }
+    let Some(folder) = testing::shared("models/tflm_hello_world_int8") else { return };
     let file = |name: &str| folder.join(name).display().to_string();
     let desk = Desk::new();
     assert!(desk.succeed(&["inspect", &file("model.tflite")]).contains("as an image"));

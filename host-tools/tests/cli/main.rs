@@ -3,6 +3,8 @@
 mod bad_input;
 mod journey;
 mod json;
+#[path = "../../src/testing.rs"]
+mod testing;
 mod training;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Average pool, int16 forward. Input and output share their scale.
 
 use crate::arch::Isa;
-use crate::kernels::pool::Pool2d;
+use crate::kernels::pool::{Pool2d, forward_step};
 use crate::kernels::requantize::limits_are_valid_i16;
 use crate::kernels::util::{rows, rows_mut, sub};
 use crate::memory::{Memory, view, view_mut};
@@ -50,29 +50,4 @@ pub struct ForwardI16 {
     pub hi: i32,
 }
 
-impl ForwardI16 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let Self { shape, x, y, .. } = self;
-        (
-            Operand::i16(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::i16(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
-        )
-    }
-}
-
-impl StepRecord for ForwardI16 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
-    }
-
-    fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid() && limits_are_valid_i16(self.lo, self.hi)
-    }
-
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        forward_i16(&self.shape, view(x), self.lo, self.hi, view_mut(y));
-    }
-}
+forward_step!(ForwardI16: i16, limits_are_valid_i16, |_, shape, x, lo, hi, y| forward_i16(shape, x, lo, hi, y));

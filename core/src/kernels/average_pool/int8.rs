@@ -1,7 +1,7 @@
 //! Average pool, int8 forward. Input and output share scale and zero point, so that nothing is rescaled.
 
 use crate::arch::Isa;
-use crate::kernels::pool::Pool2d;
+use crate::kernels::pool::{Pool2d, forward_step};
 use crate::kernels::requantize::limits_are_valid;
 use crate::kernels::util::{rows, rows_mut, sub};
 use crate::memory::{Memory, view, view_mut};
@@ -58,32 +58,7 @@ pub struct ForwardI8 {
     pub hi: i32,
 }
 
-impl ForwardI8 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let Self { shape, x, y, .. } = self;
-        (
-            Operand::i8(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::i8(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
-        )
-    }
-}
-
-impl StepRecord for ForwardI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
-    }
-
-    fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid() && limits_are_valid(self.lo, self.hi)
-    }
-
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        forward_i8(isa, &self.shape, view(x), self.lo, self.hi, view_mut(y));
-    }
-}
+forward_step!(ForwardI8: i8, limits_are_valid, forward_i8);
 
 #[cfg(test)]
 mod tests;

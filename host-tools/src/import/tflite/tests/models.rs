@@ -3,6 +3,7 @@
 use super::*;
 use crate::graph::ops::{Activation, Op, Padding};
 use crate::graph::{Data, Quant};
+use crate::testing::shared;
 use std::path::PathBuf;
 
 #[test]
@@ -82,11 +83,8 @@ fn names_are_made_unique() {
 
 /// The shared model files; none (and said so) where there are none.
 pub fn shared_models() -> Vec<PathBuf> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/models");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        eprintln!("skipped: there is no ../shared/data/models");
-        return Vec::new();
-    };
+    let Some(folder) = shared("models") else { return Vec::new() };
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let files = entries.flatten().map(|e| e.path().join("model.tflite")).filter(|p| p.exists());
     let mut models: Vec<PathBuf> = files.collect();
     models.sort();
