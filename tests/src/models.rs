@@ -1,6 +1,6 @@
 //! Small models and data for tests of the way to a device.
 
-use embernet::graph::ops::{Conv2d, Dense, Flatten};
+use embernet::graph::ops::{BatchNorm, Conv2d, Dense, Flatten};
 use embernet::graph::{Activation, Sequential};
 use embernet::image::{Loss, PackOptions, Packed, TrainOptions, arena_for, open, pack};
 use embernet_core::arch::IsaId;
@@ -18,6 +18,20 @@ pub fn iris(optimizer: OptimizerRecord) -> Packed {
     let graph = Sequential::new([4])
         .add(Dense::new(10).activation(Activation::Relu))
         .add(Dense::new(10).activation(Activation::Relu))
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .build(7)
+        .expect("a sound graph");
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, layers: None };
+    pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
+        .expect("a sound image")
+}
+
+/// A network for Iris with batch normalisation, before anything else and behind a layer.
+pub fn normalised(optimizer: OptimizerRecord) -> Packed {
+    let graph = Sequential::new([4])
+        .add(BatchNorm::new())
+        .add(Dense::new(10).use_bias(false))
+        .add(BatchNorm { momentum: 0.9, ..BatchNorm::new().activation(Activation::Relu) })
         .add(Dense::new(3).activation(Activation::Softmax))
         .build(7)
         .expect("a sound graph");

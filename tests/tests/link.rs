@@ -72,6 +72,21 @@ fn a_device_infers_learns_and_forgets_like_the_host() {
 }
 
 #[test]
+fn a_device_normalises_like_the_host() {
+    let packed = models::normalised(OptimizerRecord::adam(0.01));
+    let image = packed.image().unwrap();
+    let (mut client, _) = device::connect(Nor::slots(SLOT).0, ARENA);
+    client.load(&image, silent).unwrap();
+    let steps = models::steps(2, 30);
+    let (losses, learned) = models::replay(&image, &steps);
+    for ((inputs, labels), loss) in steps.iter().zip(&losses) {
+        assert_eq!(client.train_step(&image, &[inputs], labels).unwrap().loss.to_bits(), loss.to_bits());
+    }
+    assert!(losses[29] < losses[0]);
+    assert_eq!(client.params(&image).unwrap(), learned, "kept statistics among them");
+}
+
+#[test]
 fn data_larger_than_a_message_goes_in_pieces() {
     let packed = models::wide();
     let image = packed.image().unwrap();

@@ -62,6 +62,11 @@ fn learns(name: &str) {
     // And back over the first slot.
     let upload = client.load(&sgd.image().unwrap(), |_, _| {}).unwrap();
     assert_eq!((upload.slot, upload.generation), (0, 3));
+
+    let normalised = models::normalised(OptimizerRecord::adam(0.01));
+    let image = normalised.image().unwrap();
+    client.load(&image, |_, _| {}).unwrap();
+    works_like_the_host(name, &mut client, &image);
 }
 
 #[test]

@@ -149,21 +149,24 @@ impl Experiment {
     }
 
     fn beside(&self, path: &Path) -> PathBuf {
-        if let (Some(folder), Some(name)) = (&self.data_folder, path.file_name()) {
-            return folder.join(name);
-        }
         self.path.parent().unwrap_or(Path::new("")).join(path)
     }
 
-    /// The file that `[data]` means by `path`: itself, or its gzipped form.
+    /// The file that `[data]` means by `path`: in the folder for data if it is there, else where it says; itself, or
+    /// its gzipped form.
     fn data_file(&self, path: &Path) -> Result<PathBuf, ExperimentError> {
-        let path = self.beside(path);
-        let mut packed = path.clone().into_os_string();
-        packed.push(".gz");
-        match (path.exists(), Path::new(&packed).exists(), sets::of_file(&path)) {
-            (false, true, _) => Ok(packed.into()),
-            (false, false, Some(set)) => Err(ExperimentError::NotFetched { path, set: set.name }),
-            _ => Ok(path),
+        let elsewhere = self.data_folder.as_ref().and_then(|folder| Some(folder.join(path.file_name()?)));
+        let said = self.beside(path);
+        for place in elsewhere.iter().chain([&said]) {
+            let mut packed = place.clone().into_os_string();
+            packed.push(".gz");
+            if let Some(found) = [place.clone(), packed.into()].into_iter().find(|file| file.exists()) {
+                return Ok(found);
+            }
+        }
+        match sets::of_file(&said) {
+            Some(set) => Err(ExperimentError::NotFetched { path: said, set: set.name }),
+            None => Ok(said),
         }
     }
 

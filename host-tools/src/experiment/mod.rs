@@ -54,7 +54,7 @@ pub struct Experiment {
     pub train: Train,
     /// `[quantize]`
     pub quantize: Option<Quantize>,
-    /// Where the files of `[data]` lie, if not where it says: they keep their names.
+    /// Where the files of `[data]` are looked for first, under the names that it gives.
     pub data_folder: Option<PathBuf>,
     lines: parse::Lines,
 }

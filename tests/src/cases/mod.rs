@@ -8,6 +8,7 @@
 
 pub mod add;
 pub mod average_pool;
+pub mod batch_norm;
 pub mod conv2d;
 pub mod dense;
 pub mod depthwise_conv2d;
@@ -228,6 +229,7 @@ pub fn all() -> Vec<Case> {
         layer_norm::cases(rng),
         lstm::cases(rng),
         svdf::cases(rng),
+        batch_norm::cases(rng),
     ]
     .into_iter()
     .flatten()
