@@ -24,7 +24,9 @@ fn works_like_the_host(name: &str, client: &mut Client, image: &Image<'_>) {
         assert_eq!(step.loss.to_bits(), loss.to_bits(), "{name}: loss");
         ticks += step.ticks;
     }
-    assert!(losses[99] < losses[0], "it learns: {losses:?}");
+    // Of twenty batches together: a single one is noisy.
+    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+    assert!(mean(&losses[80..]) < mean(&losses[..20]), "it learns: {losses:?}");
     assert_eq!(client.params(image).unwrap(), learned, "{name}: weights after 100 steps");
 
     let board = Board::named(name).unwrap();
