@@ -28,6 +28,8 @@ pub struct FileTensor {
     pub zero_points: Vec<i64>,
     /// The axis that several scales run along.
     pub axis: i32,
+    /// Whether it keeps its value between runs.
+    pub variable: bool,
 }
 
 /// One operator.
@@ -40,6 +42,8 @@ pub struct FileOperator {
     pub outputs: Vec<i32>,
     /// The options' number in the union, and their table.
     pub options: Option<(u8, Table)>,
+    /// Tensors that only say how something within is quantised.
+    pub intermediates: Vec<i32>,
 }
 
 /// Weights lie at a multiple of this, so that they can be used where they are.
@@ -92,6 +96,9 @@ fn tensor(tensor: &FileTensor, buffers: &mut Vec<Table>) -> Table {
         table = table.with(f::TENSOR_BUFFER, Value::U32(buffers.len() as u32));
         buffers.push(Table::new().with(f::BUFFER_DATA, Value::Bytes { data: data.clone(), align: ALIGN }));
     }
+    if tensor.variable {
+        table = table.with(f::TENSOR_IS_VARIABLE, Value::U8(1));
+    }
     if !tensor.scales.is_empty() {
         let quant = Table::new()
             .with(f::QUANT_SCALE, Value::F32s(tensor.scales.clone()))
@@ -111,6 +118,9 @@ fn operator(operator: &FileOperator, code: u32) -> Table {
         table = table
             .with(f::OPERATOR_OPTIONS_TYPE, Value::U8(*number))
             .with(f::OPERATOR_OPTIONS, Value::Table(options.clone()));
+    }
+    if !operator.intermediates.is_empty() {
+        table = table.with(f::OPERATOR_INTERMEDIATES, Value::I32s(operator.intermediates.clone()));
     }
     table
 }

@@ -68,6 +68,8 @@ pub enum TensorProblem {
     CustomQuantization,
     #[error("keeps its value between runs (a variable), which is not supported here")]
     Variable,
+    #[error("is a state, but the file does not say that it keeps its value (is_variable)")]
+    NotVariable,
     #[error("is {found}, which is not supported as an activation")]
     ActivationType { found: TensorType },
     #[error("is {found}, which is not supported as a constant")]

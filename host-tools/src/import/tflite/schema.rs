@@ -210,6 +210,7 @@ pub mod op {
     pub const RELU6: i32 = 21;
     pub const RESHAPE: i32 = 22;
     pub const SOFTMAX: i32 = 25;
+    pub const SVDF: i32 = 27;
     pub const TANH: i32 = 28;
     pub const CUSTOM: i32 = 32;
     pub const PAD: i32 = 34;
@@ -219,6 +220,7 @@ pub mod op {
     pub const SUB: i32 = 41;
     pub const DIV: i32 = 42;
     pub const SQUEEZE: i32 = 43;
+    pub const UNIDIRECTIONAL_SEQUENCE_LSTM: i32 = 44;
     pub const STRIDED_SLICE: i32 = 45;
     pub const EXP: i32 = 47;
     pub const SPLIT: i32 = 49;
@@ -230,6 +232,7 @@ pub mod op {
     pub const NEG: i32 = 59;
     pub const PADV2: i32 = 60;
     pub const SLICE: i32 = 65;
+    pub const TRANSPOSE_CONV: i32 = 67;
     pub const EXPAND_DIMS: i32 = 70;
     pub const LOG: i32 = 73;
     pub const SUM: i32 = 74;
@@ -246,6 +249,7 @@ pub mod op {
     pub const ELU: i32 = 111;
     pub const QUANTIZE: i32 = 114;
     pub const HARD_SWISH: i32 = 117;
+    pub const BATCH_MATMUL: i32 = 126;
     pub const GELU: i32 = 150;
 }
 
@@ -372,6 +376,7 @@ pub mod field {
     /// The type of the options union; the union itself comes next.
     pub const OPERATOR_OPTIONS_TYPE: usize = 3;
     pub const OPERATOR_OPTIONS: usize = 4;
+    pub const OPERATOR_INTERMEDIATES: usize = 8;
 }
 
 /// Field numbers of the operators' option tables.
@@ -431,6 +436,25 @@ pub mod option {
     pub mod resize {
         pub const ALIGN_CORNERS: usize = 0;
         pub const HALF_PIXEL_CENTERS: usize = 1;
+    }
+    pub mod transpose_conv {
+        pub const PADDING: usize = 0;
+        pub const STRIDE_W: usize = 1;
+        pub const STRIDE_H: usize = 2;
+        pub const ACTIVATION: usize = 3;
+    }
+    pub mod matmul {
+        pub const ADJOINT_A: usize = 0;
+        pub const ADJOINT_B: usize = 1;
+    }
+    pub mod svdf {
+        pub const RANK: usize = 0;
+        pub const ACTIVATION: usize = 1;
+    }
+    pub mod lstm {
+        pub const ACTIVATION: usize = 0;
+        pub const CELL_CLIP: usize = 1;
+        pub const TIME_MAJOR: usize = 3;
     }
     pub mod softmax {
         pub const BETA: usize = 0;

@@ -59,18 +59,23 @@ impl Writer<'_> {
         let shape = [vec![1; leading], kernel.shape].concat();
         let axis = kernel.quant.as_ref().and_then(|q| q.axis).map(|axis| axis + leading);
         let mut inputs = vec![input, self.shaped(node.inputs[1], &shape, axis, kernel.quant.clone())?];
-        if let Some(bias) = node.inputs.get(2) {
-            // The bias has the scale of input times kernel by definition; runtimes check it.
-            let input_scale = self.tensor(node.inputs[0]).quant.as_ref().map_or(1.0, |q| q.scale(0));
-            let quant = kernel.quant.filter(|_| self.tensor(*bias).dtype != DType::F32).map(|q| Quant {
-                scales: q.scales.iter().map(|s| input_scale * s).collect(),
-                zero_points: vec![0; q.scales.len()],
-                axis: q.axis.map(|_| 0),
-            });
-            let shape = self.tensor(*bias).shape.clone();
-            inputs.push(self.shaped(*bias, &shape, None, quant)?);
-        }
+        inputs.extend(self.bias(node)?);
         self.operator(node, code, inputs, options)
+    }
+
+    /// The bias, input 2 of the node, if it has one.
+    pub(super) fn bias(&mut self, node: &Node) -> Result<Option<i32>, ExportError> {
+        let Some(bias) = node.inputs.get(2) else { return Ok(None) };
+        // The bias has the scale of input times kernel by definition; runtimes check it.
+        let input_scale = self.tensor(node.inputs[0]).quant.as_ref().map_or(1.0, |q| q.scale(0));
+        let kernel = self.tensor(node.inputs[1]).quant.clone();
+        let quant = kernel.filter(|_| self.tensor(*bias).dtype != DType::F32).map(|q| Quant {
+            scales: q.scales.iter().map(|s| input_scale * s).collect(),
+            zero_points: vec![0; q.scales.len()],
+            axis: q.axis.map(|_| 0),
+        });
+        let shape = self.tensor(*bias).shape.clone();
+        self.shaped(*bias, &shape, None, quant).map(Some)
     }
 
     pub(super) fn pool(

@@ -6,6 +6,8 @@
 mod elementwise;
 mod layers;
 mod movement;
+mod products;
+mod recurrent;
 mod shapes;
 mod window;
 
@@ -79,7 +81,11 @@ impl Writer<'_> {
             Op::Reduce(layer) => self.reduce(node, layer),
             Op::Quantize(_) => self.plain(node, op::QUANTIZE, Some((89, Table::new()))),
             Op::Dequantize(_) => self.plain(node, op::DEQUANTIZE, Some((38, Table::new()))),
-            _ => Err(unsupported(node, "such operator")),
+            Op::TransposeConv2d(layer) => self.transpose_conv2d(node, layer),
+            Op::MatMul(layer) => self.matmul(node, *layer),
+            Op::Svdf(layer) => self.svdf(node, layer),
+            Op::Lstm(layer) => self.lstm(node, layer),
+            Op::BatchNorm(_) | Op::LayerNorm(_) | Op::Gru(_) => Err(unsupported(node, "such operator")),
         }
     }
 
@@ -107,8 +113,16 @@ impl Writer<'_> {
         };
         let several_scales =
             inputs.get(1).and_then(|i| self.file.tensors.get(*i as usize)).is_some_and(|w| w.scales.len() > 1);
-        let version = version(code, ty(inputs.first()).unwrap_or(TensorType::F32), several_scales);
-        self.file.operators.push(FileOperator { code, version, inputs, outputs: vec![output], options });
+        let hybrid = ty(inputs.get(1)) == Some(TensorType::I8);
+        let version = version(code, ty(inputs.first()).unwrap_or(TensorType::F32), hybrid, several_scales);
+        self.file.operators.push(FileOperator {
+            code,
+            version,
+            inputs,
+            outputs: vec![output],
+            options,
+            ..FileOperator::default()
+        });
     }
 
     /// A tensor as an operator's data input or output, with its batch axis; a constant gets one, too.
@@ -144,6 +158,7 @@ impl Writer<'_> {
             scales,
             zero_points: zero_points.into_iter().map(i64::from).collect(),
             axis: axis.unwrap_or(0) as i32,
+            ..FileTensor::default()
         });
         self.known.insert(key, number);
         Ok(number)
@@ -181,7 +196,7 @@ impl Writer<'_> {
         let shape = std::iter::once(1).chain(shape.iter().map(|d| *d as i32)).collect();
         let zero_points = zero_points.into_iter().map(i64::from).collect();
         let name = format!("{}/{what}", node.name);
-        self.new_tensor(FileTensor { name, shape, ty, data: None, scales, zero_points, axis: 0 })
+        self.new_tensor(FileTensor { name, shape, ty, scales, zero_points, ..FileTensor::default() })
     }
 }
 
@@ -202,8 +217,12 @@ fn fused(node: &Node, activation: Activation) -> Result<u8, ExportError> {
 
 /// The version of an operator that first took such activations. Runtimes refuse versions that they
 /// do not know. Source: `op_version.cc` of TensorFlow Lite.
-fn version(code: i32, input: TensorType, several_scales: bool) -> i32 {
+fn version(code: i32, input: TensorType, hybrid: bool, several_scales: bool) -> i32 {
     match (code, input) {
+        // Float activations with int8 weights.
+        (op::CONV_2D, TensorType::F32) if hybrid => 5,
+        (op::DEPTHWISE_CONV_2D, TensorType::F32) if hybrid => 6,
+        (op::FULLY_CONNECTED, TensorType::F32) if hybrid => 3,
         (op::RESHAPE, _) | (_, TensorType::F32) => 1,
         // Scales for each output came to the fully connected layer later than to convolutions.
         (op::FULLY_CONNECTED, TensorType::I8) if several_scales => 12,
@@ -213,6 +232,7 @@ fn version(code: i32, input: TensorType, several_scales: bool) -> i32 {
         (op::CONV_2D, TensorType::I16) => 4,
         (op::DEPTHWISE_CONV_2D, TensorType::I16) => 5,
         (op::QUANTIZE, TensorType::I8) => 1,
+        (op::SVDF | op::UNIDIRECTIONAL_SEQUENCE_LSTM, TensorType::I8) => 3,
         (_, TensorType::I16) => 3,
         _ => 2,
     }

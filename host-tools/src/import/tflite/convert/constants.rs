@@ -88,22 +88,31 @@ impl<'a> Converter<'_, 'a> {
         dtype: DType,
         kernel: &Kernel<'_>,
     ) -> Result<TensorId, OpProblem> {
-        let role = "kernel";
-        let (index, constant) = self.constant(op, 1, role)?;
+        let (index, constant) = self.constant(op, 1, "kernel")?;
+        self.kernel_of(index, constant, dtype, kernel)
+    }
+
+    /// The kernel from these values of tensor `index`, whose scales stand at the tensor.
+    pub(super) fn kernel_of(
+        &mut self,
+        index: usize,
+        constant: Constant<'a>,
+        dtype: DType,
+        kernel: &Kernel<'_>,
+    ) -> Result<TensorId, OpProblem> {
         let key = (index, kernel.shape.to_vec());
         if let Some(known) = self.parameters.get(&key) {
             return Ok(*known);
         }
         let weights = constant.ty;
-        let fits = match dtype {
-            DType::F32 => matches!(weights, TensorType::F32 | TensorType::F16),
-            _ => matches!(weights, TensorType::I8 | TensorType::I4),
-        };
+        let float = matches!(weights, TensorType::F32 | TensorType::F16);
+        // Float activations may have integer weights, but not the other way round.
+        let fits = matches!(weights, TensorType::I8 | TensorType::I4) || (float && dtype == DType::F32);
         if !fits {
             return Err(OpProblem::Mix { found: dtype, weights });
         }
         let data = self.values(&constant)?;
-        let quant = if dtype == DType::F32 { None } else { Some(self.kernel_quant(index, kernel)?) };
+        let quant = if float { None } else { Some(self.kernel_quant(index, kernel)?) };
         let name = self.tensor_name(index)?;
         let id = self.graph.add_tensor(Tensor { quant, ..Tensor::constant(name, kernel.shape, data) });
         self.parameters.insert(key, id);
@@ -146,13 +155,24 @@ impl<'a> Converter<'_, 'a> {
         dtype: DType,
         channels: usize,
     ) -> Result<Option<TensorId>, OpProblem> {
+        self.bias_at(op, 2, dtype, channels)
+    }
+
+    /// The bias, input `i`.
+    pub(super) fn bias_at(
+        &mut self,
+        op: &Operator<'a>,
+        i: usize,
+        dtype: DType,
+        channels: usize,
+    ) -> Result<Option<TensorId>, OpProblem> {
         let role = "bias";
-        let Some(index) = self.input_index(op, 2, role)? else { return Ok(None) };
+        let Some(index) = self.input_index(op, i, role)? else { return Ok(None) };
         let key = (index, vec![channels]);
         if let Some(known) = self.parameters.get(&key) {
             return Ok(Some(*known));
         }
-        let (_, constant) = self.constant(op, 2, role)?;
+        let (_, constant) = self.constant(op, i, role)?;
         let (fits, expected) = match dtype {
             DType::F32 => (matches!(constant.ty, TensorType::F32 | TensorType::F16), "f32"),
             DType::I16 => (matches!(constant.ty, TensorType::I64 | TensorType::I32), "i64 or i32"),

@@ -49,14 +49,18 @@ impl<'a> Converter<'_, 'a> {
         let shape = [units, features];
         let kernel = self.kernel(op, dtype, &Kernel { shape: &shape, file_axis: 0, axis: 0, channels: units })?;
         let bias = self.bias(op, dtype, units)?;
-        if rows != 1 {
-            return Err(OpProblem::Feature { what: format!("a fully connected layer over {rows} rows") });
-        }
-        let x = self.reshaped(&input, &[features])?;
+        let x = match input.full.split_last() {
+            // Rows stay where they are if they end where the features do.
+            Some((last, _)) if *last == features => input.id,
+            _ if rows == 1 => self.reshaped(&input, &[features])?,
+            _ => self.reshaped(&input, &[rows, features])?,
+        };
         let mut inputs = vec![x, kernel];
         inputs.extend(bias);
         let node = Dense { units, use_bias: bias.is_some(), activation };
-        self.emit(op, node, &inputs, &[units], &full)?;
+        let before = &self.graph.tensor(x).shape;
+        let made = [before.get(..before.len().saturating_sub(1)).unwrap_or_default(), &[units]].concat();
+        self.emit(op, node, &inputs, &made, &full)?;
         Ok(())
     }
 

@@ -9,6 +9,8 @@ mod elementwise;
 mod fold;
 mod layers;
 mod movement;
+mod products;
+mod recurrent;
 mod shapes;
 mod window;
 
@@ -203,6 +205,10 @@ operators!(
     SPLIT_V => split(true),
     UNPACK => unpack,
     RESIZE_NEAREST_NEIGHBOR => resize_nearest,
+    TRANSPOSE_CONV => transpose_conv,
+    BATCH_MATMUL => batch_matmul,
+    SVDF => svdf,
+    UNIDIRECTIONAL_SEQUENCE_LSTM => lstm,
     QUANTIZE => quantize,
     DEQUANTIZE => dequantize,
     RESHAPE => reshape,
@@ -411,12 +417,17 @@ impl<'a> Converter<'_, 'a> {
     }
 
     fn node(&mut self, op: Op, inputs: &[TensorId], output: TensorId) -> Result<(), OpProblem> {
+        self.nodes(op, inputs, &[output])
+    }
+
+    /// [`Converter::node`] with several outputs.
+    fn nodes(&mut self, op: Op, inputs: &[TensorId], outputs: &[TensorId]) -> Result<(), OpProblem> {
         self.take(200 + inputs.len() * 4)?;
         let kind = op.kind();
         let count = self.kinds.entry(kind).or_insert(0);
         let name = if *count == 0 { kind.to_owned() } else { format!("{kind}_{count}") };
         *count += 1;
-        self.graph.add_node(name, op, inputs, &[output]);
+        self.graph.add_node(name, op, inputs, outputs);
         Ok(())
     }
 

@@ -157,7 +157,7 @@ impl<'a> Converter<'_, 'a> {
     }
 }
 
-fn kernel_shape(shape: &[usize]) -> Result<[usize; 4], OpProblem> {
+pub(super) fn kernel_shape(shape: &[usize]) -> Result<[usize; 4], OpProblem> {
     let fits = <[usize; 4]>::try_from(shape).ok().filter(|s| !s.contains(&0));
     fits.ok_or_else(|| OpProblem::Shape {
         role: "kernel",

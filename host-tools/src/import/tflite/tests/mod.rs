@@ -26,7 +26,7 @@ fn activation(name: &str, shape: &[i32], ty: u8) -> FileTensor {
         I16 => (vec![0.001], vec![0]),
         _ => (vec![], vec![]),
     };
-    FileTensor { name: name.into(), shape: shape.into(), ty, data: None, scales, zero_points, axis: 0 }
+    FileTensor { name: name.into(), shape: shape.into(), ty, scales, zero_points, ..FileTensor::default() }
 }
 
 fn constant(name: &str, shape: &[i32], ty: u8, data: Vec<u8>) -> FileTensor {
@@ -53,7 +53,7 @@ fn kernel(name: &str, shape: &[i32], scales: &[f32], axis: i32) -> FileTensor {
 
 fn operator(code: i32, inputs: &[i32], output: i32, options: Option<Table>) -> FileOperator {
     let options = options.map(|o| (1, o));
-    FileOperator { code, version: 1, inputs: inputs.into(), outputs: vec![output], options }
+    FileOperator { code, version: 1, inputs: inputs.into(), outputs: vec![output], options, ..FileOperator::default() }
 }
 
 /// Options of CONV_2D: padding, stride, activation.
