@@ -79,7 +79,7 @@ fn run(graph: &Graph, inputs: &[Array]) -> Result<Vec<Vec<u8>>, Stop> {
 
 /// Runs the models with this ending, and again what export and import make of them. `far` says whether outputs
 /// are too far from the reference's: output, reference, and the largest magnitude of the reference.
-fn check(ending: &str, far: fn(&[u8], &[u8]) -> Option<String>) {
+fn check(ending: &str, far: fn(&str, &[u8], &[u8]) -> Option<String>) {
     let mut wrong = Vec::new();
     for path in models(ending) {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -107,7 +107,7 @@ fn check(ending: &str, far: fn(&[u8], &[u8]) -> Option<String>) {
         for (found, expected) in found.iter().zip(&expected) {
             let expected = bytes_of(expected.values());
             assert_eq!(found.len(), expected.len(), "{name}");
-            wrong.extend(far(found, &expected).map(|why| format!("{name}: {why}")));
+            wrong.extend(far(&name, found, &expected).map(|why| format!("{name}: {why}")));
         }
         match export::tflite::to_bytes(&graph).map(|bytes| tflite::from_bytes(&bytes)) {
             Ok(Ok(back)) if run(&back.graph, &inputs).is_ok_and(|again| again == found) => (),
@@ -119,9 +119,33 @@ fn check(ending: &str, far: fn(&[u8], &[u8]) -> Option<String>) {
     assert!(wrong.is_empty(), "{} of {ending}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn exact(found: &[u8], expected: &[u8]) -> Option<String> {
-    let count = found.iter().zip(expected).filter(|(f, e)| f != e).count();
-    (count > 0).then(|| format!("{count} of {} bytes differ", expected.len()))
+/// Where TensorFlow Lite Micro, whose arithmetic ours is, computes otherwise than the runtime that made the outputs,
+/// and how many steps that may make.
+///
+/// - LSTM: its logistic function is a table, that of desktop TFLite a polynomial; a state carries the difference on.
+/// - Transposed convolution of int16 without bias: it sums in 64 bits, as the file asks for (`quantized_bias_type`);
+///   tflite-runtime 2.14 does not know that option and sums in 32, with another rounding (LiteRT 2.3 does not).
+const DIFFERENT: [(&str, i64); 3] = [("lstm_i8", 2), ("lstm_clipped_i8", 2), ("transpose_conv_i16", 1)];
+
+/// The largest difference of two integers, in steps.
+fn steps(found: &[i64], expected: &[i64]) -> i64 {
+    found.iter().zip(expected).map(|(f, e)| (f - e).abs()).max().unwrap_or(0)
+}
+
+fn exact(name: &str, found: &[i64], expected: &[i64]) -> Option<String> {
+    let most = DIFFERENT.iter().find(|(other, _)| *other == name).map_or(0, |(_, most)| *most);
+    let off = steps(found, expected);
+    (off > most).then(|| format!("off by up to {off} steps"))
+}
+
+fn exact_i8(name: &str, found: &[u8], expected: &[u8]) -> Option<String> {
+    let wide = |bytes: &[u8]| bytes.iter().map(|b| i64::from(*b as i8)).collect::<Vec<_>>();
+    exact(name, &wide(found), &wide(expected))
+}
+
+fn exact_i16(name: &str, found: &[u8], expected: &[u8]) -> Option<String> {
+    let wide = |bytes: &[u8]| bytes.as_chunks().0.iter().map(|b| i64::from(i16::from_le_bytes(*b))).collect::<Vec<_>>();
+    exact(name, &wide(found), &wide(expected))
 }
 
 /// Within so much of the largest reference value.
@@ -135,22 +159,22 @@ fn within(found: &[u8], expected: &[u8], share: f32) -> Option<String> {
 
 #[test]
 fn int8_operators_equal_the_reference() {
-    check("i8", exact);
+    check("i8", exact_i8);
 }
 
 #[test]
 fn int16_operators_equal_the_reference() {
-    check("i16", exact);
+    check("i16", exact_i16);
 }
 
 /// Sums of a few hundred products, in another order.
 #[test]
 fn float_operators_are_within_a_hundred_thousandth() {
-    check("f32", |found, expected| within(found, expected, 1e-5));
+    check("f32", |_, found, expected| within(found, expected, 1e-5));
 }
 
 /// The reference rounds activations to int8 before it multiplies, we do not: half a step of 255 for each product.
 #[test]
 fn hybrid_operators_are_within_the_references_rounding() {
-    check("hybrid", |found, expected| within(found, expected, 0.02));
+    check("hybrid", |_, found, expected| within(found, expected, 0.02));
 }

@@ -4,13 +4,16 @@ use super::{Writer, fused, unsupported};
 use crate::export::tflite::ExportError;
 use crate::export::tflite::file::FileTensor;
 use crate::export::tflite::flat::{Table, Value};
-use crate::graph::ops::{Lstm, Svdf};
+use crate::graph::ops::{Activation, Lstm, Svdf};
 use crate::graph::{DType, Data, Node, TensorId};
 use crate::import::tflite::schema::option::{lstm, svdf};
 use crate::import::tflite::schema::{TensorType, op};
 
 /// The number of the fused activation `tanh`.
 const TANH: u8 = 4;
+
+/// The number of the fused activation `relu`.
+const RELU: u8 = 1;
 
 /// Scale of a gate before its function.
 const GATE_SCALE: f32 = 1.0 / 4096.0;
@@ -29,12 +32,17 @@ impl Writer<'_> {
             true => self.constant(parameters[2])?,
             false => -1,
         };
+        let activation = match (self.tensor(node.inputs[0]).dtype, layer.activation) {
+            (DType::F32, activation) => fused(node, activation)?,
+            // Integer kernels ignore it, and some insist on RELU.
+            (_, Activation::Linear) => RELU,
+            (_, other) => return Err(unsupported(node, format!("integer filter with fused {}", other.name()))),
+        };
         let filters = layer.units * layer.rank;
         let state = self.variable(state, &[1, (filters * layer.memory) as i32]);
         let inputs = vec![self.operand(node.inputs[0])?, kernel?, time?, bias, state];
-        let options = Table::new()
-            .with(svdf::RANK, Value::I32(layer.rank as i32))
-            .with(svdf::ACTIVATION, Value::U8(fused(node, layer.activation)?));
+        let options =
+            Table::new().with(svdf::RANK, Value::I32(layer.rank as i32)).with(svdf::ACTIVATION, Value::U8(activation));
         self.operator(node, op::SVDF, inputs, Some((6, options)))
     }
 

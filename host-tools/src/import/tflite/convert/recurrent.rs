@@ -2,7 +2,7 @@
 
 use super::window::options;
 use super::{Converter, fused, sample};
-use crate::graph::ops::{Lstm, Svdf};
+use crate::graph::ops::{Activation, Lstm, Svdf};
 use crate::graph::{DType, Data, Quant, Tensor, TensorId, elements, shape_text};
 use crate::import::tflite::error::{OpProblem, TensorProblem};
 use crate::import::tflite::model::Operator;
@@ -31,7 +31,11 @@ impl<'a> Converter<'_, 'a> {
         let value = self.value(op, 0, "input")?;
         let dtype = self.dtype(&value);
         let rank = options.i32(option::svdf::RANK, 0)?;
-        let activation = fused(options.u8(option::svdf::ACTIVATION)?)?;
+        let activation = match (dtype, fused(options.u8(option::svdf::ACTIVATION)?)?) {
+            (DType::F32, activation) => activation,
+            // The integer kernels of TFLite know no other limits than the type's.
+            _ => Activation::Linear,
+        };
         let (_, kernel) = self.constant(op, 1, "feature weights")?;
         let (_, time) = self.constant(op, 2, "time weights")?;
         let ([filters, features], [time_filters, memory]) = (kernel.shape.as_slice(), time.shape.as_slice()) else {
