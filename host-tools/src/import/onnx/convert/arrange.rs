@@ -50,11 +50,6 @@ impl<'m, 'a> Converter<'m, 'a> {
         Ok(id)
     }
 
-    fn emit_transpose(&mut self, id: TensorId, permutation: &[usize]) -> Result<TensorId, NodeProblem> {
-        let _ = id;
-        Err(NodeProblem::Feature { what: format!("moving axes at run time ({permutation:?})") })
-    }
-
     /// The value in the file's order: a tensor of the file's shape for one sample.
     pub(super) fn plain(&mut self, value: &Value) -> Result<Value, NodeProblem> {
         let axes: Vec<usize> = (0..value.layout.rank()).collect();

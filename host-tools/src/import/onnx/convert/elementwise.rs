@@ -3,11 +3,12 @@
 use super::arrange::sample;
 use super::conv::is_quantized;
 use super::{Call, Converter, Made, Value};
-use crate::graph::ops::{Add, Op};
+use crate::graph::ops::{Add, Div, Maximum, Minimum, Mul, Op, PRelu, Sub};
 use crate::graph::{Activation, Data, Quant, TensorId};
 use crate::import::onnx::error::NodeProblem;
 use crate::import::onnx::layout::Layout;
 use crate::import::onnx::model::MAX_RANK;
+use crate::import::onnx::tensor::Constant;
 
 impl<'m, 'a> Converter<'m, 'a> {
     /// A function of one value.
@@ -15,7 +16,8 @@ impl<'m, 'a> Converter<'m, 'a> {
         call.expect_inputs(1..=1)?;
         let x = self.raw(call, 0, "input")?;
         // Integers stay integers where a clamp cannot make them coarser.
-        if function.is_clamp()
+        let table = matches!(function, Activation::LeakyRelu { .. } | Activation::HardSwish);
+        if (function.is_clamp() || table)
             && is_quantized(self, &x)
             && let Some(target) = self.target(call)?.filter(|t| t.activation == Activation::Linear)
         {
@@ -50,38 +52,120 @@ impl<'m, 'a> Converter<'m, 'a> {
             (-1.0, 1.0) => Activation::ReluN1To1,
             (0.0, high) if unlimited(high) => Activation::Relu,
             (low, high) if unlimited(low) && unlimited(high) => return self.identity(call),
-            _ => return Err(NodeProblem::Feature { what: format!("a clip to {low} and {high}") }),
+            (low, high) => {
+                let mut x = self.real(call, 0, "input")?;
+                for (limit, kind) in [(low, Binary::Max), (high, Binary::Min)] {
+                    if !unlimited(limit) {
+                        let limit = self.parameter("limit", &[1], Data::F32(vec![limit]), None)?;
+                        let limit = Value { id: limit, layout: Layout::plain(&[1]), dequantized: false };
+                        x = self.broadcast(kind.op(Activation::Linear), &x, &limit, None)?;
+                    }
+                }
+                return self.define(call, 0, x);
+            }
         };
-        self.activation_of(call, 0, function)
-    }
-
-    fn activation_of(&mut self, call: &Call<'m, 'a>, i: usize, function: Activation) -> Result<(), NodeProblem> {
-        let x = self.real(call, i, "input")?;
+        let x = self.real(call, 0, "input")?;
         self.unary(call, &x, function)
     }
 
-    /// Add.
-    pub(super) fn add(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
+    /// LeakyRelu, Elu, HardSigmoid and Gelu, with their attributes.
+    pub(super) fn parametric(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
+        call.expect_inputs(1..=1)?;
+        let function = match call.key() {
+            "LeakyRelu" => Activation::LeakyRelu { alpha: call.float("alpha", 0.01)? },
+            "Elu" => Activation::Elu { alpha: call.float("alpha", 1.0)? },
+            "HardSigmoid" => {
+                Activation::HardSigmoid { alpha: call.float("alpha", 0.2)?, beta: call.float("beta", 0.5)? }
+            }
+            _ => Activation::Gelu { approximate: call.text("approximate", "none")? == "tanh" },
+        };
+        self.activation(call, function)
+    }
+
+    /// PRelu: one slope for all, one for each channel, or one for each value.
+    pub(super) fn prelu(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
         call.expect_inputs(2..=2)?;
-        if self.fold_shift(call)? {
+        let x = self.real(call, 0, "input")?;
+        let slope = self.constant(call, 1, "slope")?;
+        let wrong = || NodeProblem::Type { role: "slope", found: slope.data.dtype().name().into(), expected: "float" };
+        let slopes = slope.reals().ok_or_else(wrong)?;
+        if let [alpha] = *slopes {
+            return self.unary(call, &x, Activation::LeakyRelu { alpha });
+        }
+        let innermost = x.layout.innermost();
+        let rank = x.layout.rank();
+        let along =
+            (0..slope.shape.len()).filter(|a| slope.shape[*a] != 1).map(|a| a + rank - slope.shape.len().min(rank));
+        let along: Vec<usize> = along.collect();
+        if let ([at], Some(channel), true) = (along.as_slice(), innermost, slope.shape.len() <= rank)
+            && *at == channel
+            && x.layout.axes().is_some()
+            && self.graph.tensor(x.id).shape.last() == Some(&slopes.len())
+        {
+            let slopes = self.parameter(call.input(1), &[slopes.len()], Data::F32(slopes), None)?;
+            let id = self.emit(PRelu {}, &[x.id, slopes], None)?;
+            return self.define(call, 0, Value { id, ..x });
+        }
+        // max(x, 0) + slope * min(x, 0)
+        let slope = self.real(call, 1, "slope")?;
+        let zero = self.parameter("zero", &[1], Data::F32(vec![0.0]), None)?;
+        let zero = Value { id: zero, layout: Layout::plain(&[1]), dequantized: false };
+        let positive = Value { id: self.emit(Activation::Relu, &[x.id], None)?, ..x.clone() };
+        let negative = self.broadcast(Binary::Min.op(Activation::Linear), &x, &zero, None)?;
+        let negative = self.broadcast(Binary::Mul.op(Activation::Linear), &negative, &slope, None)?;
+        let value = self.broadcast(Binary::Add.op(Activation::Linear), &positive, &negative, None)?;
+        self.define(call, 0, value)
+    }
+
+    /// Operations on two tensors.
+    pub(super) fn binary(&mut self, call: &Call<'m, 'a>, kind: Binary) -> Result<(), NodeProblem> {
+        call.expect_inputs(2..=2)?;
+        if kind == Binary::Add && self.fold_shift(call)? {
             return Ok(());
         }
         let (a, b) = (self.operand(call, 0)?, self.operand(call, 1)?);
         if a.dequantized
             && b.dequantized
+            && kind.has_integers()
             && let Some(target) = self.target(call)?
         {
-            let op = Add { activation: target.activation };
+            let op = kind.op(target.activation);
             let value = self.broadcast(op, &a, &b, Some(target.quant.clone()))?;
             return self.define_target(target, value);
         }
         let (a, b) = (self.floats(&a, "input A")?, self.floats(&b, "input B")?);
-        let value = self.broadcast(Add { activation: Activation::Linear }, &a, &b, None)?;
+        let value = self.broadcast(kind.op(Activation::Linear), &a, &b, None)?;
         self.define(call, 0, value)
     }
 
+    /// Min, Max and Sum of any number of tensors.
+    pub(super) fn variadic(&mut self, call: &Call<'m, 'a>, kind: Binary) -> Result<(), NodeProblem> {
+        let mut result = self.real(call, 0, "input")?;
+        for i in 1..call.node.inputs.len() {
+            let next = self.real(call, i, "input")?;
+            result = self.broadcast(kind.op(Activation::Linear), &result, &next, None)?;
+        }
+        self.define(call, 0, result)
+    }
+
+    /// Pow with a constant exponent of 1/2, 1 or 2, as in normalisations.
+    pub(super) fn power(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
+        call.expect_inputs(2..=2)?;
+        let exponent = self.scalar(call, "exponent", 1)?.ok_or(NodeProblem::Missing { role: "exponent" })?;
+        let x = self.real(call, 0, "input")?;
+        match exponent {
+            0.5 => self.unary(call, &x, Activation::Sqrt),
+            1.0 => self.define(call, 0, x),
+            2.0 => {
+                let value = self.broadcast(Binary::Mul.op(Activation::Linear), &x, &x, None)?;
+                self.define(call, 0, value)
+            }
+            found => Err(NodeProblem::Feature { what: format!("a power of {found}") }),
+        }
+    }
+
     /// An operand of a sum or product; quantised constants stay so.
-    fn operand(&mut self, call: &Call<'m, 'a>, i: usize) -> Result<Value, NodeProblem> {
+    pub(super) fn operand(&mut self, call: &Call<'m, 'a>, i: usize) -> Result<Value, NodeProblem> {
         let role = if i == 0 { "input A" } else { "input B" };
         if let Some(Made::Constant(constant)) = self.made(call.input(i), role)?
             && constant.quant.as_ref().is_some_and(|q| q.axis.is_none())
@@ -134,10 +218,40 @@ impl<'m, 'a> Converter<'m, 'a> {
         let ones = shape.iter().take_while(|d| **d == 1).count().min(shape.len().saturating_sub(1));
         let tensor = self.graph.tensor(value.id);
         let Some(data) = &tensor.data else { return self.arrange(value, axes, sample(&shape)) };
-        let constant = crate::import::onnx::tensor::Constant::new(value.shape().to_vec(), data.clone());
+        let constant = Constant::new(value.shape().to_vec(), data.clone());
         let (name, quant) = (tensor.name.clone(), tensor.quant.clone());
         let turned = constant.permuted(axes);
         self.parameter(&name, &shape[ones..], turned.data, quant)
+    }
+}
+
+/// Operations on two tensors, element by element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Min,
+    Max,
+}
+
+impl Binary {
+    /// The graph's operation, with a clamp behind it.
+    pub(super) fn op(self, activation: Activation) -> Op {
+        match self {
+            Self::Add => Add { activation }.into(),
+            Self::Sub => Sub { activation }.into(),
+            Self::Mul => Mul { activation }.into(),
+            Self::Div => Div { activation }.into(),
+            Self::Min => Minimum { activation }.into(),
+            Self::Max => Maximum { activation }.into(),
+        }
+    }
+
+    /// Whether it has an integer form with scales of its own.
+    fn has_integers(self) -> bool {
+        matches!(self, Self::Add | Self::Sub | Self::Mul)
     }
 }
 

@@ -12,10 +12,14 @@ mod elementwise;
 mod emit;
 mod fold;
 mod fold_arithmetic;
+mod movement;
 mod operands;
+mod patterns;
 mod pool;
 mod ports;
 mod quantized;
+mod reduce;
+mod resize;
 mod shapes;
 mod softmax;
 
@@ -288,18 +292,48 @@ macro_rules! operators {
 }
 
 use crate::graph::Activation;
+use crate::graph::ops::Reduction;
+use elementwise::Binary;
 use pool::PoolKind;
 
 operators!(
     "Conv" => conv,
     "Gemm" => gemm,
     "MatMul" => matmul,
-    "Add" => add,
+    "Add" => binary(Binary::Add),
+    "Sub" => binary(Binary::Sub),
+    "Mul" => binary(Binary::Mul),
+    "Div" => binary(Binary::Div),
+    "Min" => variadic(Binary::Min),
+    "Max" => variadic(Binary::Max),
+    "Sum" => variadic(Binary::Add),
+    "Pow" => power,
     "Relu" => activation(Activation::Relu),
     "Sigmoid" => activation(Activation::Sigmoid),
     "Tanh" => activation(Activation::Tanh),
+    "HardSwish" => activation(Activation::HardSwish),
+    "Exp" => activation(Activation::Exp),
+    "Log" => activation(Activation::Log),
+    "Sqrt" => activation(Activation::Sqrt),
+    "Abs" => activation(Activation::Abs),
+    "Neg" => activation(Activation::Neg),
+    "Reciprocal" => activation(Activation::Reciprocal),
+    "LeakyRelu" | "Elu" | "HardSigmoid" | "Gelu" => parametric,
+    "Erf" => gelu_of_erf,
+    "PRelu" => prelu,
     "Clip" => clip,
     "Softmax" => softmax,
+    "LogSoftmax" => log_softmax,
+    "ReduceMean" => reduce(Reduction::Mean),
+    "ReduceSum" => reduce(Reduction::Sum),
+    "ReduceMax" => reduce(Reduction::Max),
+    "Concat" => concat,
+    "Slice" => slice,
+    "Split" => split,
+    "Gather" => gather,
+    "Pad" => pad,
+    "Expand" => expand,
+    "Resize" | "Upsample" => resize,
     "MaxPool" => pool(PoolKind::Max),
     "AveragePool" => pool(PoolKind::Average),
     "GlobalMaxPool" => global_pool(PoolKind::Max),
@@ -316,5 +350,10 @@ operators!(
     "DequantizeLinear" => dequantize_linear,
     "QLinearConv" => qlinear_conv,
     "QLinearMatMul" => qlinear_matmul,
-    "com.microsoft:QLinearAdd" => qlinear_add,
+    "com.microsoft:QLinearAdd" => qlinear_binary(Binary::Add),
+    "com.microsoft:QLinearMul" => qlinear_binary(Binary::Mul),
+    "com.microsoft:QLinearConcat" => qlinear_concat,
+    "com.microsoft:QLinearAveragePool" => qlinear_pool(false),
+    "com.microsoft:QLinearGlobalAveragePool" => qlinear_pool(true),
+    "com.microsoft:QLinearLeakyRelu" | "com.microsoft:QLinearSigmoid" => qlinear_activation,
 );

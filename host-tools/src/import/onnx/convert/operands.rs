@@ -80,6 +80,14 @@ impl<'m, 'a> Call<'m, 'a> {
         }
     }
 
+    pub(super) fn floats(&self, name: &'static str) -> Result<Option<&'m [f32]>, NodeProblem> {
+        match self.attribute(name) {
+            None => Ok(None),
+            Some(AttributeValue::Floats(values)) => Ok(Some(values)),
+            Some(_) => Self::wrong(name, "a list of floats"),
+        }
+    }
+
     pub(super) fn text(&self, name: &'static str, default: &'static str) -> Result<&'a str, NodeProblem> {
         match self.attribute(name) {
             None => Ok(default),

@@ -3,8 +3,9 @@
 //! Activations are int8 here. The file's uint8 is the same with its zero point and its values less 128.
 
 use super::dense::Matrix;
+use super::elementwise::Binary;
 use super::{Call, Converter, Made, Value};
-use crate::graph::ops::{Add, Quantize};
+use crate::graph::ops::Quantize;
 use crate::graph::{Activation, Data, Quant, shape_text};
 use crate::import::onnx::error::NodeProblem;
 use crate::import::onnx::tensor::{Constant, ElementType};
@@ -255,13 +256,64 @@ impl<'m, 'a> Converter<'m, 'a> {
         self.define_target(target, value)
     }
 
-    /// com.microsoft QLinearAdd: a, its scale and zero point, b, its, the output's.
-    pub(super) fn qlinear_add(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
+    /// com.microsoft QLinearAdd and QLinearMul: a, its scale and zero point, b, its, the output's.
+    pub(super) fn qlinear_binary(&mut self, call: &Call<'m, 'a>, kind: Binary) -> Result<(), NodeProblem> {
         call.expect_inputs(7..=8)?;
         let a = self.qlinear_operand(call, 0)?;
         let b = self.qlinear_operand(call, 3)?;
         let target = self.own_target(call, 6)?;
-        let value = self.broadcast(Add { activation: Activation::Linear }, &a, &b, Some(target.quant.clone()))?;
+        let value = self.broadcast(kind.op(Activation::Linear), &a, &b, Some(target.quant.clone()))?;
+        self.define_target(target, value)
+    }
+
+    /// com.microsoft QLinearConcat: the output's scale and zero point, then each input with its own.
+    pub(super) fn qlinear_concat(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
+        let target = self.own_target(call, 0)?;
+        let mut parts = Vec::new();
+        for i in (2..call.node.inputs.len()).step_by(3) {
+            let part = self.qlinear_operand(call, i)?;
+            parts.push(self.quantize(&part, target.quant.clone())?);
+        }
+        let value = self.joined(call, &parts)?;
+        self.define_target(target, value)
+    }
+
+    /// com.microsoft QLinearAveragePool and QLinearGlobalAveragePool: x, its scale and zero point, the output's.
+    pub(super) fn qlinear_pool(&mut self, call: &Call<'m, 'a>, global: bool) -> Result<(), NodeProblem> {
+        call.expect_inputs(3..=5)?;
+        if call.flag("channels_last")? {
+            return Err(NodeProblem::Feature { what: "channels last".into() });
+        }
+        let x = self.raw(call, 0, "input")?;
+        self.expect_quant(call, &x, 1)?;
+        let target = self.own_target(call, 3)?;
+        let x = Value { dequantized: true, ..x };
+        match global {
+            true => self.global_average(call, &x, Some(target)),
+            false => self.average_pool(call, &x, Some(target)),
+        }
+    }
+
+    /// com.microsoft QLinearLeakyRelu and QLinearSigmoid: x, its scale and zero point, the output's.
+    pub(super) fn qlinear_activation(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
+        call.expect_inputs(4..=5)?;
+        let x = self.raw(call, 0, "input")?;
+        self.expect_quant(call, &x, 1)?;
+        let target = self.own_target(call, 3)?;
+        let function = match call.key() {
+            "com.microsoft:QLinearSigmoid" => Activation::Sigmoid,
+            _ => Activation::LeakyRelu { alpha: call.float("alpha", 0.01)? },
+        };
+        let x = Value { dequantized: true, ..x };
+        let value = match function {
+            // The integer function has a scale of its own.
+            Activation::Sigmoid if target.quant != Quant::per_tensor(1.0 / 256.0, -128) => {
+                let x = self.floats(&x, "input")?;
+                let y = Value { id: self.emit(function, &[x.id], None)?, ..x };
+                self.quantize(&y, target.quant.clone())?
+            }
+            function => Value { id: self.emit(function, &[x.id], Some(target.quant.clone()))?, ..x },
+        };
         self.define_target(target, value)
     }
 

@@ -1,8 +1,8 @@
-//! Softmax.
+//! Softmax and its logarithm.
 
 use super::operands::axis;
 use super::{Call, Converter, Value};
-use crate::graph::ops::{Op, Softmax};
+use crate::graph::ops::{LogSoftmax, Op, Softmax};
 use crate::import::onnx::error::NodeProblem;
 use crate::import::onnx::layout::Layout;
 
@@ -10,6 +10,11 @@ impl<'m, 'a> Converter<'m, 'a> {
     /// Softmax.
     pub(super) fn softmax(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
         self.over_one_axis(call, Softmax::default())
+    }
+
+    /// LogSoftmax.
+    pub(super) fn log_softmax(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
+        self.over_one_axis(call, LogSoftmax {})
     }
 
     /// A function of a vector: along one axis since operator set 13; before, over all axes from the
