@@ -51,7 +51,8 @@ pub enum AttributeValue<'a> {
     Tensor(TensorDef<'a>),
     Floats(Vec<f32>),
     Ints(Vec<i64>),
-    /// Lists of text, graphs, sparse tensors, types: none of the operators that we know has one.
+    Texts(Vec<&'a [u8]>),
+    /// Graphs, sparse tensors, types: none of the operators that we know has one.
     Other,
 }
 
@@ -185,7 +186,7 @@ impl<'a> NodeDef<'a> {
 impl<'a> Attribute<'a> {
     fn parse(message: Message<'a>, budget: &mut Budget) -> Result<Self, OnnxError> {
         let (mut name, mut kind, mut value) = ("", None, None);
-        let (mut floats, mut ints) = (Vec::new(), Vec::new());
+        let (mut floats, mut ints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
         for field in message.fields() {
             match field? {
                 (1, field) => name = field.text(1)?,
@@ -200,7 +201,11 @@ impl<'a> Attribute<'a> {
                     floats.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
                 }
                 (8, field) => integers_into(field, 8, &mut ints, budget)?,
-                (6 | 9 | 10 | 11 | 14 | 15 | 22 | 23, _) => value = Some(AttributeValue::Other),
+                (9, field) => {
+                    budget.take(2 * size_of::<&[u8]>())?;
+                    texts.push(field.bytes(9)?);
+                }
+                (6 | 10 | 11 | 14 | 15 | 22 | 23, _) => value = Some(AttributeValue::Other),
                 (20, field) => kind = Some(field.integer(20)?),
                 _ => (),
             }
@@ -209,12 +214,14 @@ impl<'a> Attribute<'a> {
         let value = match (kind, value) {
             (Some(6), _) => AttributeValue::Floats(floats),
             (Some(7), _) => AttributeValue::Ints(ints),
+            (Some(8), _) => AttributeValue::Texts(texts),
             (_, Some(value)) => value,
             (Some(1), None) => AttributeValue::Float(0.0),
             (Some(2), None) => AttributeValue::Int(0),
             (Some(3), None) => AttributeValue::Text(&[]),
             _ if !floats.is_empty() => AttributeValue::Floats(floats),
             _ if !ints.is_empty() => AttributeValue::Ints(ints),
+            _ if !texts.is_empty() => AttributeValue::Texts(texts),
             _ => AttributeValue::Other,
         };
         Ok(Self { name, value })

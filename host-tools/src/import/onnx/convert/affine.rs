@@ -84,6 +84,7 @@ impl<'m, 'a> Converter<'m, 'a> {
             Op::Conv2d(o) => (0, o.use_bias),
             Op::DepthwiseConv2d(o) => (2, o.use_bias),
             Op::Dense(o) => (0, o.use_bias),
+            Op::TransposeConv2d(o) if o.groups == 1 => (3, o.use_bias),
             _ => return Ok(false),
         };
         let parameters = self.graph.node(node).parameters().to_vec();
@@ -120,6 +121,7 @@ impl<'m, 'a> Converter<'m, 'a> {
                     Op::Conv2d(o) => o.use_bias = true,
                     Op::DepthwiseConv2d(o) => o.use_bias = true,
                     Op::Dense(o) => o.use_bias = true,
+                    Op::TransposeConv2d(o) => o.use_bias = true,
                     _ => (),
                 }
             }

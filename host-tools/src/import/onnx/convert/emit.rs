@@ -6,7 +6,7 @@ use crate::graph::{DType, Data, NodeId, OpError, Quant, Tensor, TensorId, elemen
 use crate::import::onnx::error::NodeProblem;
 
 impl<'m, 'a> Converter<'m, 'a> {
-    /// Adds an operation; `inputs` are data, then parameters. The output is int8 if it has a
+    /// Adds an operation; `inputs` are data, then parameters. The (first) output is int8 if it has a
     /// quantisation, else float; its shape follows from the operation.
     pub(super) fn emit(
         &mut self,
@@ -14,13 +14,27 @@ impl<'m, 'a> Converter<'m, 'a> {
         inputs: &[TensorId],
         quant: Option<Quant>,
     ) -> Result<TensorId, NodeProblem> {
-        let op = op.into();
+        let all = self.emit_outputs(op.into(), inputs, quant)?;
+        all.first().copied().ok_or(NodeProblem::NoOutput)
+    }
+
+    /// As [`Converter::emit`], of floats, with all outputs.
+    pub(super) fn emit_all(&mut self, op: impl Into<Op>, inputs: &[TensorId]) -> Result<Vec<TensorId>, NodeProblem> {
+        self.emit_outputs(op.into(), inputs, None)
+    }
+
+    fn emit_outputs(
+        &mut self,
+        op: Op,
+        inputs: &[TensorId],
+        quant: Option<Quant>,
+    ) -> Result<Vec<TensorId>, NodeProblem> {
         op.check()?;
         let data = inputs.get(..inputs.len().saturating_sub(op.parameter_count())).unwrap_or_default();
-        let ports: Vec<Port<'_>> =
-            data.iter().map(|t| self.graph.tensor(*t)).map(|t| Port { name: &t.name, shape: &t.shape }).collect();
-        let shape = op.output(&ports)?;
-        if elements(&shape).is_none_or(|n| n > i32::MAX as usize) {
+        let tensors = data.iter().map(|t| self.graph.tensor(*t));
+        let ports: Vec<Port<'_>> = tensors.map(|t| Port { name: &t.name, shape: &t.shape }).collect();
+        let shapes = op.outputs(&ports)?;
+        if shapes.iter().any(|s| elements(s).is_none_or(|n| n > i32::MAX as usize)) {
             return Err(NodeProblem::Op(OpError::Overflow));
         }
         let wanted = match (self.label, op.kind()) {
@@ -29,13 +43,18 @@ impl<'m, 'a> Converter<'m, 'a> {
             (name, kind @ ("reshape" | "transpose" | "quantize")) => format!("{name}/{kind}"),
             (name, _) => name.to_owned(),
         };
-        self.budget.take(600 + 4 * wanted.len())?;
+        self.budget.take(600 + 4 * wanted.len() + 4 * inputs.len())?;
         let name = self.node_names.unique(&wanted);
-        let tensor_name = self.tensor_names.unique(&format!("{name}/{}", op.kind()));
         let dtype = if quant.is_some() { DType::I8 } else { DType::F32 };
-        let output = self.graph.add_tensor(Tensor { quant, ..Tensor::activation(tensor_name, shape, dtype) });
-        self.graph.add_node(name, op, inputs, &[output]);
-        Ok(output)
+        let mut outputs = Vec::with_capacity(shapes.len());
+        for shape in shapes {
+            self.budget.take(400 + 4 * name.len())?;
+            let tensor_name = self.tensor_names.unique(&format!("{name}/{}", op.kind()));
+            let tensor = Tensor { quant: quant.clone(), ..Tensor::activation(tensor_name, shape, dtype) };
+            outputs.push(self.graph.add_tensor(tensor));
+        }
+        self.graph.add_node(name, op, inputs, &outputs);
+        Ok(outputs)
     }
 
     /// Says that an output of the node is this value, which takes over its name.

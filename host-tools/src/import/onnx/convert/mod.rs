@@ -7,17 +7,21 @@
 mod affine;
 mod arrange;
 mod conv;
+mod conv_transpose;
 mod dense;
 mod elementwise;
 mod emit;
 mod fold;
 mod fold_arithmetic;
 mod movement;
+mod norm;
 mod operands;
 mod patterns;
 mod pool;
 mod ports;
+mod product;
 mod quantized;
+mod recurrent;
 mod reduce;
 mod resize;
 mod shapes;
@@ -298,6 +302,7 @@ use pool::PoolKind;
 
 operators!(
     "Conv" => conv,
+    "ConvTranspose" => conv_transpose,
     "Gemm" => gemm,
     "MatMul" => matmul,
     "Add" => binary(Binary::Add),
@@ -339,6 +344,9 @@ operators!(
     "GlobalMaxPool" => global_pool(PoolKind::Max),
     "GlobalAveragePool" => global_pool(PoolKind::Average),
     "BatchNormalization" => batch_normalization,
+    "LayerNormalization" => layer_normalization,
+    "LSTM" => lstm,
+    "GRU" => gru,
     "Flatten" => flatten,
     "Reshape" => reshape,
     "Squeeze" => squeeze,

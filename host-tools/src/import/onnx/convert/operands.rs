@@ -98,6 +98,15 @@ impl<'m, 'a> Call<'m, 'a> {
         }
     }
 
+    pub(super) fn texts(&self, name: &'static str) -> Result<Option<Vec<&'a str>>, NodeProblem> {
+        let text = |t: &&'a [u8]| std::str::from_utf8(t).or_else(|_| Self::wrong(name, "text in UTF-8"));
+        match self.attribute(name) {
+            None => Ok(None),
+            Some(AttributeValue::Texts(texts)) => texts.iter().map(text).collect::<Result<_, _>>().map(Some),
+            Some(_) => Self::wrong(name, "a list of texts"),
+        }
+    }
+
     pub(super) fn value(&self, name: &str) -> Option<&'m AttributeValue<'a>> {
         self.attribute(name)
     }

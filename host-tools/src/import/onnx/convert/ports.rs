@@ -179,9 +179,9 @@ fn resolved(info: &ValueInfo<'_>, asked: Option<&Vec<usize>>) -> Result<Vec<usiz
         found.iter().map(one).collect::<Vec<_>>()
     };
     if let Some(asked) = asked {
-        // The batch axis is free; what else the file says must hold.
+        // The batch axis, wherever it is, may become 1; what else the file says must hold.
         let holds = |(axis, (asked, found)): (usize, (&usize, &Dimension<'_>))| match found {
-            Dimension::Known(size) => axis == 0 || i64::try_from(*asked) == Ok(*size),
+            Dimension::Known(size) => axis == 0 || *asked == 1 || i64::try_from(*asked) == Ok(*size),
             Dimension::Named(_) => true,
         };
         if asked.len() != found.len() || !asked.iter().zip(found).enumerate().all(holds) {
