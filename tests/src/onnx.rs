@@ -95,20 +95,22 @@ impl Case {
         let activations = if way == Way::Weights { 1 } else { self.inputs.len() };
         let fixed = self.inputs.iter().skip(activations);
         let mut options = Options { values: fixed.cloned().collect(), ..Options::default() };
-        let imported = match onnx::from_bytes(&self.model, &options) {
-            // A batch of several: the model for one, and each sample by itself.
-            Err(error) if chain(&error).contains("a batch of ") => {
-                for (name, value) in self.fed(&options) {
-                    let mut shape = value.shape.clone();
-                    shape[0] = 1;
-                    options.shapes.insert(name.clone(), shape);
-                }
-                onnx::from_bytes(&self.model, &options)
+        let mut imported = onnx::from_bytes(&self.model, &options).map_err(|e| chain(&e));
+        // A batch of several: the model for one, and each sample by itself. Sequences have it second.
+        for axis in 0..2 {
+            if !imported.as_ref().is_err_and(|error| error.contains("a batch of ")) {
+                break;
             }
-            imported => imported,
-        };
-        let imported = imported.map_err(|e| chain(&e))?;
-        self.compare(&imported, &options)
+            for (name, value) in self.fed(&options) {
+                let mut shape = value.shape.clone();
+                if let Some(size) = shape.get_mut(axis) {
+                    *size = 1;
+                }
+                options.shapes.insert(name.clone(), shape);
+            }
+            imported = onnx::from_bytes(&self.model, &options).map_err(|e| chain(&e));
+        }
+        self.compare(&imported?, &options)
     }
 
     fn fed(&self, options: &Options) -> Vec<&(String, Constant)> {
@@ -118,10 +120,12 @@ impl Case {
     /// Runs all samples on the scalar token.
     fn compare(&self, imported: &Imported, options: &Options) -> Result<(), String> {
         let fed = self.fed(options);
-        let samples = match (options.shapes.is_empty(), fed.first()) {
-            (false, Some((_, first))) => first.shape[0],
-            _ => 1,
+        // What the data has more of than the model is samples.
+        let more = |(name, value): &&(String, Constant)| {
+            let port = imported.inputs.iter().find(|p| p.name == *name)?;
+            batch_axis(value, &port.shape).map(|axis| value.shape[axis])
         };
+        let samples = fed.iter().find_map(more).unwrap_or(1);
         let packed = image::pack(&imported.graph, &PackOptions::default(), None).map_err(|e| chain(&e))?;
         let image = packed.image().map_err(|e| e.to_string())?;
         let mut arena = image::arena_for(&image);
@@ -129,7 +133,7 @@ impl Case {
         for sample in 0..samples {
             for (i, port) in imported.inputs.iter().enumerate() {
                 let (_, value) = fed.iter().find(|(name, _)| *name == port.name).ok_or("an input without values")?;
-                let bytes = to_bytes(&one_of(value, sample, samples), port)?;
+                let bytes = to_bytes(&one_of(value, sample, &port.shape), port)?;
                 let place = session.input_mut(PlanKind::Infer, i);
                 if place.len() != bytes.len() {
                     return Err(format!("`{}` has {} bytes, the data {}", port.name, place.len(), bytes.len()));
@@ -139,7 +143,7 @@ impl Case {
             session.infer(1).map_err(|e| e.to_string())?;
             for (i, port) in imported.outputs.iter().enumerate() {
                 let expected = self.outputs.get(i).ok_or("no expected output")?.clone()?;
-                let expected = one_of(&expected, sample, samples);
+                let expected = if samples == 1 { expected } else { one_of(&expected, sample, &port.shape) };
                 let quantized = imported.graph.tensor(imported.graph.outputs[i]).dtype == DType::I8;
                 let found = from_bytes(session.output(i), port, quantized);
                 same(&found, &expected, quantized)
@@ -168,17 +172,26 @@ impl Case {
     }
 }
 
-/// Sample `i` of so many.
-fn one_of(value: &Constant, i: usize, samples: usize) -> Constant {
-    if samples == 1 {
-        return value.clone();
-    }
-    let mut shape = value.shape.clone();
-    shape[0] /= samples;
-    let bytes = value.data.to_le_bytes();
-    let len = bytes.len() / samples;
+/// The axis along which the data has samples: more of them than the model's one.
+fn batch_axis(value: &Constant, model: &[usize]) -> Option<usize> {
+    let differs = |axis: &usize| value.shape[*axis] != model[*axis];
+    let axis = (value.shape.len() == model.len()).then(|| (0..model.len()).find(differs))??;
+    (model[axis] == 1).then_some(axis)
+}
+
+/// Sample `i`.
+fn one_of(value: &Constant, i: usize, model: &[usize]) -> Constant {
+    let Some(axis) = batch_axis(value, model) else { return value.clone() };
+    // Samples to the front, one of them taken, and back.
+    let mut order: Vec<usize> = (0..value.shape.len()).collect();
+    order.remove(axis);
+    order.insert(0, axis);
+    let front = value.permuted(&order);
+    let bytes = front.data.to_le_bytes();
+    let len = bytes.len() / front.shape[0];
     let data = Data::from_le_bytes(value.data.dtype(), &bytes[i * len..][..len]).expect("whole elements");
-    Constant::new(shape, data)
+    // With one sample, moving its axis moves no value.
+    Constant::new(model, data)
 }
 
 /// Values of the file as the graph's input takes them.

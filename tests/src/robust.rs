@@ -35,6 +35,13 @@ pub fn tflite(bytes: &[u8]) -> bool {
     true
 }
 
+/// As [`tflite`], of ONNX.
+pub fn onnx(bytes: &[u8]) -> bool {
+    let Ok(imported) = embernet::import::onnx::from_bytes(bytes, &Default::default()) else { return false };
+    graph(&imported.graph);
+    true
+}
+
 /// Packs a graph and runs it if its arena is small. Must not panic or hang.
 pub fn graph(graph: &embernet::graph::Graph) {
     let small = graph.tensors.iter().all(|tensor| tensor.bytes() <= MOST_ARENA) && graph.macs() <= MOST_MACS;

@@ -76,10 +76,7 @@ impl<'m, 'a> Converter<'m, 'a> {
             [1, c, h, w] => [h, w, c],
             [1, c, l] => [1, l, c],
             [batch, _, _] | [batch, _, _, _] => {
-                let what = format!(
-                    "a batch of {batch} ({role} has shape {}); set it to 1 with --shape",
-                    shape_text(value.shape())
-                );
+                let what = format!("a batch of {batch} in {} (set it to 1 with --shape)", shape_text(value.shape()));
                 return Err(NodeProblem::Feature { what });
             }
             _ => {

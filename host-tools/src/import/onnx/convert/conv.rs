@@ -68,7 +68,7 @@ pub(super) fn explicit(call: &Call<'_, '_>, axes: usize) -> Result<Padding, Node
     })
 }
 
-fn none_if_zero(top: usize, bottom: usize, left: usize, right: usize) -> Padding {
+pub(super) fn none_if_zero(top: usize, bottom: usize, left: usize, right: usize) -> Padding {
     match (top, bottom, left, right) {
         (0, 0, 0, 0) => Padding::Valid,
         _ => Padding::Explicit { top, bottom, left, right },

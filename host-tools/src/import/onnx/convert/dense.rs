@@ -1,9 +1,9 @@
 //! Products with a constant matrix.
 
 use super::conv::Parameters;
-use super::quantized::Target;
+use super::quantized::{Target, has_one_scale, symmetric};
 use super::{Call, Converter, Value};
-use crate::graph::ops::Dense;
+use crate::graph::ops::{Dense, MatMul};
 use crate::graph::{Activation, TensorId};
 use crate::import::onnx::error::NodeProblem;
 use crate::import::onnx::layout::Layout;
@@ -21,6 +21,14 @@ impl<'m, 'a> Converter<'m, 'a> {
     /// Float or quantised, as the nodes around it say.
     pub(super) fn product(&mut self, call: &Call<'m, 'a>, x: &Value, matrix: &Matrix<'_>) -> Result<(), NodeProblem> {
         if let Some(target) = self.target_for(call, x, &matrix.weights)? {
+            let value = self.dense(x, matrix, Some(&target))?;
+            return self.define_target(target, value);
+        }
+        if x.dequantized
+            && matrix.bias.is_none()
+            && has_one_scale(&matrix.weights)
+            && let Some(target) = self.target(call)?
+        {
             let value = self.dense(x, matrix, Some(&target))?;
             return self.define_target(target, value);
         }
@@ -53,15 +61,23 @@ impl<'m, 'a> Converter<'m, 'a> {
         let rows = total / features.max(1);
         let activation = target.map_or(Activation::Linear, |t| t.activation);
         let shape = [units, features];
-        let flat = if rows == 1 { vec![features] } else { vec![rows, features] };
-        let input = self.shaped(x.id, &flat)?;
-        let bias = matrix.bias.as_ref();
-        let parameters = Parameters { names: matrix.names, weights: &weights, shape: &shape, bias, depthwise: false };
-        let (weights, bias) = self.layer_parameters(input, &parameters, target)?;
-        let use_bias = bias.is_some();
-        let op = Dense { units, use_bias, activation };
-        let inputs: Vec<TensorId> = [input, weights].into_iter().chain(bias).collect();
-        let id = self.emit(op, &inputs, target.map(|t| t.quant.clone()))?;
+        let id = if target.is_some() && symmetric(&weights, 0).is_none() {
+            // The layer's weights have zero point 0; a product of two tensors takes any.
+            let input = self.shaped(x.id, &[rows, features])?;
+            let weights = self.quantized_parameter(matrix.names[0], &weights, &shape)?;
+            let op = MatMul { transpose_a: false, transpose_b: true, activation };
+            self.emit(op, &[input, weights], target.map(|t| t.quant.clone()))?
+        } else {
+            let flat = if rows == 1 { vec![features] } else { vec![rows, features] };
+            let input = self.shaped(x.id, &flat)?;
+            let bias = matrix.bias.as_ref();
+            let parameters =
+                Parameters { names: matrix.names, weights: &weights, shape: &shape, bias, depthwise: false };
+            let (weights, bias) = self.layer_parameters(input, &parameters, target)?;
+            let use_bias = bias.is_some();
+            let inputs: Vec<TensorId> = [input, weights].into_iter().chain(bias).collect();
+            self.emit(Dense { units, use_bias, activation }, &inputs, target.map(|t| t.quant.clone()))?
+        };
         let layout: Layout = x.layout.with_last(units);
         let shape = layout.storage();
         let shape = if shape.is_empty() { vec![1] } else { shape };

@@ -9,6 +9,7 @@ use crate::import::onnx::error::NodeProblem;
 use crate::import::onnx::layout::Layout;
 use crate::import::onnx::model::MAX_RANK;
 use crate::import::onnx::tensor::Constant;
+use std::rc::Rc;
 
 impl<'m, 'a> Converter<'m, 'a> {
     /// A function of one value.
@@ -89,6 +90,13 @@ impl<'m, 'a> Converter<'m, 'a> {
         let slope = self.constant(call, 1, "slope")?;
         let wrong = || NodeProblem::Type { role: "slope", found: slope.data.dtype().name().into(), expected: "float" };
         let slopes = slope.reals().ok_or_else(wrong)?;
+        let mut slope = slope;
+        // Before operator set 7 a list of slopes is one for each channel.
+        if call.opset < 7 && slope.shape.len() == 1 && x.layout.rank() > 1 {
+            let shape: Vec<usize> =
+                [slope.len()].into_iter().chain(core::iter::repeat_n(1, x.layout.rank() - 2)).collect();
+            slope = Rc::new(slope.reshaped(&shape).ok_or(NodeProblem::Overflow)?);
+        }
         if let [alpha] = *slopes {
             return self.unary(call, &x, Activation::LeakyRelu { alpha });
         }
@@ -107,7 +115,7 @@ impl<'m, 'a> Converter<'m, 'a> {
             return self.define(call, 0, Value { id, ..x });
         }
         // max(x, 0) + slope * min(x, 0)
-        let slope = self.real(call, 1, "slope")?;
+        let slope = self.constant_value(call.input(1), &slope, "slope")?;
         let zero = self.parameter("zero", &[1], Data::F32(vec![0.0]), None)?;
         let zero = Value { id: zero, layout: Layout::plain(&[1]), dequantized: false };
         let positive = Value { id: self.emit(Activation::Relu, &[x.id], None)?, ..x.clone() };

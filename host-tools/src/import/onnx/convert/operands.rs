@@ -288,7 +288,12 @@ impl<'m, 'a> Converter<'m, 'a> {
     }
 
     /// A constant in an activation's place.
-    fn constant_value(&mut self, name: &str, constant: &Constant, role: &'static str) -> Result<Value, NodeProblem> {
+    pub(super) fn constant_value(
+        &mut self,
+        name: &str,
+        constant: &Constant,
+        role: &'static str,
+    ) -> Result<Value, NodeProblem> {
         if constant.is_empty() {
             let expected = "at least one value".into();
             return Err(NodeProblem::Shape { role, found: constant.shape.clone(), expected });

@@ -1,6 +1,6 @@
 //! Pools, in one and two dimensions.
 
-use super::conv::{Geometry, geometry, image_shape, is_quantized, pair};
+use super::conv::{Geometry, geometry, image_shape, is_quantized, none_if_zero, pair};
 use super::quantized::Target;
 use super::{Call, Converter, Value};
 use crate::graph::ops::{
@@ -193,5 +193,5 @@ fn rounded_up(g: Geometry, kernel: [usize; 2], input: [usize; 2]) -> Result<Padd
         (next + covered).checked_sub(span.before + input[axis]).ok_or(OpError::Overflow)
     };
     let (bottom, right) = (end(0)?, end(1)?);
-    Ok(Padding::Explicit { top: spans[0].before, bottom, left: spans[1].before, right })
+    Ok(none_if_zero(spans[0].before, bottom, spans[1].before, right))
 }

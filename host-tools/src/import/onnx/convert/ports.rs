@@ -133,8 +133,17 @@ impl<'m, 'a> Converter<'m, 'a> {
             let node = self.model.nodes.get(index)?;
             let call = Call { node, opset: self.model.opset };
             let place = match node.op {
-                "DequantizeLinear" | "QLinearConv" | "QLinearMatMul" if node.inputs.first() == Some(&name) => 1,
-                "QLinearAdd" | "QLinearMul" => 1 + node.inputs.iter().position(|i| *i == name)?,
+                "DequantizeLinear"
+                | "QLinearConv"
+                | "QLinearAveragePool"
+                | "QLinearGlobalAveragePool"
+                | "QLinearLeakyRelu"
+                | "QLinearSigmoid"
+                    if node.inputs.first() == Some(&name) =>
+                {
+                    1
+                }
+                "QLinearAdd" | "QLinearMul" | "QLinearMatMul" => 1 + node.inputs.iter().position(|i| *i == name)?,
                 _ => continue,
             };
             if let Ok(quant) = self.activation_quant(&call, place) {

@@ -6,8 +6,9 @@ use super::dense::Matrix;
 use super::elementwise::Binary;
 use super::{Call, Converter, Made, Value};
 use crate::graph::ops::Quantize;
-use crate::graph::{Activation, Data, Quant, shape_text};
+use crate::graph::{Activation, Data, Quant, TensorId, shape_text};
 use crate::import::onnx::error::NodeProblem;
+use crate::import::onnx::layout::Layout;
 use crate::import::onnx::tensor::{Constant, ElementType};
 use std::rc::Rc;
 
@@ -234,25 +235,35 @@ impl<'m, 'a> Converter<'m, 'a> {
             let input_scale = self.quant(&x).map_or(1.0, |q| q.scale(0));
             *found = Rc::new(bias_with_scales(found, input_scale, &weights));
         }
-        // The names of weights and bias are where Conv has them only by chance.
+        if symmetric(&weights, 0).is_none() {
+            // The integer layers have no such weights; in floats it is the same but for the rounding.
+            let x = self.floats(&Value { dequantized: true, ..x }, "input")?;
+            let value = self.convolution(call, &x, &weights, bias.as_ref(), None)?;
+            let value = self.quantize(&value, target.quant.clone())?;
+            return self.define_target(target, value);
+        }
         let value = self.convolution(call, &x, &weights, bias.as_ref(), Some(&target))?;
         self.define_target(target, value)
     }
 
-    /// QLinearMatMul with a constant on the right: a, its scale and zero point, b, its, the output's.
+    /// QLinearMatMul: a, its scale and zero point, b, its, the output's.
     pub(super) fn qlinear_matmul(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
         call.expect_inputs(8..=8)?;
         let x = self.raw(call, 0, "input a")?;
         self.expect_quant(call, &x, 1)?;
-        let weights = self.constant(call, 3, "input b")?;
-        if weights.shape.len() != 2 {
-            let expected = "two axes".into();
-            return Err(NodeProblem::Shape { role: "input b", found: weights.shape.clone(), expected });
-        }
-        let weights = self.with_scales(call, &weights, 4)?.permuted(&[1, 0]);
         let target = self.own_target(call, 6)?;
-        let matrix = Matrix { names: [call.input(3), ""], weights, bias: None };
-        let value = self.dense(&x, &matrix, Some(&target))?;
+        if let Some(Made::Constant(weights)) = self.made(call.input(3), "input b")?
+            && weights.shape.len() == 2
+        {
+            let weights = self.with_scales(call, &weights, 4)?.permuted(&[1, 0]);
+            if symmetric(&weights, 0).is_some() || has_one_scale(&weights) {
+                let matrix = Matrix { names: [call.input(3), ""], weights, bias: None };
+                let value = self.dense(&x, &matrix, Some(&target))?;
+                return self.define_target(target, value);
+            }
+        }
+        let b = self.qlinear_operand(call, 3)?;
+        let value = self.multiplied(&x, &b, Some(target.quant.clone()), Activation::Linear)?;
         self.define_target(target, value)
     }
 
@@ -334,6 +345,17 @@ impl<'m, 'a> Converter<'m, 'a> {
 
     /// A constant of integers in an activation's place.
     pub(super) fn quantized_constant(&mut self, name: &str, constant: &Constant) -> Result<Value, NodeProblem> {
+        let id = self.quantized_parameter(name, constant, super::arrange::sample(&constant.shape))?;
+        Ok(Value { id, layout: Layout::plain(&constant.shape), dequantized: false })
+    }
+
+    /// A constant of integers with one scale and zero point, as int8 under this shape.
+    pub(super) fn quantized_parameter(
+        &mut self,
+        name: &str,
+        constant: &Constant,
+        shape: &[usize],
+    ) -> Result<TensorId, NodeProblem> {
         let feature = || NodeProblem::Feature { what: "a constant quantised this way".into() };
         let (scale, zero_point) = constant.quant.as_ref().and_then(|q| q.single()).ok_or_else(feature)?;
         let (values, zero_point) = match &constant.data {
@@ -341,10 +363,7 @@ impl<'m, 'a> Converter<'m, 'a> {
             Data::U8(values) => (values.iter().map(|v| (*v ^ 0x80) as i8).collect(), zero_point - 128),
             _ => return Err(feature()),
         };
-        let quant = Quant::per_tensor(scale, zero_point);
-        let id = self.parameter(name, super::arrange::sample(&constant.shape), Data::I8(values), Some(quant))?;
-        let layout = crate::import::onnx::layout::Layout::plain(&constant.shape);
-        Ok(Value { id, layout, dequantized: false })
+        self.parameter(name, shape, Data::I8(values), Some(Quant::per_tensor(scale, zero_point)))
     }
 
     /// The target that a QLinear node names itself.
@@ -392,6 +411,12 @@ fn bias_with_scales(bias: &Constant, input_scale: f32, weights: &Constant) -> Co
     let zero_points = vec![0; reals.len()];
     let axis = (reals.len() > 1).then_some(0);
     Constant { quant: Some(Quant { scales: reals, zero_points, axis }), ..bias.clone() }
+}
+
+/// Whether a constant is int8 or uint8 with one scale and zero point.
+pub(super) fn has_one_scale(constant: &Constant) -> bool {
+    let bytes = matches!(constant.data, Data::I8(_) | Data::U8(_));
+    bytes && constant.quant.as_ref().is_some_and(|q| q.single().is_some())
 }
 
 /// Weights as int8 around 0 with one scale, or one for each index of `axis`; `None` if they are not

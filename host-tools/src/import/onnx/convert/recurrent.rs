@@ -28,7 +28,9 @@ impl<'m, 'a> Converter<'m, 'a> {
             }
         };
         if batch != 1 {
-            return Err(NodeProblem::Feature { what: format!("a batch of {batch}; set it to 1 with --shape, which is") });
+            return Err(NodeProblem::Feature {
+                what: format!("a batch of {batch} sequences (set it to 1 with --shape)"),
+            });
         }
         let directions = match call.text("direction", "forward")? {
             "forward" => vec![false],
@@ -56,7 +58,7 @@ impl<'m, 'a> Converter<'m, 'a> {
         }
         let weights = self.constant(call, 1, "input W")?;
         let recurrent = self.constant(call, 2, "input R")?;
-        let gates = defaults.len().max(2) + usize::from(defaults.len() == 3);
+        let gates = defaults.len() + 1;
         let units = *recurrent.shape.last().unwrap_or(&0);
         let rows = units.checked_mul(gates).ok_or(NodeProblem::Overflow)?;
         let count = directions.len();

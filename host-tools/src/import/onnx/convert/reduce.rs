@@ -30,7 +30,7 @@ impl<'m, 'a> Converter<'m, 'a> {
         self.define(call, 0, value)
     }
 
-    fn reduced(
+    pub(super) fn reduced(
         &mut self,
         x: &Value,
         reduction: Reduction,

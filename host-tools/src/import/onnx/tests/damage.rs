@@ -96,7 +96,7 @@ fn a_small_file_cannot_ask_for_much() {
     let text = refusal(&file.output("x"));
     assert!(text.contains("out of proportion"), "{text}");
     // Nodes and names without end, two bytes each.
-    let nodes = vec![[0x0a, 0u8]; 4 << 20].concat();
+    let nodes = [0x0a, 0u8].repeat(1 << 20);
     let mut file = File::new(13);
     file.graph.0.extend(nodes);
     let text = refusal(&file);
