@@ -117,7 +117,7 @@ impl<'m, 'a> Converter<'m, 'a> {
     }
 
     /// Constant, whose value is one of several attributes.
-    fn fold_constant(&mut self, call: &Call<'m, 'a>) -> Result<Constant, NodeProblem> {
+    pub(super) fn fold_constant(&mut self, call: &Call<'m, 'a>) -> Result<Constant, NodeProblem> {
         let attribute = ["value", "value_float", "value_floats", "value_int", "value_ints"];
         let found = attribute.iter().find_map(|name| call.value(name));
         Ok(match found.ok_or(NodeProblem::Missing { role: "the value" })? {

@@ -77,13 +77,27 @@ impl<'m, 'a> Converter<'m, 'a> {
     ) -> Result<Option<&'a str>, NodeProblem> {
         let [a, b] = node.inputs[..] else { return Ok(None) };
         for (x, constant) in [(a, b), (b, a)].into_iter().take(if either { 2 } else { 1 }) {
-            if let Some(super::Made::Constant(value)) = self.made(constant, "input")?
-                && let Some([value]) = value.reals().as_deref()
-                && (value - number).abs() <= 1e-3 * number.abs()
-            {
+            let found = self.number(constant)?;
+            if found.is_some_and(|found| (found - number).abs() <= 1e-3 * number.abs()) {
                 return Ok(Some(x));
             }
         }
         Ok(None)
+    }
+
+    /// The one number of a constant, which may be written behind the nodes that are looked at.
+    fn number(&mut self, name: &'a str) -> Result<Option<f32>, NodeProblem> {
+        let constant = match self.node_of(name).filter(|n| n.op == "Constant") {
+            Some(node) => self.fold_constant(&Call { node, opset: self.model.opset })?,
+            None if self.made.contains_key(name) => match self.made(name, "input")? {
+                Some(super::Made::Constant(constant)) => constant.as_ref().clone(),
+                _ => return Ok(None),
+            },
+            None => return Ok(None),
+        };
+        Ok(match constant.reals().as_deref() {
+            Some([number]) => Some(*number),
+            _ => None,
+        })
     }
 }
