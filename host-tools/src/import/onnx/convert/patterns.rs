@@ -5,6 +5,9 @@ use crate::graph::Activation;
 use crate::import::onnx::error::NodeProblem;
 use crate::import::onnx::model::NodeDef;
 
+/// A function of several nodes: the names of its input and output, and its nodes from the one found on.
+type Pattern<'a> = (&'a str, &'a str, Vec<usize>);
+
 impl<'m, 'a> Converter<'m, 'a> {
     /// Erf, which only Gelu is made of: `x * (1 + erf(x / sqrt(2))) / 2`, its factors in any order.
     pub(super) fn gelu_of_erf(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
@@ -16,8 +19,8 @@ impl<'m, 'a> Converter<'m, 'a> {
         self.define_as(output, super::Value { id, ..x })
     }
 
-    /// Input and output of the function that this Erf belongs to, and the nodes from Erf on.
-    fn gelu_around(&mut self, call: &Call<'m, 'a>) -> Result<Option<(&'a str, &'a str, Vec<usize>)>, NodeProblem> {
+    /// The function that this Erf belongs to.
+    fn gelu_around(&mut self, call: &Call<'m, 'a>) -> Result<Option<Pattern<'a>>, NodeProblem> {
         let root = std::f32::consts::SQRT_2;
         let Some(scaled) = self.node_of(call.input(0)) else { return Ok(None) };
         let input = match scaled.op {
