@@ -45,7 +45,7 @@ What each operation of a graph can do, found out by lowering it, and how many ca
 
 - **f32, int8, int16**: inference in these numbers; int16 has int8 weights. *free*: no step at all, only another name \
 for the same bytes.
-- **hybrid**: f32 activations, int8 weights.
+- **hybrid**: f32 activations, int8 weights. **int4**: int8 activations, int4 weights.
 - **trains**: the gradient of its input (x), and its own parameters (w).
 - **cases**: cases of `tests/src/cases`, which run on every instruction set and board below. Operations that share \
 a step share its cases.

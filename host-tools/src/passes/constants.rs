@@ -17,11 +17,12 @@ fn fold(editor: &mut Editor, id: NodeId) -> bool {
         return false;
     }
     // An output of the graph has to be computed by something.
-    if node.outputs.iter().any(|y| editor.is_output(*y)) || node.data_inputs().is_empty() {
+    let [y] = node.outputs[..] else { return false };
+    if editor.is_output(y) || node.data_inputs().is_empty() || remembers(&node.op) {
         return false;
     }
     let constants = node.inputs.iter().map(|t| editor.constant(*t).map(|_| *t)).collect::<Option<Vec<_>>>();
-    if constants.is_none() || editor.tensor(editor.output(id)).bytes() > MOST_BYTES {
+    if constants.is_none() || editor.tensor(y).bytes() > MOST_BYTES {
         return false;
     }
     let inputs: Vec<Data> = node.data_inputs().iter().filter_map(|t| editor.constant(*t).cloned()).collect();
@@ -30,10 +31,15 @@ fn fold(editor: &mut Editor, id: NodeId) -> bool {
         _ => evaluate(editor.graph(), node, &inputs),
     };
     match data {
-        Some(data) if data.dtype() == editor.tensor(editor.output(id)).dtype => {
+        Some(data) if data.dtype() == editor.tensor(y).dtype => {
             editor.replace_by_constant(id, data);
             true
         }
         _ => false,
     }
+}
+
+/// Whether equal inputs may give other outputs in the next run.
+fn remembers(op: &Op) -> bool {
+    matches!(op, Op::Svdf(_))
 }

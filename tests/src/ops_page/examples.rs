@@ -11,26 +11,32 @@ pub struct Example {
 }
 
 impl Example {
-    /// How many data inputs it gets: two where there can be several.
+    /// How many data inputs it gets: two where several are joined.
     pub fn inputs(&self) -> usize {
-        let (least, most) = self.op.arity();
-        least.max(most.min(2))
+        if matches!(self.op, Op::Concat(_)) { 2 } else { self.op.arity().0 }
     }
 }
 
 /// Every operation, and every function of one value.
 pub fn all() -> Vec<Example> {
     let image = |op: Op| Example { op, shape: vec![4, 4, 2] };
+    let sequence = |op: Op| Example { op, shape: vec![3, 4] };
     let vector = |op: Op| Example { op, shape: vec![6] };
     let mut all = vec![
         vector(Dense::new(3).into()),
         image(Conv2d::new(3, [3, 3]).into()),
         image(DepthwiseConv2d::new([3, 3]).into()),
+        image(TransposeConv2d::new(3, [2, 2]).into()),
+        Example { op: MatMul::default().into(), shape: vec![2, 3, 3] },
+        sequence(Lstm { units: 3, reverse: false, use_bias: true, cell_clip: 0.0 }.into()),
+        sequence(Gru { units: 3, reverse: false, reset_after: false, use_bias: true }.into()),
+        vector(Svdf { units: 2, rank: 1, memory: 4, use_bias: true, activation: Activation::Linear }.into()),
         image(MaxPool2d::new([2, 2]).into()),
         image(AveragePool2d::new([2, 2]).into()),
         image(GlobalAveragePool2d {}.into()),
         image(GlobalMaxPool2d {}.into()),
         image(BatchNorm::default().into()),
+        vector(LayerNorm::new(1e-5).into()),
         image(Flatten {}.into()),
         image(Reshape::new([8, 4]).into()),
         vector(Softmax::default().into()),

@@ -14,10 +14,11 @@ pub enum Numbers {
     Int8,
     Int16,
     Hybrid,
+    Int4,
 }
 
 impl Numbers {
-    pub const ALL: [Self; 4] = [Self::F32, Self::Int8, Self::Int16, Self::Hybrid];
+    pub const ALL: [Self; 5] = [Self::F32, Self::Int8, Self::Int16, Self::Hybrid, Self::Int4];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -25,13 +26,14 @@ impl Numbers {
             Self::Int8 => "int8",
             Self::Int16 => "int16",
             Self::Hybrid => "hybrid",
+            Self::Int4 => "int4",
         }
     }
 
     const fn activations(self) -> DType {
         match self {
             Self::F32 | Self::Hybrid => DType::F32,
-            Self::Int8 => DType::I8,
+            Self::Int8 | Self::Int4 => DType::I8,
             Self::Int16 => DType::I16,
         }
     }
@@ -43,6 +45,7 @@ impl Numbers {
             Self::Int8 => &[(DType::I8, DType::I32), (DType::I8, DType::I8)],
             Self::Int16 => &[(DType::I8, DType::I64), (DType::I8, DType::I32), (DType::I16, DType::I32)],
             Self::Hybrid => &[(DType::I8, DType::F32)],
+            Self::Int4 => &[(DType::I4, DType::I32)],
         }
     }
 }
@@ -63,7 +66,7 @@ impl Support {
         let mut numbers = Vec::new();
         for kind in Numbers::ALL {
             // Weights of another type need weights.
-            let applies = kind != Numbers::Hybrid || example.op.parameter_count() > 0;
+            let applies = !matches!(kind, Numbers::Hybrid | Numbers::Int4) || example.op.parameter_count() > 0;
             let found = if applies { infers(example, kind) } else { None };
             numbers.push(match &found {
                 None => "",
@@ -130,15 +133,26 @@ fn graph(
         operands.push(before);
     }
     operands.extend(parameters(&mut g, &example.op, &example.shape, kernel, bias, false));
-    let y = g.add_tensor(activation("y".into(), &shape_of(example)?, to, output));
-    g.add_node("example", example.op.clone(), &operands, &[y]);
-    g.outputs.push(y);
+    for (number, shape) in shapes_of(example)?.iter().enumerate() {
+        // An LSTM's cells have 16 bits, and a power of two as their scale.
+        let cell = matches!(example.op, Op::Lstm(_)) && to == DType::I8 && number == 2;
+        let y = match cell {
+            true => activation("cell".into(), shape, DType::I16, &Quant::per_tensor(1.0 / 2048.0, 0)),
+            false => activation(format!("y{number}"), shape, to, output),
+        };
+        let y = g.add_tensor(y);
+        g.outputs.push(y);
+    }
+    let outputs = g.outputs.clone();
+    g.add_node("example", example.op.clone(), &operands, &outputs);
+    // Whoever has several outputs is asked for the first.
+    g.outputs.truncate(1);
     Some(g)
 }
 
-fn shape_of(example: &Example) -> Option<Vec<usize>> {
+fn shapes_of(example: &Example) -> Option<Vec<Vec<usize>>> {
     let ports = vec![Port { name: "x", shape: &example.shape }; example.inputs()];
-    example.op.output(&ports).ok()
+    example.op.outputs(&ports).ok()
 }
 
 /// Parameters that are all 1.
@@ -148,6 +162,7 @@ fn parameters(g: &mut Graph, op: &Op, input: &[usize], kernel: DType, bias: DTyp
         let dtype = if p.role == "bias" { bias } else { kernel };
         let data = match dtype {
             DType::F32 => Data::F32(vec![1.0; count]),
+            DType::I4 => Data::I4(vec![1; count]),
             DType::I16 => Data::I16(vec![1; count]),
             DType::I32 => Data::I32(vec![1; count]),
             DType::I64 => Data::I64(vec![1; count]),
@@ -161,7 +176,7 @@ fn parameters(g: &mut Graph, op: &Op, input: &[usize], kernel: DType, bias: DTyp
 
 /// Whether gradients pass through to a layer before it, or with `weights` reach its own parameters.
 fn trains(example: &Example, weights: bool) -> bool {
-    let Some(shape) = shape_of(example) else { return false };
+    let Some(shapes) = shapes_of(example) else { return false };
     let Some(count) = elements(&example.shape) else { return false };
     let mut g = Graph::new("example");
     let activation = |name: &str, shape: &[usize]| Tensor::activation(name, shape, DType::F32);
@@ -176,9 +191,10 @@ fn trains(example: &Example, weights: bool) -> bool {
     g.add_node("reshape", Reshape::new(example.shape.clone()), &[dense], &[at]);
     let mut operands = vec![at; example.inputs()];
     operands.extend(parameters(&mut g, &example.op, &example.shape, DType::F32, DType::F32, weights));
-    let y = g.add_tensor(activation("y", &shape));
-    g.add_node("example", example.op.clone(), &operands, &[y]);
-    (g.inputs, g.outputs) = (vec![x], vec![y]);
+    let named = shapes.iter().enumerate().map(|(number, shape)| activation(&format!("y{number}"), shape));
+    let outputs: Vec<TensorId> = named.collect::<Vec<_>>().into_iter().map(|y| g.add_tensor(y)).collect();
+    g.add_node("example", example.op.clone(), &operands, &outputs);
+    (g.inputs, g.outputs) = (vec![x], outputs[..1].to_vec());
     let train =
         TrainOptions { optimizer: OptimizerRecord::sgd(0.1), loss: Loss::MeanSquaredError, batch: 2, layers: None };
     pack(&g, &PackOptions { train: Some(train), reuse: false, ..PackOptions::default() }, None).is_ok()
