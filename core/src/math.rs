@@ -9,6 +9,18 @@ pub fn exp(x: f32) -> f32 {
     libm::expf(x)
 }
 
+/// `e^x - 1`, exact where `x` is small.
+#[inline]
+pub fn exp_m1(x: f32) -> f32 {
+    libm::expm1f(x)
+}
+
+/// The error function.
+#[inline]
+pub fn erf(x: f32) -> f32 {
+    libm::erff(x)
+}
+
 /// Natural logarithm.
 #[inline]
 pub fn ln(x: f32) -> f32 {

@@ -8,8 +8,8 @@
 
 use crate::arch::Isa;
 use crate::kernels::{
-    activation, add, average_pool, batch_norm, conv2d, copy, dense, depthwise_conv2d, gru, layer_norm, lookup, lstm,
-    matmul, max_pool, mean, quantize, softmax, svdf, transpose_conv2d, update,
+    activation, add, average_pool, batch_norm, binary, conv2d, copy, dense, depthwise_conv2d, gru, layer_norm, lookup,
+    lstm, matmul, max_pool, mean, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
 };
 use crate::loss;
 use crate::memory::Memory;
@@ -480,6 +480,10 @@ steps! {
     7 SoftmaxF32(softmax::ForwardF32),
     8 AddF32(add::ForwardF32),
     9 Copy(copy::Copy),
+    10 StridedCopy(strided::StridedCopy),
+    11 ResizeNearest(resize::ResizeNearest),
+    12 BinaryF32(binary::ForwardF32),
+    13 ReduceF32(reduce::ForwardF32),
     30 TransposeConv2dF32(transpose_conv2d::ForwardF32),
     31 MatMulF32(matmul::ForwardF32),
     32 LayerNormF32(layer_norm::ForwardF32),
@@ -490,7 +494,7 @@ steps! {
     50 BatchNormMomentsF32(batch_norm::MomentsF32),
     51 BatchNormFactorsF32(batch_norm::FactorsF32),
     52 ScaleShiftF32(batch_norm::ScaleShiftF32),
-    // int8 forward
+    // int8 forward; those called integer take int16 as well
     64 DenseI8(dense::ForwardI8),
     65 Conv2dI8(conv2d::ForwardI8),
     66 DepthwiseConv2dI8(depthwise_conv2d::ForwardI8),
@@ -502,6 +506,8 @@ steps! {
     72 QuantizeI8(quantize::QuantizeI8),
     73 DequantizeI8(quantize::DequantizeI8),
     74 MeanI8(mean::ForwardI8),
+    75 BinaryInteger(binary::ForwardInteger),
+    76 ReduceInteger(reduce::ForwardInteger),
     86 Conv2dI4(conv2d::ForwardI4),
     87 DepthwiseConv2dI4(depthwise_conv2d::ForwardI4),
     88 TransposeConv2dInt(transpose_conv2d::ForwardInt),

@@ -42,7 +42,6 @@ pub fn all(root: &Path) -> Vec<Vector> {
     folders.iter().flat_map(|path| of(&Folder::open(path))).collect()
 }
 
-const INT16: &str = "int16 activations";
 const INT16_OUTPUT: &str = "int16 output (its arithmetic is checked by itself)";
 const NO_OPERATION: &str = "operation is not in core yet";
 
@@ -73,29 +72,26 @@ fn of(folder: &Folder) -> Vec<Vector> {
     if is(&["transpose_conv", "reverse_transpose_conv"]) {
         return case(build::transpose_conv(folder));
     }
-    let operation = if is(&["transpose"]) {
-        Err("transpose")
-    } else if is(&["maximum", "minimum"]) {
-        Err("elementwise maximum and minimum")
-    } else if is(&["mul"]) {
-        Err("elementwise product")
-    } else if is(&["pad_"]) {
-        Err("padding as an operation")
-    } else if is(&["concat"]) {
-        Err("concatenation")
-    } else if is(&["bn_"]) {
-        Err("batch normalisation as an operation (it is folded into weights)")
-    } else {
-        Ok(())
-    };
+    if is(&["transpose"]) {
+        let known = folder.config.get("IN_DIM").is_none();
+        return if known { case(build::transpose(folder)) } else { skipped("its shape is not among the data") };
+    }
+    if is(&["maximum", "minimum", "mul"]) || name == "add_s16" {
+        return case(build::binary(folder));
+    }
+    if is(&["pad_"]) {
+        return case(build::pad(folder));
+    }
+    if is(&["concat"]) {
+        return case(build::concat(folder));
+    }
+    let operation =
+        if is(&["bn_"]) { Err("batch normalisation as an operation (it is folded into weights)") } else { Ok(()) };
     if let Err(reason) = operation {
         return skipped(reason);
     }
     if name == "softmax_s8_s16" {
         return skipped(INT16_OUTPUT);
-    }
-    if folder.has_type("i2") && is(&["add"]) {
-        return skipped(INT16);
     }
     if name == "ds_cnn_s" {
         return vec![Vector::Case(network::ds_cnn_s(folder))];

@@ -34,6 +34,15 @@ pub fn limits_are_valid_i16(lo: i32, hi: i32) -> bool {
     -32768 <= lo && lo <= hi && hi <= 32767
 }
 
+/// Whether elements have 1 or 2 bytes, and `lo..=hi` is a range of theirs.
+pub fn integer_limits_are_valid(size: u32, lo: i32, hi: i32) -> bool {
+    match size {
+        1 => limits_are_valid(lo, hi),
+        2 => limits_are_valid_i16(lo, hi),
+        _ => false,
+    }
+}
+
 /// A 64-bit bias as it lies in flash: low word, high word.
 pub type Wide = [u32; 2];
 

@@ -1,6 +1,6 @@
-//! Softmax over the last axis: `y = e^(x - max) / sum of e^(x - max)`.
+//! Softmax over the last axis: `y = e^(beta (x - max)) / sum of e^(beta (x - max))`, and its logarithm for a beta of 1.
 //!
-//! Backward, from the forward step's output: `dx = y * (dy - sum of dy * y)`. Both work in place where both places
+//! Backward, from the forward step's output: `dx = beta * y * (dy - sum of dy * y)`. Both work in place where both places
 //! are the same. A classifier's loss has its own softmax: see [`crate::loss`].
 
 mod int16;
@@ -20,12 +20,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Softmax of every row of `len` elements, in place. The greatest is subtracted first, so that nothing overflows;
 /// sums start from zero and run in order.
-pub fn forward_f32(maths: Maths, len: usize, y: &mut [f32]) {
+pub fn forward_f32(maths: Maths, len: usize, beta: f32, y: &mut [f32]) {
     for y in rows_mut(y, len) {
         let greatest = y.iter().copied().fold(f32::NEG_INFINITY, math::max);
         let mut total = 0.0;
         for y in y.iter_mut() {
-            *y = maths.exp(*y - greatest);
+            *y = maths.exp((*y - greatest) * beta);
             total += *y;
         }
         for y in y {
@@ -34,12 +34,24 @@ pub fn forward_f32(maths: Maths, len: usize, y: &mut [f32]) {
     }
 }
 
-/// `dy = y * (dy - sum of dy * y)` for every row of `len` elements.
-pub fn backward_f32<I: Isa>(isa: I, len: usize, y: &[f32], dy: &mut [f32]) {
+/// `x - max - ln(sum of e^(x - max))` for every row of `len` elements, in place; sums as in [`forward_f32`].
+pub fn log_forward_f32(maths: Maths, len: usize, y: &mut [f32]) {
+    for y in rows_mut(y, len) {
+        let greatest = y.iter().copied().fold(f32::NEG_INFINITY, math::max);
+        let total = y.iter().fold(0.0, |total, y| total + maths.exp(*y - greatest));
+        let logarithm = math::ln(total);
+        for y in y {
+            *y = (*y - greatest) - logarithm;
+        }
+    }
+}
+
+/// `dy = beta * y * (dy - sum of dy * y)` for every row of `len` elements.
+pub fn backward_f32<I: Isa>(isa: I, len: usize, beta: f32, y: &[f32], dy: &mut [f32]) {
     for (dy, y) in rows_mut(dy, len).zip(rows(y, len)) {
         let sum = isa.dot_f32(0.0, dy, y);
         for (dy, y) in dy.iter_mut().zip(y) {
-            *dy = y * (*dy - sum);
+            *dy = beta * y * (*dy - sum);
         }
     }
 }
@@ -47,13 +59,17 @@ pub fn backward_f32<I: Isa>(isa: I, len: usize, y: &[f32], dy: &mut [f32]) {
 // ---------------------------------------------------------------------------------------------- step records, f32
 
 /// Forward step, f32; in place if `x` and `y` are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ForwardF32 {
     /// Rows of one sample.
     pub rows: u32,
     /// Elements of a row.
     pub len: u32,
+    /// Factor of the exponents.
+    pub beta: f32,
+    /// 1 for the logarithm, whose `beta` is 1; else 0.
+    pub logarithm: u32,
     /// Input.
     pub x: Ref,
     /// Output.
@@ -74,25 +90,32 @@ impl StepRecord for ForwardF32 {
     }
 
     fn shape_is_valid(&self) -> bool {
-        elements([self.rows, self.len]).is_some()
+        elements([self.rows, self.len]).is_some() && self.logarithm <= 1
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
         let (x, y) = self.places(context.samples);
         let ([x], [y]) = memory.carve([x], [y]);
         copy(x, y);
-        forward_f32(Maths::of(context.training), self.len as usize, view_mut(y));
+        let (maths, len) = (Maths::of(context.training), self.len as usize);
+        if self.logarithm == 1 {
+            log_forward_f32(maths, len, view_mut(y));
+        } else {
+            forward_f32(maths, len, self.beta, view_mut(y));
+        }
     }
 }
 
 /// Backward step, f32; in place if `dy` and `dx` are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct BackwardF32 {
     /// Rows of one sample.
     pub rows: u32,
     /// Elements of a row.
     pub len: u32,
+    /// Factor of the exponents.
+    pub beta: f32,
     /// Output of the forward step.
     pub y: Ref,
     /// Gradient of the output.
@@ -124,7 +147,7 @@ impl StepRecord for BackwardF32 {
         let (reads, dx) = self.places(context.samples);
         let ([y, dy], [dx]) = memory.carve(reads, [dx]);
         copy(dy, dx);
-        backward_f32(isa, self.len as usize, view(y), view_mut(dx));
+        backward_f32(isa, self.len as usize, self.beta, view(y), view_mut(dx));
     }
 }
 

@@ -101,6 +101,11 @@ impl Affine {
         self.zero_point
     }
 
+    /// The integer next to a real, halves away from zero, saturated.
+    pub fn nearest(self, real: f32) -> i32 {
+        quantized_limit(real, self)
+    }
+
     /// Whether the integers are int16.
     fn is_wide(self) -> bool {
         self.limits == INT16
@@ -267,4 +272,17 @@ pub fn add_sum(a: Affine, b: Affine, y: Affine, activation: Activation) -> Resul
     }
     let (lo, hi) = activation_range(activation, y)?;
     Ok(add::Sum { a: term(a)?, b: term(b)?, left_shift, multiplier: mantissa, shift, zero_point: y.zero_point, lo, hi })
+}
+
+/// The numbers of an integer product: its zero points, and one multiplier for the whole.
+///
+/// # Errors
+/// [`FixedPointError::Multiplier`], [`FixedPointError::NotAClamp`].
+pub fn product(a: Affine, b: Affine, y: Affine, activation: Activation) -> Result<add::Sum, FixedPointError> {
+    let term = |x: Affine| add::Term { zero_point: x.zero_point, multiplier: 0, shift: 0 };
+    let real = f64::from(a.scale) * f64::from(b.scale) / f64::from(y.scale);
+    let Multiplier { mantissa, shift } = Multiplier::new("product", real)?;
+    let (lo, hi) = activation_range(activation, y)?;
+    let (a, b, zero_point) = (term(a), term(b), y.zero_point);
+    Ok(add::Sum { a, b, left_shift: 0, multiplier: mantissa, shift, zero_point, lo, hi })
 }

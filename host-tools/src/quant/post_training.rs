@@ -1,7 +1,8 @@
 //! Scales from ranges, constants to integers.
 
 use super::{QuantError, Range};
-use crate::graph::{Activation, DType, Data, Graph, Node, Op, Quant, TensorId};
+use crate::graph::ops::{self, Reduction};
+use crate::graph::{Activation, DType, Data, Graph, Node, NodeId, Op, Quant, Tensor, TensorId};
 
 /// The int8 form of a float graph whose activations take the values in `ranges` (by tensor number).
 pub fn to_int8(float: &Graph, ranges: &[Range]) -> Result<Graph, QuantError> {
@@ -16,7 +17,11 @@ pub fn to_int8(float: &Graph, ranges: &[Range]) -> Result<Graph, QuantError> {
     }
     for id in float.order()? {
         let node = float.node(id);
+        quantize_constants(&mut graph, id);
         let quant = output_quant(&graph, node, ranges)?;
+        if keeps_one_scale(&node.op) {
+            bring_to(&mut graph, id, &quant);
+        }
         for &output in &node.outputs {
             set_activation(&mut graph, output, quant.clone());
         }
@@ -37,7 +42,9 @@ fn set_activation(graph: &mut Graph, id: TensorId, quant: Quant) {
 fn output_quant(graph: &Graph, node: &Node, ranges: &[Range]) -> Result<Quant, QuantError> {
     let range = ranges[node.outputs[0].index()];
     Ok(match &node.op {
-        Op::Dense(_) | Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::Add(_) => asymmetric(range),
+        Op::Dense(_) | Op::Conv2d(_) | Op::DepthwiseConv2d(_) => asymmetric(range),
+        Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Minimum(_) | Op::Maximum(_) | Op::Concat(_) => asymmetric(range),
+        Op::Reduce(op) if op.reduction != Reduction::Max => asymmetric(range),
         Op::Softmax(_) => Quant::per_tensor(1.0 / 256.0, -128),
         Op::Activation(layer) => match layer.function {
             Activation::Sigmoid => Quant::per_tensor(1.0 / 256.0, -128),
@@ -49,7 +56,12 @@ fn output_quant(graph: &Graph, node: &Node, ranges: &[Range]) -> Result<Quant, Q
         | Op::GlobalAveragePool2d(_)
         | Op::GlobalMaxPool2d(_)
         | Op::Flatten(_)
-        | Op::Reshape(_) => {
+        | Op::Reshape(_)
+        | Op::Pad(_)
+        | Op::Slice(_)
+        | Op::Transpose(_)
+        | Op::ResizeNearest(_)
+        | Op::Reduce(_) => {
             let input = graph.tensor(node.inputs[0]);
             input.quant.clone().ok_or_else(|| unsupported(node))?
         }
@@ -58,6 +70,50 @@ fn output_quant(graph: &Graph, node: &Node, ranges: &[Range]) -> Result<Quant, Q
         #[allow(unreachable_patterns)]
         _ => return Err(unsupported(node)),
     })
+}
+
+/// Operations of several inputs that compare or gather integers as they are.
+fn keeps_one_scale(op: &Op) -> bool {
+    matches!(op, Op::Concat(_) | Op::Minimum(_) | Op::Maximum(_))
+}
+
+/// Constants among the data inputs: a grid over their own values.
+fn quantize_constants(graph: &mut Graph, node: NodeId) {
+    for id in graph.node(node).data_inputs().to_vec() {
+        let Some(values) = graph.tensor(id).data.as_ref().and_then(Data::as_f32) else { continue };
+        let range = Range {
+            min: values.iter().copied().fold(f32::INFINITY, f32::min),
+            max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        };
+        set_constant(graph, id, asymmetric(range));
+    }
+}
+
+/// An f32 constant on this grid.
+fn set_constant(graph: &mut Graph, id: TensorId, quant: Quant) {
+    let Some(values) = graph.tensor(id).data.as_ref().and_then(Data::as_f32) else { return };
+    let (scale, zero_point) = quant.single().unwrap_or((1.0, 0));
+    let data = values.iter().map(|v| embernet_core::quant::quantize_i8(*v, scale, zero_point)).collect();
+    let tensor = graph.tensor_mut(id);
+    (tensor.data, tensor.trainable) = (Some(Data::I8(data)), false);
+    set_activation(graph, id, quant);
+}
+
+/// Has every input of another scale rescaled first.
+fn bring_to(graph: &mut Graph, node: NodeId, quant: &Quant) {
+    for (i, id) in graph.node(node).data_inputs().to_vec().into_iter().enumerate() {
+        let input = graph.tensor(id);
+        if input.quant.as_ref() == Some(quant) {
+            continue;
+        }
+        let name = |what: &str| format!("{}/{what} {i}", graph.node(node).name);
+        let mut rescaled = Tensor::activation(name("rescaled"), input.shape.clone(), DType::I8);
+        let step = name("rescale");
+        rescaled.quant = Some(quant.clone());
+        let rescaled = graph.add_tensor(rescaled);
+        graph.add_node(step, ops::Quantize {}, &[id], &[rescaled]);
+        graph.node_mut(node).inputs[i] = rescaled;
+    }
 }
 
 fn unsupported(node: &Node) -> QuantError {

@@ -10,33 +10,61 @@ use embernet_core::kernels::activation::{ForwardF32, Kind};
 use embernet_core::kernels::lookup::LookupI8;
 use embernet_core::kernels::quantize::{DequantizeI8, QuantizeI8};
 use embernet_core::rng::Rng;
+use std::f64::consts::PI;
 
-/// An f32 activation; `lo` and `hi` matter to the clamp only.
+/// An f32 function with its numbers.
 pub fn activation(
     name: impl Into<String>,
     samples: usize,
     kind: Kind,
-    (lo, hi): (f32, f32),
+    (a, b): (f32, f32),
     x: Vec<f32>,
     published: Option<Vec<f32>>,
 ) -> Case {
-    let truth = |x: f32| match kind {
-        Kind::Clamp => f64::from(x.clamp(lo, hi)),
-        Kind::Sigmoid => 1.0 / (1.0 + f64::from(-x).exp()),
-        Kind::Tanh => f64::from(x).tanh(),
-    };
-    let bound = |y: f32| match kind {
-        Kind::Clamp => 0.0,
-        // The exponential is off by a unit in its last place (two roundoffs), then come a sum and a division; of a
-        // function of ours and of theirs. tanh in libm is within a unit as well.
-        Kind::Sigmoid | Kind::Tanh => 2.0 * 4.0 * ROUNDOFF * f64::from(y.abs()),
-    };
     let len = (x.len() / samples) as u32;
-    let values = published.unwrap_or_else(|| x.iter().map(|&x| truth(x) as f32).collect());
-    let bounds: Vec<f64> = values.iter().map(|&y| bound(y)).collect();
+    let truth = |x: &f32| truth(kind, (a.into(), b.into()), (*x).into());
+    // The exponential is off by a unit in its last place (two roundoffs), then come up to six operations; of a
+    // function of ours and of theirs. tanh and the error function in libm are within a unit as well. Where a last
+    // factor is a difference, the input is what counts.
+    let roundings = if kind == Kind::Clamp { 0.0 } else { 2.0 * 8.0 };
+    let size = |x: &f32| match kind {
+        Kind::Gelu | Kind::GeluTanh | Kind::HardSigmoid => f64::from(x.abs()).max(1.0),
+        _ => truth(x).abs(),
+    };
+    let bounds: Vec<f64> = x.iter().map(|x| roundings * ROUNDOFF * size(x)).collect();
+    let values = published.unwrap_or_else(|| x.iter().map(|x| truth(x) as f32).collect());
     Case::new(name, samples, vec![Values::F32(x)], Expected::close(values, bounds), move |step| {
-        step.step(&[], 0, move |at| ForwardF32 { kind: kind as u32, len, lo, hi, x: at.x[0], y: at.y });
+        step.step(&[], 0, move |at| ForwardF32 { kind: kind as u32, len, a, b, x: at.x[0], y: at.y });
     })
+}
+
+fn truth(kind: Kind, (a, b): (f64, f64), x: f64) -> f64 {
+    match kind {
+        Kind::Clamp => x.clamp(a, b),
+        Kind::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Kind::Tanh => x.tanh(),
+        Kind::LeakyRelu | Kind::Elu if x > 0.0 => x,
+        Kind::LeakyRelu => a * x,
+        Kind::Elu => a * x.exp_m1(),
+        Kind::HardSigmoid => (a * x + b).clamp(0.0, 1.0),
+        Kind::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        Kind::Gelu => x * normal_distribution(x),
+        Kind::GeluTanh => 0.5 * x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh()),
+        Kind::Exp => x.exp(),
+        Kind::Log => x.ln(),
+        Kind::Sqrt => x.sqrt(),
+        Kind::Abs => x.abs(),
+        Kind::Neg => -x,
+        Kind::Reciprocal => 1.0 / x,
+    }
+}
+
+/// `P(X <= x)` of the standard normal distribution: its density, summed by Simpson's rule.
+fn normal_distribution(x: f64) -> f64 {
+    let density = |t: f64| (-0.5 * t * t).exp() / (2.0 * PI).sqrt();
+    let (steps, step) = (2000, x / 2000.0);
+    let weight = |i: u32| if i == 0 || i == steps { 1.0 } else { f64::from(2 + 2 * (i % 2)) };
+    0.5 + (0..=steps).map(|i| weight(i) * density(f64::from(i) * step)).sum::<f64>() * step / 3.0
 }
 
 /// A look-up; the table itself is tested where it is made.
@@ -79,14 +107,27 @@ fn every_value() -> Vec<i8> {
 /// The built-in cases.
 pub fn cases(rng: &mut Rng) -> Vec<Case> {
     let mut all = Vec::new();
-    for (name, kind, limits) in [
+    for (name, kind, numbers) in [
         ("relu", Kind::Clamp, (0.0, f32::INFINITY)),
         ("relu6", Kind::Clamp, (0.0, 6.0)),
         ("sigmoid", Kind::Sigmoid, (0.0, 0.0)),
         ("tanh", Kind::Tanh, (0.0, 0.0)),
+        ("leaky-relu", Kind::LeakyRelu, (0.1, 0.0)),
+        ("elu", Kind::Elu, (0.7, 0.0)),
+        ("hard-sigmoid", Kind::HardSigmoid, (0.2, 0.5)),
+        ("hard-swish", Kind::HardSwish, (0.0, 0.0)),
+        ("gelu", Kind::Gelu, (0.0, 0.0)),
+        ("gelu-tanh", Kind::GeluTanh, (0.0, 0.0)),
+        ("exp", Kind::Exp, (0.0, 0.0)),
+        ("log", Kind::Log, (0.0, 0.0)),
+        ("sqrt", Kind::Sqrt, (0.0, 0.0)),
+        ("abs", Kind::Abs, (0.0, 0.0)),
+        ("neg", Kind::Neg, (0.0, 0.0)),
+        ("reciprocal", Kind::Reciprocal, (0.0, 0.0)),
     ] {
-        let x = reals(rng, 90).iter().map(|x| x * 10.0).collect();
-        all.push(activation(format!("activation/f32/{name}"), 3, kind, limits, x, None));
+        let positive = matches!(kind, Kind::Log | Kind::Sqrt);
+        let x = reals(rng, 90).iter().map(|x| if positive { 10.0 * x.abs() + 2.0 } else { x * 10.0 }).collect();
+        all.push(activation(format!("activation/f32/{name}"), 3, kind, numbers, x, None));
     }
     let is = |scale, zero_point| Affine::new(scale, zero_point).expect("sound numbers");
     let (x, y) = (is(0.05, -10), is(0.04, 3));

@@ -9,6 +9,7 @@
 pub mod add;
 pub mod average_pool;
 pub mod batch_norm;
+pub mod binary;
 pub mod conv2d;
 pub mod dense;
 pub mod depthwise_conv2d;
@@ -20,7 +21,9 @@ pub mod layer_norm;
 pub mod lstm;
 pub mod matmul;
 pub mod max_pool;
+pub mod movement;
 pub mod naive;
+pub mod reduce;
 pub mod softmax;
 mod steps;
 pub mod svdf;
@@ -230,6 +233,9 @@ pub fn all() -> Vec<Case> {
         lstm::cases(rng),
         svdf::cases(rng),
         batch_norm::cases(rng),
+        movement::cases(rng),
+        binary::cases(rng),
+        reduce::cases(rng),
     ]
     .into_iter()
     .flatten()
@@ -244,6 +250,11 @@ pub fn reals(rng: &mut Rng, len: usize) -> Vec<f32> {
 /// Random bytes.
 pub fn bytes(rng: &mut Rng, len: usize) -> Vec<i8> {
     (0..len).map(|_| rng.next_u32() as i8).collect()
+}
+
+/// Random 16-bit integers.
+pub fn shorts(rng: &mut Rng, len: usize) -> Vec<i16> {
+    (0..len).map(|_| rng.next_u32() as i16).collect()
 }
 
 /// A whole number in `lo..=hi`.

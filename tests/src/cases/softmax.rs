@@ -21,7 +21,14 @@ pub fn f32(name: impl Into<String>, len: usize, x: Vec<f32>, published: Option<V
     }
     let expected = Expected::close(published.unwrap_or(values), bounds);
     Case::new(name, x.len() / len, vec![Values::F32(x)], expected, move |step| {
-        step.step(&[], 0, move |at| ForwardF32 { rows: 1, len: len as u32, x: at.x[0], y: at.y });
+        step.step(&[], 0, move |at| ForwardF32 {
+            rows: 1,
+            len: len as u32,
+            beta: 1.0,
+            logarithm: 0,
+            x: at.x[0],
+            y: at.y,
+        });
     })
 }
 

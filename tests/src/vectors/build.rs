@@ -4,9 +4,12 @@ use super::products::{self, layer_i16};
 use super::{Folder, Vector};
 use crate::cases::naive::{valid, window};
 use crate::cases::{
-    Case, Int8Layer, add, average_pool, conv2d, dense, depthwise_conv2d, elementwise, int4, int16, max_pool, softmax,
+    Case, Expected, Int8Layer, Values, add, average_pool, binary, conv2d, dense, depthwise_conv2d, elementwise, int4,
+    int16, max_pool, movement, softmax,
 };
 use embernet_core::kernels::activation::Kind;
+use embernet_core::kernels::add::{Sum, Term};
+use embernet_core::kernels::binary::Kind as Function;
 use embernet_core::kernels::conv2d::Conv2d;
 use embernet_core::kernels::dense::Dense;
 use embernet_core::kernels::depthwise_conv2d::DepthwiseConv2d;
@@ -156,7 +159,7 @@ pub fn softmax(folder: &Folder) -> Case {
     softmax::f32(name(folder), len, folder.array(INPUT), Some(folder.array(OUTPUT)))
 }
 
-/// f32 only: the integer ones among the data are int16.
+/// f32 only; see [`binary`].
 pub fn add(folder: &Folder) -> Case {
     let (a, b) = (folder.array(&["input1"]), folder.array(&["input2"]));
     add::f32(name(folder), 1, a, b, limits(folder), Some(folder.array(OUTPUT)))
@@ -165,11 +168,88 @@ pub fn add(folder: &Folder) -> Case {
 /// One input, several functions.
 pub fn activations(folder: &Folder) -> Vec<Vector> {
     let name = |function: &str| format!("{}/{function}", folder.name);
-    let case = |function: &str, kind| {
+    let case = |function: &str, kind, a| {
         let y = folder.array(&[&format!("output_ref_{function}")]);
-        Vector::Case(elementwise::activation(name(function), 1, kind, (0.0, 0.0), folder.array(INPUT), Some(y)))
+        Vector::Case(elementwise::activation(name(function), 1, kind, (a, 0.0), folder.array(INPUT), Some(y)))
     };
-    let skipped =
-        |function: &str| Vector::Skipped { name: name(function), reason: "no f32 kernel for this function yet" };
-    vec![skipped("hardswish"), skipped("leaky_relu"), case("sigmoid", Kind::Sigmoid), case("tanh", Kind::Tanh)]
+    vec![
+        case("hardswish", Kind::HardSwish, 0.0),
+        case("leaky_relu", Kind::LeakyRelu, folder.real(&["LEAKY_RELU_PARAM"])),
+        case("sigmoid", Kind::Sigmoid, 0.0),
+        case("tanh", Kind::Tanh, 0.0),
+    ]
+}
+
+/// Products, minima and maxima, and the int16 sum.
+pub fn binary(folder: &Folder) -> Case {
+    let kind = match () {
+        () if folder.name.starts_with("add") => Function::Add,
+        () if folder.name.starts_with("mul") => Function::Mul,
+        () if folder.name.starts_with("min") => Function::Min,
+        () => Function::Max,
+    };
+    let shape = |number: u32| {
+        let axis = |name: &str| folder.count(&[&format!("{name}_{number}")]);
+        ["BATCH", "HEIGHT", "WIDTH", "CHANNEL"].map(axis)
+    };
+    let shapes = match kind {
+        Function::Min | Function::Max => [shape(1), shape(2)],
+        _ => [[1, 1, 1, folder.count(&["DST_SIZE"])]; 2],
+    };
+    const INPUTS: [&[&str]; 2] = [&["input1", "input_tensor_1"], &["input2", "input_tensor_2"]];
+    if is_float(folder) {
+        let limited = folder.config.contains_key(LEAST[0]);
+        let limits = if limited { limits(folder) } else { (f32::NEG_INFINITY, f32::INFINITY) };
+        let y = Some(folder.array(OUTPUT));
+        return binary::f32(name(folder), 1, kind, shapes, INPUTS.map(|names| folder.array(names)), limits, y);
+    }
+    let int = |key: &str| folder.config.get(key).map_or(0, |_| folder.int(&[key]));
+    let term = |number: u32| Term {
+        zero_point: -int(&format!("INPUT{number}_OFFSET")),
+        multiplier: int(&format!("INPUT{number}_MULT")),
+        shift: int(&format!("INPUT{number}_SHIFT")),
+    };
+    let numbers = Sum {
+        a: term(1),
+        b: term(2),
+        left_shift: int("LEFT_SHIFT"),
+        multiplier: int("OUTPUT_MULT"),
+        shift: int("OUTPUT_SHIFT"),
+        zero_point: int("OUTPUT_OFFSET"),
+        lo: folder.int(LEAST),
+        hi: folder.int(GREATEST),
+    };
+    let (x, y) = if folder.has_type("i2") {
+        let x = INPUTS.map(|names| Values::I16(folder.array(names)));
+        (x, Expected::Exact16(folder.array(OUTPUT)))
+    } else {
+        let x = INPUTS.map(|names| Values::I8(folder.array(names)));
+        (x, Expected::Exact(folder.array(OUTPUT)))
+    };
+    binary::integer(name(folder), 1, kind, shapes, x, numbers, Some(y))
+}
+
+/// f32 only: the shapes of the int8 ones are not among the data.
+pub fn transpose(folder: &Folder) -> Case {
+    let rank = folder.count(&["NUM_DIMS"]) as usize;
+    let shape = ["INPUT_N", "INPUT_H", "INPUT_W", "INPUT_C"].map(|key| folder.count(&[key]));
+    let perm = ["PERM_0", "PERM_1", "PERM_2", "PERM_3"].map(|key| folder.count(&[key]) as usize);
+    let (x, y) = (Values::F32(folder.array(INPUT)), Values::F32(folder.array(OUTPUT)));
+    movement::transpose(name(folder), 1, &shape[..rank], &perm[..rank], x, Some(y))
+}
+
+/// int8 only.
+pub fn pad(folder: &Folder) -> Case {
+    let axes = |prefix: &str| ["N", "H", "W", "C"].map(|axis| folder.count(&[&format!("{prefix}_{axis}")]));
+    let (shape, before, after) = (axes("INPUT"), axes("PRE_PAD"), axes("POST_PAD"));
+    let (x, y) = (Values::I8(folder.array(INPUT)), Values::I8(folder.array(OUTPUT)));
+    movement::pad(name(folder), 1, &shape, (&before, &after), folder.int(&["PAD_VALUE"]) as f32, x, Some(y))
+}
+
+/// f32 only, along channels.
+pub fn concat(folder: &Folder) -> Case {
+    let rows = ["INPUT_N", "INPUT_H", "INPUT_W"].map(|key| folder.count(&[key])).iter().product();
+    let widths = ["LHS_C", "RHS_C"].map(|key| folder.count(&[key]));
+    let x = ["lhs_input", "rhs_input"].map(|input| Values::F32(folder.array(&[input])));
+    movement::concat(name(folder), 1, rows, widths, x, Some(Values::F32(folder.array(OUTPUT))))
 }

@@ -9,15 +9,18 @@ use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
-fn reference(len: usize, x: &[f64]) -> Vec<f64> {
+fn reference(len: usize, beta: f64, x: &[f64]) -> Vec<f64> {
     x.chunks(len)
         .flat_map(|x| {
             let greatest = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let total: f64 = x.iter().map(|x| (x - greatest).exp()).sum();
-            x.iter().map(|x| (x - greatest).exp() / total).collect::<Vec<_>>()
+            let total: f64 = x.iter().map(|x| (beta * (x - greatest)).exp()).sum();
+            x.iter().map(|x| (beta * (x - greatest)).exp() / total).collect::<Vec<_>>()
         })
         .collect()
 }
+
+/// Factors of the exponents: exact ones, so that they add no rounding.
+const BETAS: [f32; 3] = [1.0, 0.5, 0.25];
 
 fn inputs(rng: &mut Rng, len: usize) -> Vec<f32> {
     noise(rng, len).iter().map(|x| 10.0 * x).collect()
@@ -25,13 +28,13 @@ fn inputs(rng: &mut Rng, len: usize) -> Vec<f32> {
 
 proptest! {
     #[test]
-    fn forward_matches_its_definition(rows in 1usize..5, len in 1usize..20, seed: u64) {
-        let x = inputs(&mut Rng::new(seed), rows * len);
+    fn forward_matches_its_definition(rows in 1usize..5, len in 1usize..20, beta in 0usize..3, seed: u64) {
+        let (beta, x) = (BETAS[beta], inputs(&mut Rng::new(seed), rows * len));
         let mut y = x.clone();
-        forward_f32(Maths::Exact, len, &mut y);
+        forward_f32(Maths::Exact, len, beta, &mut y);
         // Subtracting rounds x - max, at most 20 in size: 20 roundings of e^x; exp itself, the sum and the quotient
         // add the rest.
-        assert_close(&y, &reference(len, &wide(&x)), 2 * (20 + 2) + len + 1, &y);
+        assert_close(&y, &reference(len, beta.into(), &wide(&x)), 2 * (20 + 2) + len + 1, &y);
         for row in y.chunks(len) {
             let total: f64 = wide(row).iter().sum();
             prop_assert!((total - 1.0).abs() <= 2.0 * len as f64 * ROUNDING, "sums to {}", total);
@@ -39,14 +42,14 @@ proptest! {
     }
 
     #[test]
-    fn backward_matches_finite_differences(rows in 1usize..5, len in 1usize..20, seed: u64) {
-        let mut rng = Rng::new(seed);
+    fn backward_matches_finite_differences(rows in 1usize..5, len in 1usize..20, beta in 0usize..3, seed: u64) {
+        let (beta, mut rng) = (BETAS[beta], Rng::new(seed));
         let (x, dy) = (inputs(&mut rng, rows * len), noise(&mut rng, rows * len));
-        let numeric = numeric_gradient(&x, |x| weighted(&reference(len, x), &dy));
+        let numeric = numeric_gradient(&x, |x| weighted(&reference(len, beta.into(), x), &dy));
         let mut y = x.clone();
-        forward_f32(Maths::Exact, len, &mut y);
+        forward_f32(Maths::Exact, len, beta, &mut y);
         let mut dx = dy.clone();
-        backward_f32(Scalar, len, &y, &mut dx);
+        backward_f32(Scalar, len, beta, &y, &mut dx);
         // As above for y, which enters twice; |dy - sum| is at most 2.
         let magnitude: Vec<f32> = y.iter().map(|y| 2.0 * y).collect();
         assert_close(&dx, &numeric, 2 * (2 * (20 + 2) + len + 1) + len + 2, &magnitude);
@@ -60,18 +63,18 @@ proptest! {
         let [first, second, third] = [0, 4 * total as u32, 8 * total as u32].map(Ref::arena);
 
         let mut apart = [&x[..], &vec![f32::NAN; total]].concat();
-        run(&ForwardF32 { rows, len, x: first, y: second }, &mut apart, samples, REVEAL);
+        run(&ForwardF32 { rows, len, beta: 1.0, logarithm: 0, x: first, y: second }, &mut apart, samples, REVEAL);
         let mut here = x.clone();
-        let record = ForwardF32 { rows, len, x: first, y: first };
+        let record = ForwardF32 { rows, len, beta: 1.0, logarithm: 0, x: first, y: first };
         run(&record, &mut here, samples, REVEAL);
         prop_assert_eq!(record.operands(samples).as_slice().len(), 1);
         prop_assert_eq!(bits(&apart[..total]), bits(&x), "the input stays");
         prop_assert_eq!(bits(&apart[total..]), bits(&here));
 
         let mut apart = [&here[..], &dy, &vec![f32::NAN; total]].concat();
-        run(&BackwardF32 { rows, len, y: first, dy: second, dx: third }, &mut apart, samples, REVEAL);
+        run(&BackwardF32 { rows, len, beta: 1.0, y: first, dy: second, dx: third }, &mut apart, samples, REVEAL);
         let mut arena = [&here[..], &dy].concat();
-        run(&BackwardF32 { rows, len, y: first, dy: second, dx: second }, &mut arena, samples, REVEAL);
+        run(&BackwardF32 { rows, len, beta: 1.0, y: first, dy: second, dx: second }, &mut arena, samples, REVEAL);
         prop_assert_eq!(bits(&apart[2 * total..]), bits(&arena[total..]));
     }
 }
@@ -79,6 +82,19 @@ proptest! {
 #[test]
 fn huge_inputs_do_not_overflow() {
     let mut y = [1e30, 1e30, -1e30];
-    forward_f32(Maths::Exact, 3, &mut y);
+    forward_f32(Maths::Exact, 3, 1.0, &mut y);
     assert_eq!(y, [0.5, 0.5, 0.0]);
+}
+
+proptest! {
+    #[test]
+    fn logarithm_matches_its_definition(rows in 1usize..5, len in 1usize..20, seed: u64) {
+        let x = inputs(&mut Rng::new(seed), rows * len);
+        let mut y = x.clone();
+        log_forward_f32(Maths::Exact, len, &mut y);
+        let expected: Vec<f64> = reference(len, 1.0, &wide(&x)).iter().map(|y| y.ln()).collect();
+        // The logarithm is of a sum with the roundings above; differences are at most 20 and logarithms 3 in size.
+        let magnitude = vec![1.0; x.len()];
+        assert_close(&y, &expected, 2 * (20 + 2) + len + 20 + 2 * 3 + 23, &magnitude);
+    }
 }

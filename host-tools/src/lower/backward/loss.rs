@@ -27,7 +27,8 @@ pub(super) fn loss_input(
     }
     match &node.op {
         // The loss works on what goes into the softmax: exact where the softmax is 0.
-        Op::Softmax(_) => Ok((node.inputs[0], Some(last))),
+        Op::Softmax(softmax) if softmax.beta == 1.0 => Ok((node.inputs[0], Some(last))),
+        Op::Softmax(_) => refuse("it contains a softmax with a beta of 1"),
         Op::Activation(_) => refuse("it contains a softmax; end the network with softmax or without activation"),
         op if op.fused() != Activation::Linear => {
             refuse("it contains a softmax; end the network with softmax or without activation")

@@ -7,11 +7,12 @@
 mod batch_norm;
 mod elementwise;
 mod loss;
+mod movement;
 mod pool;
 mod weighted;
 
 use super::error::LowerError;
-use super::forward::Site;
+use super::forward::{Site, binary_kind};
 use super::{BufferId, Emit, Home, Lowering, Sequence, TrainOptions, unsupported, word};
 use crate::graph::{DType, Graph, NodeId, Op, TensorId};
 use embernet_core::kernels::add;
@@ -167,10 +168,14 @@ impl Emit<'_, '_> {
             Op::MaxPool2d(_) | Op::GlobalMaxPool2d(_) => self.max_pool_backward(site, dy, gradients),
             Op::AveragePool2d(_) | Op::GlobalAveragePool2d(_) => self.average_pool_backward(site, dy, gradients),
             Op::Activation(layer) => self.activation_backward(site, layer.function, dy, gradients),
-            Op::Softmax(_) => self.softmax_backward(site, dy, gradients),
-            Op::Add(_) => self.add_backward(site, dy, gradients),
+            Op::Softmax(op) => self.softmax_backward(site, op.beta, dy, gradients),
+            Op::Reduce(op) => self.reduce_backward(site, op, dy, gradients),
+            Op::Pad(_) | Op::Concat(_) | Op::Slice(_) | Op::Transpose(_) => self.movement_backward(site, dy, gradients),
             Op::BatchNorm(op) => self.batch_norm_backward(site, op, dy, gradients, state),
-            _ => Err(unsupported(node, "training through this operation")),
+            op => match binary_kind(op) {
+                Some(kind) => self.binary_backward(site, kind, dy, gradients),
+                None => Err(unsupported(node, "training through this operation")),
+            },
         }
     }
 

@@ -2,10 +2,11 @@
 
 use super::super::{BufferId, Emit, LowerError, unsupported};
 use super::Site;
-use crate::graph::ops::Add;
 use crate::graph::{Activation, DType, Data, Node};
 use crate::quant::fixed_point::{add_sum, tables};
+use embernet_core::arch::Scalar;
 use embernet_core::kernels::{activation, add, lookup};
+use embernet_core::math::Maths;
 
 impl Emit<'_, '_> {
     pub(super) fn activation(&mut self, site: Site<'_>, function: Activation) -> Result<(), LowerError> {
@@ -15,13 +16,13 @@ impl Emit<'_, '_> {
         match dtype {
             DType::F32 => {
                 let len = self.output_len(node);
-                let (lo, hi) = bounds(function);
-                let kind = activation_kind(node, function)?;
+                let Function { kind, a, b } = self::function(node, function)?;
+                let kind = kind as u32;
                 self.sequence.push_in_place(&node.name, Some(id), &[(x, y)], move |p| activation::ForwardF32 {
                     kind,
                     len,
-                    lo,
-                    hi,
+                    a,
+                    b,
                     x: p.at(x),
                     y: p.at(y),
                 });
@@ -51,7 +52,16 @@ impl Emit<'_, '_> {
                 let (lo, hi) = bounds(clamp);
                 tables::clamp_table(from, to, lo, hi)
             }
-            other => return Err(unsupported(node, format!("{} in int8", other.name()))),
+            Activation::LeakyRelu { alpha } => tables::leaky_relu_table(from, to, alpha),
+            Activation::HardSwish => tables::hard_swish_table(from, to),
+            other => {
+                let Function { kind, a, b } = self::function(node, other)?;
+                tables::real_table(from, to, |x| {
+                    let mut y = [x];
+                    activation::forward_f32(Scalar, Maths::Exact, kind, a, b, &mut y);
+                    y[0]
+                })
+            }
         };
         self.fixed(node, table)
     }
@@ -68,13 +78,10 @@ impl Emit<'_, '_> {
         });
     }
 
-    pub(super) fn add(&mut self, site: Site<'_>, op: &Add) -> Result<(), LowerError> {
+    /// The sum of two activations of equal shapes.
+    pub(super) fn add(&mut self, site: Site<'_>, activation: Activation) -> Result<(), LowerError> {
         let Site { id, node, dtype } = site;
         let len = self.output_len(node);
-        let [a, b] = [0, 1].map(|i| &self.tensor(node.inputs[i]).shape);
-        if a != b {
-            return Err(unsupported(node, "broadcasting"));
-        }
         let [x, other] = [0, 1].map(|i| self.value(node.inputs[i]));
         let y = self.output(node);
         let (name, places) = (&node.name, [(x, y), (other, y)]);
@@ -83,12 +90,12 @@ impl Emit<'_, '_> {
             _ => {
                 let (from, to) = self.affines(node)?;
                 let second = self.affine(node, node.inputs[1])?;
-                Some(self.fixed(node, add_sum(from, second, to, op.activation))?)
+                Some(self.fixed(node, add_sum(from, second, to, activation))?)
             }
         };
         match (dtype, sum) {
             (DType::F32, _) => {
-                let (lo, hi) = bounds(op.activation);
+                let (lo, hi) = bounds(activation);
                 self.sequence.push_in_place(name, Some(id), &places, move |p| add::ForwardF32 {
                     len,
                     a: p.at(x),
@@ -127,13 +134,37 @@ pub(in super::super) fn bounds(activation: Activation) -> (f32, f32) {
     activation.clamp().unwrap_or((f32::NEG_INFINITY, f32::INFINITY))
 }
 
-/// The kernel's number for an activation function.
-pub(in super::super) fn activation_kind(node: &Node, function: Activation) -> Result<u32, LowerError> {
-    let kind = match function {
-        Activation::Sigmoid => activation::Kind::Sigmoid,
-        Activation::Tanh => activation::Kind::Tanh,
-        clamp if clamp.is_clamp() => activation::Kind::Clamp,
-        other => return Err(unsupported(node, format!("{} as an activation", other.name()))),
+/// A function of one value as the kernel has it: its kind and its numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in super::super) struct Function {
+    pub kind: activation::Kind,
+    pub a: f32,
+    pub b: f32,
+}
+
+/// The kernel's function for an activation.
+pub(in super::super) fn function(node: &Node, function: Activation) -> Result<Function, LowerError> {
+    use activation::Kind;
+    let (kind, a, b) = match function {
+        Activation::Sigmoid => (Kind::Sigmoid, 0.0, 0.0),
+        Activation::Tanh => (Kind::Tanh, 0.0, 0.0),
+        Activation::LeakyRelu { alpha } => (Kind::LeakyRelu, alpha, 0.0),
+        Activation::Elu { alpha } => (Kind::Elu, alpha, 0.0),
+        Activation::HardSigmoid { alpha, beta } => (Kind::HardSigmoid, alpha, beta),
+        Activation::HardSwish => (Kind::HardSwish, 0.0, 0.0),
+        Activation::Gelu { approximate: false } => (Kind::Gelu, 0.0, 0.0),
+        Activation::Gelu { approximate: true } => (Kind::GeluTanh, 0.0, 0.0),
+        Activation::Exp => (Kind::Exp, 0.0, 0.0),
+        Activation::Log => (Kind::Log, 0.0, 0.0),
+        Activation::Sqrt => (Kind::Sqrt, 0.0, 0.0),
+        Activation::Abs => (Kind::Abs, 0.0, 0.0),
+        Activation::Neg => (Kind::Neg, 0.0, 0.0),
+        Activation::Reciprocal => (Kind::Reciprocal, 0.0, 0.0),
+        Activation::Softmax => return Err(unsupported(node, "softmax as an activation")),
+        Activation::Linear | Activation::Relu | Activation::Relu6 | Activation::ReluN1To1 => {
+            let (lo, hi) = bounds(function);
+            (Kind::Clamp, lo, hi)
+        }
     };
-    Ok(kind as u32)
+    Ok(Function { kind, a, b })
 }

@@ -4,21 +4,28 @@
 //! "int16" means int16 activations with int8 weights.
 
 mod batch_norm;
+mod binary;
+mod boxes;
 mod conv;
 mod dense;
 mod elementwise;
 mod layer_norm;
 mod matmul;
+mod movement;
 mod pool;
 mod quantize;
 mod recurrent;
+mod reduce;
 mod softmax;
 mod svdf;
 mod transpose_conv;
 mod weighted;
 mod window;
 
-pub(super) use elementwise::{activation_kind, bounds};
+pub(super) use binary::{Operand, binary_kind};
+pub(super) use boxes::blocks;
+pub(super) use elementwise::{bounds, function};
+pub(super) use movement::Move;
 
 use super::error::LowerError;
 use super::{Emit, unsupported, word};
@@ -53,8 +60,7 @@ impl Emit<'_, '_> {
         }
         match &node.op {
             Op::Flatten(_) | Op::Reshape(_) => {
-                let value = self.value(node.inputs[0]);
-                self.values[node.outputs[0].index()] = Some(value);
+                self.alias(node);
                 Ok(())
             }
             Op::Dense(_) => self.dense(site),
@@ -65,14 +71,22 @@ impl Emit<'_, '_> {
             Op::GlobalAveragePool2d(_) => self.global_average_pool(site),
             Op::Activation(layer) => self.activation(site, layer.function),
             Op::Softmax(op) => self.softmax(site, op.beta),
-            Op::Add(op) => self.add(site, op),
             Op::TransposeConv2d(op) => self.transpose_conv2d(site, op),
             Op::MatMul(op) => self.matmul(site, op),
             Op::LayerNorm(op) => self.layer_norm(site, op),
             Op::Gru(op) => self.gru(site, op),
             Op::Svdf(op) => self.svdf(site, op),
+            Op::LogSoftmax(_) => self.log_softmax(site),
+            Op::PRelu(_) => self.prelu(site),
+            Op::Reduce(op) => self.reduce(site, op),
+            Op::Pad(op) => self.movement(site, Some(op)),
+            Op::Concat(_) | Op::Slice(_) | Op::Transpose(_) => self.movement(site, None),
+            Op::ResizeNearest(op) => self.resize_nearest(site, op),
             Op::BatchNorm(op) => self.batch_norm(site, op),
-            _ => Err(self.no_kernel(site)),
+            op => match binary_kind(op) {
+                Some(kind) => self.binary(site, kind, op.fused()),
+                None => Err(self.no_kernel(site)),
+            },
         }
     }
 

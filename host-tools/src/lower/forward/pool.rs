@@ -6,6 +6,7 @@ use crate::graph::ops::{Padding, Window};
 use crate::graph::{DType, Node, Op};
 use crate::quant::fixed_point::{Multiplier, activation_range, mean_multiplier};
 use embernet_core::kernels::pool::Pool2d;
+use embernet_core::kernels::reduce::Kind;
 use embernet_core::kernels::{average_pool, max_pool, mean};
 
 impl Emit<'_, '_> {
@@ -93,13 +94,13 @@ impl Emit<'_, '_> {
         Ok(())
     }
 
-    /// In int8 it is TFLite's MEAN, which may rescale, even where it need not.
+    /// In integers it is TFLite's MEAN, which may rescale, even where it need not.
     pub(super) fn global_average_pool(&mut self, site: Site<'_>) -> Result<(), LowerError> {
         let Site { id, node, dtype } = site;
         match dtype {
             DType::F32 => return self.average_pool(site),
             DType::I8 => {}
-            _ => return Err(self.no_kernel(site)),
+            _ => return self.reduce_axes(site, Kind::Mean, &[0, 1]),
         }
         let (from, to) = self.affines(node)?;
         let x = self.value(node.inputs[0]);

@@ -16,12 +16,11 @@ impl Emit<'_, '_> {
         let name = &node.name;
         match dtype {
             DType::F32 => {
-                if beta != 1.0 {
-                    return Err(unsupported(node, "a beta other than 1"));
-                }
                 self.sequence.push_in_place(name, Some(id), &[(x, y)], move |p| softmax::ForwardF32 {
                     rows,
                     len,
+                    beta,
+                    logarithm: 0,
                     x: p.at(x),
                     y: p.at(y),
                 });
@@ -60,6 +59,25 @@ impl Emit<'_, '_> {
             }
             _ => return Err(self.no_kernel(site)),
         }
+        Ok(())
+    }
+
+    pub(super) fn log_softmax(&mut self, site: Site<'_>) -> Result<(), LowerError> {
+        let Site { id, node, dtype } = site;
+        if dtype != DType::F32 {
+            return Err(self.no_kernel(site));
+        }
+        let (rows, len) = self.softmax_rows(node);
+        let x = self.value(node.inputs[0]);
+        let y = self.output(node);
+        self.sequence.push_in_place(&node.name, Some(id), &[(x, y)], move |p| softmax::ForwardF32 {
+            rows,
+            len,
+            beta: 1.0,
+            logarithm: 1,
+            x: p.at(x),
+            y: p.at(y),
+        });
         Ok(())
     }
 

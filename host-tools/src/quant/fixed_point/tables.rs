@@ -89,6 +89,18 @@ pub fn leaky_relu_table(input: Affine, output: Affine, alpha: f32) -> Result<Tab
     }))
 }
 
+/// A function of reals: through f32, as the reference's tables of elu, exp and gelu are filled.
+///
+/// Not-a-number becomes the zero point.
+pub fn real_table(input: Affine, output: Affine, f: impl Fn(f32) -> f32) -> Result<Table, FixedPointError> {
+    let per_unit = 1.0 / output.scale();
+    Ok(table(|x| {
+        let real = f(input.scale() * (x - input.zero_point()) as f32);
+        // The cast saturates.
+        ((real * per_unit).round() as i32).saturating_add(output.zero_point())
+    }))
+}
+
 /// A multiplier that cannot overflow for differences of int8 values, which have 9 bits.
 fn bounded(what: &'static str, real: f64) -> Result<Multiplier, FixedPointError> {
     let multiplier = Multiplier::new(what, real)?;

@@ -8,6 +8,8 @@ use embernet_core::rng::Rng;
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
+mod operations;
+
 fn train_options(optimizer: OptimizerRecord, loss: Loss, batch: usize) -> Options {
     Options { train: Some(TrainOptions { optimizer, loss, batch, layers: None }), ..Options::default() }
 }

@@ -1,0 +1,185 @@
+//! Sum, mean or maximum over any axes.
+//!
+//! An output takes its values in index order of the axes that vanish, the last of them fastest.
+
+mod integer;
+
+pub use integer::{ForwardInteger, Scaling};
+
+use super::util::{elements, rows_mut, sub};
+use crate::arch::Isa;
+use crate::math;
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Most axes of either kind after neighbours have become one.
+pub const AXES: usize = 3;
+
+/// What becomes of the values. Numbers are part of the image format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Kind {
+    /// Their sum, from zero.
+    Sum = 0,
+    /// Their sum, divided by how many they are.
+    Mean = 1,
+    /// The greatest.
+    Max = 2,
+}
+
+impl Kind {
+    /// From its number.
+    pub const fn from_u32(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Sum),
+            1 => Some(Self::Mean),
+            2 => Some(Self::Max),
+            _ => None,
+        }
+    }
+}
+
+/// One axis of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Axis {
+    /// How many values.
+    pub extent: u32,
+    /// Elements from one to the next.
+    pub stride: u32,
+}
+
+impl Axis {
+    /// An axis that is not there.
+    pub const NONE: Self = Self { extent: 1, stride: 0 };
+}
+
+/// Which axes stay and which vanish, outermost first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Shape {
+    /// The output's axes.
+    pub kept: [Axis; AXES],
+    /// The others.
+    pub folded: [Axis; AXES],
+}
+
+impl Shape {
+    /// Whether the shape is consistent: every input index is inside.
+    pub fn is_valid(&self) -> bool {
+        let [a, b, c] = self.kept.map(|axis| axis.extent);
+        let [d, e, f] = self.folded.map(|axis| axis.extent);
+        let Some(count) = elements([a, b, c, d, e, f]) else { return false };
+        let way = |axis: &Axis| u64::from(axis.extent - 1) * u64::from(axis.stride);
+        let last = self.kept.iter().chain(&self.folded).map(way).fold(0, u64::saturating_add);
+        last < u64::from(count)
+    }
+
+    /// Values behind one output.
+    pub fn count(&self) -> usize {
+        self.folded.iter().map(|axis| axis.extent as usize).product()
+    }
+
+    /// Elements of one output sample.
+    pub fn out_elements(&self) -> usize {
+        self.kept.iter().map(|axis| axis.extent as usize).product()
+    }
+
+    /// Elements of one input sample.
+    pub fn in_elements(&self) -> usize {
+        self.out_elements() * self.count()
+    }
+
+    /// For each output row along the last kept axis: where its first value's input lies.
+    fn starts(&self) -> impl Iterator<Item = usize> {
+        let [outer, middle, _] = self.kept;
+        walk([Axis::NONE, outer, middle])
+    }
+}
+
+/// Offsets of all indices of three axes, in order.
+fn walk(axes: [Axis; 3]) -> impl Iterator<Item = usize> {
+    let along = |axis: Axis| (0..axis.extent as usize).map(move |i| i * axis.stride as usize);
+    let [a, b, c] = axes;
+    along(a).flat_map(move |i| along(b).flat_map(move |j| along(c).map(move |k| i + j + k)))
+}
+
+/// `y[i] = f(y[i], x[start + i * stride])`.
+fn fold<T: Copy, A: Copy>(x: &[T], start: usize, stride: usize, y: &mut [A], f: impl Fn(A, T) -> A) {
+    for (y, x) in y.iter_mut().zip(super::util::from(x, start).iter().step_by(stride.max(1))) {
+        *y = f(*y, *x);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- kernels, f32
+
+/// Reduces one sample or several.
+pub fn forward_f32<I: Isa>(isa: I, kind: Kind, shape: &Shape, x: &[f32], y: &mut [f32]) {
+    let [.., last] = shape.kept;
+    let (len, stride) = (last.extent as usize, last.stride as usize);
+    let (in_elements, count) = (shape.in_elements(), shape.count() as f32);
+    for (sample, y) in rows_mut(y, shape.out_elements()).enumerate() {
+        let x = sub(x, sample * in_elements, in_elements);
+        for (y, start) in rows_mut(y, len).zip(shape.starts()) {
+            y.fill(if kind == Kind::Max { f32::NEG_INFINITY } else { 0.0 });
+            for offset in walk(shape.folded) {
+                let start = start + offset;
+                match (kind, stride) {
+                    (Kind::Max, 1) => isa.max_f32(sub(x, start, len), y),
+                    (Kind::Max, _) => fold(x, start, stride, y, math::max),
+                    (_, 1) => isa.accumulate_f32(sub(x, start, len), y),
+                    (..) => fold(x, start, stride, y, |y, x| y + x),
+                }
+            }
+            if kind == Kind::Mean {
+                y.iter_mut().for_each(|y| *y /= count);
+            }
+        }
+    }
+}
+
+/// Forward step, f32.
+#[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// [`Kind`].
+    pub kind: u32,
+    /// Shape.
+    pub shape: Shape,
+    /// Input.
+    pub x: Ref,
+    /// Output.
+    pub y: Ref,
+}
+
+impl ForwardF32 {
+    fn places(&self, samples: usize) -> (Operand, Operand) {
+        let Self { shape, x, y, .. } = self;
+        (
+            Operand::f32(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
+            Operand::f32(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
+        )
+    }
+}
+
+impl StepRecord for ForwardF32 {
+    fn operands(&self, samples: usize) -> Operands {
+        let (x, y) = self.places(samples);
+        Operands::of([x, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        Kind::from_u32(self.kind).is_some() && self.shape.is_valid()
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (x, y) = self.places(context.samples);
+        let ([x], [y]) = memory.carve([x], [y]);
+        let Some(kind) = Kind::from_u32(self.kind) else { return };
+        forward_f32(isa, kind, &self.shape, view(x), view_mut(y));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Sum, mean and maximum, int8 and int16, as in the reference: sums of 32 bits, one double rounding.
+
+use super::{Kind, Shape, fold, walk};
+use crate::arch::Isa;
+use crate::kernels::requantize::integer_limits_are_valid;
+use crate::kernels::util::{rows_mut, sub};
+use crate::memory::{Memory, view, view_mut};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::quant::multiply_by_quantized_multiplier;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Outputs whose sums are held at once.
+const BLOCK: usize = 32;
+
+/// How sums become outputs; a maximum uses the limits alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Scaling {
+    /// Zero point of the input.
+    pub in_zero_point: i32,
+    /// Mantissa of `input scale / output scale`, for a mean divided by the count.
+    pub multiplier: i32,
+    /// Its exponent.
+    pub shift: i32,
+    /// Zero point of the output.
+    pub zero_point: i32,
+    /// Least output.
+    pub lo: i32,
+    /// Greatest output.
+    pub hi: i32,
+}
+
+impl Scaling {
+    fn of(&self, kind: Kind, total: i32) -> i32 {
+        let y = match kind {
+            Kind::Max => total,
+            _ => multiply_by_quantized_multiplier(total, self.multiplier, self.shift).wrapping_add(self.zero_point),
+        };
+        y.max(self.lo).min(self.hi)
+    }
+}
+
+/// Reduces; `narrow` makes an output of what is within the limits.
+fn forward<T: Copy + Into<i32>>(
+    kind: Kind,
+    shape: &Shape,
+    x: &[T],
+    to: &Scaling,
+    y: &mut [T],
+    narrow: impl Fn(i32) -> T,
+) {
+    let [.., last] = shape.kept;
+    let stride = last.stride as usize;
+    let in_elements = shape.in_elements();
+    let first = match kind {
+        Kind::Max => i32::MIN,
+        _ => (shape.count() as i32).wrapping_mul(to.in_zero_point).wrapping_neg(),
+    };
+    for (sample, y) in rows_mut(y, shape.out_elements()).enumerate() {
+        let x = sub(x, sample * in_elements, in_elements);
+        for (y, start) in rows_mut(y, last.extent as usize).zip(shape.starts()) {
+            for (block, y) in y.chunks_mut(BLOCK).enumerate() {
+                let mut totals = [first; BLOCK];
+                let Some(totals) = totals.get_mut(..y.len()) else { return };
+                for offset in walk(shape.folded) {
+                    let start = start + offset + block * BLOCK * stride;
+                    match kind {
+                        Kind::Max => fold(x, start, stride, totals, |total, x| total.max(x.into())),
+                        _ => fold(x, start, stride, totals, |total, x| total.wrapping_add(x.into())),
+                    }
+                }
+                for (y, total) in y.iter_mut().zip(totals) {
+                    *y = narrow(to.of(kind, *total));
+                }
+            }
+        }
+    }
+}
+
+/// Forward step, int8 or int16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardInteger {
+    /// [`Kind`].
+    pub kind: u32,
+    /// Bytes of an element: 1 or 2.
+    pub size: u32,
+    /// Shape.
+    pub shape: Shape,
+    /// Input.
+    pub x: Ref,
+    /// Output.
+    pub y: Ref,
+    /// How sums become outputs.
+    pub scaling: Scaling,
+}
+
+impl ForwardInteger {
+    fn places(&self, samples: usize) -> (Operand, Operand) {
+        let make = if self.size == 2 { Operand::i16 } else { Operand::i8 };
+        (
+            make(self.x, samples.saturating_mul(self.shape.in_elements()), Access::Read),
+            make(self.y, samples.saturating_mul(self.shape.out_elements()), Access::Write),
+        )
+    }
+}
+
+impl StepRecord for ForwardInteger {
+    fn operands(&self, samples: usize) -> Operands {
+        let (x, y) = self.places(samples);
+        Operands::of([x, y])
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        Kind::from_u32(self.kind).is_some()
+            && self.shape.is_valid()
+            && integer_limits_are_valid(self.size, self.scaling.lo, self.scaling.hi)
+    }
+
+    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let (x, y) = self.places(context.samples);
+        let ([x], [y]) = memory.carve([x], [y]);
+        let Some(kind) = Kind::from_u32(self.kind) else { return };
+        let (shape, to) = (&self.shape, &self.scaling);
+        match self.size {
+            1 => forward(kind, shape, view::<i8>(x), to, view_mut(y), |y| y as i8),
+            _ => forward(kind, shape, view::<i16>(x), to, view_mut(y), |y| y as i16),
+        }
+    }
+}

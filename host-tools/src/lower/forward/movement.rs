@@ -1,0 +1,131 @@
+//! Operations that move values: a copy of a box for each input, or nothing at all where no value changes its place.
+
+use super::super::{BufferId, Emit, LowerError, unsupported, word};
+use super::Site;
+use super::boxes::{Block, blocks};
+use crate::graph::ops::{Pad, ResizeNearest};
+use crate::graph::{DType, Data, Node};
+use embernet_core::kernels::resize;
+use embernet_core::kernels::strided::{Outside, Side, StridedCopy};
+
+/// One copy of a box.
+pub(in super::super) struct Move {
+    pub block: Block,
+    pub x: BufferId,
+    /// Whether the source is the same for all samples.
+    pub repeats: bool,
+    pub y: BufferId,
+    pub outside: Outside,
+    /// The filling value in its low bytes.
+    pub fill: u32,
+}
+
+impl Emit<'_, '_> {
+    /// Transpose, slice, pad and concatenation.
+    pub(super) fn movement(&mut self, site: Site<'_>, pad: Option<&Pad>) -> Result<(), LowerError> {
+        let Site { node, dtype, .. } = site;
+        if !matches!(dtype, DType::F32 | DType::I8 | DType::I16) {
+            return Err(self.no_kernel(site));
+        }
+        if dtype != DType::F32 {
+            for input in node.data_inputs() {
+                let (from, to) = (self.affine(node, *input)?, self.affine(node, node.outputs[0])?);
+                self.expect_scale(node, to, from)?;
+            }
+        }
+        let blocks = blocks(self.graph(), node);
+        if let [block] = blocks.as_slice()
+            && block.is_identity()
+        {
+            self.alias(node);
+            return Ok(());
+        }
+        let fill = match pad {
+            Some(pad) => self.fill(node, dtype, pad.value)?,
+            None => 0,
+        };
+        let sources: Vec<BufferId> = node.data_inputs().iter().map(|t| self.value(*t)).collect();
+        let y = self.output(node);
+        for (i, (block, x)) in blocks.into_iter().zip(sources).enumerate() {
+            // Of several parts the first one brings the output into being, and the others add to it.
+            let outside = match i {
+                _ if pad.is_some() => Outside::Fill,
+                0 => Outside::Later,
+                _ => Outside::Keep,
+            };
+            let repeats = self.tensor(node.inputs[i]).data.is_some();
+            self.strided_copy(site, dtype, Move { block, x, repeats, y, outside, fill })?;
+        }
+        Ok(())
+    }
+
+    /// The output is the input under another name.
+    pub(super) fn alias(&mut self, node: &Node) {
+        let value = self.value(node.inputs[0]);
+        self.values[node.outputs[0].index()] = Some(value);
+    }
+
+    /// A real as the element type has it.
+    fn fill(&self, node: &Node, dtype: DType, value: f32) -> Result<u32, LowerError> {
+        if dtype == DType::F32 {
+            return Ok(value.to_bits());
+        }
+        Ok(self.affine(node, node.outputs[0])?.nearest(value) as u32)
+    }
+
+    /// The step of one copy.
+    pub(in super::super) fn strided_copy(
+        &mut self,
+        site: Site<'_>,
+        dtype: DType,
+        copy: Move,
+    ) -> Result<(), LowerError> {
+        let Move { block, x, repeats, y, outside, fill } = copy;
+        let Some((extents, [from, to])) = block.words() else {
+            return Err(unsupported(site.node, "more axes than one copy has"));
+        };
+        let side = move |at, elements, (start, strides)| Side { at, elements: word(elements), start, strides };
+        let size = word(dtype.bytes());
+        self.sequence.push(&site.node.name, Some(site.id), move |p| StridedCopy {
+            size,
+            extents,
+            x: side(p.at(x), block.x.elements, from),
+            repeats: u32::from(repeats),
+            y: side(p.at(y), block.y.elements, to),
+            outside: outside as u32,
+            fill,
+        });
+        Ok(())
+    }
+
+    pub(super) fn resize_nearest(&mut self, site: Site<'_>, op: &ResizeNearest) -> Result<(), LowerError> {
+        let Site { id, node, dtype } = site;
+        if !matches!(dtype, DType::F32 | DType::I8 | DType::I16) {
+            return Err(self.no_kernel(site));
+        }
+        if dtype != DType::F32 {
+            self.same_scale(node)?;
+        }
+        let [in_h, in_w, channels] = self.image(node.inputs[0]);
+        let [out_h, out_w, _] = self.image(node.outputs[0]);
+        let x = self.value(node.inputs[0]);
+        let table = |indices: &[u32]| Data::I32(indices.iter().map(|i| *i as i32).collect());
+        let rows = self.table(node, "rows", &table(&op.rows));
+        let cols = self.table(node, "cols", &table(&op.cols));
+        let y = self.output(node);
+        let size = word(dtype.bytes());
+        self.sequence.push(&node.name, Some(id), move |p| resize::ResizeNearest {
+            in_h,
+            in_w,
+            out_h,
+            out_w,
+            size,
+            channels,
+            rows: p.at(rows),
+            cols: p.at(cols),
+            x: p.at(x),
+            y: p.at(y),
+        });
+        Ok(())
+    }
+}
