@@ -22,7 +22,7 @@ pub struct Lstm {
     #[serde(default = "yes")]
     pub use_bias: bool,
     /// Limit of the cell's magnitude (int8 only), 0 for none.
-    #[serde(default)]
+    #[serde(default, with = "crate::exact::one")]
     pub cell_clip: f32,
 }
 

@@ -410,6 +410,7 @@ pub mod option {
         pub const ACTIVATION: usize = 0;
         pub const WEIGHTS_FORMAT: usize = 1;
         pub const KEEP_NUM_DIMS: usize = 2;
+        pub const ASYMMETRIC_INPUTS: usize = 3;
     }
     /// ADD, SUB, MUL and DIV alike.
     pub mod binary {

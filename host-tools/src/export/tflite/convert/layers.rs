@@ -12,9 +12,13 @@ use crate::import::tflite::schema::option::{conv, dense, depthwise, pool, reduce
 impl Writer<'_> {
     pub(super) fn dense(&mut self, node: &Node, activation: Activation) -> Result<(), ExportError> {
         let rows = self.tensor(node.inputs[0]).shape.len() > 1;
+        let [x, w] = [0, 1].map(|i| self.tensor(node.inputs[i]).dtype);
+        let hybrid = x == DType::F32 && w != DType::F32;
         let options = Table::new()
             .with(dense::ACTIVATION, Value::U8(fused(node, activation)?))
-            .with(dense::KEEP_NUM_DIMS, Value::U8(rows.into()));
+            .with(dense::KEEP_NUM_DIMS, Value::U8(rows.into()))
+            // Of layers with float activations and integer weights only: finer rounding.
+            .with(dense::ASYMMETRIC_INPUTS, Value::U8(hybrid.into()));
         let input = self.operand(node.inputs[0])?;
         self.weighted(node, op::FULLY_CONNECTED, input, 0, Some((8, options)))
     }

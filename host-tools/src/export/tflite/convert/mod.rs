@@ -222,7 +222,7 @@ fn version(code: i32, input: TensorType, hybrid: bool, several_scales: bool) -> 
         // Float activations with int8 weights.
         (op::CONV_2D, TensorType::F32) if hybrid => 5,
         (op::DEPTHWISE_CONV_2D, TensorType::F32) if hybrid => 6,
-        (op::FULLY_CONNECTED, TensorType::F32) if hybrid => 3,
+        (op::FULLY_CONNECTED, TensorType::F32) if hybrid => 9,
         (op::RESHAPE, _) | (_, TensorType::F32) => 1,
         // Scales for each output came to the fully connected layer later than to convolutions.
         (op::FULLY_CONNECTED, TensorType::I8) if several_scales => 12,
@@ -231,7 +231,8 @@ fn version(code: i32, input: TensorType, hybrid: bool, several_scales: bool) -> 
         (op::CONV_2D | op::DEPTHWISE_CONV_2D, TensorType::I8) => 3,
         (op::CONV_2D, TensorType::I16) => 4,
         (op::DEPTHWISE_CONV_2D, TensorType::I16) => 5,
-        (op::QUANTIZE, TensorType::I8) => 1,
+        (op::QUANTIZE | op::LEAKY_RELU, TensorType::I8) | (op::HARD_SWISH, _) => 1,
+        (op::QUANTIZE | op::LEAKY_RELU, TensorType::I16) => 2,
         (op::SVDF | op::UNIDIRECTIONAL_SEQUENCE_LSTM, TensorType::I8) => 3,
         (_, TensorType::I16) => 3,
         _ => 2,
