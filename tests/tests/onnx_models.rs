@@ -61,6 +61,10 @@ fn tokens() -> Vec<IsaId> {
     tokens
 }
 
+fn argmax(row: &[f32]) -> usize {
+    (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+}
+
 #[test]
 fn float_models_are_within_a_hundred_thousandth() {
     let Some(models) = shared::dir("onnx_models", "models") else { return };
@@ -75,6 +79,35 @@ fn float_models_are_within_a_hundred_thousandth() {
                 let worst = found.iter().zip(&golden.outputs).fold(0f32, |m, (f, e)| m.max((f - e).abs())) / scale;
                 println!("{name} {} {isa:?}: {worst:e}", golden.tag);
                 assert!(worst <= 1e-5, "{name} {} on {isa:?}: off by {worst} of the scale", golden.tag);
+            }
+        }
+    }
+}
+
+#[test]
+fn quantised_models_agree_with_the_runtime() {
+    let Some(models) = shared::dir("onnx_models", "models") else { return };
+    for name in ["onnx_mnist8_qdq_int8_perchannel", "onnx_mnist8_qoperator_int8"] {
+        let imported = import(&models.join(name));
+        let graph = &mut imported.graph.clone();
+        embernet::passes::simplify(graph).expect("a sound graph");
+        let integer = graph.nodes.iter().filter(|n| graph.tensor(n.outputs[0]).dtype == embernet::graph::DType::I8);
+        // Everything between the first and the last node is integer.
+        assert_eq!(integer.count(), graph.nodes.len() - 1, "{name}");
+        // The last step's scale, and the layers that round: two convolutions, a product, three sums.
+        let last = graph.producers()[graph.outputs[0].index()].map(|n| graph.node(n).inputs[0]).expect("dequantise");
+        let step = graph.tensor(last).quant.as_ref().map_or(1.0, |q| q.scale(0));
+        for golden in goldens(&models.join(name)) {
+            for isa in tokens() {
+                let found = run(&imported, &golden, isa);
+                let worst = found.iter().zip(&golden.outputs).fold(0f32, |m, (f, e)| m.max((f - e).abs())) / step;
+                let classes = golden.outputs.len() / golden.samples;
+                let agree = found.chunks(classes).zip(golden.outputs.chunks(classes));
+                // Two classes may share the runtime's highest step.
+                let same = agree.filter(|(f, e)| e[argmax(f)] == e[argmax(e)]).count();
+                println!("{name} {} {isa:?}: {worst} steps, same top-1 {same} of {}", golden.tag, golden.samples);
+                assert!(worst <= 6.0, "{name} {} on {isa:?}: off by {worst} steps", golden.tag);
+                assert_eq!(same, golden.samples, "{name} {} on {isa:?}", golden.tag);
             }
         }
     }
