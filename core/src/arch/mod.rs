@@ -26,6 +26,7 @@ pub use threads::Threads;
 pub use x86::{Avx2, Avx2Exact, Avx512};
 
 use crate::kernels::requantize::Requantize;
+use crate::kernels::util::from;
 use crate::memory::Memory;
 use crate::optim::Optimizer;
 use crate::plan::{Context, Step};
@@ -75,10 +76,10 @@ impl IsaId {
         }
     }
 
-    /// Whether convolutions gather patches into scratch and multiply matrices (a host with wide registers), or walk
-    /// the input directly (a device with little RAM, and a host that replays one). It alone decides how much scratch
-    /// an image needs.
-    pub const fn gathers(self) -> bool {
+    /// Whether convolutions copy their filters into scratch, to multiply large matrices (a host with wide registers), or
+    /// read them where they are (a device with little RAM, and a host that replays one). It alone decides how much
+    /// scratch an image needs.
+    pub const fn packs(self) -> bool {
         match self {
             Self::Scalar | Self::Avx2Exact => false,
             Self::Avx2 | Self::Avx512 => true,
@@ -95,7 +96,7 @@ impl IsaId {
 
     /// Whether an image whose scratch was sized for `image` has enough of it.
     pub const fn can_run(self, image: Self) -> bool {
-        !self.gathers() || image.gathers()
+        !self.packs() || image.packs()
     }
 }
 
@@ -139,6 +140,24 @@ impl Gemm {
             && holds(c, self.m, self.c_row, self.n, 1)
             && (self.m <= 1 || self.c_row >= self.n)
     }
+}
+
+/// A sum of matrix products that share C: the `p`-th takes A from `p * a` elements on and B from `p * b` on.
+///
+/// What a convolution is made of: a row of a filter is a product, and the next row's lies a fixed distance away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Folds {
+    /// How many products; they are added in order.
+    pub count: usize,
+    /// Distance in A.
+    pub a: usize,
+    /// Distance in B.
+    pub b: usize,
+}
+
+impl Folds {
+    /// A single product.
+    pub const ONE: Self = Self { count: 1, a: 0, b: 0 };
 }
 
 /// Products of two walks over `rows` times `columns` places, summed for each channel:
@@ -217,6 +236,14 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     #[inline]
     fn gemm_f32(self, shape: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
         scalar::gemm_f32(shape, a, b, c);
+    }
+
+    /// See [`Folds`]; each product as in [`Isa::gemm_f32`], on this thread alone.
+    #[inline]
+    fn fold_f32(self, shape: &Gemm, folds: Folds, a: &[f32], b: &[f32], c: &mut [f32]) {
+        for p in 0..folds.count {
+            self.alone().gemm_f32(shape, from(a, p.saturating_mul(folds.a)), from(b, p.saturating_mul(folds.b)), c);
+        }
     }
 
     /// Limits every element to `lo..=hi`.

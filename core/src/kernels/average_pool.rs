@@ -10,7 +10,7 @@ pub use int8::{ForwardI8, forward_i8};
 pub use int16::{ForwardI16, forward_i16};
 
 use super::pool::Pool2d;
-use super::util::{rows, rows_mut, sub, sub_mut};
+use super::util::{from, rows, rows_mut, sub, sub_mut};
 use crate::arch::Isa;
 use crate::memory::{Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
@@ -20,6 +20,15 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(sum of window / elements of window, lo, hi)`; sums start from zero and run in order of rows, columns.
 pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+    let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
+    let samples = rows(y, out_elements).len();
+    isa.split(samples, in_elements, [(y, out_elements)], |of, [y]| {
+        forward_samples(isa, shape, from(x, of.start * in_elements), y);
+        isa.clamp_f32(lo, hi, y);
+    });
+}
+
+fn forward_samples<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], y: &mut [f32]) {
     let (channels, in_w, out_w) =
         (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
     let (vertical, horizontal) = (shape.window.height, shape.window.width);
@@ -42,11 +51,18 @@ pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, 
             }
         }
     }
-    isa.clamp_f32(lo, hi, y);
 }
 
 /// `dx`: sum over the windows that hold the element, in order of outputs, of `(1 / elements of window) * dy`.
 pub fn backward_f32<I: Isa>(isa: I, shape: &Pool2d, dy: &[f32], dx: &mut [f32]) {
+    let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
+    let samples = rows(dx, in_elements).len();
+    isa.split(samples, in_elements, [(dx, in_elements)], |of, [dx]| {
+        backward_samples(isa, shape, from(dy, of.start * out_elements), dx);
+    });
+}
+
+fn backward_samples<I: Isa>(isa: I, shape: &Pool2d, dy: &[f32], dx: &mut [f32]) {
     let (channels, in_w, out_w) =
         (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
     let (vertical, horizontal) = (shape.window.height, shape.window.width);

@@ -5,20 +5,20 @@
 //! Taps beside the input are skipped (zero padding).
 
 mod float;
-mod gather;
 mod int16;
 mod int4;
 mod int8;
+mod packed;
 mod records;
 #[cfg(test)]
 mod tests;
 mod weights_i8;
 
 pub use float::{accumulate_input_f32, backward_input_f32, backward_weights_f32, forward_f32};
-pub use gather::scratch_elements;
 pub use int4::{ForwardI4, forward_i4, scratch_bytes_i4};
 pub use int8::{ForwardI8, forward_i8, scratch_bytes_i8};
 pub use int16::{ForwardI16, forward_i16};
+pub use packed::scratch_elements;
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32, Scratch};
 pub use weights_i8::{ForwardWeightsI8, forward_weights_i8};
 

@@ -82,6 +82,10 @@ pub fn backward_weights_f32<I: Isa, S: GradSink>(
     gradient_of(isa, shape, 0..shape.outputs as usize, x, dy, tile, sink);
 }
 
+/// The block of weights whose gradient a host makes at a time: it stays in the first-level cache until the update.
+const BLOCK_ROWS: usize = 12;
+const BLOCK_COLUMNS: usize = 256;
+
 /// The same for some of the outputs, whose first weight is number 0 to the sink.
 fn gradient_of<I: Isa, S: GradSink>(
     isa: I,
@@ -95,8 +99,12 @@ fn gradient_of<I: Isa, S: GradSink>(
     let (inputs, outputs) = shape.dims();
     let samples = rows(dy, outputs).len();
     let whole_rows = tile.len().checked_div(inputs).unwrap_or(0);
-    // Either several whole rows of w at once, or a piece of one row.
-    let (row_step, column_step) = if whole_rows > 0 { (whole_rows, inputs) } else { (1, tile.len().max(1)) };
+    // Several whole rows of w at once, or pieces of them: of one row, or, where there is room, of several.
+    let (row_step, column_step) = match whole_rows {
+        0 => (1, tile.len().max(1)),
+        _ if I::ID.packs() && inputs > BLOCK_COLUMNS && whole_rows >= BLOCK_ROWS => (BLOCK_ROWS, BLOCK_COLUMNS),
+        _ => (whole_rows, inputs),
+    };
     let mut row = of.start;
     while row < of.end {
         let m = row_step.min(of.end - row);
@@ -107,7 +115,13 @@ fn gradient_of<I: Isa, S: GradSink>(
             gradient.fill(0.0);
             let gemm = Gemm { m, n, k: samples, a_row: 1, a_col: outputs, b_row: inputs, b_col: 1, c_row: n };
             isa.gemm_f32(&gemm, dy.get(row..).unwrap_or(&[]), x.get(column..).unwrap_or(&[]), gradient);
-            sink.tile((row - of.start) * inputs + column, gradient);
+            if n == inputs {
+                sink.tile((row - of.start) * inputs, gradient);
+            } else {
+                for (row, gradient) in (row - of.start..).zip(rows(gradient, n)) {
+                    sink.tile(row * inputs + column, gradient);
+                }
+            }
             column += column_step;
         }
         row += row_step;

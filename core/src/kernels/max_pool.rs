@@ -5,13 +5,14 @@
 
 mod int16;
 mod int8;
+mod wide;
 
 pub use int8::{ForwardI8, forward_i8};
 pub use int16::{ForwardI16, forward_i16};
 
 use super::pool::Pool2d;
-use super::util::{copy, rows, rows_mut, sub};
-use crate::arch::Isa;
+use super::util::{copy, from, rows, rows_mut, sub};
+use crate::arch::{Isa, IsaId};
 use crate::memory::{Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -20,57 +21,87 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(max of window, lo, hi)`. Not-a-number wins only as the first element of its window.
 pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+    let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
+    let samples = rows(y, out_elements).len();
+    isa.split(samples, in_elements, [(y, out_elements)], |of, [y]| {
+        for (x, y) in rows(from(x, of.start * in_elements), in_elements).zip(rows_mut(y, out_elements)) {
+            if I::ID == IsaId::Scalar {
+                forward_sample(isa, shape, x, y);
+            } else {
+                isa.vectorize(
+                    #[inline(always)]
+                    || wide::forward(shape, x, y),
+                );
+            }
+        }
+        isa.clamp_f32(lo, hi, y);
+    });
+}
+
+fn forward_sample<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], y: &mut [f32]) {
     let (channels, in_w, out_w) =
         (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
     let (vertical, horizontal) = (shape.window.height, shape.window.width);
-    for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
-        for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
-            let down = vertical.taps(out_y);
-            for (out_x, y) in rows_mut(y, channels).enumerate() {
-                let across = horizontal.taps(out_x);
-                copy(sub(x, (down.input * in_w + across.input) * channels, channels), y);
-                for in_y in down.input..down.input + down.count {
-                    let row = sub(x, (in_y * in_w + across.input) * channels, across.count * channels);
-                    for x in rows(row, channels) {
-                        isa.max_f32(x, y);
-                    }
+    for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
+        let down = vertical.taps(out_y);
+        for (out_x, y) in rows_mut(y, channels).enumerate() {
+            let across = horizontal.taps(out_x);
+            copy(sub(x, (down.input * in_w + across.input) * channels, channels), y);
+            for in_y in down.input..down.input + down.count {
+                let row = sub(x, (in_y * in_w + across.input) * channels, across.count * channels);
+                for x in rows(row, channels) {
+                    isa.max_f32(x, y);
                 }
             }
         }
     }
-    isa.clamp_f32(lo, hi, y);
 }
 
 /// `dx`: zero but for the first greatest element of each window, which receives that window's `dy`; where windows
 /// share it, the sum in order of outputs.
-pub fn backward_f32(shape: &Pool2d, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+pub fn backward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
+    let samples = rows(dx, in_elements).len();
+    isa.split(samples, 2 * in_elements, [(dx, in_elements)], |of, [dx]| {
+        let (x, dy) = (from(x, of.start * in_elements), from(dy, of.start * out_elements));
+        for ((x, dx), dy) in rows(x, in_elements).zip(rows_mut(dx, in_elements)).zip(rows(dy, out_elements)) {
+            dx.fill(0.0);
+            if I::ID == IsaId::Scalar {
+                backward_sample(shape, x, dy, dx);
+            } else {
+                isa.vectorize(
+                    #[inline(always)]
+                    || wide::backward(shape, x, dy, dx),
+                );
+            }
+        }
+    });
+}
+
+fn backward_sample(shape: &Pool2d, x: &[f32], dy: &[f32], dx: &mut [f32]) {
     let (channels, in_w, out_w) =
         (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
     let (vertical, horizontal) = (shape.window.height, shape.window.width);
-    dx.fill(0.0);
-    let samples = rows(x, shape.in_elements()).zip(rows_mut(dx, shape.in_elements()));
-    for ((x, dx), dy) in samples.zip(rows(dy, shape.out_elements())) {
-        for (out_y, dy) in rows(dy, out_w * channels).enumerate() {
-            let down = vertical.taps(out_y);
-            for (out_x, dy) in rows(dy, channels).enumerate() {
-                let across = horizontal.taps(out_x);
-                for (channel, dy) in dy.iter().enumerate() {
-                    let mut first = (down.input * in_w + across.input) * channels + channel;
-                    let (mut greatest_at, mut greatest) = (first, x.get(first).copied().unwrap_or(0.0));
-                    for _ in 0..down.count {
-                        let mut at = first;
-                        for _ in 0..across.count {
-                            let value = x.get(at).copied().unwrap_or(0.0);
-                            if value > greatest {
-                                (greatest_at, greatest) = (at, value);
-                            }
-                            at += channels;
+    for (out_y, dy) in rows(dy, out_w * channels).enumerate() {
+        let down = vertical.taps(out_y);
+        for (out_x, dy) in rows(dy, channels).enumerate() {
+            let across = horizontal.taps(out_x);
+            for (channel, dy) in dy.iter().enumerate() {
+                let mut first = (down.input * in_w + across.input) * channels + channel;
+                let (mut greatest_at, mut greatest) = (first, x.get(first).copied().unwrap_or(0.0));
+                for _ in 0..down.count {
+                    let mut at = first;
+                    for _ in 0..across.count {
+                        let value = x.get(at).copied().unwrap_or(0.0);
+                        if value > greatest {
+                            (greatest_at, greatest) = (at, value);
                         }
-                        first += in_w * channels;
+                        at += channels;
                     }
-                    if let Some(dx) = dx.get_mut(greatest_at) {
-                        *dx += dy;
-                    }
+                    first += in_w * channels;
+                }
+                if let Some(dx) = dx.get_mut(greatest_at) {
+                    *dx += dy;
                 }
             }
         }
@@ -155,10 +186,10 @@ impl StepRecord for BackwardF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let (reads, dx) = self.places(context.samples);
         let ([x, dy], [dx]) = memory.carve(reads, [dx]);
-        backward_f32(&self.shape, view(x), view(dy), view_mut(dx));
+        backward_f32(isa, &self.shape, view(x), view(dy), view_mut(dx));
     }
 }
 

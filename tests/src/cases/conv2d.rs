@@ -22,7 +22,7 @@ pub fn f32(
     let sums = naive::conv2d(&shape, &wide(&x), &wide(&w), &wide(&b));
     let expected = Expected::of_sums(&sums, (lo, hi), published);
     Case::new(name, samples, vec![Values::F32(x)], expected, move |step| {
-        let elements = scratch_elements(&shape, samples, step.isa());
+        let elements = scratch_elements(&shape, step.isa());
         step.step(&[&w, &b], elements * size_of::<f32>(), move |at| {
             let &[w, b] = at.constants else { unreachable!("two constants were given") };
             let scratch = Scratch { at: at.scratch, elements: elements as u32 };

@@ -17,7 +17,7 @@ use super::narrow::Narrow;
 use super::pack::Block;
 use super::tile::Tile;
 use crate::arch::threads::share;
-use crate::arch::{Gemm, Threads};
+use crate::arch::{Folds, Gemm, Threads};
 use core::mem::MaybeUninit;
 
 /// Longest piece of a sum worked on at once: a panel of B of that height stays in the first-level cache.
@@ -41,8 +41,8 @@ pub unsafe fn gemm<V: Vector>(threads: Threads, g: &Gemm, a: &[f32], b: &[f32], 
         return;
     }
     let whole = Operands { a: a.as_ptr(), b: b.as_ptr(), c: c.as_mut_ptr() };
-    // Rows of a whole tile, columns of a whole panel: cut so, a product costs no more instructions.
-    let across = g.n > 2 * V::LANES && (g.b_col != 1 || g.n >= 4 * g.m);
+    // Along its columns where each thread would have to pack all of B otherwise.
+    let across = g.n > 2 * V::LANES && (g.n >= 4 * g.m || (g.b_col != 1 && g.m < 256));
     let (units, unit) = if across { (g.n.div_ceil(V::LANES), V::LANES) } else { (g.m.div_ceil(4), 4) };
     // Multiply-adds count a sixteenth, and B has to be packed.
     let cost = if across { g.m * unit / 16 + unit } else { g.n * unit / 16 };
@@ -64,6 +64,32 @@ pub unsafe fn gemm<V: Vector>(threads: Threads, g: &Gemm, a: &[f32], b: &[f32], 
             }
         }
     });
+}
+
+/// See [`Folds`]. Reads both operands where they are if rows of B are contiguous.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
+pub unsafe fn fold<V: Vector>(g: &Gemm, folds: Folds, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let Some(last) = folds.count.checked_sub(1) else { return };
+    if g.m == 0 || g.n == 0 || g.k == 0 {
+        return;
+    }
+    let left = |len: usize, step: usize| last.checked_mul(step).and_then(|begin| len.checked_sub(begin)).unwrap_or(0);
+    let fits = g.fits(left(a.len(), folds.a), left(b.len(), folds.b), c.len());
+    if fits && g.b_col == 1 {
+        let right = Right { at: b.as_ptr(), step: 1, row: Some(g.b_row) };
+        // SAFETY: the shape fits what the last product sees, and the others begin before it.
+        unsafe { product::<V>(g, folds, a.as_ptr(), right, c.as_mut_ptr()) };
+        return;
+    }
+    for p in 0..folds.count {
+        let (Some(a), Some(b)) = (a.get(p.saturating_mul(folds.a)..), b.get(p.saturating_mul(folds.b)..)) else {
+            return;
+        };
+        // SAFETY: as the caller says.
+        unsafe { gemm::<V>(Threads::ONE, g, a, b, c) };
+    }
 }
 
 /// Where the matrices begin.
@@ -181,7 +207,7 @@ unsafe fn direct<V: Vector>(g: &Gemm, a: *const f32, b: *const f32, c: *mut f32)
             unsafe {
                 let a = a.add(row * g.a_row + p * g.a_col);
                 let right = Right { at: b.add(p * g.b_row), step: 1, row: Some(g.b_row) };
-                product::<V>(&Gemm { m, k, ..*g }, a, right, c.add(row * g.c_row));
+                product::<V>(&Gemm { m, k, ..*g }, Folds::ONE, a, right, c.add(row * g.c_row));
             }
             row += m;
         }
@@ -226,7 +252,7 @@ unsafe fn packed_right<V: Vector, const FLOATS: usize>(g: &Gemm, a: *const f32, 
                 while row < g.m {
                     let m = height.min(g.m - row);
                     let a = a.add(row * g.a_row + p * g.a_col);
-                    product::<V>(&Gemm { m, n, k, ..*g }, a, right, c.add(row * g.c_row + first));
+                    product::<V>(&Gemm { m, n, k, ..*g }, Folds::ONE, a, right, c.add(row * g.c_row + first));
                     row += m;
                 }
             }
@@ -281,7 +307,7 @@ fn tiles<V: Vector>(m: usize) -> impl Iterator<Item = (usize, usize)> {
 ///
 /// # Safety
 /// The processor has `V`'s instructions; the operands are valid to read as they say, and C to write.
-unsafe fn product<V: Vector>(g: &Gemm, a: *const f32, right: Right, c: *mut f32) {
+unsafe fn product<V: Vector>(g: &Gemm, folds: Folds, a: *const f32, right: Right, c: *mut f32) {
     let widest = widest(g.m);
     let mut column = 0;
     while column < g.n {
@@ -294,6 +320,7 @@ unsafe fn product<V: Vector>(g: &Gemm, a: *const f32, right: Right, c: *mut f32)
             unsafe {
                 let piece = Tile {
                     k: g.k,
+                    folds,
                     a: a.add(row * g.a_row),
                     a_row: g.a_row,
                     a_col: g.a_col,

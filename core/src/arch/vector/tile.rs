@@ -1,12 +1,15 @@
 //! The micro-kernel of a matrix product: a block of C held in registers while `k` goes by.
 
 use super::{Vector, opaque};
+use crate::arch::Folds;
 
 /// A block of C, and the rows and columns that it is the product of. Strides count elements.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile {
-    /// Length of the sums.
+    /// Length of the sums, of each product.
     pub k: usize,
+    /// How many products, and how far apart they are.
+    pub folds: Folds,
     /// First row of A.
     pub a: *const f32,
     /// Between rows of A.
@@ -35,7 +38,7 @@ pub struct Tile {
 /// `columns` lies in `(VECTORS - 1) * LANES + 1 ..= VECTORS * LANES`.
 #[inline(always)]
 pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASKED: bool>(tile: &Tile) {
-    let Tile { k, a, a_row, a_col, mut b, b_row, c, c_row, columns } = *tile;
+    let Tile { k, folds, a, a_row, a_col, mut b, b_row, c, c_row, columns } = *tile;
     let last_lanes = columns - (VECTORS - 1) * V::LANES;
     // SAFETY: the caller vouches for the instructions and for every address below: rows of A and C are `ROWS`,
     // columns are `columns`, cut short by the mask where the last vector leaves C (or, if `MASKED`, B).
@@ -52,27 +55,34 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
         }
         // Three pointers and the distance between rows reach all rows.
         let mut quads: [*const f32; 3] = [a, a.wrapping_add(4 * a_row), a.wrapping_add(8 * a_row)];
-        for _ in 0..k {
-            let mut columns = [V::splat(0.0); VECTORS];
-            for (vector, column) in columns.iter_mut().enumerate() {
-                let b = b.add(vector * V::LANES);
-                *column = if MASKED && vector + 1 == VECTORS { V::load_masked(b, mask) } else { V::load(b) };
-            }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let [first, second, third] = quads;
-                let quad = match row / 4 {
-                    0 => first,
-                    1 => second,
-                    _ => third,
-                };
-                let x = V::splat(*quad.add(row % 4 * a_row));
-                for (sum, column) in sums.iter_mut().zip(&columns) {
-                    *sum = x.mul_add(*column, *sum);
+        // From the end of a product to the beginning of the next.
+        let a_jump = folds.a.wrapping_sub(k.wrapping_mul(a_col));
+        let b_jump = folds.b.wrapping_sub(k.wrapping_mul(b_row));
+        for _ in 0..folds.count {
+            for _ in 0..k {
+                let mut columns = [V::splat(0.0); VECTORS];
+                for (vector, column) in columns.iter_mut().enumerate() {
+                    let b = b.add(vector * V::LANES);
+                    *column = if MASKED && vector + 1 == VECTORS { V::load_masked(b, mask) } else { V::load(b) };
                 }
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let [first, second, third] = quads;
+                    let quad = match row / 4 {
+                        0 => first,
+                        1 => second,
+                        _ => third,
+                    };
+                    let x = V::splat(*quad.add(row % 4 * a_row));
+                    for (sum, column) in sums.iter_mut().zip(&columns) {
+                        *sum = x.mul_add(*column, *sum);
+                    }
+                }
+                // Past the end after the last round, hence wrapping; never read there.
+                quads = quads.map(|quad| opaque(quad.wrapping_add(a_col)));
+                b = b.wrapping_add(b_row);
             }
-            // Past the end after the last round, hence wrapping; never read there.
-            quads = quads.map(|quad| opaque(quad.wrapping_add(a_col)));
-            b = b.wrapping_add(b_row);
+            quads = quads.map(|quad| opaque(quad.wrapping_add(a_jump)));
+            b = b.wrapping_add(b_jump);
         }
         for (row, sums) in sums.iter().enumerate() {
             let c = c.add(row * c_row);

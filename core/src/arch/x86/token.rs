@@ -52,6 +52,21 @@ macro_rules! vector_isa {
                 unsafe { gemm::gemm::<$vector>(self.threads, shape, a, b, c) }
             }
 
+            fn fold_f32(self, shape: &Gemm, folds: $crate::arch::Folds, a: &[f32], b: &[f32], c: &mut [f32]) {
+                // SAFETY: as above.
+                unsafe { gemm::fold::<$vector>(shape, folds, a, b, c) }
+            }
+
+            fn window_f32(self, window: &$crate::arch::Window, a: &[f32], b: &[f32], y: &mut [f32]) {
+                #[target_feature(enable = $features)]
+                fn enter(window: &$crate::arch::Window, a: &[f32], b: &[f32], y: &mut [f32]) {
+                    // SAFETY: this function is compiled for the features that the body's instructions need.
+                    unsafe { loops::window::<$vector>(window, a, b, y) }
+                }
+                // SAFETY: as above.
+                unsafe { enter(window, a, b, y) }
+            }
+
             fn vectorize<R>(self, body: impl FnOnce() -> R) -> R {
                 #[target_feature(enable = $features)]
                 fn enter<R>(body: impl FnOnce() -> R) -> R {

@@ -1,12 +1,13 @@
 //! The f32 kernels.
 //!
 //! All of them cut the work into matrix products over neighbouring outputs of one row, so that border arithmetic
-//! stays outside the inner loops; where a token prefers it, [`gather`] makes larger products of them.
+//! stays outside the inner loops; where a token prefers it, [`packed`] makes larger products of them.
 
-use super::{Conv2d, gather};
+use super::{Conv2d, packed};
 use crate::arch::{Gemm, Isa};
-use crate::kernels::util::{from, from_mut, rows, rows_mut, start_from_bias, sub_mut};
+use crate::kernels::util::{from, from_mut, rows, rows_mut, start_from_bias, sub, sub_mut};
 use crate::optim::GradSink;
+use core::ops::Range;
 
 /// Neighbouring outputs of one row that read a stretch of every filter which lies side by side in the input.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +56,7 @@ pub(super) fn pieces(shape: &Conv2d, out_y: usize, mut visit: impl FnMut(Piece))
 /// `y = clamp(conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
 ///
 /// Every output starts from its bias and adds its taps in order of `kernel_h`, `kernel_w`, `in_c`. `scratch` is for
-/// tokens that gather (see [`super::scratch_elements`]) and may be empty.
+/// tokens that pack filters (see [`super::scratch_elements`]) and may be empty.
 pub fn forward_f32<I: Isa>(
     isa: I,
     shape: &Conv2d,
@@ -67,13 +68,36 @@ pub fn forward_f32<I: Isa>(
     scratch: &mut [f32],
     y: &mut [f32],
 ) {
-    start_from_bias(b, shape.out_c as usize, y);
-    if I::ID.gathers() && gather::helps(shape) && gather::rows_at_once(shape, scratch) > 0 {
-        gather::forward(isa, shape, x, w, scratch, y);
-    } else {
-        forward_direct(isa, shape, x, w, y);
+    let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
+    let packs = packs::<I>(shape, scratch);
+    if packs {
+        packed::pack(shape, w, scratch);
     }
-    isa.clamp_f32(lo, hi, y);
+    let panels: &[f32] = scratch;
+    let samples = rows(y, out_elements).len();
+    isa.split(samples, cost(shape), [(y, out_elements)], |of, [y]| {
+        let (isa, x) = (isa.alone(), from(x, of.start * in_elements));
+        let some = if packs { packed::samples_at_once(shape) } else { of.len().max(1) };
+        for (x, y) in x.chunks((some * in_elements).max(1)).zip(y.chunks_mut((some * out_elements).max(1))) {
+            start_from_bias(b, shape.out_c as usize, y);
+            if packs {
+                packed::forward(isa, shape, x, panels, y);
+            } else {
+                forward_direct(isa, shape, x, w, y);
+            }
+            isa.clamp_f32(lo, hi, y);
+        }
+    });
+}
+
+/// What a sample costs; see [`Isa::split`].
+pub(super) fn cost(shape: &Conv2d) -> usize {
+    shape.window.out_pixels().saturating_mul(shape.weights()) / 16
+}
+
+/// Whether this token packs filters, and has room for them.
+fn packs<I: Isa>(shape: &Conv2d, scratch: &[f32]) -> bool {
+    I::ID.packs() && packed::helps(shape) && scratch.len() >= shape.weights()
 }
 
 /// Adds the products to `y`.
@@ -129,11 +153,21 @@ pub fn accumulate_input_f32<I: Isa>(
     scratch: &mut [f32],
     dx: &mut [f32],
 ) {
-    if I::ID.gathers() && gather::helps(shape) && gather::rows_at_once(shape, scratch) > 0 {
-        gather::backward_input(isa, shape, dy, w, scratch, dx);
-    } else {
-        backward_input_direct(isa, shape, dy, w, dx);
+    let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
+    let transposed = packed::transposed(shape).filter(|_| packs::<I>(shape, scratch));
+    if transposed.is_some() {
+        packed::pack_transposed(shape, w, scratch);
     }
+    let panels: &[f32] = scratch;
+    let samples = rows(dx, in_elements).len();
+    isa.split(samples, cost(shape), [(dx, in_elements)], |of, [dx]| {
+        let (isa, dy) = (isa.alone(), sub(dy, of.start * out_elements, of.len() * out_elements));
+        if let Some(turned) = &transposed {
+            packed::forward(isa, turned, dy, panels, dx);
+        } else {
+            backward_input_direct(isa, shape, dy, w, dx);
+        }
+    });
 }
 
 /// Adds the products to `dx`.
@@ -188,23 +222,35 @@ pub(super) fn backward_input_direct<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], 
 /// `dw`, handed to `sink` in tiles of at most `tile.len()` elements.
 ///
 /// Every element is the sum over samples, `out_y`, `out_x` in order of `dy * x`, from zero, however the tiles are
-/// cut. `scratch` as in [`forward_f32`]; it is used when a tile holds a whole filter.
+/// cut.
 pub fn backward_weights_f32<I: Isa, S: GradSink>(
     isa: I,
     shape: &Conv2d,
     x: &[f32],
     dy: &[f32],
     tile: &mut [f32],
-    scratch: &mut [f32],
+    sink: &mut S,
+) {
+    gradient_of(isa, shape, 0..shape.out_c as usize, x, dy, tile, sink);
+}
+
+/// The same for some of the filters, whose first weight is number 0 to the sink.
+pub(super) fn gradient_of<I: Isa, S: GradSink>(
+    isa: I,
+    shape: &Conv2d,
+    of: Range<usize>,
+    x: &[f32],
+    dy: &[f32],
+    tile: &mut [f32],
     sink: &mut S,
 ) {
     let (filters, patch) = (shape.group_out(), shape.patch());
     let whole = tile.len().checked_div(patch).unwrap_or(0);
     // Either several whole filters at once, or a piece of one filter.
     let (row_step, column_step) = if whole > 0 { (whole, patch) } else { (1, tile.len().max(1)) };
-    let gathers = I::ID.gathers() && whole > 0 && gather::helps(shape) && gather::rows_at_once(shape, scratch) > 0;
+    let packs = I::ID.packs() && whole > 0 && packed::helps(shape);
     for group in 0..shape.groups as usize {
-        let (mut row, end) = (group * filters, (group + 1) * filters);
+        let (mut row, end) = ((group * filters).max(of.start), ((group + 1) * filters).min(of.end));
         while row < end {
             let m = row_step.min(end - row);
             let mut column = 0;
@@ -212,12 +258,12 @@ pub fn backward_weights_f32<I: Isa, S: GradSink>(
                 let n = column_step.min(patch - column);
                 let gradient = sub_mut(tile, 0, m * n);
                 gradient.fill(0.0);
-                if gathers {
-                    gather::backward_weights(isa, shape, group, row, m, x, dy, scratch, gradient);
+                if packs {
+                    packed::backward_weights(isa, shape, (row, m), x, dy, gradient);
                 } else {
                     backward_weights_direct(isa, shape, group, (row, m), (column, n), x, dy, gradient);
                 }
-                sink.tile(row * patch + column, gradient);
+                sink.tile((row - of.start) * patch + column, gradient);
                 column += n;
             }
             row += m;

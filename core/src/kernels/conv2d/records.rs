@@ -1,7 +1,7 @@
 //! The f32 step records.
 
-use super::Conv2d;
-use super::float::{backward_input_f32, backward_weights_f32, forward_f32};
+use super::float::{backward_input_f32, cost, forward_f32, gradient_of};
+use super::{Conv2d, packed};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
 use crate::kernels::util::bias_backward;
@@ -10,7 +10,7 @@ use crate::optim::Update;
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Scratch for gathering, shared by all steps of this layer.
+/// Scratch for packed filters, shared by all steps of this layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Scratch {
@@ -21,7 +21,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// For targets that do not gather.
+    /// For targets that do not pack.
     pub const NONE: Scratch = Scratch { at: Ref::NONE, elements: 0 };
 
     /// As an operand.
@@ -44,7 +44,7 @@ pub struct ForwardF32 {
     pub b: Ref,
     /// Output.
     pub y: Ref,
-    /// For gathering.
+    /// For packed filters.
     pub scratch: Scratch,
     /// Least output.
     pub lo: f32,
@@ -95,7 +95,7 @@ pub struct BackwardInputF32 {
     pub w: Ref,
     /// Gradient of the input.
     pub dx: Ref,
-    /// For gathering.
+    /// For packed filters.
     pub scratch: Scratch,
 }
 
@@ -138,28 +138,25 @@ pub struct BackwardWeightsF32 {
     pub x: Ref,
     /// Gradient of the output.
     pub dy: Ref,
-    /// For gathering.
-    pub scratch: Scratch,
     /// Parameters and their state.
     pub trained: Trained,
 }
 
 impl BackwardWeightsF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], [Operand; 6]) {
+    fn places(&self, samples: usize) -> ([Operand; 2], [Operand; 5]) {
         let shape = &self.shape;
         let reads = [
             Operand::f32(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
             Operand::f32(self.dy, samples.saturating_mul(shape.out_elements()), Access::Read),
         ];
-        let [w, b, w_state, b_state, tile] = self.trained.places(shape.weights(), shape.out_c as usize);
-        (reads, [w, b, w_state, b_state, tile, self.scratch.place()])
+        (reads, self.trained.places(shape.weights(), shape.out_c as usize))
     }
 }
 
 impl StepRecord for BackwardWeightsF32 {
     fn operands(&self, samples: usize) -> Operands {
-        let ([x, dy], [w, b, w_state, b_state, tile, scratch]) = self.places(samples);
-        Operands::of([x, dy, w, b, w_state, b_state, tile, scratch])
+        let ([x, dy], [w, b, w_state, b_state, tile]) = self.places(samples);
+        Operands::of([x, dy, w, b, w_state, b_state, tile])
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -172,12 +169,20 @@ impl StepRecord for BackwardWeightsF32 {
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let (reads, writes) = self.places(context.samples);
-        let ([x, dy], [w, b, w_state, b_state, tile, scratch]) = memory.carve(reads, writes);
+        let ([x, dy], [w, b, w_state, b_state, tile]) = memory.carve(reads, writes);
         let (x, dy, tile): (&[f32], &[f32], &mut [f32]) = (view(x), view(dy), view_mut(tile));
         let optimizer = context.optimizer;
         if !self.trained.w.is_none() {
-            let mut sink = Update { isa, optimizer, w: view_mut(w), state: view_mut(w_state) };
-            backward_weights_f32(isa, &self.shape, x, dy, tile, view_mut(scratch), &mut sink);
+            let (shape, filters) = (&self.shape, self.shape.out_c as usize);
+            let mut update = Update { isa, optimizer, w: view_mut(w), state: view_mut(w_state) };
+            if packed::turns::<I>(shape, tile) {
+                packed::backward_weights_turned(isa, shape, x, dy, tile, &mut update);
+            } else {
+                let cost = cost(shape).saturating_mul(context.samples).checked_div(filters).unwrap_or(0);
+                update.split(filters, cost, tile, |of, tile, part| {
+                    gradient_of(isa.alone(), shape, of, x, dy, tile, part);
+                });
+            }
         }
         if !self.trained.b.is_none() {
             let mut sink = Update { isa, optimizer, w: view_mut(b), state: view_mut(b_state) };

@@ -1,7 +1,7 @@
 //! Tests of the convolution against its definition in f64.
 
 use super::*;
-use crate::arch::{Isa, IsaId, Scalar, Task, run_on};
+use crate::arch::{Isa, IsaId, Processor, Scalar, Task, Threads, run_on};
 use crate::kernels::testing::*;
 use crate::kernels::trained::Trained;
 use crate::kernels::window::Axis;
@@ -93,10 +93,9 @@ impl Data {
         dx
     }
 
-    fn backward_weights<I: Isa>(&self, isa: I, shape: &Conv2d, tile: usize, scratch: usize) -> Vec<f32> {
+    fn backward_weights<I: Isa>(&self, isa: I, shape: &Conv2d, tile: usize) -> Vec<f32> {
         let mut dw = vec![f32::NAN; self.w.len()];
-        let (mut tile, mut scratch) = (vec![f32::NAN; tile], vec![f32::NAN; scratch]);
-        backward_weights_f32(isa, shape, &self.x, &self.dy, &mut tile, &mut scratch, &mut Store(&mut dw));
+        backward_weights_f32(isa, shape, &self.x, &self.dy, &mut vec![f32::NAN; tile], &mut Store(&mut dw));
         dw
     }
 }
@@ -113,8 +112,8 @@ impl Task for Agrees<'_> {
 
     fn run<I: Isa>(self, isa: I) {
         let Self { shape, samples, data, tile } = self;
-        let scratch = scratch_elements(shape, samples, I::ID);
-        assert_eq!(scratch == 0, shape.window.is_pointwise() || !I::ID.gathers());
+        let scratch = scratch_elements(shape, I::ID);
+        assert_eq!(scratch > 0, I::ID.packs() && packed::helps(shape));
         let magnitude = data.absolute();
         // Both sides round: twice the roundings of one.
         let check = |found: Vec<f32>, expected: Vec<f32>, terms: usize, magnitude: Vec<f32>| {
@@ -129,11 +128,11 @@ impl Task for Agrees<'_> {
         let (found, expected) = (data.backward_input(isa, shape, scratch), data.backward_input(Scalar, shape, 0));
         check(found, expected, taps(shape) * shape.group_out(), magnitude.backward_input(Scalar, shape, 0));
         for tile in [tile, shape.weights()] {
-            let found = data.backward_weights(isa, shape, tile, scratch);
-            let expected = data.backward_weights(Scalar, shape, shape.weights(), 0);
-            let sums = magnitude.backward_weights(Scalar, shape, shape.weights(), 0);
-            // Zeros that gathering adds change no sum, so that tiles change no bit on any token.
-            assert_eq!(found, data.backward_weights(isa, shape, shape.weights(), scratch), "{}", I::ID.name());
+            let found = data.backward_weights(isa, shape, tile);
+            let expected = data.backward_weights(Scalar, shape, shape.weights());
+            let sums = magnitude.backward_weights(Scalar, shape, shape.weights());
+            // Tiles change no bit on any token.
+            assert_eq!(found, data.backward_weights(isa, shape, shape.weights()), "{}", I::ID.name());
             check(found, expected, samples * pixels(shape), sums);
         }
     }
@@ -161,8 +160,8 @@ proptest! {
 
         let numeric = numeric_gradient(&data.w, |w| weighted(&reference(&shape, &x, w, &[]), &data.dy));
         let terms = samples * pixels(&shape);
-        let dw = data.backward_weights(Scalar, &shape, shape.weights(), 0);
-        assert_close(&dw, &numeric, terms, &data.absolute().backward_weights(Scalar, &shape, shape.weights(), 0));
+        let dw = data.backward_weights(Scalar, &shape, shape.weights());
+        assert_close(&dw, &numeric, terms, &data.absolute().backward_weights(Scalar, &shape, shape.weights()));
     }
 
     /// The order of sums that every target keeps.
@@ -182,53 +181,69 @@ proptest! {
         let data = Data { x, w, b, dy };
         prop_assert_eq!(bits(&data.forward(Scalar, &shape, 0)), bits(&y));
         prop_assert_eq!(bits(&data.backward_input(Scalar, &shape, 0)), bits(&dx));
-        prop_assert_eq!(bits(&data.backward_weights(Scalar, &shape, shape.weights(), 0)), bits(&dw));
+        prop_assert_eq!(bits(&data.backward_weights(Scalar, &shape, shape.weights())), bits(&dw));
     }
 
     #[test]
     fn tiles_do_not_change_bits(shape in shapes(), samples in 1usize..4, seed: u64) {
         let data = Data::new(&shape, samples, seed);
-        let whole = bits(&data.backward_weights(Scalar, &shape, shape.weights(), 0));
+        let whole = bits(&data.backward_weights(Scalar, &shape, shape.weights()));
         for tile in 1..=shape.weights() + 1 {
-            prop_assert_eq!(&bits(&data.backward_weights(Scalar, &shape, tile, 0)), &whole, "tile {}", tile);
+            prop_assert_eq!(&bits(&data.backward_weights(Scalar, &shape, tile)), &whole, "tile {}", tile);
         }
     }
 
-    /// Gathering multiplies zeros where the direct way skips taps, and sums `dx` in another order.
+    /// Packed filters make the same sums in the same order.
     #[test]
-    fn gathering_stays_within_rounding(
-        shape in shapes(), samples in 1usize..4, seed: u64, rows in 1usize..9, tile in 1usize..40,
-    ) {
+    fn packing_changes_no_bit(shape in shapes(), samples in 1usize..4, seed: u64, first in 0usize..9) {
+        prop_assume!(packed::helps(&shape));
         let data = Data::new(&shape, samples, seed);
-        let magnitude = data.absolute();
-        let mut scratch = vec![f32::NAN; rows * shape.window.width.output as usize * shape.patch()];
+        let mut panels = vec![f32::NAN; shape.weights()];
+        let walk = |shape: &Conv2d, panels: &[f32], x: &[f32], y: &mut [f32]| {
+            packed::forward(Scalar, shape, x, panels, y);
+        };
 
         let mut y = vec![0.0; data.dy.len()];
-        gather::forward(Scalar, &shape, &data.x, &data.w, &mut scratch, &mut y);
+        packed::pack(&shape, &data.w, &mut panels);
+        walk(&shape, &panels, &data.x, &mut y);
         let mut direct = vec![0.0; data.dy.len()];
         float::forward_direct(Scalar, &shape, &data.x, &data.w, &mut direct);
-        prop_assert_eq!(&y, &direct, "adding zeros changes no sum");
+        prop_assert_eq!(bits(&y), bits(&direct));
 
-        let mut dx = vec![0.0; data.x.len()];
-        gather::backward_input(Scalar, &shape, &data.dy, &data.w, &mut scratch, &mut dx);
-        let direct = data.backward_input(Scalar, &shape, 0);
-        let terms = 2 * taps(&shape) * shape.group_out();
-        assert_close(&dx, &wide(&direct), terms, &magnitude.backward_input(Scalar, &shape, 0));
+        if let Some(turned) = packed::transposed(&shape) {
+            prop_assert!(turned.is_valid());
+            let mut dx = vec![0.0; data.x.len()];
+            packed::pack_transposed(&shape, &data.w, &mut panels);
+            walk(&turned, &panels, &data.dy, &mut dx);
+            prop_assert_eq!(bits(&dx), bits(&data.backward_input(Scalar, &shape, 0)));
+        }
 
-        let filters = (tile / shape.patch()).clamp(1, shape.group_out());
-        let direct = data.backward_weights(Scalar, &shape, shape.weights(), 0);
-        for group in 0..shape.groups as usize {
-            let first = group * shape.group_out();
-            let mut dw = vec![0.0; filters * shape.patch()];
-            gather::backward_weights(
-                Scalar, &shape, group, first, filters, &data.x, &data.dy, &mut scratch, &mut dw,
-            );
-            let start = first * shape.patch();
-            prop_assert_eq!(&dw[..], &direct[start..start + dw.len()], "adding zeros changes no sum");
+        let direct = data.backward_weights(Scalar, &shape, shape.weights());
+        let (first, patch) = (first % shape.out_c as usize, shape.patch());
+        let mut dw = vec![0.0; direct.len() - first * patch];
+        packed::backward_weights(Scalar, &shape, (first, shape.out_c as usize - first), &data.x, &data.dy, &mut dw);
+        prop_assert_eq!(bits(&dw), bits(&direct[first * patch..]));
+        let (mut dw, mut tile) = (vec![0.0; direct.len()], vec![f32::NAN; direct.len() + 3]);
+        packed::backward_weights_turned(Scalar, &shape, &data.x, &data.dy, &mut tile, &mut Store(&mut dw));
+        prop_assert_eq!(bits(&dw), bits(&direct));
+    }
+
+    /// Several panels of filters, and vectors of channels.
+    #[test]
+    fn every_token_agrees_on_many_channels(
+        (v, h) in (axes(1..2), axes(1..2)), in_c in 1u32..70, out_c in 1u32..70, seed: u64, tile in 1usize..40,
+    ) {
+        let shape = shape_of(v, h, (1, in_c, out_c));
+        let data = Data::new(&shape, 2, seed);
+        for id in IsaId::ALL {
+            for threads in [Threads::ONE, Threads::new(3)] {
+                let task = Agrees { shape: &shape, samples: 2, data: &data, tile };
+                let _ = run_on(Processor { isa: id, threads }, task);
+            }
         }
     }
 
-    /// Exact tokens give the scalar token's bits; the others gather, and stay within rounding.
+    /// Exact tokens give the scalar token's bits; the others stay within rounding.
     #[test]
     fn every_token_agrees(shape in shapes(), samples in 1usize..4, seed: u64, tile in 1usize..40) {
         let data = Data::new(&shape, samples, seed);
@@ -259,10 +274,10 @@ proptest! {
         let mut arena = [&data.x[..], &data.dy, &vec![0.0; w_len + b_len + tile as usize]].concat();
         let trained =
             Trained { w, b, w_state: Ref::NONE, b_state: Ref::NONE, tile: at, tile_elements: tile, slots: 0 };
-        let record = BackwardWeightsF32 { shape, x, dy, scratch: Scratch::NONE, trained };
+        let record = BackwardWeightsF32 { shape, x, dy, trained };
         run(&record, &mut arena, samples, REVEAL);
         let found: Vec<f32> = arena[x_len + y_len..][..w_len + b_len].iter().map(|w| -w).collect();
-        prop_assert_eq!(&found[..w_len], data.backward_weights(Scalar, &shape, w_len, 0));
+        prop_assert_eq!(&found[..w_len], data.backward_weights(Scalar, &shape, w_len));
         let numeric = numeric_gradient(&data.b, |b| {
             weighted(&reference(&shape, &wide(&data.x), &wide(&data.w), b), &data.dy)
         });
@@ -287,13 +302,11 @@ fn contradictory_shapes_are_refused() {
 }
 
 #[test]
-fn scratch_is_bounded_and_only_for_tokens_that_gather() {
+fn scratch_is_only_for_tokens_that_pack() {
     let axis = Axis { input: 64, output: 64, kernel: 3, stride: 1, dilation: 1, pad: 1 };
     let shape = shape_of(axis, axis, (1, 16, 16));
-    assert_eq!(scratch_elements(&shape, 8, IsaId::Scalar), 0);
-    let elements = scratch_elements(&shape, 8, IsaId::Avx2);
-    assert_eq!(elements % (64 * 9 * 16), 0, "whole rows");
-    assert!(elements > 0 && elements <= 1 << 16);
-    let one_row_is_much = shape_of(axis, Axis { input: 4096, output: 4096, ..axis }, (1, 16, 16));
-    assert_eq!(scratch_elements(&one_row_is_much, 8, IsaId::Avx2), 4096 * 9 * 16);
+    assert_eq!(scratch_elements(&shape, IsaId::Scalar), 0);
+    assert_eq!(scratch_elements(&shape, IsaId::Avx2), shape.weights());
+    let axis = Axis { kernel: 1, pad: 0, ..axis };
+    assert_eq!(scratch_elements(&shape_of(axis, axis, (1, 16, 16)), IsaId::Avx2), 0, "a matrix already");
 }

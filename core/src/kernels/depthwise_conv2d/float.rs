@@ -2,8 +2,9 @@
 
 use super::DepthwiseConv2d;
 use crate::arch::{Isa, Window};
-use crate::kernels::util::{rows, rows_mut, start_from_bias, sub, sub_mut};
+use crate::kernels::util::{from, rows, rows_mut, start_from_bias, sub, sub_mut};
 use crate::optim::GradSink;
+use core::ops::Range;
 
 /// `y = clamp(conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
 ///
@@ -18,8 +19,24 @@ pub fn forward_f32<I: Isa>(
     hi: f32,
     y: &mut [f32],
 ) {
+    let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
+    let samples = rows(y, out_elements).len();
+    isa.split(samples, cost(shape), [(y, out_elements)], |of, [y]| {
+        start_from_bias(b, shape.out_c as usize, y);
+        forward_samples(isa, shape, from(x, of.start * in_elements), w, y);
+        isa.clamp_f32(lo, hi, y);
+    });
+}
+
+/// What a sample costs; see [`Isa::split`]. Windows of a channel fill no register, so that a tap costs about as much as
+/// moving an element.
+pub(super) fn cost(shape: &DepthwiseConv2d) -> usize {
+    shape.out_elements().saturating_mul(shape.window.taps()) / 4
+}
+
+/// Adds the products to `y`.
+fn forward_samples<I: Isa>(isa: I, shape: &DepthwiseConv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
     let out_c = shape.out_c as usize;
-    start_from_bias(b, out_c, y);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, shape.window.width.output as usize * out_c).enumerate() {
             for (out_x, y) in rows_mut(y, out_c).enumerate() {
@@ -33,12 +50,20 @@ pub fn forward_f32<I: Isa>(
             }
         }
     }
-    isa.clamp_f32(lo, hi, y);
 }
 
 /// `dx`: for every element the sum over `out_y`, `out_x`, multiplier in order of `dy * w`, from zero.
 pub fn backward_input_f32<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-    dx.fill(0.0);
+    let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
+    let samples = rows(dx, in_elements).len();
+    isa.split(samples, cost(shape), [(dx, in_elements)], |of, [dx]| {
+        dx.fill(0.0);
+        input_of(isa, shape, from(dy, of.start * out_elements), w, dx);
+    });
+}
+
+/// Adds the products to `dx`.
+fn input_of<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     let walks = (shape.multiplier, shape.window.height.dilation, shape.window.width.dilation) == (1, 1, 1);
     for (dy, dx) in rows(dy, shape.out_elements()).zip(rows_mut(dx, shape.in_elements())) {
         if walks { input_by_input(isa, shape, dy, w, dx) } else { output_by_output(isa, shape, dy, w, dx) }
@@ -97,42 +122,72 @@ pub fn backward_weights_f32<I: Isa, S: GradSink>(
     tile: &mut [f32],
     sink: &mut S,
 ) {
-    let (weights, step) = (shape.weights(), tile.len().max(1));
-    let mut start = 0;
-    while start < weights {
-        let gradient = sub_mut(tile, 0, step.min(weights - start));
+    gradient_of_taps(isa, shape, 0..shape.window.taps(), x, dy, tile, sink);
+}
+
+/// The same for some of the taps, whose first weight is number 0 to the sink.
+pub(super) fn gradient_of_taps<I: Isa, S: GradSink>(
+    isa: I,
+    shape: &DepthwiseConv2d,
+    of: Range<usize>,
+    x: &[f32],
+    dy: &[f32],
+    tile: &mut [f32],
+    sink: &mut S,
+) {
+    let (channels, step) = (shape.out_c as usize, tile.len().max(1));
+    let (first, end) = (of.start * channels, of.end * channels);
+    let mut start = first;
+    while start < end {
+        let gradient = sub_mut(tile, 0, step.min(end - start));
         gradient.fill(0.0);
         gradient_of(isa, shape, start, x, dy, gradient);
-        sink.tile(start, gradient);
+        sink.tile(start - first, gradient);
         start += step;
     }
 }
 
 /// Adds the gradient of weights `start..start + gradient.len()` to `gradient`.
 fn gradient_of<I: Isa>(isa: I, shape: &DepthwiseConv2d, start: usize, x: &[f32], dy: &[f32], gradient: &mut [f32]) {
-    let (in_c, out_c, end) = (shape.in_c as usize, shape.out_c as usize, start + gradient.len());
-    let mut tap = start.checked_div(out_c).unwrap_or(0);
-    let mut first = start;
-    // Tap by tap; the tile's first and last tap may lack channels.
-    while first < end {
-        let (channel, to) = (first - tap * out_c, end.min((tap + 1) * out_c));
-        let gradient = sub_mut(gradient, first - start, to - first);
-        let outputs = that_see(shape, tap);
-        for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
-            if shape.multiplier == 1 {
-                let walk = Window { a: outputs.a + channel, b: outputs.b + channel, ..outputs };
-                isa.window_f32(&walk, x, dy, gradient);
-                continue;
-            }
-            for row in 0..outputs.rows {
-                for column in 0..outputs.columns {
-                    let at = outputs.a + row * outputs.a_row + column * outputs.a_column;
-                    let from = outputs.b + row * outputs.b_row + column * outputs.b_column + channel;
-                    scale_add(isa, shape, sub(x, at, in_c), channel, sub(dy, from, to - first), gradient);
-                }
-            }
+    let out_c = shape.out_c as usize;
+    let tap = start.checked_div(out_c).unwrap_or(0);
+    // Sample by sample, so that a host meets each while it is in the cache.
+    for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
+        // Tap by tap; the tile's first and last tap may lack channels.
+        let (mut tap, mut channel) = (tap, start - tap * out_c);
+        let mut rest = &mut *gradient;
+        while !rest.is_empty() {
+            let channels = rest.len().min(out_c - channel);
+            let (gradient, after) = rest.split_at_mut_checked(channels).unwrap_or_default();
+            gradient_of_tap(isa, shape, tap, channel, x, dy, gradient);
+            (tap, channel, rest) = (tap + 1, 0, after);
         }
-        (tap, first) = (tap + 1, to);
+    }
+}
+
+/// One sample and one tap: adds the gradient of channels from `channel` on.
+fn gradient_of_tap<I: Isa>(
+    isa: I,
+    shape: &DepthwiseConv2d,
+    tap: usize,
+    channel: usize,
+    x: &[f32],
+    dy: &[f32],
+    gradient: &mut [f32],
+) {
+    let outputs = that_see(shape, tap);
+    if shape.multiplier == 1 {
+        let walk = Window { a: outputs.a + channel, b: outputs.b + channel, ..outputs };
+        isa.window_f32(&walk, x, dy, gradient);
+        return;
+    }
+    for row in 0..outputs.rows {
+        for column in 0..outputs.columns {
+            let at = outputs.a + row * outputs.a_row + column * outputs.a_column;
+            let from = outputs.b + row * outputs.b_row + column * outputs.b_column + channel;
+            let (x, dy) = (sub(x, at, shape.in_c as usize), sub(dy, from, gradient.len()));
+            scale_add(isa, shape, x, channel, dy, gradient);
+        }
     }
 }
 

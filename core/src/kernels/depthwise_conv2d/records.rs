@@ -1,7 +1,7 @@
 //! The f32 step records.
 
 use super::DepthwiseConv2d;
-use super::float::{backward_input_f32, backward_weights_f32, forward_f32};
+use super::float::{backward_input_f32, cost, forward_f32, gradient_of_taps};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
 use crate::kernels::util::bias_backward;
@@ -149,8 +149,12 @@ impl StepRecord for BackwardWeightsF32 {
         let (x, dy, tile): (&[f32], &[f32], &mut [f32]) = (view(x), view(dy), view_mut(tile));
         let optimizer = context.optimizer;
         if !self.trained.w.is_none() {
-            let mut sink = Update { isa, optimizer, w: view_mut(w), state: view_mut(w_state) };
-            backward_weights_f32(isa, &self.shape, x, dy, tile, &mut sink);
+            let update = Update { isa, optimizer, w: view_mut(w), state: view_mut(w_state) };
+            let (shape, taps) = (&self.shape, self.shape.window.taps());
+            let cost = cost(shape).saturating_mul(context.samples).checked_div(taps).unwrap_or(0);
+            update.split(taps, cost, tile, |of, tile, part| {
+                gradient_of_taps(isa.alone(), shape, of, x, dy, tile, part);
+            });
         }
         if !self.trained.b.is_none() {
             let mut sink = Update { isa, optimizer, w: view_mut(b), state: view_mut(b_state) };

@@ -67,8 +67,8 @@ proptest! {
         let dy = noise(&mut rng, samples * shape.out_elements());
         let numeric = numeric_gradient(&x, |x| weighted(&reference(&shape, samples, x), &dy));
         let (mut dx, mut magnitude) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
-        backward_f32(&shape, &x, &dy, &mut dx);
-        backward_f32(&shape, &x, &absolute(&dy), &mut magnitude);
+        backward_f32(Scalar, &shape, &x, &dy, &mut dx);
+        backward_f32(Scalar, &shape, &x, &absolute(&dy), &mut magnitude);
         assert_close(&dx, &numeric, shape.window.taps(), &magnitude);
     }
 
@@ -84,7 +84,7 @@ proptest! {
             expected[first] += dy;
         }
         let mut dx = vec![f32::NAN; x.len()];
-        backward_f32(&shape, &x, &dy, &mut dx);
+        backward_f32(Scalar, &shape, &x, &dy, &mut dx);
         prop_assert_eq!(bits(&dx), bits(&expected));
     }
 
@@ -103,7 +103,7 @@ proptest! {
         prop_assert_eq!(&arena[inputs..], y);
 
         let mut dx = vec![f32::NAN; inputs];
-        backward_f32(&shape, x, dy, &mut dx);
+        backward_f32(Scalar, &shape, x, dy, &mut dx);
         let mut arena = [&data[..], x].concat();
         let record = BackwardF32 { shape, x: place(0), dy: place(inputs), dx: place(inputs + outputs) };
         run(&record, &mut arena, samples, REVEAL);

@@ -70,7 +70,7 @@ impl Lowering<'_> {
                 of[id.index()] = Some(self.program.add(format!("{}/state", tensor.name), home));
             }
         }
-        State { of, slots: slots as u32, tile: self.options.tile, gathers: self.options.isa.gathers() }
+        State { of, slots: slots as u32, tile: self.options.tile, packs: self.options.isa.packs() }
     }
 }
 
@@ -79,7 +79,7 @@ struct State {
     of: Vec<Option<BufferId>>,
     slots: u32,
     tile: Option<usize>,
-    gathers: bool,
+    packs: bool,
 }
 
 impl State {
@@ -88,7 +88,7 @@ impl State {
     /// A device takes whole rows up to a kilobyte, so that a tile costs little RAM beside the
     /// activations; a host takes much, so that each product is large.
     fn tile_elements(&self, elements: usize, row: usize) -> usize {
-        let most = self.tile.unwrap_or(if self.gathers { 1 << 16 } else { 256 });
+        let most = self.tile.unwrap_or(if self.packs { 1 << 16 } else { 256 });
         let rows = (most / row.max(1)).max(1) * row;
         rows.min(elements).min(most.max(1)).max(1)
     }

@@ -79,12 +79,10 @@ impl Emit<'_, '_> {
         let x = self.value(node.inputs[0]);
         let name = &node.name;
         if let Some(shape) = self.convolution(node)? {
-            let scratch = self.conv2d_scratch(node, &shape);
             self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardWeightsF32 {
                 shape,
                 x: p.at(x),
                 dy: p.at(dy),
-                scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
                 trained: update.record(p),
             });
             return Ok(());

@@ -216,7 +216,7 @@ impl Emit<'_, '_> {
 
     /// Scratch for a convolution on the target, and its elements.
     pub(in super::super) fn conv2d_scratch(&mut self, node: &Node, shape: &conv2d::Conv2d) -> (Option<BufferId>, u32) {
-        let elements = conv2d::scratch_elements(shape, self.sequence.samples, self.lowering.options.isa);
+        let elements = conv2d::scratch_elements(shape, self.lowering.options.isa);
         let buffer = (elements > 0).then(|| self.lowering.program.transient(format!("{}/scratch", node.name)));
         (buffer, word(elements))
     }

@@ -1,0 +1,245 @@
+//! Convolution as few large matrix products: filters are copied once into panels in scratch, whose columns are
+//! filters; inputs are read where they lie. For tokens with wide registers.
+//!
+//! Neighbouring outputs that see the same taps are the rows of a product. A row of such taps lies side by side in the
+//! input, and the next row a fixed distance away, so that one sum of products ([`Folds`]) does a whole window. No tap
+//! is multiplied by padding: every sum is the definition's chain.
+
+use super::Conv2d;
+use crate::arch::{Folds, Gemm, Isa, IsaId};
+use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub_mut};
+use crate::kernels::window::{Axis, Run, Window2d};
+use crate::optim::GradSink;
+use core::ops::Range;
+
+/// Filters in a panel: two vectors of the widest token.
+const WIDTH: usize = 32;
+
+/// Scratch that `shape` can use on `isa`, in f32 elements; 0 if none. One size serves forward and backward.
+pub fn scratch_elements(shape: &Conv2d, isa: IsaId) -> usize {
+    if isa.packs() && helps(shape) { shape.weights() } else { 0 }
+}
+
+/// Whether there is anything to pack: the filters of a 1x1 convolution are a matrix already.
+pub(super) fn helps(shape: &Conv2d) -> bool {
+    !shape.window.is_pointwise() && shape.rows_are_contiguous()
+}
+
+/// The convolution that makes `dx` of `dy`, with the filters turned round; only where windows do not skip inputs.
+pub(super) fn transposed(shape: &Conv2d) -> Option<Conv2d> {
+    let turn = |axis: Axis| {
+        let reach = (axis.kernel.checked_sub(1)?).checked_mul(axis.dilation)?;
+        let pad = reach.checked_sub(axis.pad)?;
+        (axis.stride == 1).then_some(Axis { input: axis.output, output: axis.input, pad, ..axis })
+    };
+    let window = Window2d { height: turn(shape.window.height)?, width: turn(shape.window.width)? };
+    Some(Conv2d { window, in_c: shape.out_c, out_c: shape.in_c, ..*shape }).filter(Conv2d::is_valid)
+}
+
+/// Copies filters, `[out_c][patch]`, into panels of [`WIDTH`] columns.
+pub(super) fn pack(shape: &Conv2d, w: &[f32], panels: &mut [f32]) {
+    let (out_c, patch) = (shape.out_c as usize, shape.patch());
+    for (first, panel) in (0..out_c).step_by(WIDTH).zip(rows_mut_uneven(panels, WIDTH * patch)) {
+        let width = WIDTH.min(out_c - first);
+        for (column, filter) in rows(from(w, first * patch), patch).take(width).enumerate() {
+            for (to, from) in from_mut(panel, column).iter_mut().step_by(width).zip(filter) {
+                *to = *from;
+            }
+        }
+    }
+}
+
+/// The filters of [`transposed`], from those of `shape`: taps in reverse, inputs for outputs.
+pub(super) fn pack_transposed(shape: &Conv2d, w: &[f32], panels: &mut [f32]) {
+    let (in_c, out_c, patch, taps) = (shape.in_c as usize, shape.out_c as usize, shape.patch(), shape.window.taps());
+    for (first, panel) in (0..in_c).step_by(WIDTH).zip(rows_mut_uneven(panels, WIDTH * taps * out_c)) {
+        let width = WIDTH.min(in_c - first);
+        let mut lines = rows_mut(panel, width);
+        for tap in (0..taps).rev() {
+            for filter in rows(w, patch) {
+                if let Some(line) = lines.next() {
+                    copy(from(filter, tap * in_c + first), line);
+                }
+            }
+        }
+    }
+}
+
+/// Like `rows_mut`, with a shorter last row.
+fn rows_mut_uneven(items: &mut [f32], len: usize) -> impl Iterator<Item = &mut [f32]> {
+    items.chunks_mut(len.max(1))
+}
+
+/// How many samples to work on at a time: their outputs should stay in a core's second cache from the bias to the
+/// limits.
+pub(super) fn samples_at_once(shape: &Conv2d) -> usize {
+    (1usize << 15).checked_div(shape.out_elements()).unwrap_or(1).max(1)
+}
+
+/// Adds the products of some samples to `y`.
+pub(super) fn forward<I: Isa>(isa: I, shape: &Conv2d, x: &[f32], panels: &[f32], y: &mut [f32]) {
+    let (out_c, patch) = (shape.out_c as usize, shape.patch());
+    let samples = rows(y, shape.out_elements()).len();
+    for (first, panel) in (0..out_c).step_by(WIDTH).zip(panels.chunks((WIDTH * patch).max(1))) {
+        let width = WIDTH.min(out_c - first);
+        for down in shape.window.height.runs() {
+            for across in shape.window.width.runs() {
+                block(isa, shape, &down, &across, (samples, width), x, panel, from_mut(y, first));
+            }
+        }
+    }
+}
+
+/// Fewer rows than this do not hide the latency of an addition.
+const FEW: usize = 6;
+
+/// Outputs of some samples that all see the same taps, for one panel of so many filters.
+#[inline(always)]
+fn block<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    down: &Run,
+    across: &Run,
+    (samples, width): (usize, usize),
+    x: &[f32],
+    panel: &[f32],
+    y: &mut [f32],
+) {
+    let (in_c, out_c) = (shape.in_c as usize, shape.out_c as usize);
+    let (height, along) = (shape.window.height, shape.window.width);
+    let in_row = along.input as usize * in_c;
+    let filter_row = along.kernel as usize * in_c * width;
+    // Outputs in three directions: how many, and how far apart they are in x and in y.
+    let mut ways = [
+        (across.outputs.len(), along.stride as usize * in_c, out_c),
+        (down.outputs.len(), height.stride as usize * in_row, along.output as usize * out_c),
+        (samples, shape.in_elements(), shape.out_elements()),
+    ];
+    // The longest of them becomes the rows of a product; samples, which lie far apart, only where images are small.
+    let [a, d, _] = ways.map(|(count, ..)| count);
+    let first = if a.max(d) < FEW && samples > a.max(d) { 2 } else { usize::from(d > a) };
+    ways.swap(0, first);
+    let [(m, a_row, c_row), inner, outer] = ways;
+    let product = Gemm { m, n: width, k: across.taps.count * in_c, a_row, a_col: 1, b_row: width, b_col: 1, c_row };
+    let folds = Folds { count: down.taps.count, a: height.dilation as usize * in_row, b: filter_row };
+    let x = from(x, down.taps.input * in_row + across.taps.input * in_c);
+    let panel = from(panel, down.taps.first * filter_row + across.taps.first * in_c * width);
+    let y_at = (down.outputs.start * along.output as usize + across.outputs.start) * out_c;
+    for i in 0..outer.0 {
+        for j in 0..inner.0 {
+            let (x_at, y_at) = (i * outer.1 + j * inner.1, y_at + i * outer.2 + j * inner.2);
+            isa.fold_f32(&product, folds, from(x, x_at), panel, from_mut(y, y_at));
+        }
+    }
+}
+
+/// Adds the gradient of filters `first..first + m` to `gradient`, `[m][patch]`, which holds zeros.
+pub(super) fn backward_weights<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    (first, m): (usize, usize),
+    x: &[f32],
+    dy: &[f32],
+    gradient: &mut [f32],
+) {
+    let row = shape.patch();
+    sums(isa, shape, (first, m), 0..shape.window.height.kernel as usize, x, dy, Layout { row, column: 1 }, gradient);
+}
+
+/// Whether filters make the better vectors: where rows of the filter hold few weights, or threads few filters each.
+pub(super) fn turns<I: Isa>(shape: &Conv2d, tile: &[f32]) -> bool {
+    I::ID.packs() && helps(shape) && tile.len() >= shape.weights() && (row_of_taps(shape) < 16 || shape.out_c <= 16)
+}
+
+/// The whole gradient, made in `tile` as `[patch][out_c]` and handed to `sink` filter by filter.
+pub(super) fn backward_weights_turned<I: Isa, S: GradSink>(
+    isa: I,
+    shape: &Conv2d,
+    x: &[f32],
+    dy: &[f32],
+    tile: &mut [f32],
+    sink: &mut S,
+) {
+    let (out_c, patch, lines) = (shape.out_c as usize, shape.patch(), shape.window.height.kernel as usize);
+    let line = shape.weights().checked_div(lines).unwrap_or(0);
+    let tile = sub_mut(tile, 0, shape.weights());
+    let samples = rows(dy, shape.out_elements()).len();
+    let cost = super::float::cost(shape).saturating_mul(samples).checked_div(lines).unwrap_or(0);
+    isa.split(lines, cost, [(tile, line)], |of, [tile]| {
+        tile.fill(0.0);
+        sums(isa.alone(), shape, (0, out_c), of, x, dy, Layout { row: 1, column: out_c }, tile);
+    });
+    let mut buffer = [0.0; 64];
+    for filter in 0..out_c {
+        for first in (0..patch).step_by(buffer.len()) {
+            let gradient = sub_mut(&mut buffer, 0, (patch - first).min(64));
+            for (to, from) in gradient.iter_mut().zip(rows(from(tile, first * out_c), out_c)) {
+                *to = from.get(filter).copied().unwrap_or(0.0);
+            }
+            sink.tile(filter * patch + first, gradient);
+        }
+    }
+}
+
+/// Where the gradient of filter `f` and weight `p` lies: at `f * row + p * column`. One of them is 1.
+#[derive(Clone, Copy)]
+struct Layout {
+    row: usize,
+    column: usize,
+}
+
+/// Weights of a row of a filter that one product makes.
+fn row_of_taps(shape: &Conv2d) -> usize {
+    if has_sides(shape) { shape.in_c as usize } else { shape.window.width.kernel as usize * shape.in_c as usize }
+}
+
+/// Whether some windows reach beside the input, left or right.
+fn has_sides(shape: &Conv2d) -> bool {
+    let width = shape.window.width;
+    let all = |run: Run| (run.outputs.len(), run.taps.count) == (width.output as usize, width.kernel as usize);
+    !width.runs().next().is_some_and(all)
+}
+
+/// Adds products of `dy` and `x` for some filters, `(first, count)`, and lines of their taps; `c` begins with the first
+/// of both.
+fn sums<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    (first, m): (usize, usize),
+    lines: Range<usize>,
+    x: &[f32],
+    dy: &[f32],
+    Layout { row, column }: Layout,
+    c: &mut [f32],
+) {
+    let (in_c, out_c) = (shape.in_c as usize, shape.out_c as usize);
+    let Window2d { height, width } = shape.window;
+    let (in_row, out_row) = (width.input as usize * in_c, width.output as usize * out_c);
+    // All taps of a row at once where every output sees them all, else tap by tap.
+    let (taps, n) = if has_sides(shape) { (width.kernel as usize, in_c) } else { (1, row_of_taps(shape)) };
+    let (x_pixel, x_row) = (width.stride as usize * in_c, height.stride as usize * in_row);
+    for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
+        for k_y in lines.clone() {
+            let down = height.outputs(k_y);
+            for k_x in 0..taps {
+                let across = width.outputs(k_x);
+                if down.is_empty() || across.is_empty() {
+                    continue;
+                }
+                let x_at = height.input_at(down.start, k_y) * in_row + width.input_at(across.start, k_x) * in_c;
+                let (x, dy) = (from(x, x_at), from(dy, down.start * out_row + across.start * out_c + first));
+                let c = from_mut(c, ((k_y - lines.start) * width.kernel as usize + k_x) * in_c * column);
+                let count = down.len();
+                let k = across.len();
+                if column == 1 {
+                    let product = Gemm { m, n, k, a_row: 1, a_col: out_c, b_row: x_pixel, b_col: 1, c_row: row };
+                    isa.fold_f32(&product, Folds { count, a: out_row, b: x_row }, dy, x, c);
+                } else {
+                    let product =
+                        Gemm { m: n, n: m, k, a_row: 1, a_col: x_pixel, b_row: out_c, b_col: 1, c_row: column };
+                    isa.fold_f32(&product, Folds { count, a: x_row, b: out_row }, x, dy, c);
+                }
+            }
+        }
+    }
+}
