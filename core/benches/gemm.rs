@@ -35,7 +35,7 @@ fn tn(name: &'static str, m: usize, k: usize, n: usize) -> Case {
 
 /// The products of the networks in the comparison with other frameworks; sizes are m x k x n.
 fn cases() -> Vec<Case> {
-    // A convolution gathers blocks of 65536 elements.
+    // So many patches that the matrix has 65536 elements.
     let block = |k: usize| 65536 / k;
     vec![
         nt("iris forward", 10, 4, 10),
