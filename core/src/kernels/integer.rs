@@ -1,4 +1,6 @@
 //! What layers that are written once for int8 and int16 activations need of their elements.
+//!
+//! What takes an output is a function of its own on a device, which has no room for a copy in every layer.
 
 use super::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
 use crate::arch::Isa;
@@ -33,7 +35,8 @@ impl Integer for i8 {
         i64::from(isa.vectorize(|| x.iter().zip(w).map(term).fold(init as i32, i32::wrapping_add)))
     }
 
-    #[inline]
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     fn product(
         len: usize,
         (a, a_step, a_zero): (&[Self], usize, i32),
@@ -49,7 +52,8 @@ impl Integer for i8 {
         b.get(index).copied().map_or(0, i64::from)
     }
 
-    #[inline]
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     fn finish(to: &Requantize<'_>, index: usize, sum: i64) -> Self {
         let (multiplier, shift) = to.of(index);
         quant::requantize_i8(sum as i32, multiplier, shift, to.zero_point, to.lo, to.hi)
@@ -64,7 +68,8 @@ impl Integer for i16 {
         isa.dot_i16(init, x, w)
     }
 
-    #[inline]
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     fn product(len: usize, (a, a_step, _): (&[Self], usize, i32), (b, b_step, _): (&[Self], usize, i32)) -> i64 {
         let pairs = a.iter().step_by(a_step.max(1)).zip(b.iter().step_by(b_step.max(1))).take(len);
         pairs.fold(0i64, |sum, (a, b)| sum.wrapping_add(i64::from(i32::from(*a).wrapping_mul(i32::from(*b)))))
@@ -75,7 +80,8 @@ impl Integer for i16 {
         bias_i16(b, index)
     }
 
-    #[inline]
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     fn finish(to: &Requantize<'_>, index: usize, sum: i64) -> Self {
         to.to_i16(index, sum)
     }

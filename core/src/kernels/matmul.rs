@@ -47,6 +47,8 @@ impl MatMul {
     }
 
     /// Strides of one product, `y` row by row.
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     fn gemm(&self) -> Gemm {
         let [m, k, n] = self.sizes();
         let (a_row, a_col) = if self.transpose_a == 0 { (k, 1) } else { (1, m) };

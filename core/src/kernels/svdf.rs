@@ -48,8 +48,9 @@ impl Svdf {
 /// Makes room for the newest value of every filter: the others move one place down.
 fn shift<T: Copy>(memory: usize, state: &mut [T]) {
     for row in rows_mut(state, memory) {
-        let len = row.len();
-        row.copy_within(1.min(len).., 0);
+        // Not `copy_within`, for which a device would carry a `memmove`. The newest place keeps what it had.
+        let Some(&newest) = row.last() else { continue };
+        row.iter_mut().rev().fold(newest, |next, place| core::mem::replace(place, next));
     }
 }
 

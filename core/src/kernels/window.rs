@@ -134,7 +134,8 @@ impl Axis {
 
     /// Outputs that see input `input`, and the tap by which the first of them does; the next see it by taps lower by
     /// `stride` each. For windows without dilation.
-    #[inline]
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub fn readers(&self, input: usize) -> (Range<usize>, usize) {
         let (stride, place) = (self.stride as usize, input + self.pad as usize);
         let start = div_up((place + 1).saturating_sub(self.kernel as usize), stride);
