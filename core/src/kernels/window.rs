@@ -56,6 +56,12 @@ pub struct Run {
 }
 
 impl Window2d {
+    /// Windows of one pixel each, over `pixels` of them.
+    pub const fn pointwise(pixels: u32) -> Self {
+        let one = Axis { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, pad: 0 };
+        Self { height: Axis { input: pixels, output: pixels, ..one }, width: one }
+    }
+
     /// Pixels of the input.
     #[inline]
     pub fn in_pixels(&self) -> usize {

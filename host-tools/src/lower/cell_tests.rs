@@ -249,3 +249,60 @@ fn a_product_of_activations_repeats_constants_for_every_sample() {
     let y = runs(&g, 2, &[x.as_bytes()]).remove(0).remove(0);
     assert_eq!(view::<f32>(&y), [21.0, 43.0, 65.0, 87.0]);
 }
+
+/// A transposed convolution between two layers of other kinds learns: every gradient is that of finite differences.
+#[test]
+fn transposed_convolutions_train() {
+    let rng = &mut Rng::new(8);
+    let mut g = Graph::new("decoder");
+    let mut parameter = |g: &mut Graph, name: &str, shape: &[usize]| {
+        let values = random(rng, shape.iter().product());
+        g.add_tensor(Tensor::parameter(name, shape, Data::F32(values)))
+    };
+    let x = g.add_tensor(floats("x", [2, 3, 2]));
+    let [first, second] = ["first", "second"].map(|name| g.add_tensor(floats(name, [])));
+    let weights = [("a", [2, 2, 2, 4].as_slice()), ("b", &[4]), ("c", &[4, 3, 3, 1]), ("d", &[2])];
+    let [a, b, c, d] = weights.map(|(name, shape)| parameter(&mut g, name, shape));
+    let layer = TransposeConv2d { strides: [2, 1], ..TransposeConv2d::new(4, [2, 2]) };
+    g.add_node("one", layer, &[x, a, b], &[first]);
+    let layer = TransposeConv2d { padding: Padding::Same, strides: [1, 2], ..TransposeConv2d::new(2, [3, 3]) };
+    g.add_node("two", layer.groups(2), &[first, c, d], &[second]);
+    (g.inputs, g.outputs) = (vec![x], vec![second]);
+    g.infer_shapes().unwrap();
+
+    let optimizer = OptimizerRecord::sgd(1.0);
+    let train = TrainOptions { optimizer, loss: Loss::MeanSquaredError, batch: 2, layers: None };
+    let options = Options { train: Some(train), ..Options::default() };
+    let values = g.tensor(second).elements();
+    let (x, target) = (random(rng, 24), random(rng, 2 * values));
+    let step = |g: &Graph| {
+        let packed = image::pack(g, &options, None).unwrap();
+        let parsed = packed.image().unwrap();
+        let mut arena = image::arena_for(&parsed);
+        let mut session = image::open(&parsed, &mut arena, IsaId::Scalar).unwrap();
+        session.input_mut(PlanKind::Train, 0).copy_from_slice(x.as_bytes());
+        session.target_mut().copy_from_slice(target.as_bytes());
+        let before = view::<f32>(session.params()).to_vec();
+        let loss = session.train_step(2).unwrap();
+        let gradients = before.iter().zip(view::<f32>(session.params())).map(|(b, a)| b - a);
+        (gradients.collect::<Vec<f32>>(), f64::from(loss))
+    };
+    let (found, _) = step(&g);
+    let mut index = 0;
+    for id in g.parameter_tensors() {
+        for element in 0..g.tensor(id).elements() {
+            let moved = |by: f32| {
+                let mut moved = g.clone();
+                let Some(Data::F32(values)) = &mut moved.tensor_mut(id).data else { panic!() };
+                values[element] += by;
+                step(&moved).1
+            };
+            // The loss is a square, so that central differences have no error but the roundings of a loss of about
+            // one: 1e-7 over 2e-2.
+            let expected = (moved(0.01) - moved(-0.01)) / 0.02;
+            assert!((f64::from(found[index]) - expected).abs() < 2e-4, "{id:?} {element}: {} {expected}", found[index]);
+            index += 1;
+        }
+    }
+    assert_eq!(index, found.len());
+}

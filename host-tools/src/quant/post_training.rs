@@ -45,6 +45,8 @@ fn output_quant(graph: &Graph, node: &Node, ranges: &[Range]) -> Result<Quant, Q
         Op::Dense(_) | Op::Conv2d(_) | Op::DepthwiseConv2d(_) => asymmetric(range),
         Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Minimum(_) | Op::Maximum(_) | Op::Concat(_) => asymmetric(range),
         Op::Reduce(op) if op.reduction != Reduction::Max => asymmetric(range),
+        Op::TransposeConv2d(op) if op.groups == 1 && op.dilation == [1, 1] => asymmetric(range),
+        Op::MatMul(_) if node.inputs.iter().all(|t| graph.tensor(*t).data.is_none()) => asymmetric(range),
         Op::Softmax(_) => Quant::per_tensor(1.0 / 256.0, -128),
         Op::Activation(layer) => match layer.function {
             Activation::Sigmoid => Quant::per_tensor(1.0 / 256.0, -128),
@@ -135,6 +137,7 @@ fn asymmetric(range: Range) -> Quant {
 fn channel_axis(op: &Op) -> usize {
     match op {
         Op::DepthwiseConv2d(_) => 2,
+        Op::TransposeConv2d(_) => 3,
         _ => 0,
     }
 }

@@ -164,7 +164,9 @@ impl Emit<'_, '_> {
                 self.contribute(site, node.inputs[0], dy, gradients);
                 Ok(())
             }
-            Op::Dense(_) | Op::Conv2d(_) | Op::DepthwiseConv2d(_) => self.weighted_backward(site, dy, gradients, state),
+            Op::Dense(_) | Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::TransposeConv2d(_) => {
+                self.weighted_backward(site, dy, gradients, state)
+            }
             Op::MaxPool2d(_) | Op::GlobalMaxPool2d(_) => self.max_pool_backward(site, dy, gradients),
             Op::AveragePool2d(_) | Op::GlobalAveragePool2d(_) => self.average_pool_backward(site, dy, gradients),
             Op::Activation(layer) => self.activation_backward(site, layer.function, dy, gradients),

@@ -7,7 +7,9 @@ use super::{Gradients, State};
 use crate::graph::{Node, Op, TensorId};
 use embernet_core::kernels::conv2d::Scratch;
 use embernet_core::kernels::trained::Trained;
+use embernet_core::kernels::window::Window2d;
 use embernet_core::kernels::{conv2d, dense, depthwise_conv2d};
+use embernet_core::plan::Ref;
 
 impl Emit<'_, '_> {
     pub(super) fn weighted_backward(
@@ -68,6 +70,21 @@ impl Emit<'_, '_> {
                     dx: p.at(dx),
                 });
             }
+            // The gradient of a map that a convolution makes backwards is that convolution.
+            Op::TransposeConv2d(op) => {
+                let shape = self.transposed_shape(node, op)?;
+                let scratch = self.conv2d_scratch(node, &shape);
+                self.sequence.push(name, Some(site.id), move |p| conv2d::ForwardF32 {
+                    shape,
+                    x: p.at(dy),
+                    w: p.opt(w),
+                    b: Ref::NONE,
+                    y: p.at(dx),
+                    scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
+                    lo: f32::NEG_INFINITY,
+                    hi: f32::INFINITY,
+                });
+            }
             _ => return Err(unsupported(node, "training this operation")),
         }
         Ok(())
@@ -105,6 +122,35 @@ impl Emit<'_, '_> {
                     dy: p.at(dy),
                     trained: update.record(p),
                 });
+            }
+            Op::TransposeConv2d(op) => {
+                // The weights are those of the convolution from `y` to `x`; the bias is that of a layer whose output
+                // is `y`, here one with a weight for each channel.
+                let shape = self.transposed_shape(node, op)?;
+                let scratch = self.conv2d_scratch(node, &shape);
+                let kernel = UpdateBuffers { b: None, b_state: None, ..update };
+                let bias = UpdateBuffers { w: None, w_state: None, ..update };
+                if update.w.is_some() {
+                    self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardWeightsF32 {
+                        shape,
+                        x: p.at(dy),
+                        dy: p.at(x),
+                        scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
+                        trained: kernel.record(p),
+                    });
+                }
+                if update.b.is_some() {
+                    let (pixels, out_c) = (word(shape.window.in_pixels()), shape.in_c);
+                    let shape =
+                        conv2d::Conv2d { window: Window2d::pointwise(pixels), in_c: out_c, out_c, groups: out_c };
+                    self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardWeightsF32 {
+                        shape,
+                        x: p.at(dy),
+                        dy: p.at(dy),
+                        scratch: Scratch::NONE,
+                        trained: bias.record(p),
+                    });
+                }
             }
             _ => return Err(unsupported(node, "training this operation")),
         }

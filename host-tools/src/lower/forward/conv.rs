@@ -5,7 +5,7 @@ use super::{Site, bounds};
 use crate::graph::ops;
 use crate::graph::{DType, Node, Op};
 use embernet_core::kernels::conv2d::Scratch;
-use embernet_core::kernels::window::{Axis, Window2d};
+use embernet_core::kernels::window::Window2d;
 use embernet_core::kernels::{conv2d, depthwise_conv2d};
 
 /// RAM for unpacked int4 filters, if one filter does not take more: enough that gathering a patch again for every
@@ -202,9 +202,7 @@ impl Emit<'_, '_> {
     pub(super) fn pointwise_shape(&self, node: &Node) -> conv2d::Conv2d {
         let shape = self.dense_shape(node);
         let rows = self.tensor(node.inputs[0]).elements() / (shape.inputs.max(1) as usize);
-        let axis = |positions| Axis { input: positions, output: positions, kernel: 1, stride: 1, dilation: 1, pad: 0 };
-        let window = Window2d { height: axis(word(rows)), width: axis(1) };
-        conv2d::Conv2d { window, in_c: shape.inputs, out_c: shape.outputs, groups: 1 }
+        conv2d::Conv2d { window: Window2d::pointwise(word(rows)), in_c: shape.inputs, out_c: shape.outputs, groups: 1 }
     }
 
     pub(in super::super) fn conv2d_shape(&self, node: &Node, op: &ops::Conv2d) -> Result<conv2d::Conv2d, LowerError> {
