@@ -127,7 +127,6 @@ impl Emit<'_, '_> {
                 // The weights are those of the convolution from `y` to `x`; the bias is that of a layer whose output
                 // is `y`, here one with a weight for each channel.
                 let shape = self.transposed_shape(node, op)?;
-                let scratch = self.conv2d_scratch(node, &shape);
                 let kernel = UpdateBuffers { b: None, b_state: None, ..update };
                 let bias = UpdateBuffers { w: None, w_state: None, ..update };
                 if update.w.is_some() {
@@ -135,7 +134,6 @@ impl Emit<'_, '_> {
                         shape,
                         x: p.at(dy),
                         dy: p.at(x),
-                        scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
                         trained: kernel.record(p),
                     });
                 }
@@ -147,7 +145,6 @@ impl Emit<'_, '_> {
                         shape,
                         x: p.at(dy),
                         dy: p.at(dy),
-                        scratch: Scratch::NONE,
                         trained: bias.record(p),
                     });
                 }
