@@ -524,6 +524,8 @@ steps! {
     102 AddI16(add::ForwardI16),
     103 QuantizeI16(quantize::QuantizeI16),
     104 DequantizeI16(quantize::DequantizeI16),
+    105 ActivationI16(activation::ForwardI16),
+    106 LinesI16(activation::LinesI16),
     // losses
     128 MeanSquaredError(loss::MeanSquaredError),
     129 SoftmaxCrossEntropy(loss::SoftmaxCrossEntropy),

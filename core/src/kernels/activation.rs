@@ -4,6 +4,10 @@
 //! backward reads that and not the input: for limits `dx = dy` where `a < y < b`, for sigmoid `dy * y * (1 - y)`, for
 //! tanh `dy * (1 - y * y)`.
 
+mod int16;
+
+pub use int16::{ForwardI16, LinesI16};
+
 use super::util::{copy, elements, from, in_place};
 use crate::arch::Isa;
 use crate::math::{self, Maths};

@@ -6,7 +6,7 @@
 
 mod int;
 
-pub use int::{ForwardInt, Gates, Rescale, TABLE};
+pub use int::{ForwardInt, Gates};
 
 use super::recurrent::{Recurrent, add_product_f32, start_state};
 use super::util::{copy, rows, rows_mut, sub, sub_mut};

@@ -24,6 +24,30 @@ pub struct Requantize<'a> {
     pub sum_bits: u32,
 }
 
+/// A real factor: `multiplier * 2^(shift - 31)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Rescale {
+    /// Mantissa of 31 bits.
+    pub multiplier: i32,
+    /// Positive multiplies.
+    pub shift: i32,
+}
+
+impl Rescale {
+    /// `x` times the factor, rounded twice.
+    #[inline]
+    pub fn of(self, x: i32) -> i32 {
+        multiply_by_quantized_multiplier(x, self.multiplier, self.shift)
+    }
+
+    /// As int16, saturated.
+    #[inline]
+    pub fn to_i16(self, x: i32) -> i16 {
+        self.of(x).clamp(-32768, 32767) as i16
+    }
+}
+
 /// Whether `lo..=hi` is a range of int8.
 pub fn limits_are_valid(lo: i32, hi: i32) -> bool {
     -128 <= lo && lo <= hi && hi <= 127

@@ -4,6 +4,7 @@
 //! for `r / 2^(31 - m)`. A product of Qa and Qb is Q(a + b). "One" in Q0 is the largest number, `1 - 2^-31`.
 
 use super::{rounding_divide_by_pot, saturating_rounding_doubling_high_mul as mul};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 const ONE_Q0: i32 = i32::MAX;
 const ONE_Q2: i32 = 1 << 29;
@@ -108,16 +109,54 @@ pub fn tanh(x: i32, integer_bits: u32) -> i32 {
     if x > 0 { of_magnitude } else { -of_magnitude }
 }
 
-/// Entry `index` of the table of the 16-bit functions: the logistic function at `index / 24`, 16 fraction bits. The
-/// table has 256 of them; there is one for the magnitude of `x`, since both functions are symmetric.
+/// Entries of the table of the 16-bit functions, two bytes each: the logistic function at every 24th, 16 fraction bits.
+/// There is one for the magnitude of `x`, since both functions are symmetric.
+pub const TABLE: usize = 256;
+
+/// How an int16 becomes the argument of the 16-bit functions, of which `3 * 4096` are 1: `x * multiplier / 2^shift`,
+/// rounded to nearest, halves up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ToTable {
+    /// 15 bits.
+    pub multiplier: i32,
+    /// 0 to 31.
+    pub shift: i32,
+}
+
+impl ToTable {
+    /// For `x` of scale `2^power`, -16 to -1.
+    pub const fn of_power(power: i32) -> Self {
+        let left = power + 12;
+        if left < 0 {
+            Self { multiplier: 3, shift: -left }
+        } else {
+            Self { multiplier: 3i32.wrapping_shl(left as u32), shift: 0 }
+        }
+    }
+
+    /// Whether nothing overflows.
+    pub fn is_valid(self) -> bool {
+        (0..1 << 15).contains(&self.multiplier) && (0..32).contains(&self.shift)
+    }
+
+    /// The argument that `x` is.
+    #[inline]
+    pub fn of(self, x: i16) -> i32 {
+        let right = self.shift as u32 & 31;
+        let half = 1u32 << right >> 1;
+        i32::from(x).wrapping_mul(self.multiplier).wrapping_add(half as i32) >> right
+    }
+}
+
+/// Entry `index` of the table.
 fn entry(table: &[u16], index: u32) -> u32 {
     table.get(index as usize).copied().map_or(0, u32::from)
 }
 
-/// `1 / (1 + exp(-x))` in Q0.15 for `x` in Q3.12: straight lines between the entries of the table, as TFLite's
-/// reference draws them.
-pub fn logistic_i16(table: &[u16], x: i16) -> i16 {
-    let scaled = i32::from(x) * 3;
+/// `1 / (1 + exp(-x))` in Q0.15 for an argument from [`ToTable`]: straight lines between the entries of the table, as
+/// TFLite's reference draws them.
+pub fn logistic_i16(table: &[u16], scaled: i32) -> i16 {
     let magnitude = scaled.unsigned_abs();
     let index = magnitude >> 9;
     let of_magnitude = if index >= 255 {
@@ -134,16 +173,8 @@ pub fn logistic_i16(table: &[u16], x: i16) -> i16 {
     (rounded >> 10) as i16
 }
 
-/// `tanh(x)` in Q0.15 for `x` of scale `2^power`, -16 to -1: `2 logistic(2 x) - 1` from the same table.
-pub fn tanh_i16(table: &[u16], x: i16, power: i32) -> i16 {
-    // To Q3.12 and times 3, as the table's steps of 1/24 need.
-    let left = power + 12;
-    let scaled = if left < 0 {
-        let right = left.unsigned_abs().min(30);
-        (i32::from(x) * 3 + (1 << right >> 1)) >> right
-    } else {
-        i32::from(x).wrapping_mul(3i32.wrapping_shl(left as u32))
-    };
+/// `tanh(x)` in Q0.15 for an argument from [`ToTable`]: `2 logistic(2 x) - 1` from the same table.
+pub fn tanh_i16(table: &[u16], scaled: i32) -> i16 {
     let magnitude = scaled.unsigned_abs();
     let index = magnitude >> 8;
     let of_magnitude = if index >= 255 {

@@ -5,6 +5,7 @@
 //! [`tables`] has the look-up tables of activation functions.
 
 pub mod int16;
+pub mod lines;
 pub mod lstm;
 pub mod tables;
 #[cfg(test)]

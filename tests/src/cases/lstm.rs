@@ -2,8 +2,9 @@
 
 use super::{Case, Expected, Values, bytes, reals, wide};
 use embernet::quant::fixed_point::fold_bias;
-use embernet::quant::fixed_point::lstm::sigmoid_table;
-use embernet_core::kernels::lstm::{ForwardF32, ForwardInt, Gates, Rescale};
+use embernet::quant::fixed_point::int16::sigmoid_table;
+use embernet_core::kernels::lstm::{ForwardF32, ForwardInt, Gates};
+use embernet_core::kernels::requantize::Rescale;
 use embernet_core::kernels::{gru, recurrent::Recurrent};
 use embernet_core::rng::Rng;
 

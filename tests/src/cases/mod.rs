@@ -14,6 +14,7 @@ pub mod conv2d;
 pub mod dense;
 pub mod depthwise_conv2d;
 pub mod elementwise;
+pub mod functions_int16;
 pub mod int16;
 pub mod int4;
 pub mod layer;
@@ -236,6 +237,7 @@ pub fn all() -> Vec<Case> {
         movement::cases(rng),
         binary::cases(rng),
         reduce::cases(rng),
+        functions_int16::cases(rng),
     ]
     .into_iter()
     .flatten()

@@ -2,7 +2,7 @@
 
 use super::{Case, Expected, Values};
 use embernet_core::kernels::integer::Width;
-use embernet_core::kernels::lstm::Rescale;
+use embernet_core::kernels::requantize::Rescale;
 use embernet_core::kernels::svdf::{ForwardF32, ForwardInt, Svdf};
 use embernet_core::rng::Rng;
 

@@ -2,8 +2,9 @@
 
 use super::Folder;
 use crate::cases::{Case, Values, lstm, svdf};
-use embernet_core::kernels::lstm::{Gates, Rescale};
+use embernet_core::kernels::lstm::Gates;
 use embernet_core::kernels::recurrent::Recurrent;
+use embernet_core::kernels::requantize::Rescale;
 use embernet_core::kernels::svdf::Svdf;
 
 /// Our order of the gates.

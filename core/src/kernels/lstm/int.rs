@@ -7,34 +7,17 @@
 use super::GATES;
 use crate::arch::Isa;
 use crate::kernels::recurrent::{Recurrent, start_state};
+use crate::kernels::requantize::Rescale;
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
 use crate::memory::{Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
-use crate::quant::functions::{logistic_i16, tanh_i16};
-use crate::quant::multiply_by_quantized_multiplier;
+use crate::quant::functions::{TABLE, ToTable, logistic_i16, tanh_i16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-/// Entries of the sigmoid's table, two bytes each; see [`crate::quant::functions::logistic_i16`].
-pub const TABLE: usize = 256;
 
 /// Sums that are held at once.
 const BLOCK: usize = 8;
-
-/// A real factor: `multiplier * 2^(shift - 31)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct Rescale {
-    /// Mantissa of 31 bits.
-    pub multiplier: i32,
-    /// Positive multiplies.
-    pub shift: i32,
-}
-
-impl Rescale {
-    fn to_i16(self, x: i32) -> i16 {
-        multiply_by_quantized_multiplier(x, self.multiplier, self.shift).clamp(-32768, 32767) as i16
-    }
-}
+/// Gates are Q3.12: their scale is two to this power.
+const GATE_POWER: i32 = -12;
 
 /// How the sums of the four gates become int16.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -137,22 +120,18 @@ impl Cell<'_> {
         self.sums(isa, x, h, gates);
         let (record, units) = (self.record, self.record.shape.units as usize);
         let gate = |number: usize| sub(gates, number * units, units).iter().copied();
-        let sigmoid = |x: i16| i32::from(logistic_i16(self.table, x));
-        // Gates are Q3.12: three integer bits, whose scale is 2^-12.
-        let tanh = |x: i16, power: i32| i32::from(tanh_i16(self.table, x, power));
+        let sigmoid = |x: i16| i32::from(logistic_i16(self.table, ToTable::of_power(GATE_POWER).of(x)));
+        let tanh = |x: i16, power: i32| i32::from(tanh_i16(self.table, ToTable::of_power(power).of(x)));
         let all = gate(0).zip(gate(1)).zip(gate(2).zip(gate(3)));
         for ((h, c), ((i, f), (g, o))) in h.iter_mut().zip(c.iter_mut()).zip(all) {
             let kept = record.forget_to_cell.to_i16(sigmoid(f).wrapping_mul(i32::from(*c)));
-            let added = record.input_to_cell.to_i16(sigmoid(i).wrapping_mul(tanh(g, -12)));
+            let added = record.input_to_cell.to_i16(sigmoid(i).wrapping_mul(tanh(g, GATE_POWER)));
             *c = kept.saturating_add(added);
             if record.cell_clip > 0 {
                 *c = i32::from(*c).max(-record.cell_clip).min(record.cell_clip) as i16;
             }
             let hidden = sigmoid(o).wrapping_mul(tanh(*c, record.cell_power));
-            let Rescale { multiplier, shift } = record.to_hidden;
-            *h = multiply_by_quantized_multiplier(hidden, multiplier, shift)
-                .wrapping_add(record.zero_point)
-                .clamp(-128, 127) as i8;
+            *h = record.to_hidden.of(hidden).wrapping_add(record.zero_point).clamp(-128, 127) as i8;
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Svdf, shift};
 use crate::arch::Isa;
 use crate::kernels::integer::Width;
-use crate::kernels::lstm::Rescale;
+use crate::kernels::requantize::Rescale;
 use crate::kernels::requantize::limits_are_valid;
 use crate::kernels::util::{rows, rows_mut};
 use crate::memory::{Memory, view, view_mut};

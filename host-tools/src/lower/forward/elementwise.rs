@@ -3,8 +3,9 @@
 use super::super::{BufferId, Emit, LowerError, unsupported};
 use super::Site;
 use crate::graph::{Activation, DType, Data, Node};
-use crate::quant::fixed_point::{add_sum, tables};
+use crate::quant::fixed_point::{Multiplier, add_sum, int16, lines, tables};
 use embernet_core::arch::Scalar;
+use embernet_core::kernels::requantize::Rescale;
 use embernet_core::kernels::{activation, add, lookup};
 use embernet_core::math::Maths;
 
@@ -31,9 +32,73 @@ impl Emit<'_, '_> {
                 let table = self.table_i8(node, function)?;
                 self.lookup(site, &table, x, y);
             }
+            DType::I16 => return self.activation_i16(site, function, x, y),
             _ => return Err(self.no_kernel(site)),
         }
         Ok(())
+    }
+
+    fn activation_i16(
+        &mut self,
+        site: Site<'_>,
+        function: Activation,
+        x: BufferId,
+        y: BufferId,
+    ) -> Result<(), LowerError> {
+        let Site { id, node, .. } = site;
+        let (from, to) = self.affines(node)?;
+        let (kind, argument) = match function {
+            Activation::Sigmoid => (activation::Kind::Sigmoid, int16::logistic_argument(from.scale())),
+            Activation::Tanh => (activation::Kind::Tanh, int16::tanh_argument(from.scale())),
+            clamp if clamp.is_clamp() => {
+                let (lo, hi) = bounds(clamp);
+                let lines = self.fixed(node, lines::clamp(from, to, lo, hi))?;
+                self.lines_i16(site, &lines, x, y);
+                return Ok(());
+            }
+            Activation::LeakyRelu { alpha } => {
+                let lines = self.fixed(node, lines::leaky_relu(from, to, alpha))?;
+                self.lines_i16(site, &lines, x, y);
+                return Ok(());
+            }
+            _ => return Err(self.no_kernel(site)),
+        };
+        self.expect_scale(node, to, int16::FUNCTION_OUTPUT)?;
+        let (argument, len) = (self.fixed(node, argument)?, self.output_len(node));
+        let table = self.sigmoid_table(node);
+        self.sequence.push_in_place(&node.name, Some(id), &[(x, y)], move |p| activation::ForwardI16 {
+            kind: kind as u32,
+            len,
+            x: p.at(x),
+            y: p.at(y),
+            table: p.at(table),
+            argument,
+        });
+        Ok(())
+    }
+
+    /// Two lines through zero, int16.
+    pub(super) fn lines_i16(&mut self, site: Site<'_>, lines: &lines::Lines, x: BufferId, y: BufferId) {
+        let Site { id, node, .. } = site;
+        let len = self.output_len(node);
+        let rescale = |Multiplier { mantissa, shift }| Rescale { multiplier: mantissa, shift };
+        let (positive, negative) = (rescale(lines.positive), rescale(lines.negative));
+        let (lo, hi) = (lines.lo, lines.hi);
+        self.sequence.push_in_place(&node.name, Some(id), &[(x, y)], move |p| activation::LinesI16 {
+            len,
+            x: p.at(x),
+            y: p.at(y),
+            positive,
+            negative,
+            lo,
+            hi,
+        });
+    }
+
+    /// The table of logistic and tanh, int16.
+    pub(super) fn sigmoid_table(&mut self, node: &Node) -> BufferId {
+        let bytes = int16::sigmoid_table().into_iter().flat_map(u16::to_le_bytes).collect();
+        self.table(node, "sigmoid", &Data::U8(bytes))
     }
 
     /// What a function makes of each int8 value.

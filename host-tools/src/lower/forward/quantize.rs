@@ -3,11 +3,11 @@
 use super::super::{Emit, LowerError, unsupported};
 use super::Site;
 use crate::graph::DType;
-use crate::quant::fixed_point::tables;
+use crate::quant::fixed_point::{lines, tables};
 use embernet_core::kernels::quantize;
 
 impl Emit<'_, '_> {
-    /// From f32, or from int8 to other numbers.
+    /// From f32, or from integers to others of their width.
     pub(super) fn quantize(&mut self, site: Site<'_>) -> Result<(), LowerError> {
         let Site { id, node, dtype } = site;
         let to = self.affine(node, node.outputs[0])?;
@@ -37,6 +37,11 @@ impl Emit<'_, '_> {
                 let from = self.affine(node, node.inputs[0])?;
                 let table = self.fixed(node, tables::rescale_table(from, to))?;
                 self.lookup(site, &table, x, y);
+            }
+            (DType::I16, DType::I16) => {
+                let from = self.affine(node, node.inputs[0])?;
+                let lines = self.fixed(node, lines::rescale(from, to))?;
+                self.lines_i16(site, &lines, x, y);
             }
             (from, to) => return Err(unsupported(node, format!("{} to {}", from.name(), to.name()))),
         }

@@ -137,11 +137,6 @@ impl Emit<'_, '_> {
         Ok(())
     }
 
-    fn sigmoid_table(&mut self, node: &Node) -> BufferId {
-        let bytes = lstm::sigmoid_table().into_iter().flat_map(u16::to_le_bytes).collect();
-        self.table(node, "sigmoid", &Data::U8(bytes))
-    }
-
     fn sequence_shape(&self, node: &Node, units: usize, reverse: bool) -> Recurrent {
         let input = &self.tensor(node.inputs[0]).shape;
         let size = |axis: usize| input.get(axis).copied().map_or(0, word);

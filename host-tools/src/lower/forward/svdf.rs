@@ -5,7 +5,7 @@ use super::{Site, bounds};
 use crate::graph::{DType, Data, Node, ops};
 use crate::quant::fixed_point::{activation_range, dense_multiplier, fold_bias};
 use embernet_core::kernels::integer::Width;
-use embernet_core::kernels::lstm::Rescale;
+use embernet_core::kernels::requantize::Rescale;
 use embernet_core::kernels::svdf::{ForwardF32, ForwardInt, Svdf};
 
 impl Emit<'_, '_> {

@@ -1,7 +1,8 @@
-//! The factors of an int8 LSTM, and the table of its functions.
+//! The factors of an int8 LSTM.
 
 use super::{Affine, FixedPointError, Multiplier, dense_multiplier};
-use embernet_core::kernels::lstm::{Gates, Rescale, TABLE};
+use embernet_core::kernels::lstm::Gates;
+use embernet_core::kernels::requantize::Rescale;
 
 /// Scale of a gate before its function: Q3.12.
 const GATE_SCALE: f32 = 1.0 / 4096.0;
@@ -66,34 +67,9 @@ pub fn factors(scales: &Scales) -> Result<Factors, FixedPointError> {
     })
 }
 
-/// The logistic function at every 24th, 16 fraction bits, each moved by half of the error that a straight line to the
-/// next one would make in the middle; the last one is 1. That is TFLite's table; see
-/// `embernet_core::quant::functions::logistic_i16`.
-pub fn sigmoid_table() -> Vec<u16> {
-    let logistic = |at: f64| 1.0 / (1.0 + (-at / 24.0).exp());
-    let entry = |i: usize| {
-        let at = i as f64;
-        let line = (logistic(at) + logistic(at + 1.0)) / 2.0;
-        65536.0 * (logistic(at) + (logistic(at + 0.5) - line) / 2.0)
-    };
-    let mut table: Vec<u16> = (0..TABLE - 1).map(|i| entry(i).round() as u16).collect();
-    table.push(u16::MAX);
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_table_is_that_of_tflite() {
-        // Entries of `sigmoid_table_uint16` in tensorflow/lite/kernels/internal/common.h, among them some where
-        // rounding alone would give another number, and the sum of all of them.
-        let table = sigmoid_table();
-        let some = [0, 1, 28, 35, 43, 62, 134, 254, 255].map(|i| table[i]);
-        assert_eq!(some, [32768, 33451, 49975, 53169, 56174, 60935, 65291, 65534, 65535]);
-        assert_eq!(table.iter().map(|entry| u64::from(*entry)).sum::<u64>(), 15_670_629);
-    }
 
     #[test]
     fn cells_have_powers_of_two() {

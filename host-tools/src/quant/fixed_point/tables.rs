@@ -6,7 +6,8 @@
 //! TFLite's built-in reference resolver run. TFLite's optimised kernels use tables made with real functions instead
 //! and may differ from these in the last bit.
 
-use super::{Affine, FixedPointError, INT8, Multiplier, input_radius, quantized_limit};
+use super::lines::{self, Lines};
+use super::{Affine, FixedPointError, INT8, Multiplier, input_radius};
 use embernet_core::kernels::lookup::ENTRIES;
 use embernet_core::quant::functions::{logistic, tanh};
 use embernet_core::quant::{multiply_by_quantized_multiplier, rounding_divide_by_pot};
@@ -56,37 +57,30 @@ fn saturating_function(what: &'static str, input: Affine, f: impl Fn(i32) -> i32
     }))
 }
 
-/// The same reals in other numbers: QUANTIZE from int8 to int8.
+/// [`lines::rescale`] of every value.
 pub fn rescale_table(input: Affine, output: Affine) -> Result<Table, FixedPointError> {
-    clamp_table(input, output, f32::NEG_INFINITY, f32::INFINITY)
+    lines::rescale(input, output).map(|lines| lines_table(input, output, &lines))
 }
 
-/// Reals limited to `lo..=hi`, in other numbers: relu is `0..=inf`, relu6 is `0..=6`.
+/// [`lines::clamp`] of every value.
 pub fn clamp_table(input: Affine, output: Affine, lo: f32, hi: f32) -> Result<Table, FixedPointError> {
-    let real = f64::from(input.scale()) / f64::from(output.scale());
-    let Multiplier { mantissa, shift } = bounded("rescale", real)?;
-    let (lo, hi) = (quantized_limit(lo, output), quantized_limit(hi, output));
-    Ok(table(|x| {
-        let scaled = multiply_by_quantized_multiplier(x - input.zero_point(), mantissa, shift);
-        // `max` then `min`, which unlike `clamp` need no order.
-        scaled.saturating_add(output.zero_point()).max(lo).min(hi)
-    }))
+    lines::clamp(input, output, lo, hi).map(|lines| lines_table(input, output, &lines))
 }
 
-/// `x` where it is positive, `alpha * x` elsewhere.
+/// [`lines::leaky_relu`] of every value.
 pub fn leaky_relu_table(input: Affine, output: Affine, alpha: f32) -> Result<Table, FixedPointError> {
-    // The reference computes both in f32.
-    let identity = bounded("leaky relu", f64::from(input.scale() / output.scale()))?;
-    let slope = f64::from(input.scale() * alpha / output.scale());
-    // It also takes negative slopes; a mantissa may be negative, `Multiplier` is for the magnitude.
-    let magnitude = bounded("leaky relu", slope.abs())?;
-    let sloped =
-        Multiplier { mantissa: if slope < 0.0 { -magnitude.mantissa } else { magnitude.mantissa }, ..magnitude };
-    Ok(table(|x| {
+    lines::leaky_relu(input, output, alpha).map(|lines| lines_table(input, output, &lines))
+}
+
+/// Two straight lines through zero.
+fn lines_table(input: Affine, output: Affine, lines: &Lines) -> Table {
+    table(|x| {
         let x = x - input.zero_point();
-        let Multiplier { mantissa, shift } = if x >= 0 { identity } else { sloped };
-        multiply_by_quantized_multiplier(x, mantissa, shift).saturating_add(output.zero_point())
-    }))
+        let Multiplier { mantissa, shift } = if x >= 0 { lines.positive } else { lines.negative };
+        let y = multiply_by_quantized_multiplier(x, mantissa, shift).saturating_add(output.zero_point());
+        // `max` then `min`, which unlike `clamp` need no order.
+        y.max(lines.lo).min(lines.hi)
+    })
 }
 
 /// A function of reals: through f32, as the reference's tables of elu, exp and gelu are filled.
@@ -99,15 +93,6 @@ pub fn real_table(input: Affine, output: Affine, f: impl Fn(f32) -> f32) -> Resu
         // The cast saturates.
         ((real * per_unit).round() as i32).saturating_add(output.zero_point())
     }))
-}
-
-/// A multiplier that cannot overflow for differences of int8 values, which have 9 bits.
-fn bounded(what: &'static str, real: f64) -> Result<Multiplier, FixedPointError> {
-    let multiplier = Multiplier::new(what, real)?;
-    if multiplier.shift > 22 {
-        return Err(FixedPointError::Multiplier { what, found: real, expected: "below 2^22" });
-    }
-    Ok(multiplier)
 }
 
 /// `x * min(max(x + 3, 0), 6) / 6`, in the reference's 16-bit arithmetic.
