@@ -125,7 +125,7 @@ impl Recorded {
     pub fn load(threads: usize) -> Result<Self> {
         let file: File = toml::from_str(include_str!("peers.toml")).context("peers.toml")?;
         let fits = |known: &String| known.parse::<usize>().is_ok_and(|known| known <= threads);
-        let best = file.threads.into_iter().filter(|(known, _)| fits(known)).next_back();
+        let best = file.threads.into_iter().rfind(|(known, _)| fits(known));
         let (known, figures) = best.context("peers.toml has no figures")?;
         Ok(Self { source: format!("{}, {known} thread(s)", file.source), figures })
     }
