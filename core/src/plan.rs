@@ -508,6 +508,7 @@ steps! {
     74 MeanI8(mean::ForwardI8),
     75 BinaryInteger(binary::ForwardInteger),
     76 ReduceInteger(reduce::ForwardInteger),
+    77 LogSoftmaxI8(softmax::ForwardLogI8),
     86 Conv2dI4(conv2d::ForwardI4),
     87 DepthwiseConv2dI4(depthwise_conv2d::ForwardI4),
     88 TransposeConv2dInt(transpose_conv2d::ForwardInt),

@@ -7,7 +7,6 @@ use embernet::export;
 use embernet::graph::Graph;
 use embernet::image::{self, PackError, PackOptions};
 use embernet::import::tflite;
-use embernet::lower::LowerError;
 use embernet_core::arch::IsaId;
 use embernet_core::exec::PlanKind;
 use embernet_tests::shared::root;
@@ -43,20 +42,10 @@ fn bytes_of(values: &Values) -> Vec<u8> {
     }
 }
 
-/// Why a model did not run.
-enum Stop {
-    /// There is no kernel for it.
-    Kernel(String),
-    Other(String),
-}
-
 /// All outputs for all samples, one after the other: a layer may remember.
-fn run(graph: &Graph, inputs: &[Array]) -> Result<Vec<Vec<u8>>, Stop> {
+fn run(graph: &Graph, inputs: &[Array]) -> Result<Vec<Vec<u8>>, PackError> {
     let options = PackOptions { isa: IsaId::Scalar, ..PackOptions::default() };
-    let packed = image::pack(graph, &options, None).map_err(|error| match error {
-        PackError::Lower(LowerError::Unsupported { .. } | LowerError::Type { .. }) => Stop::Kernel(error.to_string()),
-        error => Stop::Other(error.to_string()),
-    })?;
+    let packed = image::pack(graph, &options, None)?;
     let image = packed.image().expect("packed images parse");
     let samples = inputs[0].shape()[0];
     let inputs: Vec<Vec<u8>> = inputs.iter().map(|a| bytes_of(a.values())).collect();
@@ -95,11 +84,7 @@ fn check(ending: &str, far: fn(&str, &[u8], &[u8]) -> Option<String>) {
         let expected = arrays(&archive, 'y', graph.outputs.len());
         let found = match run(&graph, &inputs) {
             Ok(found) => found,
-            Err(Stop::Kernel(error)) => {
-                println!("{name} is imported but cannot run: {error}");
-                continue;
-            }
-            Err(Stop::Other(error)) => {
+            Err(error) => {
                 wrong.push(format!("{name}: {error}"));
                 continue;
             }

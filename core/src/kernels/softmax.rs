@@ -5,9 +5,11 @@
 
 mod int16;
 mod int8;
+mod log_int8;
 
 pub use int8::{ForwardI8, MAX_LEN_I8, ScalingI8, forward_i8};
 pub use int16::{ENTRIES_I16, ForwardI16, ScalingI16, forward_i16};
+pub use log_int8::{ForwardLogI8, LogScalingI8, forward_log_i8};
 
 use super::util::{copy, elements, in_place, rows, rows_mut};
 use crate::arch::Isa;

@@ -88,6 +88,45 @@ pub fn reciprocal(x: i32, integer_bits: u32) -> (i32, i32) {
     (one_over_one_plus(shifted_minus_one), integer_bits as i32 - headroom as i32)
 }
 
+/// `ln(x)` in Q5 for a positive `x` in Q`integer_bits`, at most 12.
+///
+/// As in TFLite's reference: `x = 2^k r` with `r` around the fourth root of one half, chosen as the smaller of two
+/// candidates whose powers differ by one half; `ln(r)` is a quotient of polynomials in `q = 2 (r - 2^(-1/4))`, and a
+/// quarter makes up for the root. Sums wrap.
+pub fn ln(x: i32, integer_bits: u32) -> i32 {
+    const LN_2: i32 = 1488522236;
+    const SQRT_HALF: i32 = 1518500250;
+    const FOURTH_ROOT_OF_HALF: i32 = 1805811301;
+    // With w the fourth root of 2: 11/240 w, 1/20 w, 2/w - w and 1/4 w.
+    const NUMERATOR_CUBE: i32 = 117049297;
+    const DENOMINATOR_SQUARE: i32 = 127690142;
+    const DENOMINATOR_ONE: i32 = 1057819769;
+    const DENOMINATOR_Q: i32 = 638450708;
+    // Powers of two are Q6.
+    const POWER_BIT: u32 = 31 - 6;
+    const QUARTER: i32 = 1 << (POWER_BIT - 2);
+    let power = |headroom: u32| (integer_bits as i32 - headroom as i32).wrapping_shl(POWER_BIT);
+
+    let leading = x.leading_zeros();
+    let whole = saturating_shift_left(x, leading.saturating_sub(1));
+    let r_a = saturating_shift_left(mul(whole, SQRT_HALF), 1);
+    let k_a = power(leading).saturating_add(QUARTER);
+    let headroom = mul(x, SQRT_HALF).leading_zeros().clamp(1, 31) - 1;
+    let r_b = saturating_shift_left(x, headroom);
+    let k_b = power(headroom).saturating_sub(QUARTER);
+    let (r, k) = (r_a.min(r_b), k_a.max(k_b));
+
+    // Both are positive: the half of the sum, halves up.
+    let p = ((i64::from(r) + i64::from(FOURTH_ROOT_OF_HALF) + 1) / 2) as i32;
+    let q = r.wrapping_sub(FOURTH_ROOT_OF_HALF).wrapping_mul(2);
+    let square = mul(q, q);
+    let numerator = mul(q, r).wrapping_add(mul(mul(q, square), NUMERATOR_CUBE));
+    let inner = DENOMINATOR_ONE.wrapping_add(q).wrapping_add(mul(DENOMINATOR_SQUARE, square));
+    let denominator_minus_one = mul(p, inner).wrapping_add(mul(DENOMINATOR_Q, q));
+    let of_r = mul(rounding_divide_by_pot(numerator, 6), one_over_one_plus(denominator_minus_one));
+    saturating_shift_left(mul(k, LN_2).wrapping_add(of_r), 1)
+}
+
 /// `1 / (1 + exp(-x))` in Q0 for `x` in Q`integer_bits`, 1 to 5.
 pub fn logistic(x: i32, integer_bits: u32) -> i32 {
     if x == 0 {

@@ -13,7 +13,8 @@ mod tests;
 
 use crate::graph::{Activation, DType, Quant};
 use embernet_core::kernels::add;
-use embernet_core::kernels::softmax::ScalingI8;
+use embernet_core::kernels::requantize::Rescale;
+use embernet_core::kernels::softmax::{LogScalingI8, ScalingI8};
 
 /// Why scales cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -252,6 +253,18 @@ pub fn softmax_scaling(input_scale: f32, beta: f32) -> Result<ScalingI8, FixedPo
     }
     let diff_min = -input_radius(INTEGER_BITS, left_shift);
     Ok(ScalingI8 { multiplier: multiplier as i32, left_shift, diff_min })
+}
+
+/// How the logarithm of softmax scales differences of its int8 inputs. Its output is
+/// [`tables::LOG_SOFTMAX_OUTPUT`].
+///
+/// # Errors
+/// As [`softmax_scaling`].
+pub fn log_softmax_scaling(input_scale: f32) -> Result<LogScalingI8, FixedPointError> {
+    let scaling = softmax_scaling(input_scale, 1.0)?;
+    let real = 2f64.powi(31 - scaling.left_shift) / f64::from(scaling.multiplier);
+    let Multiplier { mantissa, shift } = Multiplier::new("log softmax", real)?;
+    Ok(LogScalingI8 { scaling, back: Rescale { multiplier: mantissa, shift } })
 }
 
 /// The numbers of an integer addition: int8 gets 20 more bits before it adds, int16 gets 15.

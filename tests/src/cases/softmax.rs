@@ -2,8 +2,8 @@
 
 use super::naive::ROUNDOFF;
 use super::{Case, Expected, Values, bytes, reals, wide};
-use embernet::quant::fixed_point::softmax_scaling;
-use embernet_core::kernels::softmax::{ForwardF32, ForwardI8, forward_i8};
+use embernet::quant::fixed_point::{log_softmax_scaling, softmax_scaling};
+use embernet_core::kernels::softmax::{ForwardF32, ForwardI8, ForwardLogI8, forward_i8, forward_log_i8};
 use embernet_core::rng::Rng;
 
 /// An f32 case over rows of `len`; `published` are somebody else's results, else ours are compared with the truth.
@@ -49,6 +49,16 @@ pub fn i8(name: impl Into<String>, len: usize, input_scale: f32, x: Vec<i8>, pub
     })
 }
 
+/// The logarithm, int8, over rows of `len`: our own kernel in this process, as [`i8`].
+fn log_i8(name: String, len: usize, input_scale: f32, x: Vec<i8>) -> Case {
+    let scaling = log_softmax_scaling(input_scale).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut expected = x.clone();
+    forward_log_i8(len, &scaling, &mut expected);
+    Case::new(name, x.len() / len, vec![Values::I8(x)], Expected::Exact(expected), move |step| {
+        step.step(&[], 0, move |at| ForwardLogI8 { rows: 1, len: len as u32, x: at.x[0], y: at.y, scaling });
+    })
+}
+
 /// The built-in cases.
 pub fn cases(rng: &mut Rng) -> Vec<Case> {
     let mut all = Vec::new();
@@ -56,6 +66,7 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
         let x = reals(rng, samples * len).iter().map(|x| x * 8.0).collect();
         all.push(f32(format!("softmax/f32/{samples}x{len}"), len, x, None));
         all.push(i8(format!("softmax/i8/{samples}x{len}"), len, scale, bytes(rng, samples * len), None));
+        all.push(log_i8(format!("log-softmax/i8/{samples}x{len}"), len, scale, bytes(rng, samples * len)));
     }
     all
 }

@@ -16,7 +16,6 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const MAX_LEN_I8: u32 = 4095;
 
 const DIFFERENCE_BITS: u32 = 5;
-const SUM_BITS: u32 = 12;
 
 /// How differences of inputs become Q5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -31,14 +30,36 @@ pub struct ScalingI8 {
 }
 
 impl ScalingI8 {
+    /// Integer bits of a sum.
+    pub(super) const SUM_BITS: u32 = 12;
+
+    /// Whether no shift overflows.
+    pub(super) fn is_valid(&self) -> bool {
+        (0..32).contains(&self.left_shift) && self.diff_min <= 0
+    }
+
+    /// The difference in Q5.
+    #[inline]
+    pub(super) fn scaled(&self, difference: i32) -> i32 {
+        saturating_rounding_doubling_high_mul(difference.wrapping_shl(self.left_shift as u32), self.multiplier)
+    }
+
+    /// The sum of the exponentials of a row's differences from its greatest element, in Q12.
+    #[inline]
+    pub(super) fn sum(&self, greatest: i8, row: &[i8]) -> i32 {
+        row.iter().fold(0i32, |sum, x| {
+            let exp = self.exp(i32::from(*x) - i32::from(greatest));
+            sum.wrapping_add(rounding_divide_by_pot(exp, Self::SUM_BITS))
+        })
+    }
+
     /// `exp(difference)` in Q0; 0 for differences below `diff_min`.
     #[inline]
     fn exp(&self, difference: i32) -> i32 {
         if difference < self.diff_min {
             return 0;
         }
-        let shifted = difference.wrapping_shl(self.left_shift as u32);
-        exp_of_negative(saturating_rounding_doubling_high_mul(shifted, self.multiplier), DIFFERENCE_BITS)
+        exp_of_negative(self.scaled(difference), DIFFERENCE_BITS)
     }
 }
 
@@ -47,11 +68,7 @@ pub fn forward_i8(len: usize, scaling: &ScalingI8, y: &mut [i8]) {
     for y in rows_mut(y, len) {
         let greatest = y.iter().copied().fold(i8::MIN, i8::max);
         let difference = |y: i8| i32::from(y) - i32::from(greatest);
-        let mut sum = 0i32;
-        for y in y.iter() {
-            sum = sum.wrapping_add(rounding_divide_by_pot(scaling.exp(difference(*y)), SUM_BITS));
-        }
-        let (mantissa, exponent) = reciprocal(sum, SUM_BITS);
+        let (mantissa, exponent) = reciprocal(scaling.sum(greatest, y), ScalingI8::SUM_BITS);
         // Q0 to the output's 1/256: 31 fraction bits less 8. The reference aborts beyond 31 (a sum of 512 or more),
         // where no share reaches more than half a step.
         let exponent = exponent.wrapping_add(31 - 8);
@@ -93,10 +110,7 @@ impl StepRecord for ForwardI8 {
     }
 
     fn shape_is_valid(&self) -> bool {
-        elements([self.rows, self.len]).is_some()
-            && self.len <= MAX_LEN_I8
-            && (0..32).contains(&self.scaling.left_shift)
-            && self.scaling.diff_min <= 0
+        elements([self.rows, self.len]).is_some() && self.len <= MAX_LEN_I8 && self.scaling.is_valid()
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {

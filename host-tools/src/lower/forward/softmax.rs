@@ -4,7 +4,7 @@ use super::super::{Emit, LowerError, unsupported, word};
 use super::Site;
 use crate::graph::{DType, Data, Node};
 use crate::quant::fixed_point::int16::{exp_table, reciprocal_table, softmax_multiplier};
-use crate::quant::fixed_point::{Multiplier, softmax_scaling, tables};
+use crate::quant::fixed_point::{Multiplier, log_softmax_scaling, softmax_scaling, tables};
 use embernet_core::kernels::softmax;
 
 impl Emit<'_, '_> {
@@ -64,20 +64,34 @@ impl Emit<'_, '_> {
 
     pub(super) fn log_softmax(&mut self, site: Site<'_>) -> Result<(), LowerError> {
         let Site { id, node, dtype } = site;
-        if dtype != DType::F32 {
-            return Err(self.no_kernel(site));
-        }
         let (rows, len) = self.softmax_rows(node);
         let x = self.value(node.inputs[0]);
         let y = self.output(node);
-        self.sequence.push_in_place(&node.name, Some(id), &[(x, y)], move |p| softmax::ForwardF32 {
-            rows,
-            len,
-            beta: 1.0,
-            logarithm: 1,
-            x: p.at(x),
-            y: p.at(y),
-        });
+        match dtype {
+            DType::F32 => {
+                self.sequence.push_in_place(&node.name, Some(id), &[(x, y)], move |p| softmax::ForwardF32 {
+                    rows,
+                    len,
+                    beta: 1.0,
+                    logarithm: 1,
+                    x: p.at(x),
+                    y: p.at(y),
+                });
+            }
+            DType::I8 => {
+                let (from, to) = self.affines(node)?;
+                self.expect_scale(node, to, tables::LOG_SOFTMAX_OUTPUT)?;
+                let scaling = self.fixed(node, log_softmax_scaling(from.scale()))?;
+                self.sequence.push_in_place(&node.name, Some(id), &[(x, y)], move |p| softmax::ForwardLogI8 {
+                    rows,
+                    len,
+                    x: p.at(x),
+                    y: p.at(y),
+                    scaling,
+                });
+            }
+            _ => return Err(self.no_kernel(site)),
+        }
         Ok(())
     }
 

@@ -19,6 +19,8 @@ pub type Table = [i8; ENTRIES];
 pub const LOGISTIC_OUTPUT: Affine = Affine { scale: 1.0 / 256.0, zero_point: -128, limits: INT8 };
 /// What a tanh table's results mean.
 pub const TANH_OUTPUT: Affine = Affine { scale: 1.0 / 128.0, zero_point: 0, limits: INT8 };
+/// What the results of the logarithm of softmax mean.
+pub const LOG_SOFTMAX_OUTPUT: Affine = Affine { scale: 16.0 / 256.0, zero_point: 127, limits: INT8 };
 
 /// Integer bits of the fixed-point number that logistic and tanh are computed from.
 const INPUT_BITS: u32 = 4;

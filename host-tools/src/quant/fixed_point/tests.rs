@@ -226,3 +226,19 @@ fn quantised_reals_pass_through_a_table_as_through_the_function() {
         assert_eq!(i32::from(table[usize::from(q as u8)]), expected);
     }
 }
+
+#[test]
+fn log_softmax_is_within_a_step() {
+    use embernet_core::kernels::softmax::forward_log_i8;
+    for (len, scale) in [(3, 0.02), (100, 0.1), (1000, 0.005), (4095, 0.3)] {
+        let scaling = log_softmax_scaling(scale).unwrap();
+        let x: Vec<i8> = (0..len as i32).map(|i| (i * i * 7 + i * 31) as i8).collect();
+        let mut y = x.clone();
+        forward_log_i8(len, &scaling, &mut y);
+        let sum: f64 = x.iter().map(|x| (f64::from(*x) * f64::from(scale)).exp()).sum();
+        for (x, y) in x.iter().zip(&y) {
+            let truth = (16.0 * (f64::from(*x) * f64::from(scale) - sum.ln()) + 127.0).clamp(-128.0, 127.0);
+            assert!((f64::from(*y) - truth).abs() <= 1.0, "{len} of scale {scale}: {x} is {y}, not {truth}");
+        }
+    }
+}
