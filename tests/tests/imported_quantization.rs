@@ -1,11 +1,18 @@
-//! `quantize` on other people's float models: the int8 form decides as the float one does.
+//! What a checkpoint of other people's float models is good for: `quantize`, whose int8 form decides as the float one
+//! does, and training.
 
-use embernet::graph::Graph;
-use embernet::import::tflite;
+use embernet::data::{Dataset, Labels, Storage};
+use embernet::graph::{Graph, Selection};
+use embernet::image::Loss;
+use embernet::import::checkpoint::Checkpoint;
+use embernet::import::{onnx, tflite};
+use embernet::passes;
 use embernet::quant::{Scheme, quantize};
 use embernet::train::metrics::{accuracy, mse};
-use embernet::train::predict;
+use embernet::train::{FitOptions, evaluate, fit, predict};
+use embernet_core::optim::OptimizerRecord;
 use embernet_tests::shared;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// A float model and its folder, if the shared data are here.
@@ -42,4 +49,51 @@ fn the_autoencoder_reconstructs_as_well() {
     let [float, found] = outputs.map(|y| mse(&x, &y));
     println!("mean squared error: float {float}, int8 {found}");
     assert!((found - float).abs() <= 0.01 * float, "float {float}, int8 {found}");
+}
+
+/// An ONNX model of MNIST as `embernet import --checkpoint` writes it and others read it, and its 50 images.
+fn digits() -> Option<(Graph, Dataset)> {
+    let folder = shared::dir("an imported ONNX model as a checkpoint", "models/onnx_mnist8")?;
+    let mut graph = onnx::load(&folder.join("model.onnx"), &onnx::Options::default()).expect("a good model").graph;
+    graph.set_trainable(&Selection::All).expect("all layers");
+    passes::simplify(&mut graph).expect("a sound graph");
+    let bytes = Checkpoint::new(graph).to_bytes().expect("a checkpoint");
+    let graph = Checkpoint::from_bytes(&bytes).expect("what was written").graph;
+    let images = shared::npy(&folder.join("input_real.npy")).values().to_f32();
+    let ids = shared::npy(&folder.join("labels_real.npy")).values().to_ids().expect("classes");
+    let labels = Labels::Class { ids, names: (0..10).map(|class| class.to_string()).collect() };
+    // One channel: channels first and last are the same.
+    let data = Dataset::new(graph.tensor(graph.inputs[0]).shape.clone(), Storage::F32(images), labels);
+    Some((graph, data.expect("50 labelled images")))
+}
+
+#[test]
+fn an_onnx_model_loses_at_most_one_image() {
+    let Some((graph, data)) = digits() else { return };
+    let int8 = quantize(&graph, &data.x(), Scheme::Int8).expect("an int8 form").graph;
+    let right = |graph| evaluate(graph, &data, Loss::SparseCrossEntropy, false).expect("outputs").accuracy;
+    let [float, found] = [&graph, &int8].map(|graph| right(graph).expect("classes") * 50.0);
+    println!("top-1 of 50 images: float {float}, int8 {found}");
+    assert!(found >= float - 1.0, "float {float}, int8 {found}");
+}
+
+/// It knows these images already, so it learns another name for every digit. Its logits are in the thousands, and so
+/// is the loss at first.
+#[test]
+fn an_onnx_model_goes_on_learning() {
+    let Some((mut graph, mut data)) = digits() else { return };
+    let Labels::Class { ids, names } = data.labels().clone() else { unreachable!("they have classes") };
+    let labels = Labels::Class { ids: ids.iter().map(|id| (id + 1) % 10).collect(), names };
+    data = Dataset::new(data.shape().to_vec(), data.samples().clone(), labels).expect("as many labels");
+    let loss = |graph: &Graph| evaluate(graph, &data, Loss::SparseCrossEntropy, false).expect("outputs").loss;
+    let before = loss(&graph);
+    let weights = graph.clone();
+    let options = FitOptions { epochs: 8, batch: 10, optimizer: OptimizerRecord::adam(0.001), ..FitOptions::default() };
+    fit(&mut graph, &data, None, &options, &mut |_| ControlFlow::Continue(())).expect("finite numbers");
+    let after = loss(&graph);
+    println!("loss of 50 images: {before} before, {after} after 40 steps");
+    assert!(after < 0.5 * before, "{before}, then {after}");
+    for id in weights.parameter_tensors() {
+        assert!(graph.tensor(id).data != weights.tensor(id).data, "{} has not learned", weights.tensor(id).name);
+    }
 }

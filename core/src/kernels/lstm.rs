@@ -2,6 +2,8 @@
 //!
 //! Gates stand in the order input, forget, cell, output: `w [4 units][inputs]`, `r [4 units][units]`, `b [4 units]`.
 //! With `i, f, o = sigmoid`, `g = tanh` of `w x + r h + b`: `c = f c + i g`, `h = o tanh(c)`.
+//! Peepholes `p [3 units]`, f32 only, add `p c` to the input, forget and output gate, in this order: the first two see
+//! the cell before the step, the output gate sees it after (ONNX, operator LSTM).
 //! See [`super::recurrent`] for the layout of sequences.
 
 mod int;
@@ -19,6 +21,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Gates of a cell.
 const GATES: usize = 4;
 
+/// Gates that look at the cell where there are peepholes: all but the cell gate.
+const PEEPHOLES: usize = 3;
+
 /// What a cell computes with, f32.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a> {
@@ -28,11 +33,14 @@ pub struct Weights<'a> {
     pub r: &'a [f32],
     /// Bias; empty counts as zeros.
     pub b: &'a [f32],
+    /// Peepholes; empty if there are none.
+    pub p: &'a [f32],
 }
 
 /// Runs all sequences; `h` and `c` (`[samples][units]`) hold the state before and after.
 ///
-/// A gate starts from its bias, adds the products with the input, then those with the state, both in index order.
+/// A gate starts from its bias, adds the products with the input, then those with the state, both in index order, and
+/// last its peephole's product.
 pub fn forward_f32<I: Isa>(
     isa: I,
     maths: Maths,
@@ -51,14 +59,28 @@ pub fn forward_f32<I: Isa>(
             super::util::start_from_bias(weights.b, GATES * units, gates);
             add_product_f32(isa, x, weights.w, gates);
             add_product_f32(isa, h, weights.r, gates);
+            for number in [0, 1] {
+                add_peephole(weights.p, number, c, sub_mut(gates, number * units, units));
+            }
             let gate = |number: usize| sub(gates, number * units, units).iter().copied();
-            let all = gate(0).zip(gate(1)).zip(gate(2).zip(gate(3)));
-            for ((h, c), ((i, f), (g, o))) in h.iter_mut().zip(c.iter_mut()).zip(all) {
+            for (c, ((i, f), g)) in c.iter_mut().zip(gate(0).zip(gate(1)).zip(gate(2))) {
                 *c = maths.sigmoid(f) * *c + maths.sigmoid(i) * maths.tanh(g);
-                *h = maths.sigmoid(o) * maths.tanh(*c);
+            }
+            let output = sub_mut(gates, 3 * units, units);
+            add_peephole(weights.p, 2, c, output);
+            for (h, (o, c)) in h.iter_mut().zip(output.iter().zip(c.iter())) {
+                *h = maths.sigmoid(*o) * maths.tanh(*c);
             }
             copy(h, y);
         });
+    }
+}
+
+/// Adds what one gate sees of the cell; nothing without peepholes.
+fn add_peephole(peepholes: &[f32], number: usize, c: &[f32], gate: &mut [f32]) {
+    let weights = sub(peepholes, number * c.len(), c.len());
+    for (gate, (p, c)) in gate.iter_mut().zip(weights.iter().zip(c)) {
+        *gate += p * c;
     }
 }
 
@@ -76,6 +98,8 @@ pub struct ForwardF32 {
     pub r: Ref,
     /// Bias, or none.
     pub b: Ref,
+    /// Peepholes, or none.
+    pub p: Ref,
     /// Hidden state to start from, or none for zeros.
     pub h0: Ref,
     /// Cell state to start from, or none for zeros.
@@ -91,7 +115,7 @@ pub struct ForwardF32 {
 }
 
 impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 6], [Operand; 4]) {
+    fn places(&self, samples: usize) -> ([Operand; 7], [Operand; 4]) {
         let (_, inputs, units) = self.shape.sizes();
         let state = samples.saturating_mul(units);
         let read = |at, elements| Operand::f32(at, elements, Access::Read);
@@ -100,6 +124,7 @@ impl ForwardF32 {
             read(self.w, GATES * units * inputs),
             read(self.r, GATES * units * units),
             read(self.b, GATES * units),
+            read(self.p, PEEPHOLES * units),
             read(self.h0, state),
             read(self.c0, state),
         ];
@@ -115,8 +140,8 @@ impl ForwardF32 {
 
 impl StepRecord for ForwardF32 {
     fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, r, b, h0, c0], [y, h, c, gates]) = self.places(samples);
-        Operands::of([x, w, r, b, h0, c0, y, h, c, gates])
+        let ([x, w, r, b, p, h0, c0], [y, h, c, gates]) = self.places(samples);
+        Operands::of([x, w, r, b, p, h0, c0, y, h, c, gates])
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -125,12 +150,12 @@ impl StepRecord for ForwardF32 {
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let (reads, writes) = self.places(context.samples);
-        let ([x, w, r, b, h0, c0], [y, h, c, gates]) = memory.carve(reads, writes);
+        let ([x, w, r, b, p, h0, c0], [y, h, c, gates]) = memory.carve(reads, writes);
         let units = self.shape.units as usize;
         let (h, c) = (view_mut(h), view_mut(c));
         start_state(view(h0), 0.0, units, h);
         start_state(view(c0), 0.0, units, c);
-        let weights = Weights { w: view(w), r: view(r), b: view(b) };
+        let weights = Weights { w: view(w), r: view(r), b: view(b), p: view(p) };
         let gates = sub_mut(view_mut(gates), 0, GATES * units);
         forward_f32(isa, Maths::of(context.training), &self.shape, view(x), &weights, gates, h, c, view_mut(y));
     }

@@ -169,7 +169,7 @@ fn recurrent(op: impl Into<Op>, gates: usize, outputs: usize, biases: usize, rng
 
 #[test]
 fn recurrent_layers_have_several_outputs() {
-    let lstm = Lstm { units: 2, reverse: false, use_bias: true, cell_clip: 0.0 };
+    let lstm = Lstm { units: 2, reverse: false, use_bias: true, peepholes: false, cell_clip: 0.0 };
     let gru = Gru { units: 2, reverse: false, reset_after: true, use_bias: true };
     let x = random(&mut Rng::new(5), 2 * 4 * 3);
     for reverse in [false, true] {
@@ -190,7 +190,7 @@ fn recurrent_layers_have_several_outputs() {
 #[test]
 fn a_sequence_goes_on_from_the_state_that_is_given() {
     let rng = &mut Rng::new(7);
-    let op = Lstm { units: 2, reverse: false, use_bias: false, cell_clip: 0.0 };
+    let op = Lstm { units: 2, reverse: false, use_bias: false, peepholes: false, cell_clip: 0.0 };
     let (w, r) = (random(rng, 24), random(rng, 16));
     let x = random(rng, 12);
     let lstm = |time: usize, states: Option<(Vec<f32>, Vec<f32>)>| {

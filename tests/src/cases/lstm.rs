@@ -83,18 +83,21 @@ fn order(shape: &Recurrent) -> Vec<usize> {
     if shape.reverse == 0 { (0..time).collect() } else { (0..time).rev().collect() }
 }
 
-fn reference(shape: &Recurrent, x: &[f64], w: &[f64], r: &[f64], b: &[f64]) -> Vec<f64> {
+fn reference(shape: &Recurrent, x: &[f64], [w, r, b, p]: [Vec<f64>; 4]) -> Vec<f64> {
     let (_, inputs, units) = shape.sizes();
     let mut y = vec![0.0; x.len() / inputs * units];
     for (x, y) in x.chunks(shape.in_elements()).zip(y.chunks_mut(shape.out_elements())) {
         let (mut h, mut c) = (vec![0.0; units], vec![0.0; units]);
         for t in order(shape) {
             let x = &x[t * inputs..][..inputs];
-            let gate = |row: usize| b.get(row).copied().unwrap_or(0.0) + product(x, w, row) + product(&h, r, row);
+            let gate = |row: usize| b.get(row).copied().unwrap_or(0.0) + product(x, &w, row) + product(&h, &r, row);
             let gates: Vec<f64> = (0..4 * units).map(gate).collect();
+            let peephole = |gate: usize, u: usize, c: f64| p.get(gate * units + u).map_or(0.0, |p| p * c);
             for u in 0..units {
-                c[u] = sigmoid(gates[units + u]) * c[u] + sigmoid(gates[u]) * gates[2 * units + u].tanh();
-                h[u] = sigmoid(gates[3 * units + u]) * c[u].tanh();
+                let input = sigmoid(gates[u] + peephole(0, u, c[u]));
+                let forget = sigmoid(gates[units + u] + peephole(1, u, c[u]));
+                c[u] = forget * c[u] + input * gates[2 * units + u].tanh();
+                h[u] = sigmoid(gates[3 * units + u] + peephole(2, u, c[u])) * c[u].tanh();
             }
             y[t * units..][..units].copy_from_slice(&h);
         }
@@ -102,24 +105,25 @@ fn reference(shape: &Recurrent, x: &[f64], w: &[f64], r: &[f64], b: &[f64]) -> V
     y
 }
 
-/// An f32 LSTM that starts from zeros.
+/// An f32 LSTM that starts from zeros: kernels, bias and, unless empty, peepholes.
 pub fn f32(
     name: impl Into<String>,
     shape: Recurrent,
     x: Vec<f32>,
-    [w, r, b]: [Vec<f32>; 3],
+    [w, r, b, p]: [Vec<f32>; 4],
     published: Option<Vec<f32>>,
 ) -> Case {
     let samples = x.len() / shape.in_elements();
-    let truth = reference(&shape, &wide(&x), &wide(&w), &wide(&r), &wide(&b));
+    let truth = reference(&shape, &wide(&x), [&w, &r, &b, &p].map(|v| wide(v)));
     let values = published.unwrap_or_else(|| truth.iter().map(|y| *y as f32).collect());
     let bounds = vec![BOUND; values.len()];
     Case::new(name, samples, vec![Values::F32(x)], Expected::close(values, bounds), move |steps| {
         let units = 4 * shape.units as usize;
-        steps.step_with(&[&w, &r, &b], &[samples * units, samples * units, 4 * units], move |at, [h, c, gates]| {
-            let &[w, r, b] = at.constants else { unreachable!("three constants were given") };
+        let transients = [samples * units, samples * units, 4 * units];
+        steps.step_with(&[&w, &r, &b, &p], &transients, move |at, [h, c, gates]| {
+            let &[w, r, b, p] = at.constants else { unreachable!("four constants were given") };
             let none = embernet_core::plan::Ref::NONE;
-            ForwardF32 { shape, x: at.x[0], w, r, b, h0: none, c0: none, y: at.y, h, c, gates }
+            ForwardF32 { shape, x: at.x[0], w, r, b, p, h0: none, c0: none, y: at.y, h, c, gates }
         });
     })
 }
@@ -168,7 +172,7 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
     let shape = Recurrent { time: 9, inputs: 6, units: 5, reverse: 0 };
     for (name, shape) in [("forward", shape), ("reverse", Recurrent { reverse: 1, ..shape })] {
         let x = reals(rng, 2 * shape.in_elements());
-        let parameters = [reals(rng, 120), reals(rng, 100), reals(rng, 20)];
+        let parameters = [reals(rng, 120), reals(rng, 100), reals(rng, 20), vec![]];
         all.push(f32(format!("lstm/f32/{name}"), shape, x.clone(), parameters, None));
         for reset_after in [false, true] {
             let parameters = [reals(rng, 90), reals(rng, 75), reals(rng, 15), reals(rng, 15)];
@@ -176,6 +180,9 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
             all.push(gru_case(&name, shape, reset_after, x.clone(), parameters));
         }
     }
+    let parameters = [reals(rng, 120), reals(rng, 100), reals(rng, 20), reals(rng, 15)];
+    let x = reals(rng, 2 * shape.in_elements());
+    all.push(f32("lstm/f32/peepholes", shape, x, parameters, None));
     // Gates of the greatest magnitude: both functions at their ends. With input and output gates at one and the
     // forget gate at zero, the state is tanh(tanh(8)), 97 of 128.
     let gate = Rescale { multiplier: 1 << 30, shift: 5 };

@@ -42,6 +42,7 @@ pub fn lstm_f32(folder: &Folder) -> Case {
         gates(folder, |gate| format!("{gate}_input_weights")),
         gates(folder, |gate| format!("{gate}_hidden_weights")),
         gates(folder, |gate| format!("{gate}_bias")),
+        vec![],
     ];
     let (x, y) = (sequences(folder, &["input"]), sequences(folder, &["output_ref"]));
     lstm::f32(&folder.name, shape(folder), x, parameters, Some(y))

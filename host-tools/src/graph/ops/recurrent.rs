@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// Data inputs: `x`, and optionally the hidden and the cell state to start from, `[units]` each; else they are zeros.
 /// Outputs: the hidden state of every step `[time, units]`, the last hidden state `[units]`, the last cell state
-/// `[units]`. Parameters: `kernel [4 units][features]`, `recurrent [4 units][units]`, `bias [4 units]`.
+/// `[units]`. Parameters: `kernel [4 units][features]`, `recurrent [4 units][units]`, `bias [4 units]` and
+/// `peepholes [3 units]` for the input, the forget and the output gate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lstm {
@@ -21,6 +22,9 @@ pub struct Lstm {
     /// Whether there is a bias.
     #[serde(default = "yes")]
     pub use_bias: bool,
+    /// Whether gates see the cell (f32 only): input and forget gate before the step, the output gate after.
+    #[serde(default)]
+    pub peepholes: bool,
     /// Limit of the cell's magnitude (int8 only), 0 for none.
     #[serde(default, with = "crate::exact::one")]
     pub cell_clip: f32,
@@ -108,11 +112,16 @@ impl Operation for Lstm {
     }
 
     fn parameters(&self, input: &[usize]) -> Vec<Parameter> {
-        parameters(4, self.units, input, if self.use_bias { &["bias"] } else { &[] })
+        let mut all = parameters(4, self.units, input, if self.use_bias { &["bias"] } else { &[] });
+        if self.peepholes {
+            let shape = vec![self.units.saturating_mul(3)];
+            all.push(Parameter { role: "peepholes", shape, init: Init::Zeros });
+        }
+        all
     }
 
     fn parameter_count(&self) -> usize {
-        2 + usize::from(self.use_bias)
+        2 + usize::from(self.use_bias) + usize::from(self.peepholes)
     }
 
     fn macs(&self, input: &[usize], _output: &[usize]) -> u64 {

@@ -20,7 +20,9 @@ impl Emit<'_, '_> {
                 let x = self.value(node.inputs[0]);
                 let [h0, c0] = [1, 2].map(|i| (i < node.data_inputs().len()).then(|| self.per_sample(node, i)));
                 let parameters: Vec<BufferId> = node.parameters().iter().map(|t| self.value(*t)).collect();
-                let (w, r, b) = (parameters[0], parameters[1], parameters.get(2).copied());
+                let (w, r, mut rest) = (parameters[0], parameters[1], parameters[2..].iter().copied());
+                let mut given = |is: bool| if is { rest.next() } else { None };
+                let (b, peepholes) = (given(op.use_bias), given(op.peepholes));
                 let [y, h, c] = [0, 1, 2].map(|i| self.output_at(node, i));
                 let gates = self.lowering.program.transient(format!("{}/gates", node.name));
                 self.sequence.push(&node.name, Some(id), move |p| kernel::ForwardF32 {
@@ -29,6 +31,7 @@ impl Emit<'_, '_> {
                     w: p.at(w),
                     r: p.at(r),
                     b: p.opt(b),
+                    p: p.opt(peepholes),
                     h0: p.opt(h0),
                     c0: p.opt(c0),
                     y: p.at(y),
@@ -47,6 +50,9 @@ impl Emit<'_, '_> {
         let node = site.node;
         if node.data_inputs().len() != 1 {
             return Err(unsupported(node, "a given initial state in int8"));
+        }
+        if op.peepholes {
+            return Err(unsupported(node, "peepholes in int8"));
         }
         let [kernel_id, recurrent_id] = [node.parameters()[0], node.parameters()[1]];
         let types = [

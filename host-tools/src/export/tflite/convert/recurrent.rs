@@ -52,6 +52,9 @@ impl Writer<'_> {
         if layer.reverse || node.data_inputs().len() > 1 || node.outputs.iter().skip(1).any(read) {
             return Err(unsupported(node, "LSTM that runs backwards, has given states, or shows its last ones"));
         }
+        if layer.peepholes {
+            return Err(unsupported(node, "LSTM with peepholes"));
+        }
         let [kernel, recurrent] = [node.parameters()[0], node.parameters()[1]];
         let kernels = self.gates(kernel, layer.units)?;
         let recurrents = self.gates(recurrent, layer.units)?;

@@ -128,9 +128,16 @@ impl<'m, 'a> Converter<'m, 'a> {
         match self.made(call.input(i), "the first state")? {
             None => Ok(None),
             Some(Made::Constant(state)) => {
-                let reals = state.reals().filter(|_| state.shape == full).ok_or_else(|| wrong(&state.shape))?;
+                // The file may hold a batch of states where --shape says one sequence: if all are zeros, so is ours.
+                let mut batched = full;
+                let axis = usize::from(!cell.batch_first);
+                batched[axis] = state.shape.get(axis).copied().unwrap_or(1).max(1);
+                let reals = state.reals().filter(|_| state.shape == batched).ok_or_else(|| wrong(&state.shape))?;
                 if reals.iter().all(|v| *v == 0.0) {
                     return Ok(None);
+                }
+                if state.shape != full {
+                    return Err(wrong(&state.shape));
                 }
                 let part = reals.iter().skip(direction * cell.units).take(cell.units).copied().collect();
                 self.parameter(call.input(i), &[cell.units], Data::F32(part), None).map(Some)
@@ -152,19 +159,26 @@ impl<'m, 'a> Converter<'m, 'a> {
         }
     }
 
+    /// Whether an LSTM's gates see its cell: peepholes of zeros count as none.
+    fn has_peepholes(&mut self, call: &Call<'m, 'a>, cell: &Cell) -> Result<bool, NodeProblem> {
+        let Some(peepholes) = self.optional_constant(call, 7, "input P")? else { return Ok(false) };
+        let shape = [cell.directions.len(), 3 * cell.units];
+        if peepholes.shape != shape {
+            let expected = crate::graph::shape_text(&shape);
+            return Err(NodeProblem::Shape { role: "input P", found: peepholes.shape.clone(), expected });
+        }
+        Ok(peepholes.reals().is_none_or(|p| p.iter().any(|v| *v != 0.0)))
+    }
+
     /// LSTM.
     pub(super) fn lstm(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
         call.expect_inputs(3..=8)?;
         let (cell, x) = self.cell(call, &["sigmoid", "tanh", "tanh"])?;
-        if let Some(peepholes) = self.optional_constant(call, 7, "peepholes")?
-            && peepholes.reals().is_none_or(|p| p.iter().any(|v| *v != 0.0))
-        {
-            return Err(NodeProblem::Feature { what: "an LSTM with peepholes".into() });
-        }
         let units = cell.units;
-        // The file's gates are input, output, forget, cell.
+        // The file's gates are input, output, forget, cell; its peepholes input, output, forget.
         let order = [0, 2, 3, 1];
         let rows = 4 * units;
+        let peepholes = self.has_peepholes(call, &cell)?;
         let mut results = Vec::new();
         for (direction, reverse) in cell.directions.clone().into_iter().enumerate() {
             let kernel = self.gates(call, 1, direction, &order, units)?;
@@ -192,7 +206,11 @@ impl<'m, 'a> Converter<'m, 'a> {
                 let bias = of_input.iter().zip(&of_state).map(|(a, b)| a + b).collect();
                 inputs.push(self.parameter(call.input(3), &[rows], Data::F32(bias), None)?);
             }
-            let op = Lstm { units, reverse, use_bias, cell_clip: 0.0 };
+            if peepholes {
+                let values = self.gates(call, 7, direction, &[0, 2, 1], units)?;
+                inputs.push(self.parameter(call.input(7), &[3 * units], Data::F32(values), None)?);
+            }
+            let op = Lstm { units, reverse, use_bias, peepholes, cell_clip: 0.0 };
             results.push(self.emit_all(op, &inputs)?);
         }
         self.define_states(call, &cell, &results)

@@ -122,7 +122,7 @@ impl<'a> Converter<'_, 'a> {
         let between = if sample(&full) == [time, units] { output } else { self.like(output, &[time, units])? };
         let last = self.inner(output, "state", &[units], dtype, hidden)?;
         let cell = self.inner(output, "cell", &[units], cell_type, cell)?;
-        let node = Lstm { units, reverse: false, use_bias: true, cell_clip };
+        let node = Lstm { units, reverse: false, use_bias: true, peepholes: false, cell_clip };
         self.nodes(node.into(), &[x, kernel, recurrent, bias], &[between, last, cell])?;
         if between != output {
             self.node(crate::graph::ops::Reshape::new(sample(&full)).into(), &[between], output)?;
