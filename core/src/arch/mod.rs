@@ -185,6 +185,29 @@ pub struct Window {
     pub b_column: usize,
 }
 
+/// The window of a pool in an image of interleaved channels, wholly inside it: element `c` of pixel `(r, k)` lies at
+/// `at + r * row + k * channels + c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Rows, at least 1.
+    pub rows: usize,
+    /// Pixels of a row, at least 1.
+    pub columns: usize,
+    /// Its first element.
+    pub at: usize,
+    /// Distance between rows.
+    pub row: usize,
+}
+
+impl Patch {
+    /// Whether there is at least one pixel, and all of them lie in an image of `len` elements.
+    pub fn fits(&self, channels: usize, len: usize) -> bool {
+        let last_row = self.rows.checked_sub(1).and_then(|rows| rows.checked_mul(self.row)?.checked_add(self.at));
+        let end = last_row.and_then(|start| self.columns.checked_mul(channels)?.checked_add(start));
+        self.columns > 0 && end.is_some_and(|end| end <= len)
+    }
+}
+
 /// A token for one instruction set. See the module's page.
 pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     /// Which one.
@@ -262,6 +285,20 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     #[inline]
     fn max_f32(self, x: &[f32], y: &mut [f32]) {
         scalar::max_f32(x, y);
+    }
+
+    /// `y[c]` = greatest element of channel `c` in the patch; not-a-number wins only as the first. `y` says how many
+    /// channels there are.
+    #[inline]
+    fn greatest_f32(self, patch: &Patch, x: &[f32], y: &mut [f32]) {
+        scalar::greatest_f32(patch, x, y);
+    }
+
+    /// Adds `dy[c]` to that element of `dx` where channel `c` of the patch has its first greatest one in `x`. `dy` says
+    /// how many channels there are.
+    #[inline]
+    fn add_to_greatest_f32(self, patch: &Patch, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        scalar::add_to_greatest_f32(patch, x, dy, dx);
     }
 
     /// Plain gradient descent; see [`crate::optim`].

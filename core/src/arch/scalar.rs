@@ -2,9 +2,9 @@
 //!
 //! Loops may tile across outputs, never across a sum, so that every target gives the same bits.
 
-use super::{Gemm, Isa, IsaId, Window};
+use super::{Gemm, Isa, IsaId, Patch, Window};
 use crate::kernels::requantize::Requantize;
-use crate::kernels::util::{from, sub, sub_mut};
+use crate::kernels::util::{copy, from, rows, sub, sub_mut};
 use crate::math;
 use crate::memory::Memory;
 use crate::optim::{Optimizer, TINY, TINY_SQUARE};
@@ -222,6 +222,44 @@ pub fn accumulate_f32(x: &[f32], y: &mut [f32]) {
 pub fn max_f32(x: &[f32], y: &mut [f32]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y = math::max(*y, *x);
+    }
+}
+
+/// See [`Isa::greatest_f32`].
+#[inline]
+pub fn greatest_f32(patch: &Patch, x: &[f32], y: &mut [f32]) {
+    let channels = y.len();
+    copy(sub(x, patch.at, channels), y);
+    let mut row = patch.at;
+    for _ in 0..patch.rows {
+        for x in rows(sub(x, row, patch.columns * channels), channels) {
+            max_f32(x, y);
+        }
+        row = row.wrapping_add(patch.row);
+    }
+}
+
+/// See [`Isa::add_to_greatest_f32`].
+#[inline]
+pub fn add_to_greatest_f32(patch: &Patch, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let channels = dy.len();
+    for (channel, dy) in dy.iter().enumerate() {
+        let mut first = patch.at.wrapping_add(channel);
+        let (mut greatest_at, mut greatest) = (first, x.get(first).copied().unwrap_or(0.0));
+        for _ in 0..patch.rows {
+            let mut at = first;
+            for _ in 0..patch.columns {
+                let value = x.get(at).copied().unwrap_or(0.0);
+                if value > greatest {
+                    (greatest_at, greatest) = (at, value);
+                }
+                at = at.wrapping_add(channels);
+            }
+            first = first.wrapping_add(patch.row);
+        }
+        if let Some(dx) = dx.get_mut(greatest_at) {
+            *dx += dy;
+        }
     }
 }
 

@@ -5,14 +5,13 @@
 
 mod int16;
 mod int8;
-mod wide;
 
 pub use int8::{ForwardI8, forward_i8};
 pub use int16::{ForwardI16, forward_i16};
 
 use super::pool::Pool2d;
-use super::util::{copy, from, rows, rows_mut, sub};
-use crate::arch::{Isa, IsaId};
+use super::util::{from, rows, rows_mut};
+use crate::arch::{Isa, Patch};
 use crate::memory::{Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -25,36 +24,12 @@ pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, 
     let samples = rows(y, out_elements).len();
     isa.split(samples, in_elements, [(y, out_elements)], |of, [y]| {
         for (x, y) in rows(from(x, of.start * in_elements), in_elements).zip(rows_mut(y, out_elements)) {
-            if I::ID == IsaId::Scalar {
-                forward_sample(isa, shape, x, y);
-            } else {
-                isa.vectorize(
-                    #[inline(always)]
-                    || wide::forward(shape, x, y),
-                );
+            for (patch, y) in patches(shape).zip(rows_mut(y, shape.channels as usize)) {
+                isa.greatest_f32(&patch, x, y);
             }
         }
         isa.clamp_f32(lo, hi, y);
     });
-}
-
-fn forward_sample<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], y: &mut [f32]) {
-    let (channels, in_w, out_w) =
-        (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
-    let (vertical, horizontal) = (shape.window.height, shape.window.width);
-    for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
-        let down = vertical.taps(out_y);
-        for (out_x, y) in rows_mut(y, channels).enumerate() {
-            let across = horizontal.taps(out_x);
-            copy(sub(x, (down.input * in_w + across.input) * channels, channels), y);
-            for in_y in down.input..down.input + down.count {
-                let row = sub(x, (in_y * in_w + across.input) * channels, across.count * channels);
-                for x in rows(row, channels) {
-                    isa.max_f32(x, y);
-                }
-            }
-        }
-    }
 }
 
 /// `dx`: zero but for the first greatest element of each window, which receives that window's `dy`; where windows
@@ -66,46 +41,24 @@ pub fn backward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], dy: &[f32], dx: &
         let (x, dy) = (from(x, of.start * in_elements), from(dy, of.start * out_elements));
         for ((x, dx), dy) in rows(x, in_elements).zip(rows_mut(dx, in_elements)).zip(rows(dy, out_elements)) {
             dx.fill(0.0);
-            if I::ID == IsaId::Scalar {
-                backward_sample(shape, x, dy, dx);
-            } else {
-                isa.vectorize(
-                    #[inline(always)]
-                    || wide::backward(shape, x, dy, dx),
-                );
+            for (patch, dy) in patches(shape).zip(rows(dy, shape.channels as usize)) {
+                isa.add_to_greatest_f32(&patch, x, dy, dx);
             }
         }
     });
 }
 
-fn backward_sample(shape: &Pool2d, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    let (channels, in_w, out_w) =
-        (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
+/// The windows of a sample, in order of outputs.
+fn patches(shape: &Pool2d) -> impl Iterator<Item = Patch> {
     let (vertical, horizontal) = (shape.window.height, shape.window.width);
-    for (out_y, dy) in rows(dy, out_w * channels).enumerate() {
+    let (channels, row) = (shape.channels as usize, horizontal.input as usize * shape.channels as usize);
+    (0..vertical.output as usize).flat_map(move |out_y| {
         let down = vertical.taps(out_y);
-        for (out_x, dy) in rows(dy, channels).enumerate() {
+        (0..horizontal.output as usize).map(move |out_x| {
             let across = horizontal.taps(out_x);
-            for (channel, dy) in dy.iter().enumerate() {
-                let mut first = (down.input * in_w + across.input) * channels + channel;
-                let (mut greatest_at, mut greatest) = (first, x.get(first).copied().unwrap_or(0.0));
-                for _ in 0..down.count {
-                    let mut at = first;
-                    for _ in 0..across.count {
-                        let value = x.get(at).copied().unwrap_or(0.0);
-                        if value > greatest {
-                            (greatest_at, greatest) = (at, value);
-                        }
-                        at += channels;
-                    }
-                    first += in_w * channels;
-                }
-                if let Some(dx) = dx.get_mut(greatest_at) {
-                    *dx += dy;
-                }
-            }
-        }
-    }
+            Patch { rows: down.count, columns: across.count, at: down.input * row + across.input * channels, row }
+        })
+    })
 }
 
 // ---------------------------------------------------------------------------------------------- step records, f32

@@ -11,6 +11,7 @@ mod dispatch;
 mod elementwise;
 mod gemm;
 mod plain;
+mod pool;
 mod sums;
 mod window;
 

@@ -18,7 +18,7 @@ pub const DOT_LANES: usize = 32;
 
 /// A vector's worth of places in slices of equal length.
 #[derive(Clone, Copy)]
-struct Lanes<V: Vector> {
+pub(super) struct Lanes<V: Vector> {
     at: usize,
     /// Present where the slices end within the vector.
     mask: Option<V::Mask>,
@@ -26,11 +26,25 @@ struct Lanes<V: Vector> {
 
 impl<V: Vector> Lanes<V> {
     #[inline(always)]
-    unsafe fn load(self, from: &[f32]) -> V {
+    pub(super) unsafe fn load(self, from: &[f32]) -> V {
         debug_assert!(self.at < from.len());
         // SAFETY: `for_each` passes places below the length that the slices share; a mask covers what is left there.
+        unsafe { self.read(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn store(self, value: V, to: &mut [f32]) {
+        debug_assert!(self.at < to.len());
+        // SAFETY: as for `load`.
+        unsafe { self.write(value, to.as_mut_ptr()) }
+    }
+
+    /// [`Lanes::load`] from a slice that begins there; it may be part of a longer one.
+    #[inline(always)]
+    pub(super) unsafe fn read(self, from: *const f32) -> V {
+        // SAFETY: the caller says that a slice of the length given to `for_each` is there.
         unsafe {
-            let from = from.as_ptr().add(self.at);
+            let from = from.add(self.at);
             match self.mask {
                 None => V::load(from),
                 Some(mask) => V::load_masked(from, mask),
@@ -38,12 +52,12 @@ impl<V: Vector> Lanes<V> {
         }
     }
 
+    /// [`Lanes::store`] likewise.
     #[inline(always)]
-    unsafe fn store(self, value: V, to: &mut [f32]) {
-        debug_assert!(self.at < to.len());
-        // SAFETY: as for `load`.
+    pub(super) unsafe fn write(self, value: V, to: *mut f32) {
+        // SAFETY: as for `read`.
         unsafe {
-            let to = to.as_mut_ptr().add(self.at);
+            let to = to.add(self.at);
             match self.mask {
                 None => value.store(to),
                 Some(mask) => value.store_masked(to, mask),
@@ -128,7 +142,7 @@ unsafe fn strip<V: Vector, const VECTORS: usize>(
 
 /// Calls `body` for all of `0..len`, a vector at a time.
 #[inline(always)]
-unsafe fn for_each<V: Vector>(len: usize, mut body: impl FnMut(Lanes<V>)) {
+pub(super) unsafe fn for_each<V: Vector>(len: usize, mut body: impl FnMut(Lanes<V>)) {
     let mut at = 0;
     while at + V::LANES <= len {
         body(Lanes { at, mask: None });

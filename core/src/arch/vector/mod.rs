@@ -16,6 +16,7 @@ pub mod gemm;
 pub mod loops;
 pub mod narrow;
 pub mod pack;
+pub mod pool;
 pub mod tile;
 
 use narrow::Narrow;
@@ -54,6 +55,11 @@ pub trait Vector: Copy {
     unsafe fn store_masked(self, to: *mut f32, mask: Self::Mask);
     /// `self` where masked, else `other`.
     unsafe fn select(self, other: Self, mask: Self::Mask) -> Self;
+
+    /// Where `self > x`; nowhere if one of them is no number.
+    unsafe fn greater(self, x: Self) -> Self::Mask;
+    /// Where `self == x`.
+    unsafe fn equal(self, x: Self) -> Self::Mask;
 
     /// `self + x`.
     unsafe fn add(self, x: Self) -> Self;

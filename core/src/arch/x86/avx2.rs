@@ -3,7 +3,7 @@
 use crate::arch::vector::narrow::{self, Narrow};
 use crate::arch::vector::pack::{self, Block};
 use crate::arch::vector::tile::{self, Tile};
-use crate::arch::vector::{Quads, Vector, gemm, loops};
+use crate::arch::vector::{Quads, Vector, gemm, loops, pool};
 use crate::arch::{Gemm, Threads};
 use crate::optim::Optimizer;
 use core::arch::x86_64::*;
@@ -100,6 +100,18 @@ macro_rules! vector {
             #[target_feature(enable = $features)]
             unsafe fn select(self, other: Self, mask: __m256i) -> Self {
                 Self(_mm256_blendv_ps(other.0, self.0, _mm256_castsi256_ps(mask)))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn greater(self, x: Self) -> __m256i {
+                _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(self.0, x.0))
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn equal(self, x: Self) -> __m256i {
+                _mm256_castps_si256(_mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, x.0))
             }
 
             #[inline]

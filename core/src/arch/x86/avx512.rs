@@ -3,7 +3,7 @@
 use crate::arch::vector::narrow::{self, Narrow};
 use crate::arch::vector::pack::{self, Block};
 use crate::arch::vector::tile::{self, Tile};
-use crate::arch::vector::{Quads, Vector, gemm, loops};
+use crate::arch::vector::{Quads, Vector, gemm, loops, pool};
 use crate::arch::{Gemm, Threads};
 use crate::optim::Optimizer;
 use core::arch::x86_64::*;
@@ -86,6 +86,18 @@ impl Vector for Fused {
     #[target_feature(enable = "avx512f")]
     unsafe fn select(self, other: Self, mask: __mmask16) -> Self {
         Self(_mm512_mask_blend_ps(mask, other.0, self.0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn greater(self, x: Self) -> __mmask16 {
+        _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, x.0)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn equal(self, x: Self) -> __mmask16 {
+        _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, x.0)
     }
 
     #[inline]

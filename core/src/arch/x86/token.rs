@@ -39,6 +39,9 @@ macro_rules! vector_isa {
                 fn accumulate_f32(x: &[f32], y: &mut [f32]) = loops::accumulate::<$vector>;
                 fn peak_f32(rounds: usize) -> u64 = loops::peak::<$vector>;
                 fn max_f32(x: &[f32], y: &mut [f32]) = loops::max::<$vector>;
+                fn greatest_f32(patch: &$crate::arch::Patch, x: &[f32], y: &mut [f32]) = pool::greatest::<$vector>;
+                fn add_to_greatest_f32(patch: &$crate::arch::Patch, x: &[f32], dy: &[f32], dx: &mut [f32])
+                    = pool::add_to_greatest::<$vector>;
                 fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) = loops::sgd::<$vector>;
                 fn momentum_f32(o: &Optimizer, nesterov: bool, g: &[f32], w: &mut [f32], v: &mut [f32])
                     = loops::momentum::<$vector>;
