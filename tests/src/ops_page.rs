@@ -1,6 +1,6 @@
 //! `docs/ops.md`: what is supported and how it is tested, found out by trying.
 //!
-//! Nothing in the page is kept by hand. Each operation ([`examples`]) is put into graphs of every
+//! Nothing in the page is kept by hand. Each operation (`examples`) is put into graphs of every
 //! number type and lowered; what lowers is supported, and the steps it becomes say which cases test it.
 
 mod examples;

@@ -97,7 +97,7 @@ impl Default for Options {
 
 /// Makes a program of a graph, with every buffer placed.
 ///
-/// The graph is simplified first ([`passes`](crate::passes)), unless every tensor has to stay.
+/// The graph is simplified first ([`passes`]), unless every tensor has to stay.
 pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
     let (graph, simplified) = passes::prepare(graph, options)?;
     let mut lowering = Lowering::new(&graph, options)?;

@@ -80,7 +80,7 @@ pub fn all() -> Vec<Example> {
     all
 }
 
-/// Operations and functions that the graph has and [`all`] lacks, by their names in files.
+/// Operations and functions that the graph has and `all` lacks, by their names in files.
 pub fn missing() -> Vec<String> {
     let tag = |value: serde_json::Value| match value {
         serde_json::Value::String(name) => name,
