@@ -4,6 +4,8 @@
 //! (half away from zero). Source: gemmlowp's fixed-point definitions as documented in the TFLite quantisation
 //! specification; the expected bytes in our tests come from that reference.
 //!
+//! What ends every sum is inlined even where a program is built for size: a call costs a device as much.
+//!
 //! [`functions`] holds what is built on top: exponential, reciprocal, logistic and tanh.
 
 pub mod functions;
@@ -15,7 +17,7 @@ use crate::math;
 /// gemmlowp adds `2^30` to a product that is not negative and `1 - 2^30` to a negative one, then divides by `2^31`
 /// towards zero. For negative products that is the ceiling, and `ceil((p + 1 - 2^30) / 2^31)` equals
 /// `floor((p + 2^30) / 2^31)`, which is `floor(p / 2^31)` plus bit 30: no case for the sign, no 64-bit addition.
-#[inline]
+#[inline(always)]
 pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
         return i32::MAX;
@@ -25,7 +27,7 @@ pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
 }
 
 /// `x / 2^exponent`, rounded to nearest, halves away from zero. An `exponent` above 31 counts as 31.
-#[inline]
+#[inline(always)]
 pub fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
     let exponent = exponent.min(31);
     let mask = ((1i64 << exponent) - 1) as i32;
@@ -37,15 +39,20 @@ pub fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
 /// `x * multiplier * 2^(shift - 31)` with double rounding; a positive `shift` multiplies first (and wraps).
 #[inline]
 pub fn multiply_by_quantized_multiplier(x: i32, multiplier: i32, shift: i32) -> i32 {
+    scale(x, multiplier, shift)
+}
+
+#[inline(always)]
+fn scale(x: i32, multiplier: i32, shift: i32) -> i32 {
     let left = shift.clamp(0, 31) as u32;
     let right = shift.min(0).unsigned_abs();
     rounding_divide_by_pot(saturating_rounding_doubling_high_mul(x.wrapping_shl(left), multiplier), right)
 }
 
 /// A 32-bit sum brought to int8: scaled, moved to the output's zero point and limited to the activation's range.
-#[inline]
+#[inline(always)]
 pub fn requantize_i8(acc: i32, multiplier: i32, shift: i32, zero_point: i32, lo: i32, hi: i32) -> i8 {
-    let scaled = multiply_by_quantized_multiplier(acc, multiplier, shift).wrapping_add(zero_point);
+    let scaled = scale(acc, multiplier, shift).wrapping_add(zero_point);
     scaled.max(lo).min(hi) as i8
 }
 

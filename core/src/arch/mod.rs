@@ -398,7 +398,7 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
 
     /// Runs `body` compiled for this instruction set, as far as the compiler inlines it: for plain loops of kernels
     /// that have no method here. The bits are the same as without.
-    #[inline]
+    #[inline(always)]
     fn vectorize<R>(self, body: impl FnOnce() -> R) -> R {
         body()
     }

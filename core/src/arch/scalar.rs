@@ -305,6 +305,12 @@ pub fn adam_f32(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut 
     }
 }
 
+/// `sum + x * w`, wrapping.
+#[inline(always)]
+fn madd(sum: i32, x: i8, w: i8) -> i32 {
+    sum.wrapping_add(i32::from(x) * i32::from(w))
+}
+
 /// See [`Isa::dot_i8`].
 #[inline]
 pub fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 {
@@ -320,35 +326,46 @@ pub fn dot_i8(init: i32, x: &[i8], w: &[i8]) -> i32 {
 pub fn matvec_i8(x: &[i8], w: &[i8], row: usize, acc: &mut [i32]) {
     let len = x.len();
     let mut rest = w;
-    // Walks from row to row, which costs a device less than computing where each begins.
-    let mut next = || {
-        let w = sub(rest, 0, len);
-        rest = from(rest, row);
-        w
-    };
-    let (quads, last) = acc.as_chunks_mut::<4>();
-    for [a0, a1, a2, a3] in quads {
-        // Four outputs share every load of x.
-        let (w0, w1, w2, w3) = (next(), next(), next(), next());
-        let (mut s0, mut s1, mut s2, mut s3) = (*a0, *a1, *a2, *a3);
-        for ((((x, w0), w1), w2), w3) in x.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
-            let x = i32::from(*x);
-            s0 = s0.wrapping_add(x * i32::from(*w0));
-            s1 = s1.wrapping_add(x * i32::from(*w1));
-            s2 = s2.wrapping_add(x * i32::from(*w2));
-            s3 = s3.wrapping_add(x * i32::from(*w3));
-        }
-        (*a0, *a1, *a2, *a3) = (s0, s1, s2, s3);
+    let (quads, last) = acc.as_chunks_mut();
+    for quad in quads {
+        let (w0, w1) = (next_row(&mut rest, len, row), next_row(&mut rest, len, row));
+        let (w2, w3) = (next_row(&mut rest, len, row), next_row(&mut rest, len, row));
+        quad_i8(x, [w0, w1, w2, w3], quad);
     }
     for acc in last {
-        *acc = dot_i8(*acc, x, next());
+        *acc = dot_i8(*acc, x, next_row(&mut rest, len, row));
     }
 }
 
+/// Four outputs of [`matvec_i8`], which share every load of x.
+// Where this is one with what calls it, a device's registers do not suffice for the loop.
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline(always))]
+fn quad_i8(x: &[i8], [w0, w1, w2, w3]: [&[i8]; 4], [a0, a1, a2, a3]: &mut [i32; 4]) {
+    let (mut s0, mut s1, mut s2, mut s3) = (*a0, *a1, *a2, *a3);
+    for ((((x, w0), w1), w2), w3) in x.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
+        let x = i32::from(*x);
+        s0 = s0.wrapping_add(x * i32::from(*w0));
+        s1 = s1.wrapping_add(x * i32::from(*w1));
+        s2 = s2.wrapping_add(x * i32::from(*w2));
+        s3 = s3.wrapping_add(x * i32::from(*w3));
+    }
+    (*a0, *a1, *a2, *a3) = (s0, s1, s2, s3);
+}
+
+/// The next row's `len` weights: walking on by `row` costs a device less than computing where each row begins.
+#[inline(always)]
+fn next_row<'a>(rest: &mut &'a [i8], len: usize, row: usize) -> &'a [i8] {
+    let w = sub(rest, 0, len);
+    *rest = from(rest, row);
+    w
+}
+
 /// See [`Isa::multiply_add_i8`].
-#[inline]
+// In a function of its own a device has registers enough for it.
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline)]
 pub fn multiply_add_i8(x: &[i8], w: &[i8], acc: &mut [i32]) {
-    let madd = |acc: i32, x: i8, w: i8| acc.wrapping_add(i32::from(x) * i32::from(w));
     let len = acc.len().min(x.len()).min(w.len());
     let (acc, x, w) = (sub_mut(acc, 0, len), sub(x, 0, len), sub(w, 0, len));
     // Four at a time, written out: a device spends as much on the loop as on one of them.
@@ -389,15 +406,22 @@ pub fn max_i8(x: &[i8], y: &mut [i8]) {
 /// See [`Isa::requantize_i8`].
 #[inline]
 pub fn requantize_i8(to: &Requantize<'_>, first: usize, acc: &[i32], y: &mut [i8]) {
-    let pairs = y.iter_mut().zip(acc);
     if let (&[multiplier], &[shift]) = (to.multiplier, to.shift) {
-        for (y, acc) in pairs {
-            *y = quant::requantize_i8(*acc, multiplier, shift, to.zero_point, to.lo, to.hi);
+        // One multiplier for all: repeated, so that there is one loop for a device to keep.
+        for (acc, y) in acc.chunks(8).zip(y.chunks_mut(8)) {
+            requantize_each(to, &[multiplier; 8], &[shift; 8], acc, y);
         }
         return;
     }
-    for ((pair, multiplier), shift) in pairs.zip(from(to.multiplier, first)).zip(from(to.shift, first)) {
-        *pair.0 = quant::requantize_i8(*pair.1, *multiplier, *shift, to.zero_point, to.lo, to.hi);
+    requantize_each(to, from(to.multiplier, first), from(to.shift, first), acc, y);
+}
+
+/// [`requantize_i8`] with a multiplier and a shift for each output.
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline(always))]
+fn requantize_each(to: &Requantize<'_>, multiplier: &[i32], shift: &[i32], acc: &[i32], y: &mut [i8]) {
+    for (((y, acc), multiplier), shift) in y.iter_mut().zip(acc).zip(multiplier).zip(shift) {
+        *y = quant::requantize_i8(*acc, *multiplier, *shift, to.zero_point, to.lo, to.hi);
     }
 }
 
