@@ -109,7 +109,7 @@ fn check(ending: &str, far: fn(&str, &[u8], &[u8]) -> Option<String>) {
 ///
 /// - LSTM: its logistic function is a table, that of desktop TFLite a polynomial; a state carries the difference on.
 /// - Products: TFLite multiplies and divides the scales in f32, TFLite Micro in double (`CalculateOpDataMul` in its
-///   `mul_common.cc`). In `mul_channels_i16` that makes mantissas of 1074444032 and 1074443971, and one of 960
+///   `mul_common.cc`). In `mul_channels_i16` that makes mantissas of 1074444032 and 1074443971, and one of 240
 ///   products, 28070 * -32767, is -28087.4985 steps with the second: with the first it is rounded to -28088.
 /// - Transposed convolution of int16 without bias: it sums in 64 bits, as the file asks for (`quantized_bias_type`);
 ///   tflite-runtime 2.14 does not know that option and sums in 32, with another rounding (LiteRT 2.3 does not).
