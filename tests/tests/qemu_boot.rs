@@ -1,8 +1,11 @@
 //! Every board starts in QEMU and answers.
 
-use embernet::link::Board;
+use embernet::flash::{Program, slot};
+use embernet::image::{Format, Piece, Target};
+use embernet::link::{Board, Client, FirmwareOptions, Qemu, QemuOptions};
+use embernet_core::optim::OptimizerRecord;
 use embernet_core::wire::ModelState;
-use embernet_tests::firmware;
+use embernet_tests::{firmware, models};
 
 fn boots(name: &str) {
     let board = Board::named(name).unwrap();
@@ -62,4 +65,25 @@ fn m55_boots() {
 #[test]
 fn rv32_boots() {
     boots("rv32");
+}
+
+/// Program and model in one file, as `embernet pack --firmware` writes it.
+#[test]
+fn m4_boots_with_a_model_from_one_file() {
+    let board = Board::named("m4").unwrap();
+    if let Some(obstacle) = firmware::obstacle(board) {
+        eprintln!("skipped: {obstacle}");
+        return;
+    }
+    let packed = models::iris(OptimizerRecord::sgd(0.1));
+    let elf = std::fs::read(firmware::build(board, &FirmwareOptions::default())).unwrap();
+    let Program { machine, entry, mut pieces } = Program::parse(&elf).unwrap();
+    pieces.push(Piece { address: board.slots.origins[0], bytes: slot(&packed.bytes, &board.slots, 5).unwrap() });
+    let file = Format::Elf.wrap(pieces, &Target { machine, entry, family: None }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("both.elf");
+    std::fs::write(&path, file).unwrap();
+    let mut client = Client::connect(Qemu::start(board, &path, &QemuOptions::default()).unwrap()).unwrap();
+    let ModelState::Ready(model) = client.info().unwrap().model else { panic!("no model") };
+    assert_eq!((model.slot, model.generation, model.bytes as usize), (0, 5, packed.bytes.len()));
 }

@@ -1,6 +1,10 @@
-//! Model slots as bytes: what to write to a board's flash so that it starts with a model.
+//! What to write to a board's flash so that it starts with a model: the slot's bytes, and the program's.
 //!
 //! The layout is `docs/slots.md`; `embernet_core::slot` holds the record that both sides share.
+
+mod program;
+
+pub use program::{NoProgram, Program};
 
 use embernet_core::slot::{RECORD_BYTES, Record};
 

@@ -18,7 +18,7 @@ mod tests;
 use embernet_core::arch::{self, IsaId};
 
 pub use aligned::{AlignedBytes, arena_for};
-pub use container::{ContainerError, Format, Target};
+pub use container::{ContainerError, Format, Piece, Target};
 pub use inspect::{Inspection, PlanInfo, StepRow, inspect};
 pub use metadata::{LayerInfo, METADATA_VERSION, Metadata, MetadataError};
 pub use params::{ParamsError, apply_params, with_params};

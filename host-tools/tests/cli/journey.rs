@@ -123,8 +123,18 @@ fn images_in_the_formats_of_flashing_tools() {
     let elf = pack("elf", "a.elf");
     let at = elf.windows(image.len()).position(|window| window == image).unwrap();
     assert!(at > 4096 && elf.starts_with(b"\x7fELF"));
+    assert!(pack("rust", "a.rs").starts_with(b"//"));
     let error = desk.fail(&["pack", "model.safetensors", "-o", "b.hex", "--format", "hex"]);
     assert!(error.contains("--address"), "{error}");
+    // Any program for the board may come with it: here one that is the slot's own ELF, which takes its place.
+    let with = |firmware: &str, board: &str, format: &str| {
+        let arguments = ["pack", "model.safetensors", "-o", "b.out", "--for", board, "--format", format];
+        desk.fail(&[&arguments[..], &["--firmware", firmware]].concat())
+    };
+    assert!(with("a.elf", "m4", "hex").contains("reach into"), "they overlap");
+    assert!(with("a.elf", "rv32", "hex").contains("another processor"));
+    assert!(with("a.hex", "m4", "hex").contains("ELF"));
+    assert!(!desk.path("b.out").exists());
 }
 
 #[test]

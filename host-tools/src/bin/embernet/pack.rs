@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use embernet::experiment::Optimizer;
 use embernet::files;
 use embernet::flash;
 use embernet::graph::{Graph, Selection};
-use embernet::image::{self, Format, PackOptions, Packed, Target, TrainOptions};
+use embernet::image::{self, Format, PackOptions, Packed, Piece, Target, TrainOptions};
 use embernet::link::Board;
 use embernet::lower::Loss;
 use embernet::passes::Report;
@@ -44,10 +44,13 @@ pub struct Pack {
     /// Most samples in one inference.
     #[arg(long, value_name = "N", default_value_t = 1)]
     samples: usize,
-    /// How the image is wrapped: bin, hex, uf2, elf or c. All but bin and c need an address; with
+    /// How the image is wrapped: bin, hex, uf2, elf, c or rust. Hex, uf2 and elf need an address; with
     /// --for they hold the board's whole first slot, ready to be flashed.
     #[arg(long, default_value = "bin")]
     format: Format,
+    /// Put this program of the board (.elf, from `embernet firmware`) into the same file: bin, hex, uf2 or elf.
+    #[arg(long, value_name = "ELF", requires = "board")]
+    firmware: Option<PathBuf>,
     /// The address of the first byte, such as 0x08010000.
     #[arg(long, value_name = "ADDRESS", value_parser = number, conflicts_with = "board")]
     address: Option<u32>,
@@ -129,29 +132,41 @@ impl Pack {
 
     /// The file's bytes.
     fn wrap(&self, packed: &Packed, graph: &Graph, board: Option<&Board>) -> Result<Vec<u8>> {
-        const ARM: u16 = 40;
-        const RISC_V: u16 = 243;
         let image = &packed.bytes[..];
-        let machine = if board.is_some_and(|board| board.target.starts_with("riscv")) { RISC_V } else { ARM };
-        let mut target = Target { address: self.address.unwrap_or(0), machine, family: self.uf2_family };
-        if let Some(board) = board {
-            let (need, have) = (image.len(), board.slots.image_bytes());
-            if need > have as usize {
-                bail!("the image has {need} bytes, {} takes {have}", board.name);
+        let riscv = board.is_some_and(|board| board.target.starts_with("riscv"));
+        let machine = if riscv { Target::RISC_V } else { Target::ARM };
+        let mut target = Target { machine, entry: 0, family: self.uf2_family };
+        let Some(board) = board else {
+            return match (self.format, self.address) {
+                (Format::Bin, _) if !self.strip => Ok(packed.file_bytes(graph)),
+                (format, None) if format.has_addresses() => {
+                    bail!("this format holds addresses; give --address, or --for BOARD")
+                }
+                (format, address) => Ok(format.wrap(vec![piece(address.unwrap_or(0), image)], &target)?),
+            };
+        };
+        let (need, have) = (image.len(), board.slots.image_bytes());
+        if need > have as usize {
+            bail!("the image has {need} bytes, {} takes {have}", board.name);
+        }
+        let whole = self.format.has_addresses() || self.firmware.is_some();
+        if !whole {
+            return match self.format {
+                Format::Bin if !self.strip => Ok(packed.file_bytes(graph)),
+                format => Ok(format.wrap(vec![piece(0, image)], &target)?),
+            };
+        }
+        // A lone image at a slot's address would not start: its record must stand before it.
+        let mut pieces = vec![piece(board.slots.origins[0], &flash::slot(image, &board.slots, 1)?)];
+        if let Some(path) = &self.firmware {
+            let program = flash::Program::parse(&files::read(path)?).with_context(|| path.display().to_string())?;
+            if program.machine != machine {
+                bail!("{} is a program for another processor than {}'s", path.display(), board.name);
             }
-            // A lone image at a slot's address would not start: its record must stand before it.
-            if !matches!(self.format, Format::Bin | Format::C) {
-                target.address = board.slots.origins[0];
-                return Ok(self.format.wrap(&flash::slot(image, &board.slots, 1)?, &target)?);
-            }
+            target.entry = program.entry;
+            pieces.extend(program.pieces);
         }
-        if self.address.is_none() && !matches!(self.format, Format::Bin | Format::C) {
-            bail!("this format holds addresses; give --address, or --for BOARD");
-        }
-        match self.format {
-            Format::Bin if !self.strip => Ok(packed.file_bytes(graph)),
-            _ => Ok(self.format.wrap(image, &target)?),
-        }
+        Ok(self.format.wrap(pieces, &target)?)
     }
 
     fn optimizer(&self) -> Result<Optimizer> {
@@ -161,6 +176,10 @@ impl Pack {
             Some(lr) => bail!("--lr is {lr}; it must be a positive number"),
         }
     }
+}
+
+fn piece(address: u32, bytes: &[u8]) -> Piece {
+    Piece { address, bytes: bytes.to_vec() }
 }
 
 /// A whole number, also in hexadecimal.
