@@ -84,11 +84,12 @@ impl Qemu {
 
     /// Ends QEMU at once, as pulling a board's cable does.
     pub fn kill(&mut self) {
-        self.input = None;
-        self.guard = None;
-        // Both fail only when the child has ended already.
+        // Both calls fail only when the child has ended already. Its input closes last: QEMU would end by itself,
+        // with a status of its own, at the end of it.
         let _ = self.child.kill();
+        self.guard = None;
         let _ = self.child.wait();
+        self.input = None;
     }
 
     /// How QEMU ended. Waits a moment, because a pipe may close before its process ends.

@@ -21,8 +21,8 @@ pub enum LowerError {
     WeightZeroPoint { node: String, tensor: String, found: i32 },
     #[error("layer `{node}`: {source}")]
     FixedPoint { node: String, source: FixedPointError },
-    #[error("graph output `{tensor}` is also an input or a constant; nothing would be computed")]
-    IdleOutput { tensor: String },
+    #[error("graph output `{tensor}` is a constant; nothing would be computed")]
+    ConstantOutput { tensor: String },
     #[error("there is nothing to train: no parameter of the graph is trainable")]
     NothingToTrain,
     #[error("`{tensor}` is used by several layers; shared parameters cannot be trained")]

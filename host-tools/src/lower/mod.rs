@@ -31,6 +31,7 @@ use crate::graph::{Data, Graph, Node, NodeId, Selection, Tensor, TensorId};
 use crate::image::LayerInfo;
 use crate::passes;
 use embernet_core::arch::IsaId;
+use embernet_core::kernels::copy;
 use embernet_core::optim::OptimizerRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -166,11 +167,12 @@ impl<'g> Lowering<'g> {
             emit.forward(id)?;
         }
         for id in emit.graph().outputs.clone() {
-            let port = emit.port(id)?;
-            let idle = emit.lowering.program.buffer(port.buffer).home != Home::Transient
-                || emit.sequence.inputs.iter().any(|i| i.buffer == port.buffer);
-            if idle {
-                return Err(LowerError::IdleOutput { tensor: port.name });
+            let mut port = emit.port(id)?;
+            if emit.lowering.program.buffer(port.buffer).home != Home::Transient {
+                return Err(LowerError::ConstantOutput { tensor: port.name });
+            }
+            if emit.sequence.inputs.iter().any(|i| i.buffer == port.buffer) {
+                port.buffer = emit.copy_of(id, port.buffer);
             }
             emit.sequence.outputs.push(port);
         }
@@ -242,6 +244,15 @@ impl<'l, 'g> Emit<'l, 'g> {
         let buffer = self.lowering.program.transient(self.tensor(id).name.clone());
         self.values[id.index()] = Some(buffer);
         buffer
+    }
+
+    /// An input under another name as an output: the caller may write inputs while it still reads outputs.
+    fn copy_of(&mut self, id: TensorId, input: BufferId) -> BufferId {
+        let tensor = self.tensor(id);
+        let copy = self.lowering.program.transient(tensor.name.clone());
+        let bytes = word(tensor.bytes());
+        self.sequence.push(&tensor.name, None, move |p| copy::Copy { bytes, x: p.at(input), y: p.at(copy) });
+        copy
     }
 
     fn port(&mut self, id: TensorId) -> Result<Port, LowerError> {

@@ -2,7 +2,7 @@
 
 use super::editor::Editor;
 use super::evaluate::run_once;
-use crate::graph::ops::{Reshape, Transpose};
+use crate::graph::ops::{Reduction, Reshape, Transpose};
 use crate::graph::{Activation, DType, Data, Graph, Node, NodeId, Op, Tensor, TensorId};
 
 /// Gives the number of nodes that went, or read further up.
@@ -30,7 +30,8 @@ fn is_identity(editor: &Editor, node: &Node, x: TensorId) -> bool {
         Op::Reshape(_) | Op::Flatten(_) | Op::Quantize(_) => true,
         Op::Activation(layer) => idle_clamp(editor, layer.function, x),
         Op::MaxPool2d(op) => one_by_one(op.size, op.activation),
-        Op::AveragePool2d(op) => one_by_one(op.size, op.activation),
+        // A sum of reals starts from 0, which makes -0 to 0.
+        Op::AveragePool2d(op) => one_by_one(op.size, op.activation) && editor.tensor(x).dtype != DType::F32,
         // Equal shapes: no border at all, and the whole of the only input.
         Op::Pad(_) => true,
         Op::Concat(_) => node.inputs.len() == 1,
@@ -49,6 +50,8 @@ fn rename(editor: &mut Editor, id: NodeId) -> bool {
             let kept = op.perm.iter().filter(|axis| from.shape.get(**axis).is_some_and(|size| *size > 1));
             kept.is_sorted()
         }
+        // As for pools: a sum of one real loses the sign of -0.
+        Op::Reduce(op) if op.reduction != Reduction::Max && from.dtype == DType::F32 => false,
         Op::Reduce(op) => op.axes.iter().all(|axis| from.shape.get(*axis) == Some(&1)),
         _ => false,
     };

@@ -233,8 +233,9 @@ fn impossible_requests_are_named() {
     );
     assert!(message(&graph, &train_options(sgd, Loss::MeanSquaredError, 0)).contains("batch of 0 samples"));
     assert!(message(&graph, &Options { samples: 1 << 40, ..Options::default() }).contains("the format ends at"));
-    let flat = Sequential::new([2, 2, 1]).add(Flatten {}).build(1).unwrap();
-    assert!(message(&flat, &Options::default()).contains("nothing would be computed"));
+    let mut constant = residual(1);
+    constant.outputs = vec![constant.nodes[0].inputs[1]];
+    assert!(message(&constant, &Options { reuse: false, ..Options::default() }).contains("nothing would be computed"));
     let mut twice = residual(1);
     let (w, b) = (twice.nodes[2].inputs[1], twice.nodes[2].inputs[2]);
     let t = twice.find_tensor("t").unwrap();
@@ -246,6 +247,23 @@ fn impossible_requests_are_named() {
         message(&twice, &train_options(sgd, Loss::SparseCrossEntropy, 2)),
         "`b/kernel` is used by several layers; shared parameters cannot be trained"
     );
+}
+
+#[test]
+fn an_input_that_is_an_output_too_is_copied() {
+    let mut g = Graph::new("renamed");
+    let [x, y] = [activation(&mut g, "x", [2, 2]), activation(&mut g, "y", [4])];
+    g.add_node("flatten", Flatten {}, &[x], &[y]);
+    (g.inputs, g.outputs) = (vec![x], vec![y, x]);
+    session(&g, &Options { samples: 2, ..Options::default() }, |packed, s| {
+        let values = [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        s.input_mut(PlanKind::Infer, 0).copy_from_slice(values.as_bytes());
+        s.infer(2).unwrap();
+        s.input_mut(PlanKind::Infer, 0).fill(0);
+        assert_eq!(view::<f32>(s.output(0)), values);
+        assert_eq!(view::<f32>(s.output(1)), values);
+        assert_eq!(packed.program.infer.records.len(), 2);
+    });
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Random image networks with much to simplify.
 
+mod layers;
+
 use crate::graph::ops::*;
 use crate::graph::{Activation, DType, Data, Graph, Op, Quant, Tensor, TensorId};
 use embernet_core::rng::Rng;
@@ -21,10 +23,6 @@ pub fn graph(rng: &mut Rng, dtype: DType) -> Graph {
     for number in 0..2 + b.below(10) {
         seen.push(at);
         at = b.layer(number, at, &seen);
-    }
-    // Something has to be computed.
-    if b.graph.producers()[at.index()].is_none_or(|n| matches!(b.graph.node(n).op, Op::Reshape(_) | Op::Flatten(_))) {
-        at = b.conv(99, at);
     }
     b.graph.outputs.push(at);
     if b.below(3) == 0
@@ -70,11 +68,15 @@ impl Builder<'_> {
 
     /// Adds a node on activations, whose output has the input's quantisation or a new one.
     fn node(&mut self, number: usize, op: impl Into<Op>, x: &[TensorId], keep: bool) -> TensorId {
-        let op = op.into();
+        let quant = if keep { self.graph.tensor(x[0]).quant.clone() } else { self.quant() };
+        self.node_of(number, op.into(), x, quant)
+    }
+
+    /// Adds a node whose output has this quantisation.
+    fn node_of(&mut self, number: usize, op: Op, x: &[TensorId], quant: Option<Quant>) -> TensorId {
         let shapes: Vec<Vec<usize>> = x.iter().map(|t| self.graph.tensor(*t).shape.clone()).collect();
         let ports: Vec<Port<'_>> = shapes.iter().map(|shape| Port { name: "x", shape }).collect();
         let shape = op.output(&ports).unwrap();
-        let quant = if keep { self.graph.tensor(x[0]).quant.clone() } else { self.quant() };
         let mut operands = x.to_vec();
         for parameter in op.parameters(&shapes[0]) {
             operands.push(self.parameter(number, &op, &parameter));
@@ -97,8 +99,8 @@ impl Builder<'_> {
             };
             return self.graph.add_tensor(Tensor::constant(name, parameter.shape.clone(), data));
         }
-        let depthwise = matches!(op, Op::DepthwiseConv2d(_));
-        let axis = if depthwise { parameter.shape.len() - 1 } else { 0 };
+        let last = matches!(op, Op::DepthwiseConv2d(_) | Op::TransposeConv2d(_));
+        let axis = if last { parameter.shape.len() - 1 } else { 0 };
         let inner: usize = parameter.shape[axis + 1..].iter().product();
         let silent: Vec<bool> = (0..parameter.shape[axis]).map(|_| self.below(3) == 0).collect();
         let mut values: Vec<f32> = (0..count).map(|_| self.rng.uniform_f32(-1.0, 1.0)).collect();
@@ -124,59 +126,5 @@ impl Builder<'_> {
 
     fn padding(&mut self) -> Padding {
         [Padding::Same, Padding::Valid][self.below(2)]
-    }
-
-    fn conv(&mut self, number: usize, x: TensorId) -> TensorId {
-        let [h, w, _] = self.shape(x);
-        let side = 1 + self.below(3.min(h.min(w) as u32));
-        let op = Conv2d::new(1 + self.below(5), [side, side]).padding(self.padding()).activation(self.activation());
-        self.node(number, op, &[x], false)
-    }
-
-    fn layer(&mut self, number: usize, x: TensorId, seen: &[TensorId]) -> TensorId {
-        let [h, w, c] = self.shape(x);
-        match self.below(10) {
-            0 | 1 => self.conv(number, x),
-            2 | 3 => {
-                let side = 1 + self.below(3.min(h.min(w) as u32));
-                let op = DepthwiseConv2d::new([side, side]).padding(self.padding()).activation(self.activation());
-                self.node(number, op, &[x], false)
-            }
-            4 => {
-                let op = MaxPool2d::new([1 + h / 4, 1 + w / 4]).padding(self.padding());
-                self.node(number, op, &[x], true)
-            }
-            5 => {
-                let op = AveragePool2d::new([1 + h / 4, 1 + w / 4]).padding(self.padding());
-                self.node(number, op, &[x], true)
-            }
-            6 => {
-                let keep = self.below(2) == 0;
-                let function = [Activation::Relu, Activation::Relu6, Activation::ReluN1To1][self.below(3)];
-                self.node(number, function, &[x], keep)
-            }
-            7 => {
-                let flat = self.node(100 + number, Flatten {}, &[x], true);
-                self.node(number, Reshape::new([h, w, c]), &[flat], true)
-            }
-            8 if self.dtype == DType::I8 => {
-                let quant = self.graph.tensor(x).quant.clone();
-                let real = Tensor::activation(format!("real{number}"), [h, w, c], DType::F32);
-                let real = self.graph.add_tensor(real);
-                self.graph.add_node(format!("dequantize{number}"), Dequantize {}, &[x], &[real]);
-                let quant = if self.below(2) == 0 { quant } else { self.quant() };
-                let y = self.tensor(&format!("y{number}"), &[h, w, c], quant);
-                self.graph.add_node(format!("quantize{number}"), Quantize {}, &[real], &[y]);
-                y
-            }
-            _ => {
-                // A sum with an earlier value, or with itself.
-                let equal = seen.iter().copied().filter(|t| self.graph.tensor(*t).shape == [h, w, c]);
-                let equal: Vec<TensorId> = equal.collect();
-                let other = equal[self.below(equal.len() as u32)];
-                let op = Add { activation: self.activation() };
-                self.node(number, op, &[x, other], false)
-            }
-        }
     }
 }
