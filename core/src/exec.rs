@@ -6,6 +6,10 @@ use crate::memory::Memory;
 use crate::optim::{Optimizer, OptimizerRecord, Rule};
 use crate::plan::{Access, Context, Operand, Plan, Step, TRAINS};
 
+mod poll;
+
+pub use poll::Running;
+
 /// Why a session refuses to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -197,10 +201,14 @@ impl<'a, I: Isa> Session<'a, I> {
         samples: usize,
         mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
     ) -> Result<(), SessionError> {
-        check_samples(samples, self.image.header().infer.samples)?;
-        let mut context = self.context(samples, false);
+        let mut context = self.prepare_infer(samples)?;
         self.run(self.image.infer_plan(), &mut context, &mut observe);
         Ok(())
+    }
+
+    fn prepare_infer(&self, samples: usize) -> Result<Context, SessionError> {
+        check_samples(samples, self.image.header().infer.samples)?;
+        Ok(self.context(samples, false))
     }
 
     /// One optimiser update on the first `samples` samples of the training inputs and targets; gives the mean loss.
@@ -220,15 +228,19 @@ impl<'a, I: Isa> Session<'a, I> {
         samples: usize,
         mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
     ) -> Result<f32, SessionError> {
+        let mut context = self.prepare_train(samples)?;
+        self.run(self.image.train_plan(), &mut context, &mut observe);
+        Ok(context.loss)
+    }
+
+    fn prepare_train(&mut self, samples: usize) -> Result<Context, SessionError> {
         if !TRAINS || !self.image.is_trainable() {
             return Err(SessionError::NotTrainable);
         }
         check_samples(samples, self.image.header().train.samples)?;
         self.check_labels(samples)?;
         self.updates = self.updates.saturating_add(1);
-        let mut context = self.context(samples, true);
-        self.run(self.image.train_plan(), &mut context, &mut observe);
-        Ok(context.loss)
+        Ok(self.context(samples, true))
     }
 
     /// Trainable parameters as they lie in the arena, in the order of [`Image::params`].

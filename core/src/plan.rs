@@ -148,7 +148,7 @@ impl Operands {
 }
 
 /// What every step of one run shares.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// How many samples this run carries, at most the plan's.
     pub samples: usize,
@@ -324,6 +324,13 @@ impl<'a> Plan<'a> {
 #[derive(Clone, Debug)]
 pub struct Steps<'a> {
     rest: &'a [u8],
+}
+
+impl Steps<'_> {
+    /// Whether none are left.
+    pub fn is_done(&self) -> bool {
+        self.rest.is_empty()
+    }
 }
 
 impl<'a> Iterator for Steps<'a> {
