@@ -10,6 +10,7 @@
 mod channels;
 mod clamps;
 mod constants;
+mod depthwise;
 mod editor;
 mod evaluate;
 mod identities;
@@ -44,6 +45,12 @@ pub const PASSES: &[Pass] = &[
     Pass { name: "identities", one: "identity removed", many: "identities removed", run: identities::run },
     Pass { name: "pads", one: "border fused", many: "borders fused", run: pads::run },
     Pass { name: "clamps", one: "clamp fused", many: "clamps fused", run: clamps::run },
+    Pass {
+        name: "depthwise",
+        one: "depthwise layer turned into a convolution",
+        many: "depthwise layers turned into convolutions",
+        run: depthwise::run,
+    },
     Pass { name: "channels", one: "constant channel removed", many: "constant channels removed", run: channels::run },
 ];
 

@@ -1,6 +1,7 @@
 //! Every pass on the least graph that needs it, and all of them on random graphs, bit for bit.
 
 mod channels;
+mod depthwise;
 mod pads;
 mod random;
 
