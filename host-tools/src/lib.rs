@@ -1,5 +1,6 @@
 //! embernet on the PC: data, graph, training, quantisation, lowering, images, devices, reports.
 
+pub mod counting;
 pub mod data;
 pub mod engine;
 mod exact;

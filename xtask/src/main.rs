@@ -36,7 +36,7 @@ enum Command {
     Sizes(commands::sizes::Args),
     /// Write the pages under docs/ that are made from the code
     Docs(commands::docs::Args),
-    /// Measure how fast networks train on this machine, beside other frameworks
+    /// Measure how fast networks train here, or what they cost on microcontrollers, beside other frameworks
     Bench(commands::bench::Args),
     /// Run a fuzz target (needs nightly and cargo-fuzz)
     Fuzz(commands::fuzz::Args),

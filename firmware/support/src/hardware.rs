@@ -28,8 +28,14 @@ impl<T: FnMut() -> u32> Board for Hardware<T> {
         self.tick_hz
     }
 
+    /// Whatever reads the counter times what lies between two readings: marked for an emulator that counts.
     fn ticks(&mut self) -> u32 {
-        (self.ticks)()
+        #[cfg(target_os = "none")]
+        crate::marks::end();
+        let ticks = (self.ticks)();
+        #[cfg(target_os = "none")]
+        crate::marks::begin();
+        ticks
     }
 
     fn stack(&mut self) -> Stack {

@@ -9,6 +9,8 @@
 mod hardware;
 #[cfg(all(target_os = "none", feature = "log"))]
 pub mod log;
+#[cfg(target_os = "none")]
+mod marks;
 mod mmio;
 pub mod panic;
 mod ram_flash;

@@ -2,7 +2,8 @@
 
 use embernet_core::image::Image;
 
-use super::{Cost, Engine, EngineError, Place, Sending, StepCost, samples, single};
+use super::{Cost, Engine, EngineError, Place, Profile, Sending, StepCost, samples, single};
+use crate::counting;
 use crate::link::{Board, Client, Qemu, QemuOptions, Serial};
 
 pub(super) struct Device<'i> {
@@ -54,12 +55,25 @@ impl Engine for Device<'_> {
         Ok(output)
     }
 
-    fn profile(&mut self, sample: &[u8]) -> Result<Vec<StepCost>, EngineError> {
+    fn profile(&mut self, sample: &[u8]) -> Result<Profile, EngineError> {
         single("inputs", self.image.inputs())?;
         let ticks = self.client.profile(&self.image, &[sample])?;
         let instructions = |ticks| self.board.and_then(|board| board.instructions(ticks));
         let cost = |ticks| StepCost { ticks: Some(ticks), instructions: instructions(ticks), ..StepCost::default() };
-        Ok(ticks.into_iter().map(|ticks| cost(ticks.into())).collect())
+        let mut steps: Vec<StepCost> = ticks.into_iter().map(|ticks| cost(ticks.into())).collect();
+        let Some(board) = self.board else { return Ok(Profile { steps, note: None }) };
+        // A second QEMU, so that the first need not run with a plugin.
+        let counted = counting::count(board, &board.firmware()?, &self.image, &[sample]);
+        let note = match counted {
+            Ok(counted) => {
+                for (step, count) in steps.iter_mut().zip(counted.steps) {
+                    (step.instructions, step.cycles) = (Some(count.instructions), count.cycles);
+                }
+                None
+            }
+            Err(error) => board.cycles.map(|_| format!("no estimate of cycles: {error}")),
+        };
+        Ok(Profile { steps, note })
     }
 
     fn train_step(&mut self, input: &[u8], target: &[u8]) -> Result<f32, EngineError> {

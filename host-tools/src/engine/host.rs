@@ -6,7 +6,7 @@ use embernet_core::arch::Scalar;
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::Image;
 
-use super::{Cost, Engine, EngineError, StepCost, samples, single};
+use super::{Cost, Engine, EngineError, Profile, StepCost, samples, single};
 use crate::image::arena_for;
 
 /// How often a profile runs: other programs disturb, the least disturbed run counts.
@@ -45,7 +45,7 @@ impl Engine for Host<'_> {
         Ok(output)
     }
 
-    fn profile(&mut self, sample: &[u8]) -> Result<Vec<StepCost>, EngineError> {
+    fn profile(&mut self, sample: &[u8]) -> Result<Profile, EngineError> {
         samples("input", sample.len(), single("inputs", self.session.image().inputs())?)?;
         let mut best: Vec<u64> = Vec::new();
         for _ in 0..PROFILE_RUNS {
@@ -62,7 +62,8 @@ impl Engine for Host<'_> {
                 best.iter_mut().zip(times).for_each(|(best, time)| *best = time.min(*best));
             }
         }
-        Ok(best.into_iter().map(|time| StepCost { nanoseconds: Some(time), ..StepCost::default() }).collect())
+        let cost = |time| StepCost { nanoseconds: Some(time), ..StepCost::default() };
+        Ok(Profile { steps: best.into_iter().map(cost).collect(), note: None })
     }
 
     fn train_step(&mut self, input: &[u8], target: &[u8]) -> Result<f32, EngineError> {

@@ -51,9 +51,22 @@ pub struct StepCost {
     /// Ticks of the device's counter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ticks: Option<u64>,
-    /// Instructions (QEMU counts instructions, not cycles).
+    /// Executed instructions (QEMU).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<u64>,
+    /// Cycles that these instructions take on the board's core with memory that never waits: an estimate, see
+    /// [`crate::counting`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cycles: Option<u64>,
+}
+
+/// What every step takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// In the order of the inference plan.
+    pub steps: Vec<StepCost>,
+    /// Why something is not told that the place should tell.
+    pub note: Option<String>,
 }
 
 /// A model that can be run and trained.
@@ -63,7 +76,7 @@ pub trait Engine {
     fn infer(&mut self, input: &[u8], progress: &mut dyn FnMut(usize)) -> Result<Vec<u8>, EngineError>;
 
     /// What every step of the inference plan takes for one sample: raw bytes of the model's one input.
-    fn profile(&mut self, sample: &[u8]) -> Result<Vec<StepCost>, EngineError>;
+    fn profile(&mut self, sample: &[u8]) -> Result<Profile, EngineError>;
 
     /// One update on a batch; gives the mean loss before it. `target` is class indices (`u32`) or
     /// values (`f32`).

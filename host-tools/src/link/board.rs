@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::LinkError;
+use crate::counting::Core;
 
 static BOARDS: LazyLock<BTreeMap<String, Board>> = LazyLock::new(|| {
     let text = include_str!("../../../firmware/boards/boards.toml");
@@ -31,6 +32,8 @@ pub struct Board {
     pub target: String,
     /// The processor, for tables.
     pub processor: String,
+    /// Whose cycles to estimate; `None` where no estimate is made.
+    pub cycles: Option<Core>,
     /// Where code and constants lie.
     pub flash: Region,
     /// The most flash that the firmware may take, where that is less than there is.

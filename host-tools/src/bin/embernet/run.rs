@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use embernet::data::{Values, write_npy};
-use embernet::engine::{self, StepCost};
+use embernet::engine::{self, Profile, StepCost};
 use embernet::graph::text_table;
 use embernet::image::{self, StepRow};
 use embernet_core::image::Image;
@@ -33,8 +33,8 @@ pub struct Run {
     /// Do to the samples what was done to the training data (scaling, standardising).
     #[arg(long)]
     prepare: bool,
-    /// Show what every step takes for the first sample: nanoseconds on the host, instructions on an emulated board,
-    /// ticks on another device.
+    /// Show what every step takes for the first sample: nanoseconds on the host, instructions on an emulated board and
+    /// for M3 and M4 an estimate of cycles, ticks on another device.
     #[arg(long)]
     profile: bool,
     /// With --profile: the float model (.safetensors) that the image came from, and how far each of its layers is off.
@@ -90,7 +90,7 @@ impl Run {
         let began = Instant::now();
         let sending = progress::bar("sending", 0);
         let running = progress::bar("running", samples);
-        let (result, cost, costs) = engine::with(
+        let (result, cost, profile) = engine::with(
             &self.place.on,
             &image,
             &mut |at| {
@@ -102,8 +102,8 @@ impl Run {
                 let result = engine.infer(&input, &mut |done| running.set_position(done as u64))?;
                 let cost = engine.cost()?;
                 let first = input.get(..from.sample_bytes()).unwrap_or_default();
-                let costs = if self.profile { engine.profile(first)? } else { Vec::new() };
-                Ok((result, cost, costs))
+                let profile = if self.profile { engine.profile(first)? } else { Profile::default() };
+                Ok((result, cost, profile))
             },
         )?;
         running.finish_and_clear();
@@ -124,7 +124,7 @@ impl Run {
         let steps = image::inspect(&image).infer.steps;
         let per_layer = steps.into_iter().enumerate().map(|(index, step)| LayerLine {
             step,
-            cost: costs.get(index).copied().unwrap_or_default(),
+            cost: profile.steps.get(index).copied().unwrap_or_default(),
             snr_db: snr.get(index).copied().flatten().filter(|db| db.is_finite()),
         });
         let one = |total: Option<u64>| total.map(|total| total / cost.inferences.max(1));
@@ -142,6 +142,9 @@ impl Run {
         };
         if self.profile {
             output.text(profile_table(&line.per_layer, self.against.is_some()));
+            if let Some(note) = &profile.note {
+                output.text(note);
+            }
         }
         output.text(format_args!(
             "{samples} samples on {} in {seconds:.2} s: flash {} B, arena {} B{}{}; outputs in {}",
@@ -167,12 +170,15 @@ fn profile_table(rows: &[LayerLine], against: bool) -> impl std::fmt::Display {
     let count = counts.into_iter().find(|(_, value)| has(*value));
     let mut columns = vec!["layer", "step", "MACs", "RAM B"];
     columns.extend(count.map(|(title, _)| title));
+    let estimated = has(|cost| cost.cycles);
+    columns.extend(estimated.then_some("est. cycles"));
     columns.extend(against.then_some("signal/error dB"));
     let mut table = text_table(&columns, 2);
     for row in rows {
         let mut cells = vec![row.step.layer.clone(), row.step.step.into()];
         cells.extend([grouped(row.step.macs), grouped(row.step.ram_bytes as u64)]);
         cells.extend(count.map(|(_, value)| value(&row.cost).map_or_else(String::new, grouped)));
+        cells.extend(estimated.then(|| row.cost.cycles.map_or_else(String::new, grouped)));
         cells.extend(against.then(|| row.snr_db.map_or_else(String::new, |db| format!("{db:.1}"))));
         table.add_row(cells);
     }

@@ -1,0 +1,87 @@
+//! What inference costs on microcontrollers, beside other runtimes: `cargo xtask bench mcu`.
+//!
+//! A benchmark, no test: it fails nothing. Every shared model runs on every emulated board that has room for it, one
+//! sample; `embernet::counting` counts. Instructions are exact, so that a change of one is a change of the program;
+//! cycles are an estimate.
+
+mod measure;
+mod models;
+mod peers;
+mod snapshot;
+mod table;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use embernet::link::Board;
+use measure::Measured;
+use models::Model;
+use peers::Peers;
+use snapshot::Snapshot;
+use std::collections::BTreeSet;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench mcu", about = "What inference costs on emulated microcontrollers")]
+struct Args {
+    /// Which boards, such as m4,m0. All by default.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    board: Vec<String>,
+    /// Which models: parts of their names, such as kws,resnet8_int8. All by default.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    model: Vec<String>,
+    /// Show every layer.
+    #[arg(long)]
+    layers: bool,
+    /// Write the instructions of every layer to firmware/instructions.toml, to be committed with the change that
+    /// explains them.
+    #[arg(long)]
+    save: bool,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let boards = boards(&args.board)?;
+    let Some(models) = models::shared(&args.model)? else {
+        println!("skipped: the models are in ../shared/data, which is not here");
+        return Ok(());
+    };
+    let peers = Peers::load()?;
+    let before = Snapshot::load()?;
+    let results = measure::all(&boards, &models);
+    for (board, model, why) in results.iter().filter_map(|result| Some((result.0, result.1, result.2.as_ref().err()?)))
+    {
+        eprintln!("skipped: {} on {}: {why:#}", model.name, board.name);
+    }
+    let measured: Vec<&Measured> = results.iter().filter_map(|result| result.2.as_ref().ok()).collect();
+    if args.layers {
+        for measured in &measured {
+            println!("{}\n", table::layers(measured, &peers));
+        }
+    }
+    println!("{}", table::models(&measured, &peers));
+    println!("{}", before.changes(&measured));
+    if args.save {
+        before.with(&measured).save()?;
+    }
+    Ok(())
+}
+
+fn boards(names: &[String]) -> Result<Vec<&'static Board>> {
+    let emulated = Board::all().filter(|board| board.qemu.is_some());
+    if names.is_empty() {
+        return Ok(emulated.collect());
+    }
+    let names: BTreeSet<&String> = names.iter().collect();
+    names.into_iter().map(|name| Board::named(name).with_context(|| "--board")).collect()
+}
+
+/// Those that hold a part of the name; an error where a part is nobody's.
+fn chosen(parts: &[String], mut models: Vec<Model>) -> Result<Vec<Model>> {
+    for part in parts {
+        if !models.iter().any(|model| model.name.contains(part)) {
+            let known: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
+            bail!("there is no model `{part}`; known: {}", known.join(", "));
+        }
+    }
+    models.retain(|model| parts.is_empty() || parts.iter().any(|part| model.name.contains(part)));
+    Ok(models)
+}
