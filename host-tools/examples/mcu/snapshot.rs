@@ -54,7 +54,11 @@ impl Snapshot {
                 }
             }
         }
-        if lines.is_empty() { format!("nothing differs from {FILE}") } else { lines.join("\n") }
+        if lines.is_empty() {
+            format!("nothing differs from {FILE}, as far as it has these models")
+        } else {
+            lines.join("\n")
+        }
     }
 
     /// With these figures in place of older ones.

@@ -16,12 +16,12 @@ pub fn models(measured: &[&Measured], peers: &Peers) -> String {
         "stack B",
         "image B",
         "TFLM + CMSIS-NN",
-        "ratio",
-        "est. cycles",
-        "ratio",
+        "ours",
+        "its cycles",
+        "ours",
         "closed tools",
         "goal",
-        "of goal",
+        "ours",
     ];
     let mut table = text_table(&header, 2);
     for row in measured {
