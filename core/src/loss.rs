@@ -4,8 +4,8 @@
 use crate::arch::Isa;
 use crate::kernels::util::{elements, rows, rows_mut};
 use crate::math;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Mean squared error: mean over samples and features of `(y - target)^2`; `dy = 2 (y - target) / (samples * len)`.
@@ -80,17 +80,10 @@ pub struct MeanSquaredError {
     pub target: Ref,
 }
 
-impl MeanSquaredError {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        (Operand::f32(self.target, elements, Access::Read), Operand::f32(self.y, elements, Access::ReadWrite))
-    }
-}
-
 impl StepRecord for MeanSquaredError {
-    fn operands(&self, samples: usize) -> Operands {
-        let (target, y) = self.places(samples);
-        Operands::of([target, y])
+    operands! {
+        target: read f32 [samples, len],
+        y: update f32 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -98,9 +91,9 @@ impl StepRecord for MeanSquaredError {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (target, y) = self.places(context.samples);
-        let ([target], [y]) = memory.carve([target], [y]);
-        context.loss = mean_squared_error(self.len as usize, view(target), view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (target, y) = (at.read(), at.write());
+        context.loss = mean_squared_error(self.len as usize, target, y);
     }
 }
 
@@ -118,18 +111,10 @@ pub struct SoftmaxCrossEntropy {
     pub target: Ref,
 }
 
-impl SoftmaxCrossEntropy {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let logits = samples.saturating_mul(self.classes as usize);
-        let targets = if self.sparse == 1 { samples } else { logits };
-        (Operand::i32(self.target, targets, Access::Read), Operand::f32(self.z, logits, Access::ReadWrite))
-    }
-}
-
 impl StepRecord for SoftmaxCrossEntropy {
-    fn operands(&self, samples: usize) -> Operands {
-        let (target, z) = self.places(samples);
-        Operands::of([target, z])
+    operands! {
+        target: read f32 [samples, classes unless sparse],
+        z: update f32 [samples, classes],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -137,10 +122,9 @@ impl StepRecord for SoftmaxCrossEntropy {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (target, z) = self.places(context.samples);
-        let ([target], [z]) = memory.carve([target], [z]);
-        let target = if self.sparse == 1 { Target::Class(view(target)) } else { Target::Distribution(view(target)) };
-        context.loss = softmax_cross_entropy(self.classes as usize, target, view_mut(z));
+        let mut at = memory.slices(self, context.samples);
+        let target = if self.sparse == 1 { Target::Class(at.read()) } else { Target::Distribution(at.read()) };
+        context.loss = softmax_cross_entropy(self.classes as usize, target, at.write());
     }
 }
 

@@ -3,7 +3,7 @@
 //! A step reads some ranges and writes others. Reads may overlap each other; a write overlaps nothing.
 //! `carve` splits the arena at the written ranges and finds the reads in what is left.
 
-use crate::plan::{Operand, Ref};
+use crate::plan::{Access, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What a running step sees: the image's data section and the arena.
@@ -33,6 +33,25 @@ impl Memory<'_> {
         (read, written)
     }
 
+    /// Borrows what a step touches, in the order of its [`StepRecord::PLACES`].
+    ///
+    /// [`crate::image::Image::parse`] has proved that all of it exists and that writes are disjoint from everything
+    /// else; should that promise be broken, the step sees empty slices and does nothing.
+    pub fn slices<R: StepRecord>(&mut self, record: &R, samples: usize) -> Slices<'_> {
+        self.carve_all(&record.places(samples))
+    }
+
+    /// One copy serves all steps: a device has no room for one of each.
+    #[inline(never)]
+    fn carve_all(&mut self, operands: &Operands) -> Slices<'_> {
+        let mut slices = Slices::default();
+        if carve_into(self.data, self.arena, operands.as_slice(), &mut slices.list).is_none() {
+            debug_assert!(false, "operands overlap or leave the arena: {operands:?}");
+            return Slices::default();
+        }
+        slices
+    }
+
     /// Reads one operand.
     #[inline]
     pub fn read(&self, operand: Operand) -> &[u8] {
@@ -48,6 +67,93 @@ impl Memory<'_> {
         let start = operand.at.offset();
         self.arena.get_mut(start..start.saturating_add(operand.bytes)).unwrap_or_default()
     }
+}
+
+/// The memory of a step's operands, taken one after the other.
+#[derive(Debug, Default)]
+pub struct Slices<'m> {
+    list: [Slice<'m>; Operands::MAX],
+    next: usize,
+}
+
+#[derive(Debug)]
+enum Slice<'m> {
+    Read(&'m [u8]),
+    Write(&'m mut [u8]),
+}
+
+impl Default for Slice<'_> {
+    fn default() -> Self {
+        Self::Read(&[])
+    }
+}
+
+impl<'m> Slices<'m> {
+    /// The next operand, which the step reads; empty if it is absent.
+    // On a device one copy for each type, not one for each operand of each kernel.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub fn read<T: FromBytes + Immutable + KnownLayout>(&mut self) -> &'m [T] {
+        match self.take() {
+            Slice::Read(bytes) => view(bytes),
+            Slice::Write(_) => &[],
+        }
+    }
+
+    /// The next operand, which the step writes.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub fn write<T: FromBytes + IntoBytes + Immutable + KnownLayout>(&mut self) -> &'m mut [T] {
+        match self.take() {
+            Slice::Write(bytes) => view_mut(bytes),
+            Slice::Read(_) => Default::default(),
+        }
+    }
+
+    fn take(&mut self) -> Slice<'m> {
+        let slice = self.list.get_mut(self.next).map(core::mem::take).unwrap_or_default();
+        self.next += 1;
+        slice
+    }
+}
+
+/// Splits memory into the ranges read (shared) and those written (exclusive). Absent operands stay empty.
+///
+/// None if a write overlaps another operand or anything lies outside.
+fn carve_into<'a>(data: &'a [u8], arena: &'a mut [u8], operands: &[Operand], slices: &mut [Slice<'a>]) -> Option<()> {
+    let writes = |operand: &Operand| operand.access != Access::Read;
+    let mut missing = 0;
+    for (operand, slice) in operands.iter().zip(slices.iter_mut()).filter(|(operand, _)| operand.bytes > 0) {
+        if operand.at.is_data() && !writes(operand) {
+            *slice = Slice::Read(range(data, operand));
+        } else {
+            // A write to the data section is never found.
+            missing += 1;
+        }
+    }
+    let in_arena = |operand: &Operand| operand.bytes > 0 && !operand.at.is_data();
+    let (mut rest, mut rest_start) = (arena, 0);
+    while missing > 0 {
+        // The next written range. What lies before it, or up to the end, is shared.
+        let ahead = |write: &Operand| in_arena(write) && writes(write) && write.at.offset() >= rest_start;
+        let next = operands.iter().enumerate().filter(|(_, write)| ahead(write));
+        let next = next.min_by_key(|(_, write)| write.at.offset());
+        let gap_bytes = next.map_or(rest.len(), |(_, write)| write.at.offset() - rest_start);
+        let (gap, after) = rest.split_at_mut_checked(gap_bytes)?;
+        let gap: &'a [u8] = gap;
+        for (operand, slice) in operands.iter().zip(slices.iter_mut()) {
+            let start = operand.at.offset().checked_sub(rest_start).filter(|_| in_arena(operand) && !writes(operand));
+            if let Some(found) = start.and_then(|start| gap.get(start..start.checked_add(operand.bytes)?)) {
+                *slice = Slice::Read(found);
+                missing -= 1;
+            }
+        }
+        let Some((index, write)) = next else { break };
+        let (taken, after) = after.split_at_mut_checked(write.bytes)?;
+        *slices.get_mut(index)? = Slice::Write(taken);
+        missing -= 1;
+        rest = after;
+        rest_start += gap_bytes + write.bytes;
+    }
+    (missing == 0).then_some(())
 }
 
 fn range<'a>(bytes: &'a [u8], operand: &Operand) -> &'a [u8] {

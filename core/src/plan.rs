@@ -17,8 +17,15 @@ use crate::optim::Optimizer;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 mod carried;
+mod operand;
+pub(crate) mod place;
+#[cfg(test)]
+mod place_tests;
 
 pub use carried::{TRAINS, carries};
+pub use operand::{Access, Operand, Operands};
+pub use place::Place;
+pub(crate) use place::{factors, operands};
 
 /// Where an operand lies: bit 31 set means the arena, clear means the image's data section; the rest is a byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -56,97 +63,6 @@ impl Ref {
     }
 }
 
-/// What a step does with an operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Only read; may overlap other operands that are only read.
-    Read,
-    /// Wholly overwritten; what was there before does not matter.
-    Write,
-    /// Read and changed in place: parameters, optimiser state, in-place activations.
-    ReadWrite,
-    /// Contents matter neither before nor after the step.
-    Scratch,
-}
-
-/// One range of memory that a step touches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Operand {
-    /// Where it begins.
-    pub at: Ref,
-    /// How many bytes.
-    pub bytes: usize,
-    /// What the step does with it.
-    pub access: Access,
-    /// Alignment in bytes that the element type needs.
-    pub align: usize,
-}
-
-impl Operand {
-    /// `elements` 32-bit floats.
-    pub const fn f32(at: Ref, elements: usize, access: Access) -> Self {
-        Self::new(at, elements, 4, access)
-    }
-
-    /// `elements` 32-bit integers.
-    pub const fn i32(at: Ref, elements: usize, access: Access) -> Self {
-        Self::new(at, elements, 4, access)
-    }
-
-    /// `elements` bytes.
-    pub const fn i8(at: Ref, elements: usize, access: Access) -> Self {
-        Self::new(at, elements, 1, access)
-    }
-
-    /// `elements` 16-bit integers.
-    pub const fn i16(at: Ref, elements: usize, access: Access) -> Self {
-        Self::new(at, elements, 2, access)
-    }
-
-    /// `elements` 64-bit integers, each two words: they need no more alignment than a word.
-    pub const fn i64(at: Ref, elements: usize, access: Access) -> Self {
-        Self { align: 4, ..Self::new(at, elements, 8, access) }
-    }
-
-    // Every step comes here for each of its operands: on a device once is enough.
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline)]
-    const fn new(at: Ref, elements: usize, size: usize, access: Access) -> Self {
-        let bytes = if at.is_none() { 0 } else { elements.saturating_mul(size) };
-        Self { at, bytes, access, align: size }
-    }
-}
-
-/// The operands of one step; a step has at most [`Operands::MAX`].
-#[derive(Clone, Debug, Default)]
-pub struct Operands {
-    list: heapless::Vec<Operand, { Operands::MAX }>,
-}
-
-impl Operands {
-    /// More than any step needs.
-    pub const MAX: usize = 12;
-
-    /// Collects `operands`, leaving absent ones out.
-    #[inline]
-    pub fn of<const N: usize>(operands: [Operand; N]) -> Self {
-        const { assert!(N <= Self::MAX) };
-        Self::collect(&operands)
-    }
-
-    /// One copy for all numbers of operands.
-    #[inline(never)]
-    fn collect(operands: &[Operand]) -> Self {
-        // Those beyond MAX would be left out, but there are none.
-        Self { list: operands.iter().filter(|operand| !operand.at.is_none()).take(Self::MAX).copied().collect() }
-    }
-
-    /// As a slice.
-    pub fn as_slice(&self) -> &[Operand] {
-        &self.list
-    }
-}
-
 /// What every step of one run shares.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -162,10 +78,20 @@ pub struct Context {
 
 /// A step's fixed-size record: shape and places, nothing else.
 pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
+    /// The step's operands as data; see [`place`].
+    const PLACES: &'static [Place] = &[];
+
+    /// One operand for each of [`StepRecord::PLACES`] when the step carries `samples` samples.
+    fn places(&self, samples: usize) -> Operands {
+        Operands::described(Self::PLACES, self.as_bytes(), samples)
+    }
+
     /// Everything that the step touches when it carries `samples` samples.
     ///
     /// The parser, the planner and `inspect` all rely on this one list.
-    fn operands(&self, samples: usize) -> Operands;
+    fn operands(&self, samples: usize) -> Operands {
+        self.places(samples).present()
+    }
 
     /// Whether the shape is consistent in itself: no dimension is zero, products fit, outputs follow from inputs.
     fn shape_is_valid(&self) -> bool;

@@ -8,11 +8,11 @@ mod int16;
 
 pub use int16::{ForwardI16, LinesI16};
 
-use super::util::{copy, elements, from, in_place};
+use super::util::{copy, elements, from};
 use crate::arch::Isa;
 use crate::math::{self, Maths};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Which function. Numbers are part of the image format.
@@ -191,17 +191,10 @@ pub struct ForwardF32 {
     pub y: Ref,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        in_place(Operand::f32(self.x, elements, Access::Read), Operand::f32(self.y, elements, Access::Write))
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: input f32 [samples, len],
+        y: write f32 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -209,11 +202,11 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
         copy(x, y);
         let Some(kind) = Kind::from_u32(self.kind) else { return };
-        forward_f32(isa, Maths::of(context.training), kind, self.a, self.b, view_mut(y));
+        forward_f32(isa, Maths::of(context.training), kind, self.a, self.b, y);
     }
 }
 
@@ -237,19 +230,11 @@ pub struct BackwardF32 {
     pub dx: Ref,
 }
 
-impl BackwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        let (dy, dx) =
-            in_place(Operand::f32(self.dy, elements, Access::Read), Operand::f32(self.dx, elements, Access::Write));
-        ([Operand::f32(self.y, elements, Access::Read), dy], dx)
-    }
-}
-
 impl StepRecord for BackwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([y, dy], dx) = self.places(samples);
-        Operands::of([y, dy, dx])
+    operands! {
+        y: read f32 [samples, len],
+        dy: input f32 [samples, len],
+        dx: write f32 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -257,12 +242,12 @@ impl StepRecord for BackwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, dx) = self.places(context.samples);
-        let ([y, dy], [dx]) = memory.carve(reads, [dx]);
+        let mut at = memory.slices(self, context.samples);
+        let (y, dy, dx) = (at.read(), at.read(), at.write());
         copy(dy, dx);
         let Some(kind) = Kind::from_u32(self.kind) else { return };
-        let (y, len): (&[f32], _) = (view(y), self.len as usize);
-        isa.split(context.samples, len, [(view_mut(dx), len)], |of, [dx]| {
+        let (y, len): (&[f32], _) = (y, self.len as usize);
+        isa.split(context.samples, len, [(dx, len)], |of, [dx]| {
             isa.vectorize(|| backward_f32(kind, self.a, self.b, from(y, of.start * len), dx));
         });
     }

@@ -6,11 +6,11 @@ mod int8;
 pub use int8::{ForwardI8, Sum, Term, forward_i8, forward_in_place_i8};
 pub use int16::{ForwardI16, forward_i16, forward_in_place_i16};
 
-use super::util::{elements, in_place};
+use super::util::elements;
 use crate::arch::Isa;
 use crate::math;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 // ---------------------------------------------------------------------------------------------------- kernels, f32
@@ -49,20 +49,11 @@ pub struct ForwardF32 {
     pub hi: f32,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        let y = Operand::f32(self.y, elements, Access::Write);
-        let (a, y) = in_place(Operand::f32(self.a, elements, Access::Read), y);
-        let (b, y) = in_place(Operand::f32(self.b, elements, Access::Read), y);
-        ([a, b], y)
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([a, b], y) = self.places(samples);
-        Operands::of([a, b, y])
+    operands! {
+        a: input f32 [samples, len],
+        b: input f32 [samples, len],
+        y: write f32 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -70,9 +61,8 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([a, b], [y]) = memory.carve(reads, [y]);
-        let (a, b, y): (&[f32], &[f32], &mut [f32]) = (view(a), view(b), view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (a, b, y) = (at.read(), at.read(), at.write());
         let (lo, hi) = (self.lo, self.hi);
         match (self.a == self.y, self.b == self.y) {
             (false, false) => forward_f32(a, b, lo, hi, y),
@@ -95,17 +85,10 @@ pub struct AccumulateF32 {
     pub y: Ref,
 }
 
-impl AccumulateF32 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        (Operand::f32(self.x, elements, Access::Read), Operand::f32(self.y, elements, Access::ReadWrite))
-    }
-}
-
 impl StepRecord for AccumulateF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: read f32 [samples, len],
+        y: update f32 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -113,9 +96,9 @@ impl StepRecord for AccumulateF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        isa.accumulate_f32(view(x), view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
+        isa.accumulate_f32(x, y);
     }
 }
 

@@ -12,8 +12,8 @@ pub use int16::{ForwardI16, forward_i16};
 use super::pool::Pool2d;
 use super::util::{from, rows, rows_mut, sub, sub_mut};
 use crate::arch::Isa;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 // ---------------------------------------------------------------------------------------------------- kernels, f32
@@ -102,20 +102,10 @@ pub struct ForwardF32 {
     pub hi: f32,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let Self { shape, x, y, .. } = self;
-        (
-            Operand::f32(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::f32(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
-        )
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: read f32 [samples, shape => Pool2d::INPUT],
+        y: write f32 [samples, shape => Pool2d::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -123,9 +113,9 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        forward_f32(isa, &self.shape, view(x), self.lo, self.hi, view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
+        forward_f32(isa, &self.shape, x, self.lo, self.hi, y);
     }
 }
 
@@ -141,20 +131,10 @@ pub struct BackwardF32 {
     pub dx: Ref,
 }
 
-impl BackwardF32 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let Self { shape, dy, dx } = self;
-        (
-            Operand::f32(*dy, samples.saturating_mul(shape.out_elements()), Access::Read),
-            Operand::f32(*dx, samples.saturating_mul(shape.in_elements()), Access::Write),
-        )
-    }
-}
-
 impl StepRecord for BackwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (dy, dx) = self.places(samples);
-        Operands::of([dy, dx])
+    operands! {
+        dy: read f32 [samples, shape => Pool2d::OUTPUT],
+        dx: write f32 [samples, shape => Pool2d::INPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -162,9 +142,9 @@ impl StepRecord for BackwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (dy, dx) = self.places(context.samples);
-        let ([dy], [dx]) = memory.carve([dy], [dx]);
-        backward_f32(isa, &self.shape, view(dy), view_mut(dx));
+        let mut at = memory.slices(self, context.samples);
+        let (dy, dx) = (at.read(), at.write());
+        backward_f32(isa, &self.shape, dy, dx);
     }
 }
 

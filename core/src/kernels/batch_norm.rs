@@ -37,10 +37,6 @@ impl Channels {
         self.channels as usize
     }
 
-    fn elements(&self, samples: usize) -> usize {
-        samples.saturating_mul(self.positions as usize).saturating_mul(self.channels())
-    }
-
     fn is_valid(&self) -> bool {
         elements([self.positions, self.channels]).is_some()
     }

@@ -9,8 +9,7 @@ pub use float::ForwardF32;
 pub use integer::ForwardInteger;
 
 use super::util::elements;
-use crate::plan::Access;
-use crate::plan::{Operand, Ref};
+use crate::plan::{Ref, factors};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most axes after those that both inputs walk alike have become one.
@@ -75,16 +74,6 @@ pub struct Side {
 }
 
 impl Side {
-    fn operand(&self, samples: usize, size: usize) -> Operand {
-        let count = if self.repeats == 1 { 1 } else { samples }.saturating_mul(self.elements as usize);
-        let make = match size {
-            4 => Operand::f32,
-            2 => Operand::i16,
-            _ => Operand::i8,
-        };
-        make(self.at, count, Access::Read)
-    }
-
     fn holds(&self, extents: &[u32; AXES]) -> bool {
         let way = |(extent, stride): (&u32, &u32)| u64::from(extent - 1) * u64::from(*stride);
         let last = extents.iter().zip(&self.strides).map(way).fold(0u64, u64::saturating_add);
@@ -119,6 +108,9 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
+    /// Elements of one output sample.
+    pub const OUTPUT: &[u8] = factors!(extents[0], extents[1], extents[2], extents[3]);
+
     fn is_valid(&self, kind: Option<Kind>) -> bool {
         let Some(kind) = kind else { return false };
         let is_free = |side: &Side, may_share| side.at != self.y || (may_share && side.is_whole(&self.extents));
@@ -128,23 +120,6 @@ impl Broadcast {
             && [self.a, self.b].iter().all(|side| elements([side.elements]).is_some())
             && is_free(&self.a, true)
             && is_free(&self.b, kind.commutes() && self.a.at != self.y)
-    }
-
-    fn y_elements(&self) -> usize {
-        self.extents.iter().map(|&extent| extent as usize).product()
-    }
-
-    /// Reads and write; whichever input the output replaces is absent.
-    fn places(&self, samples: usize, size: usize) -> ([Operand; 2], Operand) {
-        let [mut a, mut b] = [self.a, self.b].map(|side| side.operand(samples, size));
-        let whole = Side { at: self.y, elements: self.y_elements() as u32, repeats: 0, strides: [0; AXES] };
-        let mut y = Operand { access: Access::Write, ..whole.operand(samples, size) };
-        for input in [&mut a, &mut b] {
-            if input.at == self.y {
-                (*input, y.access) = (Operand::NONE, Access::ReadWrite);
-            }
-        }
-        ([a, b], y)
     }
 
     /// The output's rows along the last axis in order, with the first elements of both inputs for each.

@@ -24,6 +24,7 @@ pub use weights_i8::{ForwardWeightsI8, forward_weights_i8};
 
 use super::util::elements;
 use super::window::Window2d;
+use crate::plan::factors;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Shape of a convolution.
@@ -41,6 +42,13 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
+    /// Elements of one input sample.
+    pub const INPUT: &[u8] = factors!(window.height.input, window.width.input, in_c);
+    /// Elements of one output sample.
+    pub const OUTPUT: &[u8] = factors!(window.height.output, window.width.output, out_c);
+    /// Number of weights.
+    pub const WEIGHTS: &[u8] = factors!(in_c, / groups, out_c, window.height.kernel, window.width.kernel);
+
     /// Input channels that one filter reads.
     #[inline]
     pub fn group_in(&self) -> usize {

@@ -3,7 +3,7 @@
 use super::util::{copy, elements};
 use crate::arch::Isa;
 use crate::memory::Memory;
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = x`.
@@ -18,17 +18,10 @@ pub struct Copy {
     pub y: Ref,
 }
 
-impl Copy {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let bytes = samples.saturating_mul(self.bytes as usize);
-        (Operand::i8(self.x, bytes, Access::Read), Operand::i8(self.y, bytes, Access::Write))
-    }
-}
-
 impl StepRecord for Copy {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: read u8 [samples, bytes],
+        y: write u8 [samples, bytes],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -36,8 +29,7 @@ impl StepRecord for Copy {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        copy(x, y);
+        let mut at = memory.slices(self, context.samples);
+        copy(at.read::<u8>(), at.write());
     }
 }

@@ -16,7 +16,7 @@ use super::util::{bias_backward, elements, from, rows, rows_mut, start_from_bias
 use crate::arch::{Gemm, Isa};
 use crate::memory::{Memory, view, view_mut};
 use crate::optim::{GradSink, Update};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord, operands};
 use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -170,22 +170,12 @@ pub struct ForwardF32 {
     pub hi: f32,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 3], Operand) {
-        let (inputs, outputs) = self.shape.dims();
-        let reads = [
-            Operand::f32(self.x, samples.saturating_mul(inputs), Access::Read),
-            Operand::f32(self.w, inputs.saturating_mul(outputs), Access::Read),
-            Operand::f32(self.b, outputs, Access::Read),
-        ];
-        (reads, Operand::f32(self.y, samples.saturating_mul(outputs), Access::Write))
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b], y) = self.places(samples);
-        Operands::of([x, w, b, y])
+    operands! {
+        x: read f32 [samples, shape.inputs],
+        w: read f32 [shape.outputs, shape.inputs],
+        b: read f32 [shape.outputs],
+        y: write f32 [samples, shape.outputs],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -193,9 +183,10 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, w, b], [y]) = memory.carve(reads, [y]);
-        forward_f32(isa, &self.shape, view(x), view(w), view(b), self.lo, self.hi, view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, b) = (at.read(), at.read(), at.read());
+        let y = at.write();
+        forward_f32(isa, &self.shape, x, w, b, self.lo, self.hi, y);
     }
 }
 
@@ -213,21 +204,11 @@ pub struct BackwardInputF32 {
     pub dx: Ref,
 }
 
-impl BackwardInputF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let (inputs, outputs) = self.shape.dims();
-        let reads = [
-            Operand::f32(self.dy, samples.saturating_mul(outputs), Access::Read),
-            Operand::f32(self.w, inputs.saturating_mul(outputs), Access::Read),
-        ];
-        (reads, Operand::f32(self.dx, samples.saturating_mul(inputs), Access::Write))
-    }
-}
-
 impl StepRecord for BackwardInputF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([dy, w], dx) = self.places(samples);
-        Operands::of([dy, w, dx])
+    operands! {
+        dy: read f32 [samples, shape.outputs],
+        w: read f32 [shape.outputs, shape.inputs],
+        dx: write f32 [samples, shape.inputs],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -235,9 +216,9 @@ impl StepRecord for BackwardInputF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, dx) = self.places(context.samples);
-        let ([dy, w], [dx]) = memory.carve(reads, [dx]);
-        backward_input_f32(isa, &self.shape, view(dy), view(w), view_mut(dx));
+        let mut at = memory.slices(self, context.samples);
+        let (dy, w, dx) = (at.read(), at.read(), at.write());
+        backward_input_f32(isa, &self.shape, dy, w, dx);
     }
 }
 
@@ -255,21 +236,15 @@ pub struct BackwardWeightsF32 {
     pub trained: Trained,
 }
 
-impl BackwardWeightsF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], [Operand; 5]) {
-        let (inputs, outputs) = self.shape.dims();
-        let reads = [
-            Operand::f32(self.x, samples.saturating_mul(inputs), Access::Read),
-            Operand::f32(self.dy, samples.saturating_mul(outputs), Access::Read),
-        ];
-        (reads, self.trained.places(inputs.saturating_mul(outputs), outputs))
-    }
-}
-
 impl StepRecord for BackwardWeightsF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, dy], [w, b, w_state, b_state, tile]) = self.places(samples);
-        Operands::of([x, dy, w, b, w_state, b_state, tile])
+    operands! {
+        x: read f32 [samples, shape.inputs],
+        dy: read f32 [samples, shape.outputs],
+        trained.w: update f32 [shape.outputs, shape.inputs],
+        trained.b: update f32 [shape.outputs],
+        trained.w_state: update f32 [shape.outputs, shape.inputs, trained.slots],
+        trained.b_state: update f32 [shape.outputs, trained.slots],
+        trained.tile: scratch f32 [trained.tile_elements],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -281,19 +256,19 @@ impl StepRecord for BackwardWeightsF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, dy], [w, b, w_state, b_state, tile]) = memory.carve(reads, writes);
-        let (x, dy, tile): (&[f32], &[f32], &mut [f32]) = (view(x), view(dy), view_mut(tile));
+        let mut at = memory.slices(self, context.samples);
+        let (x, dy) = (at.read(), at.read());
+        let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
         let optimizer = context.optimizer;
         if !self.trained.w.is_none() {
-            let update = Update { isa, optimizer, w: view_mut(w), state: view_mut(w_state) };
+            let update = Update { isa, optimizer, w, state: w_state };
             let (inputs, outputs) = self.shape.dims();
             update.split(outputs, inputs * context.samples / 16, tile, |of, tile, part| {
                 gradient_of(isa.alone(), &self.shape, of, x, dy, tile, part);
             });
         }
         if !self.trained.b.is_none() {
-            let mut sink = Update { isa, optimizer, w: view_mut(b), state: view_mut(b_state) };
+            let mut sink = Update { isa, optimizer, w: b, state: b_state };
             bias_backward(self.shape.outputs as usize, dy, tile, &mut sink);
         }
     }

@@ -22,6 +22,7 @@ pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32};
 
 use super::util::elements;
 use super::window::Window2d;
+use crate::plan::factors;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Shape of a depthwise convolution.
@@ -39,6 +40,13 @@ pub struct DepthwiseConv2d {
 }
 
 impl DepthwiseConv2d {
+    /// Elements of one input sample.
+    pub const INPUT: &[u8] = factors!(window.height.input, window.width.input, in_c);
+    /// Elements of one output sample.
+    pub const OUTPUT: &[u8] = factors!(window.height.output, window.width.output, out_c);
+    /// Number of weights.
+    pub const WEIGHTS: &[u8] = factors!(window.height.kernel, window.width.kernel, out_c);
+
     /// Elements of one input sample.
     #[inline]
     pub fn in_elements(&self) -> usize {

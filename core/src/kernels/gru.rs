@@ -10,8 +10,8 @@ use super::recurrent::{Recurrent, add_product_f32, start_state};
 use super::util::{copy, from, rows, rows_mut, start_from_bias, sub, sub_mut};
 use crate::arch::Isa;
 use crate::math::Maths;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Gates of a cell.
@@ -109,32 +109,17 @@ pub struct ForwardF32 {
     pub scratch: Ref,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 6], [Operand; 3]) {
-        let (_, inputs, units) = self.shape.sizes();
-        let state = samples.saturating_mul(units);
-        let read = |at, elements| Operand::f32(at, elements, Access::Read);
-        let reads = [
-            read(self.x, samples.saturating_mul(self.shape.in_elements())),
-            read(self.w, GATES * units * inputs),
-            read(self.r, GATES * units * units),
-            read(self.b, GATES * units),
-            read(self.r_bias, GATES * units),
-            read(self.h0, state),
-        ];
-        let writes = [
-            Operand::f32(self.y, samples.saturating_mul(self.shape.out_elements()), Access::Write),
-            Operand::f32(self.h, state, Access::Write),
-            Operand::f32(self.scratch, SCRATCH * units, Access::Scratch),
-        ];
-        (reads, writes)
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, r, b, r_bias, h0], [y, h, scratch]) = self.places(samples);
-        Operands::of([x, w, r, b, r_bias, h0, y, h, scratch])
+    operands! {
+        x: read f32 [samples, shape.time, shape.inputs],
+        w: read f32 [const GATES, shape.units, shape.inputs],
+        r: read f32 [const GATES, shape.units, shape.units],
+        b: read f32 [const GATES, shape.units],
+        r_bias: read f32 [const GATES, shape.units],
+        h0: read f32 [samples, shape.units],
+        y: write f32 [samples, shape.time, shape.units],
+        h: write f32 [samples, shape.units],
+        scratch: scratch f32 [const SCRATCH, shape.units],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -142,13 +127,13 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, w, r, b, r_bias, h0], [y, h, scratch]) = memory.carve(reads, writes);
-        let h = view_mut(h);
-        start_state(view(h0), 0.0, self.shape.units as usize, h);
-        let (w, r, b, r_bias) = (view(w), view(r), view(b), view(r_bias));
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, r, b, r_bias, h0) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
+        let (y, h, scratch) = (at.write(), at.write(), at.write());
+        let h = h;
+        start_state(h0, 0.0, self.shape.units as usize, h);
         let weights = Weights { w, r, b, r_bias, reset_after: self.reset_after == 1 };
         let maths = Maths::of(context.training);
-        forward_f32(isa, maths, &self.shape, view(x), &weights, view_mut(scratch), h, view_mut(y));
+        forward_f32(isa, maths, &self.shape, x, &weights, scratch, h, y);
     }
 }

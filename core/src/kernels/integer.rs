@@ -9,9 +9,9 @@ use crate::quant;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// An integer activation and the rules of its layers: int8 sums in 32 bits with biases of 32, int16 in 64 with 64.
-pub trait Integer: Copy + Default + FromBytes + IntoBytes + Immutable + KnownLayout {
+pub trait Integer: Copy + Default + FromBytes + IntoBytes + Immutable + KnownLayout + 'static {
     /// Element of a bias.
-    type Bias: FromBytes + Immutable + KnownLayout;
+    type Bias: FromBytes + Immutable + KnownLayout + 'static;
 
     /// `init + sum of (x[i] - zero_point) * w[i]`, wrapping.
     fn dot<I: Isa>(isa: I, init: i64, x: &[Self], zero_point: i32, w: &[i8]) -> i64;

@@ -2,11 +2,11 @@
 //!
 //! Shapes: `x [samples][rows][len]`, `gamma [len]`, `beta [len]`, `y` as `x`.
 
-use super::util::{copy, elements, in_place, rows_mut};
+use super::util::{copy, elements, rows_mut};
 use crate::arch::Isa;
 use crate::math;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = (y - mean) / sqrt(variance + epsilon) * gamma + beta`, in rows of `len`; an empty `beta` counts as zeros.
@@ -48,20 +48,12 @@ pub struct ForwardF32 {
     pub epsilon: f32,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 3], Operand) {
-        let elements = samples.saturating_mul(self.rows as usize * self.len as usize);
-        let (x, y) =
-            in_place(Operand::f32(self.x, elements, Access::Read), Operand::f32(self.y, elements, Access::Write));
-        let parameter = |at| Operand::f32(at, self.len as usize, Access::Read);
-        ([x, parameter(self.gamma), parameter(self.beta)], y)
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, gamma, beta], y) = self.places(samples);
-        Operands::of([x, gamma, beta, y])
+    operands! {
+        x: input f32 [samples, rows, len],
+        gamma: read f32 [len],
+        beta: read f32 [len],
+        y: write f32 [samples, rows, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -69,9 +61,10 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, gamma, beta], [y]) = memory.carve(reads, [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, gamma, beta) = (at.read(), at.read(), at.read());
+        let y = at.write();
         copy(x, y);
-        forward_f32(self.len as usize, self.epsilon, view(gamma), view(beta), view_mut(y));
+        forward_f32(self.len as usize, self.epsilon, gamma, beta, y);
     }
 }

@@ -1,10 +1,10 @@
 //! Any function of one int8 value, as a table of its 256 results: sigmoid, tanh, relu of another scale, a change of
 //! scale alone. The host computes the table with the reference's arithmetic.
 
-use super::util::{elements, in_place};
+use super::util::elements;
 use crate::arch::Isa;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Entries of a table. Entry `i` is the result for the value whose byte is `i`: 0 to 127, then -128 to -1.
@@ -44,19 +44,11 @@ pub struct LookupI8 {
     pub y: Ref,
 }
 
-impl LookupI8 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        let (x, y) =
-            in_place(Operand::i8(self.x, elements, Access::Read), Operand::i8(self.y, elements, Access::Write));
-        ([Operand::i8(self.table, ENTRIES, Access::Read), x], y)
-    }
-}
-
 impl StepRecord for LookupI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([table, x], y) = self.places(samples);
-        Operands::of([table, x, y])
+    operands! {
+        table: read i8 [const ENTRIES],
+        x: input i8 [samples, len],
+        y: write i8 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -64,13 +56,13 @@ impl StepRecord for LookupI8 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([table, x], [y]) = memory.carve(reads, [y]);
-        let Some(table) = view::<i8>(table).first_chunk() else { return };
+        let mut at = memory.slices(self, context.samples);
+        let (table, x, y) = (at.read(), at.read(), at.write());
+        let Some(table) = table.first_chunk() else { return };
         if self.x == self.y {
-            forward_in_place_i8(table, view_mut(y));
+            forward_in_place_i8(table, y);
         } else {
-            forward_i8(table, view(x), view_mut(y));
+            forward_i8(table, x, y);
         }
     }
 }

@@ -14,8 +14,8 @@ use super::recurrent::{Recurrent, add_product_f32, start_state};
 use super::util::{copy, rows, rows_mut, sub, sub_mut};
 use crate::arch::Isa;
 use crate::math::Maths;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Gates of a cell.
@@ -114,34 +114,19 @@ pub struct ForwardF32 {
     pub gates: Ref,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 7], [Operand; 4]) {
-        let (_, inputs, units) = self.shape.sizes();
-        let state = samples.saturating_mul(units);
-        let read = |at, elements| Operand::f32(at, elements, Access::Read);
-        let reads = [
-            read(self.x, samples.saturating_mul(self.shape.in_elements())),
-            read(self.w, GATES * units * inputs),
-            read(self.r, GATES * units * units),
-            read(self.b, GATES * units),
-            read(self.p, PEEPHOLES * units),
-            read(self.h0, state),
-            read(self.c0, state),
-        ];
-        let writes = [
-            Operand::f32(self.y, samples.saturating_mul(self.shape.out_elements()), Access::Write),
-            Operand::f32(self.h, state, Access::Write),
-            Operand::f32(self.c, state, Access::Write),
-            Operand::f32(self.gates, GATES * units, Access::Scratch),
-        ];
-        (reads, writes)
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, r, b, p, h0, c0], [y, h, c, gates]) = self.places(samples);
-        Operands::of([x, w, r, b, p, h0, c0, y, h, c, gates])
+    operands! {
+        x: read f32 [samples, shape.time, shape.inputs],
+        w: read f32 [const GATES, shape.units, shape.inputs],
+        r: read f32 [const GATES, shape.units, shape.units],
+        b: read f32 [const GATES, shape.units],
+        p: read f32 [const PEEPHOLES, shape.units],
+        h0: read f32 [samples, shape.units],
+        c0: read f32 [samples, shape.units],
+        y: write f32 [samples, shape.time, shape.units],
+        h: write f32 [samples, shape.units],
+        c: write f32 [samples, shape.units],
+        gates: scratch f32 [const GATES, shape.units],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -149,14 +134,14 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, w, r, b, p, h0, c0], [y, h, c, gates]) = memory.carve(reads, writes);
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, r, b, p, h0, c0) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
+        let (y, h, c, gates) = (at.write(), at.write(), at.write(), at.write());
         let units = self.shape.units as usize;
-        let (h, c) = (view_mut(h), view_mut(c));
-        start_state(view(h0), 0.0, units, h);
-        start_state(view(c0), 0.0, units, c);
-        let weights = Weights { w: view(w), r: view(r), b: view(b), p: view(p) };
-        let gates = sub_mut(view_mut(gates), 0, GATES * units);
-        forward_f32(isa, Maths::of(context.training), &self.shape, view(x), &weights, gates, h, c, view_mut(y));
+        start_state(h0, 0.0, units, h);
+        start_state(c0, 0.0, units, c);
+        let weights = Weights { w, r, b, p };
+        let gates = sub_mut(gates, 0, GATES * units);
+        forward_f32(isa, Maths::of(context.training), &self.shape, x, &weights, gates, h, c, y);
     }
 }

@@ -8,8 +8,8 @@ use super::integer::{Integer, Width};
 use super::requantize::{Requantize, RequantizeRecord};
 use super::util::{elements, from, rows, rows_mut, sub};
 use crate::arch::{Gemm, Isa};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::{Memory, Slices};
+use crate::plan::{Context, Ref, StepRecord, factors, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Shape of the products of one sample.
@@ -35,6 +35,13 @@ pub struct MatMul {
 }
 
 impl MatMul {
+    /// Elements of one sample of `a`.
+    pub const A: &[u8] = factors!(a_batch[0], a_batch[1], rows, inner);
+    /// Of `b`.
+    pub const B: &[u8] = factors!(b_batch[0], b_batch[1], inner, columns);
+    /// Of `y`.
+    pub const Y: &[u8] = factors!(batch[0], batch[1], rows, columns);
+
     fn sizes(&self) -> [usize; 3] {
         [self.rows, self.inner, self.columns].map(|size| size as usize)
     }
@@ -131,18 +138,11 @@ pub struct ForwardF32 {
     pub hi: f32,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let [a, b, y] = self.shape.elements().map(|elements| samples.saturating_mul(elements));
-        let reads = [Operand::f32(self.a, a, Access::Read), Operand::f32(self.b, b, Access::Read)];
-        (reads, Operand::f32(self.y, y, Access::Write))
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([a, b], y) = self.places(samples);
-        Operands::of([a, b, y])
+    operands! {
+        a: read f32 [samples, shape => MatMul::A],
+        b: read f32 [samples, shape => MatMul::B],
+        y: write f32 [samples, shape => MatMul::Y],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -150,9 +150,9 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([a, b], [y]) = memory.carve(reads, [y]);
-        forward_f32(isa, &self.shape, view(a), view(b), self.lo, self.hi, view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (a, b, y) = (at.read(), at.read(), at.write());
+        forward_f32(isa, &self.shape, a, b, self.lo, self.hi, y);
     }
 }
 
@@ -179,19 +179,20 @@ pub struct ForwardInt {
 }
 
 impl ForwardInt {
-    fn places(&self, samples: usize) -> ([Operand; 4], Operand) {
-        let [a, b, y] = self.shape.elements().map(|elements| samples.saturating_mul(elements));
-        let [multiplier, shift] = self.requantize.places();
-        let operand = |at, elements, access| self.width.operand(at, elements, access);
-        let reads = [operand(self.a, a, Access::Read), operand(self.b, b, Access::Read), multiplier, shift];
-        (reads, operand(self.y, y, Access::Write))
+    fn compute<T: Integer>(&self, at: &mut Slices<'_>) {
+        let (a, b, multiplier, shift) = (at.read(), at.read(), at.read(), at.read());
+        let (to, zeros) = (self.requantize.view(multiplier, shift), [self.a_zero, self.b_zero]);
+        forward_int::<T>(&self.shape, a, b, zeros, &to, at.write());
     }
 }
 
 impl StepRecord for ForwardInt {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([a, b, multiplier, shift], y) = self.places(samples);
-        Operands::of([a, b, multiplier, shift, y])
+    operands! {
+        a: read size(width) [samples, shape => MatMul::A],
+        b: read size(width) [samples, shape => MatMul::B],
+        requantize.multiplier: read i32 [requantize.channels],
+        requantize.shift: read i32 [requantize.channels],
+        y: write size(width) [samples, shape => MatMul::Y],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -200,13 +201,7 @@ impl StepRecord for ForwardInt {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([a, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
-        let (to, zeros) = (self.requantize.view(multiplier, shift), [self.a_zero, self.b_zero]);
-        if self.width == Width::I16 {
-            forward_int::<i16>(&self.shape, view(a), view(b), zeros, &to, view_mut(y));
-        } else {
-            forward_int::<i8>(&self.shape, view(a), view(b), zeros, &to, view_mut(y));
-        }
+        let at = &mut memory.slices(self, context.samples);
+        if self.width == Width::I16 { self.compute::<i16>(at) } else { self.compute::<i8>(at) }
     }
 }

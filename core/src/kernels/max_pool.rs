@@ -12,8 +12,8 @@ pub use int16::{ForwardI16, forward_i16};
 use super::pool::Pool2d;
 use super::util::{from, rows, rows_mut};
 use crate::arch::{Isa, Patch};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 // ---------------------------------------------------------------------------------------------------- kernels, f32
@@ -79,20 +79,10 @@ pub struct ForwardF32 {
     pub hi: f32,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let Self { shape, x, y, .. } = self;
-        (
-            Operand::f32(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::f32(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
-        )
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: read f32 [samples, shape => Pool2d::INPUT],
+        y: write f32 [samples, shape => Pool2d::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -100,9 +90,9 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        forward_f32(isa, &self.shape, view(x), self.lo, self.hi, view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
+        forward_f32(isa, &self.shape, x, self.lo, self.hi, y);
     }
 }
 
@@ -120,19 +110,11 @@ pub struct BackwardF32 {
     pub dx: Ref,
 }
 
-impl BackwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let inputs = samples.saturating_mul(self.shape.in_elements());
-        let outputs = samples.saturating_mul(self.shape.out_elements());
-        let reads = [Operand::f32(self.x, inputs, Access::Read), Operand::f32(self.dy, outputs, Access::Read)];
-        (reads, Operand::f32(self.dx, inputs, Access::Write))
-    }
-}
-
 impl StepRecord for BackwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, dy], dx) = self.places(samples);
-        Operands::of([x, dy, dx])
+    operands! {
+        x: read f32 [samples, shape => Pool2d::INPUT],
+        dy: read f32 [samples, shape => Pool2d::OUTPUT],
+        dx: write f32 [samples, shape => Pool2d::INPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -140,9 +122,9 @@ impl StepRecord for BackwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, dx) = self.places(context.samples);
-        let ([x, dy], [dx]) = memory.carve(reads, [dx]);
-        backward_f32(isa, &self.shape, view(x), view(dy), view_mut(dx));
+        let mut at = memory.slices(self, context.samples);
+        let (x, dy, dx) = (at.read(), at.read(), at.write());
+        backward_f32(isa, &self.shape, x, dy, dx);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What max and average pools share: the shape. A global pool is a window as large as the input.
 
 use super::window::Window2d;
+use crate::plan::factors;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Shape of a pool: `x [samples][in_h][in_w][channels]` to `y [samples][out_h][out_w][channels]`.
@@ -14,6 +15,11 @@ pub struct Pool2d {
 }
 
 impl Pool2d {
+    /// Elements of one input sample.
+    pub const INPUT: &[u8] = factors!(window.height.input, window.width.input, channels);
+    /// Elements of one output sample.
+    pub const OUTPUT: &[u8] = factors!(window.height.output, window.width.output, channels);
+
     /// Elements of one input sample.
     #[inline]
     pub fn in_elements(&self) -> usize {
@@ -37,20 +43,10 @@ impl Pool2d {
 /// What the forward records of pools of integers do: `name: element, whether limits are valid, kernel`.
 macro_rules! forward_step {
     ($name:ident: $element:ident, $limits:path, $kernel:expr) => {
-        impl $name {
-            fn places(&self, samples: usize) -> (Operand, Operand) {
-                let Self { shape, x, y, .. } = self;
-                (
-                    Operand::$element(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
-                    Operand::$element(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
-                )
-            }
-        }
-
         impl StepRecord for $name {
-            fn operands(&self, samples: usize) -> Operands {
-                let (x, y) = self.places(samples);
-                Operands::of([x, y])
+            operands! {
+                x: read $element [samples, shape => Pool2d::INPUT],
+                y: write $element [samples, shape => Pool2d::OUTPUT],
             }
 
             fn shape_is_valid(&self) -> bool {
@@ -58,9 +54,8 @@ macro_rules! forward_step {
             }
 
             fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-                let (x, y) = self.places(context.samples);
-                let ([x], [y]) = memory.carve([x], [y]);
-                $kernel(isa, &self.shape, view(x), self.lo, self.hi, view_mut(y));
+                let mut at = memory.slices(self, context.samples);
+                $kernel(isa, &self.shape, at.read(), self.lo, self.hi, at.write());
             }
         }
     };

@@ -6,8 +6,8 @@ pub use int16::{DequantizeI16, QuantizeI16, dequantize_i16, quantize_i16};
 
 use super::util::elements;
 use crate::arch::Isa;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::{dequantize_i8, quantize_i8};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -45,17 +45,10 @@ pub struct QuantizeI8 {
     pub zero_point: i32,
 }
 
-impl QuantizeI8 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        (Operand::f32(self.x, elements, Access::Read), Operand::i8(self.y, elements, Access::Write))
-    }
-}
-
 impl StepRecord for QuantizeI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: read f32 [samples, len],
+        y: write i8 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -63,9 +56,9 @@ impl StepRecord for QuantizeI8 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        quantize(self.scale, self.zero_point, view(x), view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
+        quantize(self.scale, self.zero_point, x, y);
     }
 }
 
@@ -85,17 +78,10 @@ pub struct DequantizeI8 {
     pub zero_point: i32,
 }
 
-impl DequantizeI8 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        (Operand::i8(self.x, elements, Access::Read), Operand::f32(self.y, elements, Access::Write))
-    }
-}
-
 impl StepRecord for DequantizeI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: read i8 [samples, len],
+        y: write f32 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -103,9 +89,9 @@ impl StepRecord for DequantizeI8 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        dequantize(self.scale, self.zero_point, view(x), view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
+        dequantize(self.scale, self.zero_point, x, y);
     }
 }
 

@@ -9,7 +9,7 @@ pub use integer::{ForwardInteger, Scaling};
 use super::util::{elements, rows_mut, sub};
 use crate::arch::Isa;
 use crate::math;
-use crate::memory::{Memory, view, view_mut};
+use crate::memory::Memory;
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -91,6 +91,13 @@ impl Shape {
         self.out_elements() * self.count()
     }
 
+    /// Input and output, for elements of `size` bytes. (Too many factors for a [`crate::plan::Place`].)
+    fn places(&self, size: u32, x: Ref, y: Ref, samples: usize) -> Operands {
+        let operand =
+            |at, elements, access| Operand::sized(at, samples.saturating_mul(elements), size as usize, access);
+        Operands::of([operand(x, self.in_elements(), Access::Read), operand(y, self.out_elements(), Access::Write)])
+    }
+
     /// For each output row along the last kept axis: where its first value's input lies.
     fn starts(&self) -> impl Iterator<Item = usize> {
         let [outer, middle, _] = self.kept;
@@ -153,20 +160,9 @@ pub struct ForwardF32 {
     pub y: Ref,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let Self { shape, x, y, .. } = self;
-        (
-            Operand::f32(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::f32(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
-        )
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    fn places(&self, samples: usize) -> Operands {
+        self.shape.places(4, self.x, self.y, samples)
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -174,10 +170,10 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
         let Some(kind) = Kind::from_u32(self.kind) else { return };
-        forward_f32(isa, kind, &self.shape, view(x), view_mut(y));
+        forward_f32(isa, kind, &self.shape, x, y);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::util::{elements, rows_mut, sub};
 use crate::arch::Isa;
-use crate::memory::{Memory, view};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Copies pixels. A source outside of the input leaves its pixel as it was.
@@ -32,27 +32,12 @@ pub struct ResizeNearest {
     pub y: Ref,
 }
 
-impl ResizeNearest {
-    fn places(&self, samples: usize) -> ([Operand; 3], Operand) {
-        let image = |at, h: u32, w: u32, access| {
-            let count = samples.saturating_mul(h as usize * w as usize * self.channels as usize);
-            match self.size {
-                4 => Operand::i32(at, count, access),
-                2 => Operand::i16(at, count, access),
-                _ => Operand::i8(at, count, access),
-            }
-        };
-        let table = |at, len: u32| Operand::i32(at, len as usize, Access::Read);
-        let x = image(self.x, self.in_h, self.in_w, Access::Read);
-        let y = image(self.y, self.out_h, self.out_w, Access::Write);
-        ([table(self.rows, self.out_h), table(self.cols, self.out_w), x], y)
-    }
-}
-
 impl StepRecord for ResizeNearest {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([rows, cols, x], y) = self.places(samples);
-        Operands::of([rows, cols, x, y])
+    operands! {
+        rows: read u32 [out_h],
+        cols: read u32 [out_w],
+        x: read size(size) [samples, in_h, in_w, channels],
+        y: write size(size) [samples, out_h, out_w, channels],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -62,9 +47,9 @@ impl StepRecord for ResizeNearest {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([rows, cols, x], [y]) = memory.carve(reads, [y]);
-        let (rows, cols): (&[u32], &[u32]) = (view(rows), view(cols));
+        let mut at = memory.slices(self, context.samples);
+        let (rows, cols, x) = (at.read::<u32>(), at.read::<u32>(), at.read());
+        let y: &mut [u8] = at.write();
         let pixel = (self.channels * self.size) as usize;
         let (x_row, y_row) = (self.in_w as usize * pixel, self.out_w as usize * pixel);
         let (x_len, y_len) = (self.in_h as usize * x_row, self.out_h as usize * y_row);

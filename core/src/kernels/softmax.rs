@@ -11,11 +11,11 @@ pub use int8::{ForwardI8, MAX_LEN_I8, ScalingI8, forward_i8};
 pub use int16::{ENTRIES_I16, ForwardI16, ScalingI16, forward_i16};
 pub use log_int8::{ForwardLogI8, LogScalingI8, forward_log_i8};
 
-use super::util::{copy, elements, in_place, rows, rows_mut};
+use super::util::{copy, elements, rows, rows_mut};
 use crate::arch::Isa;
 use crate::math::{self, Maths};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 // ---------------------------------------------------------------------------------------------------- kernels, f32
@@ -78,17 +78,10 @@ pub struct ForwardF32 {
     pub y: Ref,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let elements = samples.saturating_mul(self.rows as usize * self.len as usize);
-        in_place(Operand::f32(self.x, elements, Access::Read), Operand::f32(self.y, elements, Access::Write))
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: input f32 [samples, rows, len],
+        y: write f32 [samples, rows, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -96,14 +89,14 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
         copy(x, y);
         let (maths, len) = (Maths::of(context.training), self.len as usize);
         if self.logarithm == 1 {
-            log_forward_f32(maths, len, view_mut(y));
+            log_forward_f32(maths, len, y);
         } else {
-            forward_f32(maths, len, self.beta, view_mut(y));
+            forward_f32(maths, len, self.beta, y);
         }
     }
 }
@@ -126,19 +119,11 @@ pub struct BackwardF32 {
     pub dx: Ref,
 }
 
-impl BackwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let elements = samples.saturating_mul(self.rows as usize * self.len as usize);
-        let (dy, dx) =
-            in_place(Operand::f32(self.dy, elements, Access::Read), Operand::f32(self.dx, elements, Access::Write));
-        ([Operand::f32(self.y, elements, Access::Read), dy], dx)
-    }
-}
-
 impl StepRecord for BackwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([y, dy], dx) = self.places(samples);
-        Operands::of([y, dy, dx])
+    operands! {
+        y: read f32 [samples, rows, len],
+        dy: input f32 [samples, rows, len],
+        dx: write f32 [samples, rows, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -146,10 +131,10 @@ impl StepRecord for BackwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, dx) = self.places(context.samples);
-        let ([y, dy], [dx]) = memory.carve(reads, [dx]);
+        let mut at = memory.slices(self, context.samples);
+        let (y, dy, dx) = (at.read(), at.read(), at.write());
         copy(dy, dx);
-        backward_f32(isa, self.len as usize, self.beta, view(y), view_mut(dx));
+        backward_f32(isa, self.len as usize, self.beta, y, dx);
     }
 }
 

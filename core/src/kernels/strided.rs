@@ -6,7 +6,7 @@
 use super::util::{elements, sub, sub_mut};
 use crate::arch::Isa;
 use crate::memory::Memory;
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::plan::{Access, Context, Operands, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most axes of a box.
@@ -52,15 +52,6 @@ impl Side {
         }
         0 <= least && most < i64::from(self.elements)
     }
-
-    fn operand(&self, samples: usize, size: usize, access: Access) -> Operand {
-        let count = samples.saturating_mul(self.elements as usize);
-        match size {
-            4 => Operand::i32(self.at, count, access),
-            2 => Operand::i16(self.at, count, access),
-            _ => Operand::i8(self.at, count, access),
-        }
-    }
 }
 
 /// Copies one box.
@@ -84,13 +75,6 @@ pub struct StridedCopy {
 }
 
 impl StridedCopy {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let size = self.size as usize;
-        let access = if self.outside == Outside::Keep as u32 { Access::ReadWrite } else { Access::Write };
-        let x_samples = if self.repeats == 1 { 1 } else { samples };
-        (self.x.operand(x_samples, size, Access::Read), self.y.operand(samples, size, access))
-    }
-
     /// One sample: all rows along the last axis, in order.
     fn copy(&self, x: &[u8], y: &mut [u8]) {
         let mut index = [0u32; AXES];
@@ -157,9 +141,17 @@ impl Row {
 }
 
 impl StepRecord for StridedCopy {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x.at: read size(size) [samples unless repeats, x.elements],
+        y.at: write size(size) [samples, y.elements],
+    }
+
+    fn places(&self, samples: usize) -> Operands {
+        let mut operands = Operands::described(Self::PLACES, self.as_bytes(), samples);
+        if self.outside == Outside::Keep as u32 {
+            operands.change(1, Access::ReadWrite);
+        }
+        operands
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -175,8 +167,8 @@ impl StepRecord for StridedCopy {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
         if self.outside == Outside::Fill as u32 {
             let pattern = self.fill.to_le_bytes();
             let value = pattern.iter().take(self.size as usize).cycle();

@@ -10,8 +10,8 @@ pub use int::ForwardInt;
 
 use super::util::{elements, rows, rows_mut};
 use crate::arch::Isa;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Shape of the layer.
@@ -113,28 +113,14 @@ pub struct ForwardF32 {
     pub hi: f32,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 4], [Operand; 2]) {
-        let (shape, inputs) = (&self.shape, self.shape.inputs as usize);
-        let read = |at, elements| Operand::f32(at, elements, Access::Read);
-        let reads = [
-            read(self.x, samples.saturating_mul(inputs)),
-            read(self.w, shape.filters() * inputs),
-            read(self.v, shape.state()),
-            read(self.b, shape.units as usize),
-        ];
-        let writes = [
-            Operand::f32(self.state, samples.saturating_mul(shape.state()), Access::ReadWrite),
-            Operand::f32(self.y, samples.saturating_mul(shape.units as usize), Access::Write),
-        ];
-        (reads, writes)
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, v, b], [state, y]) = self.places(samples);
-        Operands::of([x, w, v, b, state, y])
+    operands! {
+        x: read f32 [samples, shape.inputs],
+        w: read f32 [shape.units, shape.rank, shape.inputs],
+        v: read f32 [shape.units, shape.rank, shape.memory],
+        b: read f32 [shape.units],
+        state: update f32 [samples, shape.units, shape.rank, shape.memory],
+        y: write f32 [samples, shape.units],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -142,9 +128,10 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, w, v, b], [state, y]) = memory.carve(reads, writes);
-        let (lo, hi, state) = (self.lo, self.hi, view_mut(state));
-        forward_f32(isa, &self.shape, view(x), view(w), view(v), view(b), lo, hi, state, view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, v, b) = (at.read(), at.read(), at.read(), at.read());
+        let (state, y) = (at.write(), at.write());
+        let (lo, hi, state) = (self.lo, self.hi, state);
+        forward_f32(isa, &self.shape, x, w, v, b, lo, hi, state, y);
     }
 }

@@ -14,8 +14,8 @@ pub use int::ForwardInt;
 use super::conv2d::{Conv2d, Scratch, accumulate_input_f32};
 use super::util::start_from_bias;
 use crate::arch::Isa;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(transposed conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
@@ -60,23 +60,13 @@ pub struct ForwardF32 {
     pub hi: f32,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 3], [Operand; 2]) {
-        let conv = &self.conv;
-        let reads = [
-            Operand::f32(self.x, samples.saturating_mul(conv.out_elements()), Access::Read),
-            Operand::f32(self.w, conv.weights(), Access::Read),
-            Operand::f32(self.b, conv.in_c as usize, Access::Read),
-        ];
-        let y = Operand::f32(self.y, samples.saturating_mul(conv.in_elements()), Access::Write);
-        (reads, [self.scratch.place(), y])
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b], [scratch, y]) = self.places(samples);
-        Operands::of([x, w, b, scratch, y])
+    operands! {
+        x: read f32 [samples, conv => Conv2d::OUTPUT],
+        w: read f32 [conv => Conv2d::WEIGHTS],
+        b: read f32 [conv.in_c],
+        scratch.at: scratch f32 [scratch.elements],
+        y: write f32 [samples, conv => Conv2d::INPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -84,9 +74,10 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, w, b], [scratch, y]) = memory.carve(reads, writes);
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, b) = (at.read(), at.read(), at.read());
+        let (scratch, y) = (at.write(), at.write());
         let (lo, hi) = (self.lo, self.hi);
-        forward_f32(isa, &self.conv, view(x), view(w), view(b), lo, hi, view_mut(scratch), view_mut(y));
+        forward_f32(isa, &self.conv, x, w, b, lo, hi, scratch, y);
     }
 }

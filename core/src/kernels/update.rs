@@ -4,9 +4,9 @@
 use super::trained::Trained;
 use super::util::elements;
 use crate::arch::Isa;
-use crate::memory::{Memory, view, view_mut};
+use crate::memory::Memory;
 use crate::optim::{GradSink, Update};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Update step, f32.
@@ -25,21 +25,11 @@ pub struct UpdateF32 {
     pub state: Ref,
 }
 
-impl UpdateF32 {
-    fn places(&self) -> (Operand, [Operand; 2]) {
-        let (len, slots) = (self.len as usize, self.slots as usize);
-        let writes = [
-            Operand::f32(self.w, len, Access::ReadWrite),
-            Operand::f32(self.state, len.saturating_mul(slots), Access::ReadWrite),
-        ];
-        (Operand::f32(self.gradient, len, Access::Read), writes)
-    }
-}
-
 impl StepRecord for UpdateF32 {
-    fn operands(&self, _samples: usize) -> Operands {
-        let (gradient, [w, state]) = self.places();
-        Operands::of([gradient, w, state])
+    operands! {
+        gradient: read f32 [len],
+        w: update f32 [len],
+        state: update f32 [len, slots],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -52,10 +42,10 @@ impl StepRecord for UpdateF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (gradient, writes) = self.places();
-        let ([gradient], [w, state]) = memory.carve([gradient], writes);
-        let mut sink = Update { isa, optimizer: context.optimizer, w: view_mut(w), state: view_mut(state) };
-        sink.tile(0, view(gradient));
+        let mut at = memory.slices(self, context.samples);
+        let (gradient, w, state) = (at.read(), at.write(), at.write());
+        let mut sink = Update { isa, optimizer: context.optimizer, w, state };
+        sink.tile(0, gradient);
     }
 }
 

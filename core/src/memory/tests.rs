@@ -49,3 +49,38 @@ fn data_and_absent_operands_are_resolved() {
     let ([a, none], [w]) = memory.carve([flash, Operand::NONE], [op(0, 8)]);
     assert_eq!((a, none.len(), w.len()), (&[9, 9][..], 0, 8));
 }
+
+fn slices_of<'a>(data: &'a [u8], arena: &'a mut [u8], operands: &[Operand]) -> Option<[Slice<'a>; Operands::MAX]> {
+    let mut list = Slices::default().list;
+    carve_into(data, arena, operands, &mut list).map(|()| list)
+}
+
+#[test]
+fn slices_come_in_the_order_of_their_operands() {
+    let (data, mut arena) = ([9u8; 4], core::array::from_fn::<u8, 16, _>(|i| i as u8));
+    let write = |start| Operand { access: Access::Write, ..op(start, 2) };
+    let flash = Operand { at: Ref::data(1), ..op(0, 2) };
+    let operands = [op(4, 4), write(12), Operand::NONE, flash, op(5, 2), write(0)];
+    let [a, high, none, flash, b, low, ..] = slices_of(&data, &mut arena, &operands).unwrap();
+    for (found, expected) in [(a, &[4u8, 5, 6, 7][..]), (none, &[]), (flash, &[9, 9]), (b, &[5, 6])] {
+        assert!(matches!(found, Slice::Read(found) if found == expected));
+    }
+    for (found, expected) in [(high, [12u8, 13]), (low, [0, 1])] {
+        assert!(matches!(found, Slice::Write(found) if *found == expected));
+    }
+}
+
+#[test]
+fn operands_that_overlap_or_lie_outside_give_no_slices() {
+    let write = |start, bytes| Operand { access: Access::Scratch, ..op(start, bytes) };
+    let flash = Operand { at: Ref::data(0), ..write(0, 2) };
+    for operands in [
+        &[op(6, 4), write(8, 4)][..],
+        &[write(0, 4), write(2, 4)],
+        &[write(14, 4)],
+        &[op(14, 4), write(0, 1)],
+        &[flash],
+    ] {
+        assert!(slices_of(&[0; 4], &mut [0; 16], operands).is_none(), "{operands:?}");
+    }
+}

@@ -6,16 +6,11 @@
 use super::Kind;
 use crate::arch::Isa;
 use crate::kernels::requantize::{Rescale, limits_are_valid_i16};
-use crate::kernels::util::{copy, elements, in_place};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::kernels::util::{copy, elements};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::functions::{TABLE, ToTable, logistic_i16, tanh_i16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-fn places(len: u32, x: Ref, y: Ref, samples: usize) -> (Operand, Operand) {
-    let elements = samples.saturating_mul(len as usize);
-    in_place(Operand::i16(x, elements, Access::Read), Operand::i16(y, elements, Access::Write))
-}
 
 /// Forward step of sigmoid or tanh, int16; the output's scale is 1/32768. In place if `x` and `y` are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -35,17 +30,11 @@ pub struct ForwardI16 {
     pub argument: ToTable,
 }
 
-impl ForwardI16 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let (x, y) = places(self.len, self.x, self.y, samples);
-        ([x, Operand::i16(self.table, TABLE, Access::Read)], y)
-    }
-}
-
 impl StepRecord for ForwardI16 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, table], y) = self.places(samples);
-        Operands::of([x, table, y])
+    operands! {
+        x: input i16 [samples, len],
+        table: read i16 [const TABLE],
+        y: write i16 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -55,12 +44,12 @@ impl StepRecord for ForwardI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, table], [y]) = memory.carve(reads, [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, table, y) = (at.read(), at.read(), at.write());
         copy(x, y);
-        let table: &[u16] = view(table);
+        let table: &[u16] = table;
         let function = if self.kind == Kind::Tanh as u32 { tanh_i16 } else { logistic_i16 };
-        for y in view_mut::<i16>(y) {
+        for y in y {
             *y = function(table, self.argument.of(*y));
         }
     }
@@ -88,9 +77,9 @@ pub struct LinesI16 {
 }
 
 impl StepRecord for LinesI16 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = places(self.len, self.x, self.y, samples);
-        Operands::of([x, y])
+    operands! {
+        x: input i16 [samples, len],
+        y: write i16 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -98,10 +87,10 @@ impl StepRecord for LinesI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = places(self.len, self.x, self.y, context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
         copy(x, y);
-        for y in view_mut::<i16>(y) {
+        for y in y {
             let line = if *y >= 0 { self.positive } else { self.negative };
             *y = line.of(i32::from(*y)).max(self.lo).min(self.hi) as i16;
         }

@@ -5,9 +5,9 @@
 
 use crate::arch::Isa;
 use crate::kernels::requantize::limits_are_valid;
-use crate::kernels::util::{elements, in_place};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::kernels::util::elements;
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::{multiply_by_quantized_multiplier, requantize_i8};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -97,20 +97,11 @@ pub struct ForwardI8 {
     pub sum: Sum,
 }
 
-impl ForwardI8 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        let y = Operand::i8(self.y, elements, Access::Write);
-        let (a, y) = in_place(Operand::i8(self.a, elements, Access::Read), y);
-        let (b, y) = in_place(Operand::i8(self.b, elements, Access::Read), y);
-        ([a, b], y)
-    }
-}
-
 impl StepRecord for ForwardI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([a, b], y) = self.places(samples);
-        Operands::of([a, b, y])
+    operands! {
+        a: input i8 [samples, len],
+        b: input i8 [samples, len],
+        y: write i8 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -118,9 +109,8 @@ impl StepRecord for ForwardI8 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([a, b], [y]) = memory.carve(reads, [y]);
-        let (a, b, y): (&[i8], &[i8], &mut [i8]) = (view(a), view(b), view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (a, b, y) = (at.read(), at.read(), at.write());
         match (self.a == self.y, self.b == self.y) {
             (false, false) => forward_i8(&self.sum, a, b, y),
             (true, false) => forward_in_place_i8(&self.sum, b, y),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kernels::testing::*;
+use crate::plan::Access;
 use crate::plan::Operand;
 use crate::rng::Rng;
 use proptest::prelude::*;

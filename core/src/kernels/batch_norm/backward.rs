@@ -5,9 +5,9 @@
 
 use super::{Channels, Columns, block, block_mut, each_block, split_channels};
 use crate::arch::Isa;
-use crate::kernels::util::{copy, from, in_place, rows, rows_mut};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::kernels::util::{copy, from, rows, rows_mut};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `dgamma` and `dbeta`: sums over rows, in order. `moments` is `[mean, inverse][channels]`.
@@ -132,22 +132,13 @@ pub struct GradientsF32 {
     pub dbeta: Ref,
 }
 
-impl GradientsF32 {
-    fn places(&self, samples: usize) -> ([Operand; 3], [Operand; 2]) {
-        let (elements, channels) = (self.shape.elements(samples), self.shape.channels());
-        let reads = [
-            Operand::f32(self.x, elements, Access::Read),
-            Operand::f32(self.dy, elements, Access::Read),
-            Operand::f32(self.moments, channels.saturating_mul(2), Access::Read),
-        ];
-        (reads, [self.dgamma, self.dbeta].map(|at| Operand::f32(at, channels, Access::Write)))
-    }
-}
-
 impl StepRecord for GradientsF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, dy, moments], [dgamma, dbeta]) = self.places(samples);
-        Operands::of([x, dy, moments, dgamma, dbeta])
+    operands! {
+        x: read f32 [samples, shape.positions, shape.channels],
+        dy: read f32 [samples, shape.positions, shape.channels],
+        moments: read f32 [const 2, shape.channels],
+        dgamma: write f32 [shape.channels],
+        dbeta: write f32 [shape.channels],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -155,9 +146,10 @@ impl StepRecord for GradientsF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, dy, moments], [dgamma, dbeta]) = memory.carve(reads, writes);
-        gradients_f32(isa, view(x), view(dy), view(moments), view_mut(dgamma), view_mut(dbeta));
+        let mut at = memory.slices(self, context.samples);
+        let (x, dy, moments) = (at.read(), at.read(), at.read());
+        let (dgamma, dbeta) = (at.write(), at.write());
+        gradients_f32(isa, x, dy, moments, dgamma, dbeta);
     }
 }
 
@@ -183,22 +175,15 @@ pub struct BackwardInputF32 {
     pub dx: Ref,
 }
 
-impl BackwardInputF32 {
-    fn places(&self, samples: usize) -> ([Operand; 6], Operand) {
-        let (elements, channels) = (self.shape.elements(samples), self.shape.channels());
-        let (dy, dx) =
-            in_place(Operand::f32(self.dy, elements, Access::Read), Operand::f32(self.dx, elements, Access::Write));
-        let each = |at| Operand::f32(at, channels, Access::Read);
-        let moments = Operand::f32(self.moments, channels.saturating_mul(2), Access::Read);
-        let x = Operand::f32(self.x, elements, Access::Read);
-        ([x, moments, each(self.gamma), each(self.dgamma), each(self.dbeta), dy], dx)
-    }
-}
-
 impl StepRecord for BackwardInputF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, moments, gamma, dgamma, dbeta, dy], dx) = self.places(samples);
-        Operands::of([x, moments, gamma, dgamma, dbeta, dy, dx])
+    operands! {
+        x: read f32 [samples, shape.positions, shape.channels],
+        moments: read f32 [const 2, shape.channels],
+        gamma: read f32 [shape.channels],
+        dgamma: read f32 [shape.channels],
+        dbeta: read f32 [shape.channels],
+        dy: input f32 [samples, shape.positions, shape.channels],
+        dx: write f32 [samples, shape.positions, shape.channels],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -206,10 +191,11 @@ impl StepRecord for BackwardInputF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, dx) = self.places(context.samples);
-        let ([x, moments, gamma, dgamma, dbeta, dy], [dx]) = memory.carve(reads, [dx]);
-        let dx: &mut [f32] = view_mut(dx);
-        copy(view(dy), dx);
-        backward_input_f32(isa, view(x), view(moments), view(gamma), view(dgamma), view(dbeta), dx);
+        let mut at = memory.slices(self, context.samples);
+        let (x, moments, gamma, dgamma, dbeta, dy) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
+        let dx = at.write();
+        let dx: &mut [f32] = dx;
+        copy(dy, dx);
+        backward_input_f32(isa, x, moments, gamma, dgamma, dbeta, dx);
     }
 }

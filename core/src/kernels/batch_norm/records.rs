@@ -4,10 +4,10 @@ use super::{
     Channels, factors, inverse_deviation, moments_f32, move_towards, scale_shift_f32, scale_shift_in_place_f32,
 };
 use crate::arch::Isa;
-use crate::kernels::util::{elements, in_place};
+use crate::kernels::util::elements;
 use crate::math;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 fn is_epsilon(epsilon: f32) -> bool {
@@ -41,28 +41,15 @@ pub struct MomentsF32 {
     pub factors: Ref,
 }
 
-impl MomentsF32 {
-    fn places(&self, samples: usize) -> ([Operand; 3], [Operand; 4]) {
-        let channels = self.shape.channels();
-        let reads = [
-            Operand::f32(self.x, self.shape.elements(samples), Access::Read),
-            Operand::f32(self.gamma, channels, Access::Read),
-            Operand::f32(self.beta, channels, Access::Read),
-        ];
-        let writes = [
-            Operand::f32(self.mean, channels, Access::ReadWrite),
-            Operand::f32(self.variance, channels, Access::ReadWrite),
-            Operand::f32(self.moments, channels.saturating_mul(2), Access::Write),
-            Operand::f32(self.factors, channels.saturating_mul(2), Access::Write),
-        ];
-        (reads, writes)
-    }
-}
-
 impl StepRecord for MomentsF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, gamma, beta], [mean, variance, moments, factors]) = self.places(samples);
-        Operands::of([x, gamma, beta, mean, variance, moments, factors])
+    operands! {
+        x: read f32 [samples, shape.positions, shape.channels],
+        gamma: read f32 [shape.channels],
+        beta: read f32 [shape.channels],
+        mean: update f32 [shape.channels],
+        variance: update f32 [shape.channels],
+        moments: write f32 [const 2, shape.channels],
+        factors: write f32 [const 2, shape.channels],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -70,15 +57,16 @@ impl StepRecord for MomentsF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, gamma, beta], [kept_mean, kept_variance, moments, to]) = memory.carve(reads, writes);
-        let moments: &mut [f32] = view_mut(moments);
+        let mut at = memory.slices(self, context.samples);
+        let (x, gamma, beta) = (at.read(), at.read(), at.read());
+        let (kept_mean, kept_variance, moments, to) = (at.write(), at.write(), at.write(), at.write());
+        let moments: &mut [f32] = moments;
         let (mean, variance) = moments.split_at_mut(moments.len() / 2);
-        moments_f32(isa, self.shape.channels(), view(x), mean, variance);
-        move_towards(self.momentum, mean, view_mut(kept_mean));
-        move_towards(self.momentum, variance, view_mut(kept_variance));
+        moments_f32(isa, self.shape.channels(), x, mean, variance);
+        move_towards(self.momentum, mean, kept_mean);
+        move_towards(self.momentum, variance, kept_variance);
         inverse_deviation(self.epsilon, variance);
-        factors(view(gamma), view(beta), mean, variance.iter().copied(), view_mut(to));
+        factors(gamma, beta, mean, variance.iter().copied(), to);
     }
 }
 
@@ -102,33 +90,26 @@ pub struct FactorsF32 {
     pub factors: Ref,
 }
 
-impl FactorsF32 {
-    fn places(&self) -> ([Operand; 4], Operand) {
-        let channels = self.channels as usize;
-        let reads = [self.gamma, self.beta, self.mean, self.variance];
-        (
-            reads.map(|at| Operand::f32(at, channels, Access::Read)),
-            Operand::f32(self.factors, channels.saturating_mul(2), Access::Write),
-        )
-    }
-}
-
 impl StepRecord for FactorsF32 {
-    fn operands(&self, _samples: usize) -> Operands {
-        let ([gamma, beta, mean, variance], factors) = self.places();
-        Operands::of([gamma, beta, mean, variance, factors])
+    operands! {
+        gamma: read f32 [channels],
+        beta: read f32 [channels],
+        mean: read f32 [channels],
+        variance: read f32 [channels],
+        factors: write f32 [const 2, channels],
     }
 
     fn shape_is_valid(&self) -> bool {
         elements([self.channels, 2]).is_some() && is_epsilon(self.epsilon)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, _context: &mut Context) {
-        let (reads, to) = self.places();
-        let ([gamma, beta, mean, variance], [to]) = memory.carve(reads, [to]);
-        let variance: &[f32] = view(variance);
+    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let mut at = memory.slices(self, context.samples);
+        let (gamma, beta, mean, variance) = (at.read(), at.read(), at.read(), at.read());
+        let to = at.write();
+        let variance: &[f32] = variance;
         let inverse = variance.iter().map(|variance| 1.0 / math::sqrt(variance + self.epsilon));
-        factors(view(gamma), view(beta), view(mean), inverse, view_mut(to));
+        factors(gamma, beta, mean, inverse, to);
     }
 }
 
@@ -150,19 +131,11 @@ pub struct ScaleShiftF32 {
     pub hi: f32,
 }
 
-impl ScaleShiftF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let elements = self.shape.elements(samples);
-        let (x, y) =
-            in_place(Operand::f32(self.x, elements, Access::Read), Operand::f32(self.y, elements, Access::Write));
-        ([x, Operand::f32(self.factors, self.shape.channels().saturating_mul(2), Access::Read)], y)
-    }
-}
-
 impl StepRecord for ScaleShiftF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, factors], y) = self.places(samples);
-        Operands::of([x, factors, y])
+    operands! {
+        x: input f32 [samples, shape.positions, shape.channels],
+        factors: read f32 [const 2, shape.channels],
+        y: write f32 [samples, shape.positions, shape.channels],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -170,12 +143,12 @@ impl StepRecord for ScaleShiftF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, factors], [y]) = memory.carve(reads, [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, factors, y) = (at.read(), at.read(), at.write());
         if self.x == self.y {
-            scale_shift_in_place_f32(isa, view(factors), self.lo, self.hi, view_mut(y));
+            scale_shift_in_place_f32(isa, factors, self.lo, self.hi, y);
         } else {
-            scale_shift_f32(isa, view(x), view(factors), self.lo, self.hi, view_mut(y));
+            scale_shift_f32(isa, x, factors, self.lo, self.hi, y);
         }
     }
 }

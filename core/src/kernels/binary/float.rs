@@ -4,8 +4,8 @@ use super::{Broadcast, Kind, combine, load};
 use crate::arch::Isa;
 use crate::kernels::util::rows_mut;
 use crate::math;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Context, Operands, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `row = f(row, x)`.
@@ -36,9 +36,10 @@ pub struct ForwardF32 {
 }
 
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([a, b], y) = self.shape.places(samples, 4);
-        Operands::of([a, b, y])
+    operands! {
+        shape.a.at: input f32 [samples unless shape.a.repeats, shape.a.elements],
+        shape.b.at: input f32 [samples unless shape.b.repeats, shape.b.elements],
+        shape.y: write f32 [samples, shape => Broadcast::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -47,9 +48,8 @@ impl StepRecord for ForwardF32 {
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let shape = &self.shape;
-        let (reads, y) = shape.places(context.samples, 4);
-        let ([a, b], [y]) = memory.carve(reads, [y]);
-        let (a, b, y): (&[f32], &[f32], &mut [f32]) = (view(a), view(b), view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (a, b, y) = (at.read(), at.read(), at.write());
         let Some(kind) = Kind::from_u32(self.kind) else { return };
         let ([.., len], [.., a_step], [.., b_step]) = (shape.extents, shape.a.strides, shape.b.strides);
         for (row, [a_start, b_start]) in rows_mut(y, len as usize).zip(shape.rows()) {

@@ -10,7 +10,7 @@ use crate::kernels::add::{Sum, Term};
 use crate::kernels::requantize::integer_limits_are_valid;
 use crate::kernels::util::rows_mut;
 use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Context, Operands, StepRecord};
+use crate::plan::{Context, StepRecord, operands};
 use crate::quant::multiply_by_quantized_multiplier as scale;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -73,9 +73,10 @@ impl ForwardInteger {
 }
 
 impl StepRecord for ForwardInteger {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([a, b], y) = self.shape.places(samples, self.size as usize);
-        Operands::of([a, b, y])
+    operands! {
+        shape.a.at: input size(size) [samples unless shape.a.repeats, shape.a.elements],
+        shape.b.at: input size(size) [samples unless shape.b.repeats, shape.b.elements],
+        shape.y: write size(size) [samples, shape => Broadcast::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -87,8 +88,8 @@ impl StepRecord for ForwardInteger {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.shape.places(context.samples, self.size as usize);
-        let ([a, b], [y]) = memory.carve(reads, [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (a, b, y) = (at.read(), at.read(), at.write());
         match self.size {
             1 => self.compute(a, b, y, |y| y as i8),
             _ => self.compute(a, b, y, |y| y as i16),

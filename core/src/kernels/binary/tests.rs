@@ -29,7 +29,7 @@ fn side(at: Ref, extents: &[u32; AXES], mask: u8, repeats: u32) -> Side {
 
 /// The element of a side for each element of the output, in order.
 fn sources(shape: &Broadcast, side: &Side, samples: usize) -> Vec<usize> {
-    let total = shape.y_elements();
+    let total = shape.extents.iter().map(|e| *e as usize).product::<usize>();
     let source = |i: usize| {
         let (sample, mut number) = (i / total, i % total);
         let mut at = if side.repeats == 1 { 0 } else { sample * side.elements as usize };
@@ -94,7 +94,7 @@ proptest! {
         let (a, b) = (noise(&mut rng, held(&shape.a)), noise(&mut rng, held(&shape.b)));
         shape.b.at = Ref::arena(4 * a.len() as u32);
         shape.y = Ref::arena(4 * (a.len() + b.len()) as u32);
-        let total = samples * shape.y_elements();
+        let total = samples * shape.extents.iter().map(|e| *e as usize).product::<usize>();
         let expected: Vec<f32> = sources(&shape, &shape.a, samples)
             .into_iter()
             .zip(sources(&shape, &shape.b, samples))

@@ -5,9 +5,9 @@ use super::{Conv2d, packed};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
 use crate::kernels::util::bias_backward;
-use crate::memory::{Memory, view, view_mut};
+use crate::memory::Memory;
 use crate::optim::Update;
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::plan::{Access, Context, Operand, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Scratch for packed filters, shared by all steps of this layer.
@@ -52,23 +52,13 @@ pub struct ForwardF32 {
     pub hi: f32,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 3], [Operand; 2]) {
-        let shape = &self.shape;
-        let reads = [
-            Operand::f32(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::f32(self.w, shape.weights(), Access::Read),
-            Operand::f32(self.b, shape.out_c as usize, Access::Read),
-        ];
-        let y = Operand::f32(self.y, samples.saturating_mul(shape.out_elements()), Access::Write);
-        (reads, [self.scratch.place(), y])
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b], [scratch, y]) = self.places(samples);
-        Operands::of([x, w, b, scratch, y])
+    operands! {
+        x: read f32 [samples, shape => Conv2d::INPUT],
+        w: read f32 [shape => Conv2d::WEIGHTS],
+        b: read f32 [shape.out_c],
+        scratch.at: scratch f32 [scratch.elements],
+        y: write f32 [samples, shape => Conv2d::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -76,10 +66,11 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, w, b], [scratch, y]) = memory.carve(reads, writes);
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, b) = (at.read(), at.read(), at.read());
+        let (scratch, y) = (at.write(), at.write());
         let (lo, hi) = (self.lo, self.hi);
-        forward_f32(isa, &self.shape, view(x), view(w), view(b), lo, hi, view_mut(scratch), view_mut(y));
+        forward_f32(isa, &self.shape, x, w, b, lo, hi, scratch, y);
     }
 }
 
@@ -99,22 +90,12 @@ pub struct BackwardInputF32 {
     pub scratch: Scratch,
 }
 
-impl BackwardInputF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], [Operand; 2]) {
-        let shape = &self.shape;
-        let reads = [
-            Operand::f32(self.dy, samples.saturating_mul(shape.out_elements()), Access::Read),
-            Operand::f32(self.w, shape.weights(), Access::Read),
-        ];
-        let dx = Operand::f32(self.dx, samples.saturating_mul(shape.in_elements()), Access::Write);
-        (reads, [self.scratch.place(), dx])
-    }
-}
-
 impl StepRecord for BackwardInputF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([dy, w], [scratch, dx]) = self.places(samples);
-        Operands::of([dy, w, scratch, dx])
+    operands! {
+        dy: read f32 [samples, shape => Conv2d::OUTPUT],
+        w: read f32 [shape => Conv2d::WEIGHTS],
+        scratch.at: scratch f32 [scratch.elements],
+        dx: write f32 [samples, shape => Conv2d::INPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -122,9 +103,10 @@ impl StepRecord for BackwardInputF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([dy, w], [scratch, dx]) = memory.carve(reads, writes);
-        backward_input_f32(isa, &self.shape, view(dy), view(w), view_mut(scratch), view_mut(dx));
+        let mut at = memory.slices(self, context.samples);
+        let (dy, w) = (at.read(), at.read());
+        let (scratch, dx) = (at.write(), at.write());
+        backward_input_f32(isa, &self.shape, dy, w, scratch, dx);
     }
 }
 
@@ -142,21 +124,15 @@ pub struct BackwardWeightsF32 {
     pub trained: Trained,
 }
 
-impl BackwardWeightsF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], [Operand; 5]) {
-        let shape = &self.shape;
-        let reads = [
-            Operand::f32(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::f32(self.dy, samples.saturating_mul(shape.out_elements()), Access::Read),
-        ];
-        (reads, self.trained.places(shape.weights(), shape.out_c as usize))
-    }
-}
-
 impl StepRecord for BackwardWeightsF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, dy], [w, b, w_state, b_state, tile]) = self.places(samples);
-        Operands::of([x, dy, w, b, w_state, b_state, tile])
+    operands! {
+        x: read f32 [samples, shape => Conv2d::INPUT],
+        dy: read f32 [samples, shape => Conv2d::OUTPUT],
+        trained.w: update f32 [shape => Conv2d::WEIGHTS],
+        trained.b: update f32 [shape.out_c],
+        trained.w_state: update f32 [shape => Conv2d::WEIGHTS, trained.slots],
+        trained.b_state: update f32 [shape.out_c, trained.slots],
+        trained.tile: scratch f32 [trained.tile_elements],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -168,13 +144,13 @@ impl StepRecord for BackwardWeightsF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, dy], [w, b, w_state, b_state, tile]) = memory.carve(reads, writes);
-        let (x, dy, tile): (&[f32], &[f32], &mut [f32]) = (view(x), view(dy), view_mut(tile));
+        let mut at = memory.slices(self, context.samples);
+        let (x, dy) = (at.read(), at.read());
+        let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
         let optimizer = context.optimizer;
         if !self.trained.w.is_none() {
             let (shape, filters) = (&self.shape, self.shape.out_c as usize);
-            let mut update = Update { isa, optimizer, w: view_mut(w), state: view_mut(w_state) };
+            let mut update = Update { isa, optimizer, w, state: w_state };
             if packed::turns::<I>(shape, tile) {
                 packed::backward_weights_turned(isa, shape, x, dy, tile, &mut update);
             } else {
@@ -185,7 +161,7 @@ impl StepRecord for BackwardWeightsF32 {
             }
         }
         if !self.trained.b.is_none() {
-            let mut sink = Update { isa, optimizer, w: view_mut(b), state: view_mut(b_state) };
+            let mut sink = Update { isa, optimizer, w: b, state: b_state };
             bias_backward(self.shape.out_c as usize, dy, tile, &mut sink);
         }
     }

@@ -6,8 +6,8 @@ use super::Conv2d;
 use super::float::pieces;
 use crate::arch::Isa;
 use crate::kernels::util::{from, rows, rows_mut, sub};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(scale * conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
@@ -78,23 +78,13 @@ pub struct ForwardWeightsI8 {
     pub hi: f32,
 }
 
-impl ForwardWeightsI8 {
-    fn places(&self, samples: usize) -> ([Operand; 4], Operand) {
-        let shape = &self.shape;
-        let reads = [
-            Operand::f32(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::i8(self.w, shape.weights(), Access::Read),
-            Operand::f32(self.scale, self.scales as usize, Access::Read),
-            Operand::f32(self.b, shape.out_c as usize, Access::Read),
-        ];
-        (reads, Operand::f32(self.y, samples.saturating_mul(shape.out_elements()), Access::Write))
-    }
-}
-
 impl StepRecord for ForwardWeightsI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, scale, b], y) = self.places(samples);
-        Operands::of([x, w, scale, b, y])
+    operands! {
+        x: read f32 [samples, shape => Conv2d::INPUT],
+        w: read i8 [shape => Conv2d::WEIGHTS],
+        scale: read f32 [scales],
+        b: read f32 [shape.out_c],
+        y: write f32 [samples, shape => Conv2d::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -102,9 +92,10 @@ impl StepRecord for ForwardWeightsI8 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, w, scale, b], [y]) = memory.carve(reads, [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, scale, b) = (at.read(), at.read(), at.read(), at.read());
+        let y = at.write();
         let (lo, hi) = (self.lo, self.hi);
-        forward_weights_i8(isa, &self.shape, view(x), view(w), view(scale), view(b), lo, hi, view_mut(y));
+        forward_weights_i8(isa, &self.shape, x, w, scale, b, lo, hi, y);
     }
 }

@@ -4,8 +4,8 @@ use super::Dense;
 use crate::arch::Isa;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
 use crate::kernels::util::{rows, rows_mut};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = requantize(x * w^T + b)`.
@@ -36,25 +36,14 @@ pub struct ForwardI16 {
     pub requantize: RequantizeRecord,
 }
 
-impl ForwardI16 {
-    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
-        let (inputs, outputs) = self.shape.dims();
-        let [multiplier, shift] = self.requantize.places();
-        let reads = [
-            Operand::i16(self.x, samples.saturating_mul(inputs), Access::Read),
-            Operand::i8(self.w, inputs.saturating_mul(outputs), Access::Read),
-            Operand::i64(self.b, outputs, Access::Read),
-            multiplier,
-            shift,
-        ];
-        (reads, Operand::i16(self.y, samples.saturating_mul(outputs), Access::Write))
-    }
-}
-
 impl StepRecord for ForwardI16 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b, multiplier, shift], y) = self.places(samples);
-        Operands::of([x, w, b, multiplier, shift, y])
+    operands! {
+        x: read i16 [samples, shape.inputs],
+        w: read i8 [shape.outputs, shape.inputs],
+        b: read i64 [shape.outputs],
+        requantize.multiplier: read i32 [requantize.channels],
+        requantize.shift: read i32 [requantize.channels],
+        y: write i16 [samples, shape.outputs],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -62,9 +51,10 @@ impl StepRecord for ForwardI16 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, b, multiplier, shift) = (at.read(), at.read(), at.read(), at.read(), at.read());
+        let y = at.write();
         let to = self.requantize.view(multiplier, shift);
-        forward_i16(isa, &self.shape, view(x), view(w), view(b), &to, view_mut(y));
+        forward_i16(isa, &self.shape, x, w, b, &to, y);
     }
 }

@@ -5,8 +5,8 @@ use crate::arch::Isa;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
 use crate::kernels::util::{rows, rows_mut, sub};
 use crate::kernels::window::Taps;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Channels whose sums are held at once.
@@ -105,25 +105,14 @@ pub struct ForwardI16 {
     pub requantize: RequantizeRecord,
 }
 
-impl ForwardI16 {
-    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
-        let shape = &self.shape;
-        let [multiplier, shift] = self.requantize.places();
-        let reads = [
-            Operand::i16(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::i8(self.w, shape.weights(), Access::Read),
-            Operand::i64(self.b, shape.out_c as usize, Access::Read),
-            multiplier,
-            shift,
-        ];
-        (reads, Operand::i16(self.y, samples.saturating_mul(shape.out_elements()), Access::Write))
-    }
-}
-
 impl StepRecord for ForwardI16 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b, multiplier, shift], y) = self.places(samples);
-        Operands::of([x, w, b, multiplier, shift, y])
+    operands! {
+        x: read i16 [samples, shape => DepthwiseConv2d::INPUT],
+        w: read i8 [shape => DepthwiseConv2d::WEIGHTS],
+        b: read i64 [shape.out_c],
+        requantize.multiplier: read i32 [requantize.channels],
+        requantize.shift: read i32 [requantize.channels],
+        y: write i16 [samples, shape => DepthwiseConv2d::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -131,9 +120,10 @@ impl StepRecord for ForwardI16 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, b, multiplier, shift) = (at.read(), at.read(), at.read(), at.read(), at.read());
+        let y = at.write();
         let to = self.requantize.view(multiplier, shift);
-        forward_i16(isa, &self.shape, view(x), view(w), view(b), &to, view_mut(y));
+        forward_i16(isa, &self.shape, x, w, b, &to, y);
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{DepthwiseConv2d, forward_i8};
 use crate::arch::Isa;
-use crate::kernels::int4::{packed_bytes, unpack};
+use crate::kernels::int4::unpack;
 use crate::kernels::requantize::RequantizeRecord;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Forward step, int8 with int4 weights.
@@ -30,26 +30,15 @@ pub struct ForwardI4 {
     pub requantize: RequantizeRecord,
 }
 
-impl ForwardI4 {
-    fn places(&self, samples: usize) -> ([Operand; 5], [Operand; 2]) {
-        let shape = &self.shape;
-        let [multiplier, shift] = self.requantize.places();
-        let reads = [
-            Operand::i8(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::i8(self.w, packed_bytes(shape.weights()), Access::Read),
-            Operand::i32(self.b, shape.out_c as usize, Access::Read),
-            multiplier,
-            shift,
-        ];
-        let scratch = Operand::i8(self.scratch, shape.weights(), Access::Scratch);
-        (reads, [scratch, Operand::i8(self.y, samples.saturating_mul(shape.out_elements()), Access::Write)])
-    }
-}
-
 impl StepRecord for ForwardI4 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b, multiplier, shift], [scratch, y]) = self.places(samples);
-        Operands::of([x, w, b, multiplier, shift, scratch, y])
+    operands! {
+        x: read i8 [samples, shape => DepthwiseConv2d::INPUT],
+        w: read i4 [shape => DepthwiseConv2d::WEIGHTS],
+        b: read i32 [shape.out_c],
+        requantize.multiplier: read i32 [requantize.channels],
+        requantize.shift: read i32 [requantize.channels],
+        scratch: scratch i8 [shape => DepthwiseConv2d::WEIGHTS],
+        y: write i8 [samples, shape => DepthwiseConv2d::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -57,10 +46,11 @@ impl StepRecord for ForwardI4 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, w, b, multiplier, shift], [scratch, y]) = memory.carve(reads, writes);
-        let (to, pad, unpacked) = (self.requantize.view(multiplier, shift), self.pad_value as i8, view_mut(scratch));
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, b, multiplier, shift) = (at.read(), at.read(), at.read(), at.read(), at.read());
+        let (scratch, y) = (at.write(), at.write());
+        let (to, pad, unpacked) = (self.requantize.view(multiplier, shift), self.pad_value as i8, scratch);
         unpack(w, 0, unpacked);
-        forward_i8(isa, &self.shape, view(x), unpacked, view(b), pad, &to, view_mut(y));
+        forward_i8(isa, &self.shape, x, unpacked, b, pad, &to, y);
     }
 }

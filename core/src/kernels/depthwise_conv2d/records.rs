@@ -5,9 +5,9 @@ use super::float::{backward_input_f32, cost, forward_f32, gradient_of_taps};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
 use crate::kernels::util::bias_backward;
-use crate::memory::{Memory, view, view_mut};
+use crate::memory::Memory;
 use crate::optim::Update;
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Forward step, f32, with the activation's limits fused.
@@ -30,23 +30,12 @@ pub struct ForwardF32 {
     pub hi: f32,
 }
 
-impl ForwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 3], Operand) {
-        let shape = &self.shape;
-        let reads = [
-            Operand::f32(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::f32(self.w, shape.weights(), Access::Read),
-            Operand::f32(self.b, shape.out_c as usize, Access::Read),
-        ];
-        let y = Operand::f32(self.y, samples.saturating_mul(shape.out_elements()), Access::Write);
-        (reads, y)
-    }
-}
-
 impl StepRecord for ForwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b], y) = self.places(samples);
-        Operands::of([x, w, b, y])
+    operands! {
+        x: read f32 [samples, shape => DepthwiseConv2d::INPUT],
+        w: read f32 [shape => DepthwiseConv2d::WEIGHTS],
+        b: read f32 [shape.out_c],
+        y: write f32 [samples, shape => DepthwiseConv2d::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -54,10 +43,11 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, w, b], [y]) = memory.carve(reads, [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, b) = (at.read(), at.read(), at.read());
+        let y = at.write();
         let (lo, hi) = (self.lo, self.hi);
-        forward_f32(isa, &self.shape, view(x), view(w), view(b), lo, hi, view_mut(y));
+        forward_f32(isa, &self.shape, x, w, b, lo, hi, y);
     }
 }
 
@@ -75,22 +65,11 @@ pub struct BackwardInputF32 {
     pub dx: Ref,
 }
 
-impl BackwardInputF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], Operand) {
-        let shape = &self.shape;
-        let reads = [
-            Operand::f32(self.dy, samples.saturating_mul(shape.out_elements()), Access::Read),
-            Operand::f32(self.w, shape.weights(), Access::Read),
-        ];
-        let dx = Operand::f32(self.dx, samples.saturating_mul(shape.in_elements()), Access::Write);
-        (reads, dx)
-    }
-}
-
 impl StepRecord for BackwardInputF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([dy, w], dx) = self.places(samples);
-        Operands::of([dy, w, dx])
+    operands! {
+        dy: read f32 [samples, shape => DepthwiseConv2d::OUTPUT],
+        w: read f32 [shape => DepthwiseConv2d::WEIGHTS],
+        dx: write f32 [samples, shape => DepthwiseConv2d::INPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -98,9 +77,9 @@ impl StepRecord for BackwardInputF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, dx) = self.places(context.samples);
-        let ([dy, w], [dx]) = memory.carve(reads, [dx]);
-        backward_input_f32(isa, &self.shape, view(dy), view(w), view_mut(dx));
+        let mut at = memory.slices(self, context.samples);
+        let (dy, w, dx) = (at.read(), at.read(), at.write());
+        backward_input_f32(isa, &self.shape, dy, w, dx);
     }
 }
 
@@ -118,21 +97,15 @@ pub struct BackwardWeightsF32 {
     pub trained: Trained,
 }
 
-impl BackwardWeightsF32 {
-    fn places(&self, samples: usize) -> ([Operand; 2], [Operand; 5]) {
-        let shape = &self.shape;
-        let reads = [
-            Operand::f32(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::f32(self.dy, samples.saturating_mul(shape.out_elements()), Access::Read),
-        ];
-        (reads, self.trained.places(shape.weights(), shape.out_c as usize))
-    }
-}
-
 impl StepRecord for BackwardWeightsF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, dy], [w, b, w_state, b_state, tile]) = self.places(samples);
-        Operands::of([x, dy, w, b, w_state, b_state, tile])
+    operands! {
+        x: read f32 [samples, shape => DepthwiseConv2d::INPUT],
+        dy: read f32 [samples, shape => DepthwiseConv2d::OUTPUT],
+        trained.w: update f32 [shape => DepthwiseConv2d::WEIGHTS],
+        trained.b: update f32 [shape.out_c],
+        trained.w_state: update f32 [shape => DepthwiseConv2d::WEIGHTS, trained.slots],
+        trained.b_state: update f32 [shape.out_c, trained.slots],
+        trained.tile: scratch f32 [trained.tile_elements],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -144,12 +117,12 @@ impl StepRecord for BackwardWeightsF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, dy], [w, b, w_state, b_state, tile]) = memory.carve(reads, writes);
-        let (x, dy, tile): (&[f32], &[f32], &mut [f32]) = (view(x), view(dy), view_mut(tile));
+        let mut at = memory.slices(self, context.samples);
+        let (x, dy) = (at.read(), at.read());
+        let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
         let optimizer = context.optimizer;
         if !self.trained.w.is_none() {
-            let update = Update { isa, optimizer, w: view_mut(w), state: view_mut(w_state) };
+            let update = Update { isa, optimizer, w, state: w_state };
             let (shape, taps) = (&self.shape, self.shape.window.taps());
             let cost = cost(shape).saturating_mul(context.samples).checked_div(taps).unwrap_or(0);
             update.split(taps, cost, tile, |of, tile, part| {
@@ -157,7 +130,7 @@ impl StepRecord for BackwardWeightsF32 {
             });
         }
         if !self.trained.b.is_none() {
-            let mut sink = Update { isa, optimizer, w: view_mut(b), state: view_mut(b_state) };
+            let mut sink = Update { isa, optimizer, w: b, state: b_state };
             bias_backward(self.shape.out_c as usize, dy, tile, &mut sink);
         }
     }

@@ -9,8 +9,8 @@ use crate::arch::Isa;
 use crate::kernels::recurrent::{Recurrent, start_state};
 use crate::kernels::requantize::Rescale;
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::functions::{TABLE, ToTable, logistic_i16, tanh_i16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -136,32 +136,18 @@ impl Cell<'_> {
     }
 }
 
-impl ForwardInt {
-    fn places(&self, samples: usize) -> ([Operand; 6], [Operand; 4]) {
-        let (_, inputs, units) = self.shape.sizes();
-        let state = samples.saturating_mul(units);
-        let reads = [
-            Operand::i8(self.x, samples.saturating_mul(self.shape.in_elements()), Access::Read),
-            Operand::i8(self.w, GATES * units * inputs, Access::Read),
-            Operand::i8(self.r, GATES * units * units, Access::Read),
-            Operand::i32(self.b, GATES * units, Access::Read),
-            Operand::i32(self.r_bias, GATES * units, Access::Read),
-            Operand::i16(self.table, TABLE, Access::Read),
-        ];
-        let writes = [
-            Operand::i8(self.y, samples.saturating_mul(self.shape.out_elements()), Access::Write),
-            Operand::i8(self.h, state, Access::Write),
-            Operand::i16(self.c, state, Access::Write),
-            Operand::i16(self.gates, GATES * units, Access::Scratch),
-        ];
-        (reads, writes)
-    }
-}
-
 impl StepRecord for ForwardInt {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, r, b, r_bias, table], [y, h, c, gates]) = self.places(samples);
-        Operands::of([x, w, r, b, r_bias, table, y, h, c, gates])
+    operands! {
+        x: read i8 [samples, shape.time, shape.inputs],
+        w: read i8 [const GATES, shape.units, shape.inputs],
+        r: read i8 [const GATES, shape.units, shape.units],
+        b: read i32 [const GATES, shape.units],
+        r_bias: read i32 [const GATES, shape.units],
+        table: read u16 [const TABLE],
+        y: write i8 [samples, shape.time, shape.units],
+        h: write i8 [samples, shape.units],
+        c: write i16 [samples, shape.units],
+        gates: scratch i16 [const GATES, shape.units],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -172,14 +158,13 @@ impl StepRecord for ForwardInt {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, w, r, b, r_bias, table], [y, h, c, gates]) = memory.carve(reads, writes);
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, r, b, r_bias, table) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
+        let (y, h, c, gates) = (at.write(), at.write(), at.write(), at.write());
         let (shape, units) = (&self.shape, self.shape.units as usize);
-        let (x, y, gates): (&[i8], &mut [i8], &mut [i16]) = (view(x), view_mut(y), view_mut(gates));
-        let (h, c): (&mut [i8], &mut [i16]) = (view_mut(h), view_mut(c));
         start_state(&[], self.zero_point as i8, units, h);
         start_state(&[], 0, units, c);
-        let cell = Cell { record: self, w: view(w), r: view(r), b: view(b), r_bias: view(r_bias), table: view(table) };
+        let cell = Cell { record: self, w, r, b, r_bias, table };
         let samples = rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements()));
         for ((x, y), (h, c)) in samples.zip(rows_mut(h, units).zip(rows_mut(c, units))) {
             shape.walk(x, y, |x, y| {

@@ -4,8 +4,8 @@ use super::Mean;
 use crate::arch::Isa;
 use crate::kernels::requantize::limits_are_valid;
 use crate::kernels::util::{rows, rows_mut, sub};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::requantize_i8;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -62,20 +62,10 @@ pub struct ForwardI8 {
     pub scaling: ScalingI8,
 }
 
-impl ForwardI8 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let Self { shape, x, y, .. } = self;
-        (
-            Operand::i8(*x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::i8(*y, samples.saturating_mul(shape.out_elements()), Access::Write),
-        )
-    }
-}
-
 impl StepRecord for ForwardI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: read i8 [samples, shape.outer, shape.count, shape.inner],
+        y: write i8 [samples, shape.outer, shape.inner],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -83,9 +73,9 @@ impl StepRecord for ForwardI8 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        forward_i8(isa, &self.shape, view(x), &self.scaling, view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
+        forward_i8(isa, &self.shape, x, &self.scaling, y);
     }
 }
 

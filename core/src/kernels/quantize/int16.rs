@@ -3,8 +3,8 @@
 use crate::arch::Isa;
 use crate::kernels::util::elements;
 use crate::math;
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = x / scale`, rounded half away from zero, saturated; not-a-number becomes 0.
@@ -39,17 +39,10 @@ pub struct QuantizeI16 {
     pub scale: f32,
 }
 
-impl QuantizeI16 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        (Operand::f32(self.x, elements, Access::Read), Operand::i16(self.y, elements, Access::Write))
-    }
-}
-
 impl StepRecord for QuantizeI16 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: read f32 [samples, len],
+        y: write i16 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -57,9 +50,9 @@ impl StepRecord for QuantizeI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        quantize_i16(self.scale, view(x), view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
+        quantize_i16(self.scale, x, y);
     }
 }
 
@@ -77,17 +70,10 @@ pub struct DequantizeI16 {
     pub scale: f32,
 }
 
-impl DequantizeI16 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let elements = samples.saturating_mul(self.len as usize);
-        (Operand::i16(self.x, elements, Access::Read), Operand::f32(self.y, elements, Access::Write))
-    }
-}
-
 impl StepRecord for DequantizeI16 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: read i16 [samples, len],
+        y: write f32 [samples, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -95,9 +81,9 @@ impl StepRecord for DequantizeI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
-        dequantize_i16(self.scale, view(x), view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
+        dequantize_i16(self.scale, x, y);
     }
 }
 

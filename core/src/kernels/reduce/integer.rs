@@ -4,8 +4,8 @@ use super::{Kind, Shape, fold, walk};
 use crate::arch::Isa;
 use crate::kernels::requantize::integer_limits_are_valid;
 use crate::kernels::util::{rows_mut, sub};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Operands, Ref, StepRecord};
 use crate::quant::multiply_by_quantized_multiplier;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -95,20 +95,9 @@ pub struct ForwardInteger {
     pub scaling: Scaling,
 }
 
-impl ForwardInteger {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let make = if self.size == 2 { Operand::i16 } else { Operand::i8 };
-        (
-            make(self.x, samples.saturating_mul(self.shape.in_elements()), Access::Read),
-            make(self.y, samples.saturating_mul(self.shape.out_elements()), Access::Write),
-        )
-    }
-}
-
 impl StepRecord for ForwardInteger {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    fn places(&self, samples: usize) -> Operands {
+        self.shape.places(self.size, self.x, self.y, samples)
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -118,13 +107,12 @@ impl StepRecord for ForwardInteger {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
+        let mut at = memory.slices(self, context.samples);
         let Some(kind) = Kind::from_u32(self.kind) else { return };
         let (shape, to) = (&self.shape, &self.scaling);
         match self.size {
-            1 => forward(kind, shape, view::<i8>(x), to, view_mut(y), |y| y as i8),
-            _ => forward(kind, shape, view::<i16>(x), to, view_mut(y), |y| y as i16),
+            1 => forward(kind, shape, at.read(), to, at.write(), |y| y as i8),
+            _ => forward(kind, shape, at.read(), to, at.write(), |y| y as i16),
         }
     }
 }

@@ -4,9 +4,9 @@
 //! between them. The host makes the tables.
 
 use crate::arch::Isa;
-use crate::kernels::util::{copy, elements, in_place, rows_mut};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::kernels::util::{copy, elements, rows_mut};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::multiply_by_quantized_multiplier;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -91,20 +91,12 @@ pub struct ForwardI16 {
     pub reciprocal: Ref,
 }
 
-impl ForwardI16 {
-    fn places(&self, samples: usize) -> ([Operand; 3], Operand) {
-        let elements = samples.saturating_mul((self.rows as usize).saturating_mul(self.len as usize));
-        let (x, y) =
-            in_place(Operand::i16(self.x, elements, Access::Read), Operand::i16(self.y, elements, Access::Write));
-        let table = |at| Operand::i16(at, ENTRIES_I16, Access::Read);
-        ([x, table(self.exp), table(self.reciprocal)], y)
-    }
-}
-
 impl StepRecord for ForwardI16 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, exp, reciprocal], y) = self.places(samples);
-        Operands::of([x, exp, reciprocal, y])
+    operands! {
+        x: input i16 [samples, rows, len],
+        exp: read i16 [const ENTRIES_I16],
+        reciprocal: read i16 [const ENTRIES_I16],
+        y: write i16 [samples, rows, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -112,11 +104,11 @@ impl StepRecord for ForwardI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, exp, reciprocal], [y]) = memory.carve(reads, [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, exp, reciprocal) = (at.read(), at.read(), at.read());
+        let y = at.write();
         copy(x, y);
-        let (exp, reciprocal) = (view(exp), view(reciprocal));
         let scaling = ScalingI16 { multiplier: self.multiplier, shift: self.shift, exp, reciprocal };
-        forward_i16(self.len as usize, &scaling, view_mut(y));
+        forward_i16(self.len as usize, &scaling, y);
     }
 }

@@ -5,9 +5,9 @@
 //! numbers has to be kept.
 
 use crate::arch::Isa;
-use crate::kernels::util::{copy, elements, in_place, rows_mut};
-use crate::memory::{Memory, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::kernels::util::{copy, elements, rows_mut};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::functions::{exp_of_negative, reciprocal};
 use crate::quant::{rounding_divide_by_pot, saturating_rounding_doubling_high_mul};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -96,17 +96,10 @@ pub struct ForwardI8 {
     pub scaling: ScalingI8,
 }
 
-impl ForwardI8 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let elements = samples.saturating_mul((self.rows as usize).saturating_mul(self.len as usize));
-        in_place(Operand::i8(self.x, elements, Access::Read), Operand::i8(self.y, elements, Access::Write))
-    }
-}
-
 impl StepRecord for ForwardI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: input i8 [samples, rows, len],
+        y: write i8 [samples, rows, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -114,10 +107,10 @@ impl StepRecord for ForwardI8 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
         copy(x, y);
-        forward_i8(self.len as usize, &self.scaling, view_mut(y));
+        forward_i8(self.len as usize, &self.scaling, y);
     }
 }
 

@@ -5,9 +5,9 @@
 use super::{MAX_LEN_I8, ScalingI8};
 use crate::arch::Isa;
 use crate::kernels::requantize::Rescale;
-use crate::kernels::util::{copy, elements, in_place, rows_mut};
-use crate::memory::{Memory, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::kernels::util::{copy, elements, rows_mut};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::functions::ln;
 use crate::quant::rounding_divide_by_pot;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -61,17 +61,10 @@ pub struct ForwardLogI8 {
     pub scaling: LogScalingI8,
 }
 
-impl ForwardLogI8 {
-    fn places(&self, samples: usize) -> (Operand, Operand) {
-        let elements = samples.saturating_mul((self.rows as usize).saturating_mul(self.len as usize));
-        in_place(Operand::i8(self.x, elements, Access::Read), Operand::i8(self.y, elements, Access::Write))
-    }
-}
-
 impl StepRecord for ForwardLogI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let (x, y) = self.places(samples);
-        Operands::of([x, y])
+    operands! {
+        x: input i8 [samples, rows, len],
+        y: write i8 [samples, rows, len],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -79,9 +72,9 @@ impl StepRecord for ForwardLogI8 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (x, y) = self.places(context.samples);
-        let ([x], [y]) = memory.carve([x], [y]);
+        let mut at = memory.slices(self, context.samples);
+        let (x, y) = (at.read(), at.write());
         copy(x, y);
-        forward_log_i8(self.len as usize, &self.scaling, view_mut(y));
+        forward_log_i8(self.len as usize, &self.scaling, y);
     }
 }

@@ -6,8 +6,8 @@ use crate::kernels::integer::Width;
 use crate::kernels::requantize::Rescale;
 use crate::kernels::requantize::limits_are_valid;
 use crate::kernels::util::{rows, rows_mut};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::{Memory, Slices};
+use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::multiply_by_quantized_multiplier;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -46,7 +46,7 @@ pub struct ForwardInt {
 }
 
 /// An element of the state.
-trait State: Copy + Into<i32> {
+trait State: Copy + Into<i32> + FromBytes + IntoBytes + Immutable + KnownLayout + 'static {
     fn saturated(value: i32) -> Self;
 }
 
@@ -63,30 +63,11 @@ impl State for i16 {
 }
 
 impl ForwardInt {
-    fn places(&self, samples: usize) -> ([Operand; 5], [Operand; 2]) {
-        let (shape, inputs, units) = (&self.shape, self.shape.inputs as usize, self.shape.units as usize);
-        let reads = [
-            Operand::i8(self.x, samples.saturating_mul(inputs), Access::Read),
-            Operand::i8(self.w, shape.filters() * inputs, Access::Read),
-            Operand::i32(self.w_bias, shape.filters(), Access::Read),
-            self.width.operand(self.v, shape.state(), Access::Read),
-            Operand::i32(self.b, units, Access::Read),
-        ];
-        let state = self.width.operand(self.state, samples.saturating_mul(shape.state()), Access::ReadWrite);
-        (reads, [state, Operand::i8(self.y, samples.saturating_mul(units), Access::Write)])
-    }
-
     /// Sums wrap in 32 bits, as the reference's.
-    fn forward<I: Isa, T: State>(
-        &self,
-        isa: I,
-        [w_bias, b]: [&[i32]; 2],
-        x: &[i8],
-        w: &[i8],
-        v: &[T],
-        state: &mut [T],
-        y: &mut [i8],
-    ) {
+    fn forward<I: Isa, T: State>(&self, isa: I, at: &mut Slices<'_>) {
+        let (x, w, w_bias): (_, _, &[i32]) = (at.read(), at.read(), at.read());
+        let (v, b): (&[T], &[i32]) = (at.read(), at.read());
+        let (state, y): (&mut [T], &mut [i8]) = (at.write(), at.write());
         let Self { shape, to_state, to_output, .. } = self;
         let (inputs, memory, rank) = (shape.inputs as usize, shape.memory as usize, shape.rank as usize);
         let samples = rows(x, inputs).zip(rows_mut(y, shape.units as usize));
@@ -113,9 +94,14 @@ impl ForwardInt {
 }
 
 impl StepRecord for ForwardInt {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, w_bias, v, b], [state, y]) = self.places(samples);
-        Operands::of([x, w, w_bias, v, b, state, y])
+    operands! {
+        x: read i8 [samples, shape.inputs],
+        w: read i8 [shape.units, shape.rank, shape.inputs],
+        w_bias: read i32 [shape.units, shape.rank],
+        v: read size(width) [shape.units, shape.rank, shape.memory],
+        b: read i32 [shape.units],
+        state: update size(width) [samples, shape.units, shape.rank, shape.memory],
+        y: write i8 [samples, shape.units],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -123,13 +109,7 @@ impl StepRecord for ForwardInt {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, w, w_bias, v, b], [state, y]) = memory.carve(reads, writes);
-        let (biases, x, w, y) = ([view(w_bias), view(b)], view(x), view(w), view_mut(y));
-        if self.width == Width::I16 {
-            self.forward::<I, i16>(isa, biases, x, w, view(v), view_mut(state), y);
-        } else {
-            self.forward::<I, i8>(isa, biases, x, w, view(v), view_mut(state), y);
-        }
+        let at = &mut memory.slices(self, context.samples);
+        if self.width == Width::I16 { self.forward::<I, i16>(isa, at) } else { self.forward::<I, i8>(isa, at) }
     }
 }

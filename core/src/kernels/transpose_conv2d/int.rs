@@ -5,8 +5,8 @@ use crate::kernels::conv2d::Conv2d;
 use crate::kernels::integer::{Integer, Width};
 use crate::kernels::requantize::{Requantize, RequantizeRecord};
 use crate::kernels::util::{rows, rows_mut, sub};
-use crate::memory::{Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::{Memory, Slices};
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = requantize(sum of (x - zero_point) * w + b)`.
@@ -74,24 +74,21 @@ pub struct ForwardInt {
 }
 
 impl ForwardInt {
-    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
-        let (conv, width) = (&self.conv, self.width);
-        let [multiplier, shift] = self.requantize.places();
-        let reads = [
-            width.operand(self.x, samples.saturating_mul(conv.out_elements()), Access::Read),
-            Operand::i8(self.w, conv.weights(), Access::Read),
-            width.bias(self.b, conv.in_c as usize),
-            multiplier,
-            shift,
-        ];
-        (reads, width.operand(self.y, samples.saturating_mul(conv.in_elements()), Access::Write))
+    fn compute<I: Isa, T: Integer>(&self, isa: I, at: &mut Slices<'_>) {
+        let (x, w, b, multiplier, shift) = (at.read(), at.read(), at.read(), at.read(), at.read());
+        let to = self.requantize.view(multiplier, shift);
+        forward::<I, T>(isa, &self.conv, x, self.zero_point, w, b, &to, at.write());
     }
 }
 
 impl StepRecord for ForwardInt {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b, multiplier, shift], y) = self.places(samples);
-        Operands::of([x, w, b, multiplier, shift, y])
+    operands! {
+        x: read size(width) [samples, conv => Conv2d::OUTPUT],
+        w: read i8 [conv => Conv2d::WEIGHTS],
+        b: read bias(width) [conv.in_c],
+        requantize.multiplier: read i32 [requantize.channels],
+        requantize.shift: read i32 [requantize.channels],
+        y: write size(width) [samples, conv => Conv2d::INPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -102,14 +99,7 @@ impl StepRecord for ForwardInt {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
-        let to = self.requantize.view(multiplier, shift);
-        let (conv, zero_point, w) = (&self.conv, self.zero_point, view(w));
-        if self.width == Width::I16 {
-            forward::<I, i16>(isa, conv, view(x), zero_point, w, view(b), &to, view_mut(y));
-        } else {
-            forward::<I, i8>(isa, conv, view(x), zero_point, w, view(b), &to, view_mut(y));
-        }
+        let at = &mut memory.slices(self, context.samples);
+        if self.width == Width::I16 { self.compute::<I, i16>(isa, at) } else { self.compute::<I, i8>(isa, at) }
     }
 }
