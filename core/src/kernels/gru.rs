@@ -130,7 +130,6 @@ impl StepRecord for ForwardF32 {
         let mut at = memory.slices(self, context.samples);
         let (x, w, r, b, r_bias, h0) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
         let (y, h, scratch) = (at.write(), at.write(), at.write());
-        let h = h;
         start_state(h0, 0.0, self.shape.units as usize, h);
         let weights = Weights { w, r, b, r_bias, reset_after: self.reset_after == 1 };
         let maths = Maths::of(context.training);

@@ -131,7 +131,6 @@ impl StepRecord for ForwardF32 {
         let mut at = memory.slices(self, context.samples);
         let (x, w, v, b) = (at.read(), at.read(), at.read(), at.read());
         let (state, y) = (at.write(), at.write());
-        let (lo, hi, state) = (self.lo, self.hi, state);
-        forward_f32(isa, &self.shape, x, w, v, b, lo, hi, state, y);
+        forward_f32(isa, &self.shape, x, w, v, b, self.lo, self.hi, state, y);
     }
 }

@@ -59,8 +59,8 @@ impl StepRecord for MomentsF32 {
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let mut at = memory.slices(self, context.samples);
         let (x, gamma, beta) = (at.read(), at.read(), at.read());
-        let (kept_mean, kept_variance, moments, to) = (at.write(), at.write(), at.write(), at.write());
-        let moments: &mut [f32] = moments;
+        let (kept_mean, kept_variance) = (at.write(), at.write());
+        let (moments, to) = (at.write::<f32>(), at.write());
         let (mean, variance) = moments.split_at_mut(moments.len() / 2);
         moments_f32(isa, self.shape.channels(), x, mean, variance);
         move_towards(self.momentum, mean, kept_mean);
@@ -105,9 +105,8 @@ impl StepRecord for FactorsF32 {
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
         let mut at = memory.slices(self, context.samples);
-        let (gamma, beta, mean, variance) = (at.read(), at.read(), at.read(), at.read());
+        let (gamma, beta, mean, variance) = (at.read(), at.read(), at.read(), at.read::<f32>());
         let to = at.write();
-        let variance: &[f32] = variance;
         let inverse = variance.iter().map(|variance| 1.0 / math::sqrt(variance + self.epsilon));
         factors(gamma, beta, mean, inverse, to);
     }
