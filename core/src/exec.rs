@@ -23,7 +23,8 @@ pub enum SessionError {
         /// Bytes given.
         have: u32,
     },
-    /// The image's scratch was sized for another instruction set, which needs less.
+    /// The image was packed for another instruction set: its weights lie in another order, or there is too little
+    /// scratch.
     Isa {
         /// [`crate::arch::IsaId`] of the image.
         image: u32,
@@ -65,10 +66,9 @@ impl core::fmt::Display for SessionError {
                 write!(f, "arena is too small: the image needs {need} bytes, it has {have}")
             }
             Self::Isa { image, session } => {
-                write!(
-                    f,
-                    "image was packed for instruction set {image}, this session runs {session}, which needs more scratch"
-                )
+                let name = |isa| IsaId::from_u32(isa).map_or("an unknown instruction set", IsaId::name);
+                let (image, session) = (name(image), name(session));
+                write!(f, "image was packed for {image}, this runs {session}: pack it again for that")
             }
             Self::NotTrainable => write!(f, "image has no training plan; pack it with --train"),
             Self::Samples { found, most } => write!(f, "{found} samples in one run; expected 1 to {most}"),
@@ -107,7 +107,6 @@ impl<'a, I: Isa> Session<'a, I> {
             return Err(SessionError::ArenaTooSmall { need: need as u32, have: have as u32 });
         }
         let packed_for = image.header().isa;
-        // Tokens that need no scratch, the scalar one among them, run every image.
         if !IsaId::from_u32(packed_for).is_some_and(|image| I::ID.can_run(image)) {
             return Err(SessionError::Isa { image: packed_for, session: I::ID as u32 });
         }

@@ -94,6 +94,19 @@ fn memory_x(board: &Entry<'_>, riscv: bool) -> String {
     script
 }
 
+/// The token of the board's core.
+fn token(isa: &str) -> String {
+    let arch = "embernet_board_support::arch";
+    match isa {
+        "scalar" => format!("pub const ISA: {arch}::Scalar = {arch}::Scalar;\n"),
+        isa => {
+            let (first, rest) = isa.split_at(1);
+            let name = format!("{arch}::{}{rest}", first.to_uppercase());
+            format!("// SAFETY: boards.toml says so.\npub const ISA: {name} = unsafe {{ {name}::new() }};\n")
+        }
+    }
+}
+
 fn facts(board: &Entry<'_>) -> String {
     let slots = board.value(&["slots", "origins"]).and_then(Value::as_array);
     let origins: Vec<String> = slots
@@ -105,7 +118,7 @@ fn facts(board: &Entry<'_>) -> String {
     let (name, tick_hz, origins) = (board.name, board.number(&["tick_hz"]), origins.join(", "));
     let slot_bytes = board.number(&["slots", "bytes"]);
     let erase_bytes = board.number(&["slots", "erase_bytes"]);
-    let mut text = format!("pub const ERASE_BYTES: usize = {erase_bytes};\n");
+    let mut text = format!("pub const ERASE_BYTES: usize = {erase_bytes};\n{}", token(board.text("isa")));
     let _ = if board.value(&["arena"]).is_some() {
         let (arena, arena_bytes) = (board.number(&["arena", "origin"]), board.number(&["arena", "bytes"]));
         writeln!(

@@ -87,14 +87,19 @@ fn operations(page: &mut String, built_in: &Counts, published: &Counts) {
 }
 
 fn places(page: &mut String) {
-    let tokens: Vec<String> = IsaId::ALL.iter().map(|isa| format!("`{}`", isa.name())).collect();
+    let tokens = |device| {
+        let names =
+            IsaId::ALL.iter().filter(move |isa| isa.has_layout() == device).map(|isa| format!("`{}`", isa.name()));
+        names.collect::<Vec<_>>().join(", ")
+    };
     let boards: Vec<String> = Board::all().map(|board| format!("`{}` ({})", board.name, board.target)).collect();
     let _ = write!(
         page,
-        "\n## Where the cases run\n\nOn a PC with the tokens {}; through the device program in the test's process; and in \
-         QEMU on the boards {}. Kernels are written once, over a token: an operation that runs on one instruction set \
+        "\n## Where the cases run\n\nOn a PC with the tokens {}, and with weights in the order of the devices' \
+         tokens {}; through the device program in the test's process; and in QEMU on the boards {}. Kernels are written once, over a token: an operation that runs on one instruction set \
          runs on all.\n",
-        tokens.join(", "),
+        tokens(false),
+        tokens(true),
         boards.join(", ")
     );
 }

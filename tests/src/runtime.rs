@@ -2,7 +2,7 @@
 
 use crate::{device, nor::Nor};
 use embernet::image::arena_for;
-use embernet::link::Client;
+use embernet::link::{Board, Client};
 use embernet_core::arch::{Isa, IsaId, Task, run_on};
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::Image;
@@ -22,7 +22,7 @@ pub trait Runtime {
     fn infer(&mut self, image: &Image<'_>, inputs: &[&[u8]]) -> Result<Vec<u8>, String>;
 }
 
-/// A session in this process.
+/// A session in this process; with a device's token as the scalar one, which reads its order of weights, too.
 #[derive(Debug, Clone, Copy)]
 pub struct Host(pub IsaId);
 
@@ -56,7 +56,8 @@ impl Runtime for Host {
                 Ok(session.output(0).to_vec())
             }
         }
-        run_on(self.0, Infer(image, inputs)).ok_or_else(|| "this processor lacks the instructions".to_owned())?
+        let isa = if self.0.has_layout() { IsaId::Scalar } else { self.0 };
+        run_on(isa, Infer(image, inputs)).ok_or_else(|| "this processor lacks the instructions".to_owned())?
     }
 }
 
@@ -79,7 +80,7 @@ impl Runtime for Device {
     }
 
     fn isa(&self) -> IsaId {
-        IsaId::Scalar
+        Board::named(self.0.name()).map_or(IsaId::Scalar, |board| board.isa)
     }
 
     fn infer(&mut self, image: &Image<'_>, inputs: &[&[u8]]) -> Result<Vec<u8>, String> {
@@ -91,6 +92,6 @@ impl Runtime for Device {
 
 /// Every session that this processor can run.
 pub fn hosts() -> Vec<Box<dyn Runtime>> {
-    let available = IsaId::ALL.into_iter().filter(|isa| isa.is_available());
+    let available = IsaId::ALL.into_iter().filter(|isa| isa.is_available() || isa.has_layout());
     available.map(|isa| Box::new(Host(isa)) as Box<dyn Runtime>).collect()
 }

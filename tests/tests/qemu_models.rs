@@ -27,7 +27,7 @@ fn integer_models() -> impl Iterator<Item = Model> {
 /// Runs the first `samples` of every stack and compares; nothing where the board has no room.
 fn equals_reference(name: &str, model: &Model, samples: usize) {
     let board = Board::named(name).unwrap();
-    let packed = model.pack(1, IsaId::Scalar, true);
+    let packed = model.pack(1, board.isa, true);
     let image = packed.image().unwrap();
     let Ok(flashed) = slot(&packed.bytes, &board.slots, 1) else {
         eprintln!("{name}: no slot for {}", model.name);
@@ -173,7 +173,7 @@ fn programs_for_one_model_are_small() {
             eprintln!("skipped: {obstacle}");
             return;
         }
-        let packed = model.pack(1, IsaId::Scalar, true);
+        let packed = model.pack(1, board.isa, true);
         let image = packed.image().unwrap();
         let options = FirmwareOptions::for_image(&image);
         let bytes = flash_bytes(&firmware::build(board, &options)).unwrap();
@@ -206,6 +206,21 @@ fn programs_for_one_model_are_small() {
     assert!(matches!(fault, Fault::Image(ImageError::Infer(PlanError::UnknownKind { step: 0, .. }))), "{fault}");
 }
 
+/// An image whose weights lie in another core's order is refused, and one in the plain order runs anywhere.
+#[test]
+fn an_image_for_another_core_is_refused() {
+    let Some(_) = shared::dir("an image for another core on m4", "models") else { return };
+    let model = integer_models().find(|model| model.name == "mlperf_ad_autoencoder_int8").unwrap();
+    let board = Board::named("m4").unwrap();
+    let start = |isa| firmware::start("m4", Some(slot(&model.pack(1, isa, true).bytes, &board.slots, 1).unwrap()));
+    let Some(mut client) = start(IsaId::Rv32) else { return };
+    let ModelState::Refused(fault) = client.info().unwrap().model else { panic!("it has another order") };
+    let message = fault.to_string();
+    assert!(message.ends_with("image was packed for rv32, this runs dsp: pack it again for that"), "{message}");
+    drop(client);
+    assert!(matches!(start(IsaId::Scalar).unwrap().info().unwrap().model, ModelState::Ready(_)));
+}
+
 /// From the start of the counter, the first thing that a board's program does, to the first request that it could
 /// serve. What comes before is the runtime's: it sets a few hundred bytes of variables.
 #[test]
@@ -213,8 +228,8 @@ fn a_start_with_a_large_model_is_short() {
     const MOST: u64 = 100_000;
     let Some(_) = shared::dir("the start of m4 with KWS", "models") else { return };
     let model = integer_models().find(|model| model.name == "mlperf_kws_dscnn_int8").unwrap();
-    let packed = model.pack(1, IsaId::Scalar, true);
     let board = Board::named("m4").unwrap();
+    let packed = model.pack(1, board.isa, true);
     let mut flashed = slot(&packed.bytes, &board.slots, 1).unwrap();
     // As the board leaves it: the image has been read once.
     let record = Record { verified: true, ..Record::of(&packed.bytes, 1) };

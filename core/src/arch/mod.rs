@@ -7,8 +7,11 @@
 //!
 //! `unsafe` lives here and nowhere else in this crate.
 
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+mod cortex_m;
 #[cfg(any(test, feature = "std"))]
 mod host;
+pub mod layout;
 pub mod scalar;
 #[cfg(any(test, feature = "std"))]
 mod threads;
@@ -17,6 +20,8 @@ mod vector;
 #[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
 pub mod x86;
 
+#[cfg(any(armv7em, armv8m))]
+pub use cortex_m::Dsp;
 #[cfg(any(test, feature = "std"))]
 pub use host::{Processor, Task, best, best_exact, run_best, run_on};
 pub use scalar::Scalar;
@@ -31,8 +36,9 @@ use crate::memory::Memory;
 use crate::optim::Optimizer;
 use crate::plan::{Context, Step};
 use core::ops::Range;
+use layout::Layout;
 
-/// Which token an image's scratch was sized for. Numbers are part of the image format.
+/// Which token an image's weights were laid out and its scratch was sized for. Numbers are part of the image format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum IsaId {
@@ -44,11 +50,31 @@ pub enum IsaId {
     Avx512 = 2,
     /// x86-64 with AVX2, giving the scalar token's bits.
     Avx2Exact = 3,
+    /// Cortex-M with the DSP extension: M4, M7, M33.
+    Dsp = 4,
+    /// Cortex-M with the vector extension (Helium): M55.
+    Mve = 5,
+    /// Cortex-M3.
+    Thumb2 = 6,
+    /// Cortex-M0.
+    Thumb1 = 7,
+    /// RISC-V with 32-bit integers.
+    Rv32 = 8,
 }
 
 impl IsaId {
     /// All of them, in order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx2Exact];
+    pub const ALL: [Self; 9] = [
+        Self::Scalar,
+        Self::Avx2,
+        Self::Avx512,
+        Self::Avx2Exact,
+        Self::Dsp,
+        Self::Mve,
+        Self::Thumb2,
+        Self::Thumb1,
+        Self::Rv32,
+    ];
 
     /// From its number.
     pub const fn from_u32(number: u32) -> Option<Self> {
@@ -57,6 +83,11 @@ impl IsaId {
             1 => Some(Self::Avx2),
             2 => Some(Self::Avx512),
             3 => Some(Self::Avx2Exact),
+            4 => Some(Self::Dsp),
+            5 => Some(Self::Mve),
+            6 => Some(Self::Thumb2),
+            7 => Some(Self::Thumb1),
+            8 => Some(Self::Rv32),
             _ => None,
         }
     }
@@ -73,30 +104,36 @@ impl IsaId {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx2Exact => "avx2-exact",
+            Self::Dsp => "dsp",
+            Self::Mve => "mve",
+            Self::Thumb2 => "thumb2",
+            Self::Thumb1 => "thumb1",
+            Self::Rv32 => "rv32",
         }
     }
 
-    /// Whether convolutions copy their filters into scratch, to multiply large matrices (a host with wide registers), or
-    /// read them where they are (a device with little RAM, and a host that replays one). It alone decides how much
-    /// scratch an image needs.
+    /// Whether float convolutions copy their filters into scratch, to multiply large matrices (a host with wide
+    /// registers), or read them where they are (a device with little RAM, and a host that replays one).
     pub const fn packs(self) -> bool {
-        match self {
-            Self::Scalar | Self::Avx2Exact => false,
-            Self::Avx2 | Self::Avx512 => true,
-        }
+        matches!(self, Self::Avx2 | Self::Avx512)
+    }
+
+    /// Whether int8 weights lie in an order of the token's own; see [`layout`].
+    pub const fn has_layout(self) -> bool {
+        matches!(self, Self::Dsp | Self::Mve | Self::Thumb2 | Self::Thumb1 | Self::Rv32)
     }
 
     /// Whether all float results are the scalar token's bits.
     pub const fn is_exact(self) -> bool {
-        match self {
-            Self::Scalar | Self::Avx2Exact => true,
-            Self::Avx2 | Self::Avx512 => false,
-        }
+        !self.packs()
     }
 
-    /// Whether an image whose scratch was sized for `image` has enough of it.
+    /// Whether this token can run an image that was packed for `image`: there is scratch enough, and weights lie in
+    /// an order that it reads. A host reads all of them.
     pub const fn can_run(self, image: Self) -> bool {
-        !self.packs() || image.packs()
+        let scratch = !self.packs() || image.packs();
+        let readable = !image.has_layout() || image as u32 == self as u32 || cfg!(any(test, feature = "std"));
+        scratch && readable
     }
 }
 
@@ -212,6 +249,12 @@ impl Patch {
 pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     /// Which one.
     const ID: IsaId;
+
+    /// Its order of int8 weights, and the loops over them; [`layout::Plain`] if it has none.
+    type Layout: Layout;
+
+    /// See [`Isa::Layout`].
+    fn layout(self) -> Self::Layout;
 
     /// Calls `task` with pieces of `0..items`, together all of them, and with the parts of each slice that belong to
     /// those items: `each` elements for one item. Tokens with several threads work on pieces at the same time.

@@ -2,6 +2,7 @@
 //!
 //! Loops may tile across outputs, never across a sum, so that every target gives the same bits.
 
+use super::layout::Plain;
 use super::{Gemm, Isa, IsaId, Patch, Window};
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{copy, from, rows, sub, sub_mut};
@@ -18,6 +19,11 @@ pub struct Scalar;
 
 impl Isa for Scalar {
     const ID: IsaId = IsaId::Scalar;
+    type Layout = Plain;
+
+    fn layout(self) -> Plain {
+        Plain
+    }
 
     // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
     #[inline(never)]

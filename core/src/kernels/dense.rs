@@ -10,9 +10,11 @@ mod int16;
 
 pub use int16::{ForwardI16, forward_i16};
 
+use super::order::OrderRecord;
 use super::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
 use super::trained::Trained;
 use super::util::{bias_backward, elements, from, rows, rows_mut, start_from_bias, sub_mut};
+use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
 use crate::memory::{Memory, view, view_mut};
 use crate::optim::{GradSink, Update};
@@ -290,6 +292,8 @@ pub struct ForwardI8 {
     pub y: Ref,
     /// How sums become outputs.
     pub requantize: RequantizeRecord,
+    /// The order of the weights. Unless it is the plain one, they come with biases and multipliers.
+    pub order: OrderRecord,
 }
 
 impl ForwardI8 {
@@ -298,7 +302,7 @@ impl ForwardI8 {
         let [multiplier, shift] = self.requantize.places();
         let reads = [
             Operand::i8(self.x, samples.saturating_mul(inputs), Access::Read),
-            Operand::i8(self.w, inputs.saturating_mul(outputs), Access::Read),
+            self.order.weights(self.w, inputs.saturating_mul(outputs)),
             Operand::i32(self.b, outputs, Access::Read),
             multiplier,
             shift,
@@ -314,14 +318,38 @@ impl StepRecord for ForwardI8 {
     }
 
     fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid() && self.requantize.is_valid(self.shape.outputs)
+        self.shape.is_valid() && self.requantize.is_valid(self.shape.outputs) && self.order.is_valid()
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let (reads, y) = self.places(context.samples);
         let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
         let to = self.requantize.view(multiplier, shift);
-        forward_i8(isa, &self.shape, view(x), view(w), view(b), &to, view_mut(y));
+        match self.order.id() {
+            None => forward_i8(isa, &self.shape, view(x), view(w), view(b), &to, view_mut(y)),
+            Some(id) => {
+                layout::run(isa, id, Ordered { shape: &self.shape, x: view(x), stream: view(w), to, y: view_mut(y) });
+            }
+        }
+    }
+}
+
+/// A dense layer whose weights lie in a token's order.
+#[derive(Debug)]
+pub(crate) struct Ordered<'a> {
+    pub(crate) shape: &'a Dense,
+    pub(crate) x: &'a [i8],
+    pub(crate) stream: &'a [u32],
+    pub(crate) to: Requantize<'a>,
+    pub(crate) y: &'a mut [i8],
+}
+
+impl layout::Task for Ordered<'_> {
+    fn run<L: Layout>(self, layout: L) {
+        let (inputs, outputs) = self.shape.dims();
+        for (x, y) in rows(self.x, inputs).zip(rows_mut(self.y, outputs)) {
+            layout.dense(self.shape, self.stream, &self.to, x, y);
+        }
     }
 }
 

@@ -16,6 +16,8 @@ mod tests;
 
 pub use float::{backward_input_f32, backward_weights_f32, forward_f32};
 pub use int4::ForwardI4;
+#[cfg(test)]
+pub(crate) use int8::Ordered;
 pub use int8::{ForwardI8, forward_i8};
 pub use int16::{ForwardI16, forward_i16};
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32};

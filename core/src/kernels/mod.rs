@@ -30,6 +30,7 @@ pub mod lstm;
 pub mod matmul;
 pub mod max_pool;
 pub mod mean;
+pub mod order;
 pub mod pool;
 pub mod quantize;
 pub mod recurrent;
@@ -42,7 +43,7 @@ pub mod svdf;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
-mod testing_int8;
+pub(crate) mod testing_int8;
 pub mod trained;
 pub mod transpose_conv2d;
 pub mod update;

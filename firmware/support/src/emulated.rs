@@ -1,7 +1,7 @@
 //! Start-up of emulated boards: machines whose flash is plain memory and whose addresses are all known.
 
 use embedded_io::{Read, Write};
-use embernet_core::arch::Scalar;
+use embernet_core::arch::Isa;
 
 use crate::{Hardware, RamFlash, memory_mut, serve, stack};
 
@@ -32,7 +32,12 @@ unsafe extern "C" {
 /// # Safety
 /// Runs once, on the stack between the linker script's two ends. `facts` are this machine's: slots and arena are
 /// memory that nothing else uses, apart from each other, and that the machine or a loader has initialised.
-pub unsafe fn run<const ERASE_BYTES: usize>(facts: &Facts, link: impl Read + Write, ticks: impl FnMut() -> u32) -> ! {
+pub unsafe fn run<const ERASE_BYTES: usize>(
+    facts: &Facts,
+    isa: impl Isa,
+    link: impl Read + Write,
+    ticks: impl FnMut() -> u32,
+) -> ! {
     // SAFETY: the linker script's ends of the stack that this program runs on.
     let stack = unsafe { stack::paint((&raw mut _stack_end).expose_provenance(), (&raw mut _stack_start).addr()) };
     // SAFETY: the caller's promise.
@@ -40,5 +45,5 @@ pub unsafe fn run<const ERASE_BYTES: usize>(facts: &Facts, link: impl Read + Wri
     // SAFETY: likewise.
     let arena = unsafe { memory_mut(facts.arena, facts.arena_bytes) };
     let hardware = Hardware { name: facts.name, tick_hz: facts.tick_hz, ticks, stack };
-    serve(link, slots.map(RamFlash::<ERASE_BYTES>::new), hardware, arena, Scalar)
+    serve(link, slots.map(RamFlash::<ERASE_BYTES>::new), hardware, arena, isa)
 }

@@ -34,6 +34,8 @@ pub mod uart16550;
 #[unsafe(no_mangle)]
 pub static __INTERRUPTS: [usize; 1] = [0];
 
+/// Tokens of instruction sets; `boards.toml` says which one a board's core has.
+pub use embernet_core::arch;
 pub use hardware::{Hardware, serve};
 pub use mmio::{memory, memory_mut};
 pub use ram_flash::{FlashError, RamFlash};

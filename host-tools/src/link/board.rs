@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use embernet_core::arch::IsaId;
+use serde::{Deserialize, Deserializer, de};
 
 use super::LinkError;
 use crate::counting::Core;
@@ -34,6 +35,9 @@ pub struct Board {
     pub processor: String,
     /// Whose cycles to estimate; `None` where no estimate is made.
     pub cycles: Option<Core>,
+    /// The token of its instruction set: what images for it are packed for.
+    #[serde(deserialize_with = "isa_by_name")]
+    pub isa: IsaId,
     /// Where code and constants lie.
     pub flash: Region,
     /// The most flash that the firmware may take, where that is less than there is.
@@ -96,6 +100,11 @@ pub struct QemuMachine {
     pub arguments: Vec<String>,
     /// One instruction takes `2^icount_shift` ns of the machine's clock.
     pub icount_shift: u8,
+}
+
+fn isa_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IsaId, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    IsaId::from_name(&name).ok_or_else(|| de::Error::custom(format!("there is no instruction set {name:?}")))
 }
 
 impl Board {

@@ -2,6 +2,7 @@
 
 use super::naive::{self, Sum, same, valid, window};
 use super::{Case, Expected, Int8Layer, Values, bytes, reals, wide};
+use embernet_core::arch::layout::packing;
 use embernet_core::kernels::conv2d::{
     Conv2d, ForwardF32, ForwardI8, ForwardWeightsI8, Scratch, scratch_bytes_i8, scratch_elements,
 };
@@ -37,17 +38,18 @@ pub fn i8(name: impl Into<String>, shape: Conv2d, x: Vec<i8>, layer: Int8Layer, 
     let sums = naive::conv2d(&shape, &layer.centred(&x), &wide(&layer.w), &wide(&layer.b));
     let expected = published.unwrap_or_else(|| layer.requantized(&sums, shape.out_c));
     Case::new(name, samples, vec![Values::I8(x)], Expected::Exact(expected), move |step| {
-        let scratch_bytes = scratch_bytes_i8(&shape);
-        layer.step(step, shape.out_c, false, scratch_bytes, move |o| ForwardI8 {
+        let pack = |isa, layer: &packing::Layer<'_>| packing::conv2d(isa, &shape, layer);
+        layer.step(step, shape.out_c, false, scratch_bytes_i8(&shape), pack, move |o| ForwardI8 {
             shape,
             x: o.x,
             w: o.w,
             b: o.b,
             y: o.y,
             scratch: o.scratch,
-            scratch_bytes: scratch_bytes as u32,
+            scratch_bytes: o.scratch_bytes,
             pad_value: o.pad_value,
             requantize: o.requantize,
+            order: o.order,
         });
     })
 }

@@ -2,6 +2,7 @@
 
 use super::naive::{self, Sum};
 use super::{Case, Expected, Int8Layer, Values, bytes, reals, wide};
+use embernet_core::arch::layout::packing;
 use embernet_core::kernels::dense::{Dense, ForwardF32, ForwardI8};
 use embernet_core::rng::Rng;
 
@@ -32,13 +33,15 @@ pub fn i8(name: impl Into<String>, shape: Dense, x: Vec<i8>, layer: Int8Layer, p
     let sums: Vec<Sum> = naive::dense(&shape, &layer.centred(&x), &wide(&layer.w), &wide(&layer.b));
     let expected = published.unwrap_or_else(|| layer.requantized(&sums, shape.outputs));
     Case::new(name, samples, vec![Values::I8(x)], Expected::Exact(expected), move |step| {
-        layer.step(step, shape.outputs, false, 0, move |o| ForwardI8 {
+        let pack = |isa, layer: &packing::Layer<'_>| packing::dense(isa, &shape, layer);
+        layer.step(step, shape.outputs, false, 0, pack, move |o| ForwardI8 {
             shape,
             x: o.x,
             w: o.w,
             b: o.b,
             y: o.y,
             requantize: o.requantize,
+            order: o.order,
         });
     })
 }

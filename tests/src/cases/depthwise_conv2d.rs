@@ -2,6 +2,7 @@
 
 use super::naive::{self, same, valid, window};
 use super::{Case, Expected, Int8Layer, Values, bytes, reals, wide};
+use embernet_core::arch::layout::packing;
 use embernet_core::kernels::depthwise_conv2d::{DepthwiseConv2d, ForwardF32, ForwardI8};
 use embernet_core::rng::Rng;
 
@@ -38,14 +39,18 @@ pub fn i8(
     let sums = naive::depthwise_conv2d(&shape, &layer.centred(&x), &wide(&layer.w), &wide(&layer.b));
     let expected = published.unwrap_or_else(|| layer.requantized(&sums, shape.out_c));
     Case::new(name, samples, vec![Values::I8(x)], Expected::Exact(expected), move |step| {
-        layer.step(step, shape.out_c, true, 0, move |o| ForwardI8 {
+        let pack = |isa, layer: &packing::Layer<'_>| packing::depthwise(isa, &shape, layer);
+        layer.step(step, shape.out_c, true, 0, pack, move |o| ForwardI8 {
             shape,
             x: o.x,
             w: o.w,
             b: o.b,
             y: o.y,
+            scratch: o.scratch,
+            scratch_bytes: o.scratch_bytes,
             pad_value: o.pad_value,
             requantize: o.requantize,
+            order: o.order,
         });
     })
 }

@@ -4,6 +4,9 @@ use super::int4::packed;
 use super::naive::{Sum, rescale};
 use super::{At, Steps, between};
 use embernet::quant::fixed_point::{fold_bias, fold_bias_depthwise};
+use embernet_core::arch::IsaId;
+use embernet_core::arch::layout::packing::{Layer, Packed};
+use embernet_core::kernels::order::OrderRecord;
 use embernet_core::kernels::requantize::RequantizeRecord;
 use embernet_core::plan::{Encode, Ref};
 use embernet_core::rng::Rng;
@@ -65,16 +68,33 @@ impl Int8Layer {
         self
     }
 
-    /// Writes the step with folded biases. `[...][outputs]` weights are depthwise ones.
+    /// Writes the step with folded biases, its weights in the order of the step's token if `pack` gives one.
+    /// `[...][outputs]` weights are depthwise ones.
     pub fn step<R: Encode>(
         &self,
         step: &mut Steps,
         outputs: u32,
         depthwise: bool,
         scratch_bytes: usize,
+        pack: impl FnOnce(IsaId, &Layer<'_>) -> Option<Packed>,
         make: impl Fn(Operands) -> R + 'static,
     ) {
-        self.write(step, &self.w, &self.folded(outputs, depthwise), scratch_bytes, make);
+        let folded = self.folded(outputs, depthwise);
+        let each = |table: &[i32]| if table.len() == 1 { table.repeat(outputs as usize) } else { table.to_vec() };
+        let bias = if folded.is_empty() { vec![0; outputs as usize] } else { folded.clone() };
+        let (multiplier, shift) = (each(&self.multiplier), each(&self.shift));
+        let layer = Layer { weights: &self.w, bias: &bias, multiplier: &multiplier, shift: &shift };
+        let isa = step.isa();
+        let Some(packed) = pack(isa, &layer) else {
+            return self.write(step, &self.w, &folded, scratch_bytes, make);
+        };
+        let order = OrderRecord::of(isa, packed.stream.len() as u32);
+        let plain = Self { multiplier: Vec::new(), shift: Vec::new(), ..self.clone() };
+        let make = move |o: Operands| {
+            let requantize = RequantizeRecord { channels: outputs, ..o.requantize };
+            make(Operands { order, requantize, ..o })
+        };
+        plain.write(step, &packed.stream, &Vec::new(), packed.scratch_bytes(), make);
     }
 
     /// [`Int8Layer::step`] with the weights as int4.
@@ -115,7 +135,9 @@ impl Int8Layer {
         step.step(&[w, b, &self.multiplier, &self.shift], scratch_bytes, move |at: At<'_>| {
             let &[w, b, multiplier, shift] = at.constants else { unreachable!("four constants were given") };
             let requantize = RequantizeRecord { multiplier, shift, channels, zero_point, lo, hi, sum_bits: 32 };
-            make(Operands { x: at.x[0], w, b, y: at.y, scratch: at.scratch, pad_value, requantize })
+            let (y, scratch, scratch_bytes) = (at.y, at.scratch, scratch_bytes as u32);
+            let order = OrderRecord::PLAIN;
+            make(Operands { x: at.x[0], w, b, y, scratch, scratch_bytes, pad_value, requantize, order })
         });
     }
 }
@@ -128,6 +150,8 @@ pub struct Operands {
     pub b: Ref,
     pub y: Ref,
     pub scratch: Ref,
+    pub scratch_bytes: u32,
     pub pad_value: i32,
     pub requantize: RequantizeRecord,
+    pub order: OrderRecord,
 }

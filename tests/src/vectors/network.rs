@@ -2,6 +2,7 @@
 
 use super::Folder;
 use crate::cases::{Case, Expected, Int8Layer, Steps, Values};
+use embernet_core::arch::layout::packing;
 use embernet_core::kernels::conv2d::{Conv2d, scratch_bytes_i8};
 use embernet_core::kernels::dense::Dense;
 use embernet_core::kernels::depthwise_conv2d::DepthwiseConv2d;
@@ -24,29 +25,34 @@ impl Layer {
         match self {
             Self::Conv2d(shape, layer) => {
                 let shape = *shape;
-                let scratch_bytes = scratch_bytes_i8(&shape);
-                layer.step(steps, shape.out_c, false, scratch_bytes, move |o| conv2d::ForwardI8 {
+                let pack = |isa, layer: &packing::Layer<'_>| packing::conv2d(isa, &shape, layer);
+                layer.step(steps, shape.out_c, false, scratch_bytes_i8(&shape), pack, move |o| conv2d::ForwardI8 {
                     shape,
                     x: o.x,
                     w: o.w,
                     b: o.b,
                     y: o.y,
                     scratch: o.scratch,
-                    scratch_bytes: scratch_bytes as u32,
+                    scratch_bytes: o.scratch_bytes,
                     pad_value: o.pad_value,
                     requantize: o.requantize,
+                    order: o.order,
                 });
             }
             Self::DepthwiseConv2d(shape, layer) => {
                 let shape = *shape;
-                layer.step(steps, shape.out_c, true, 0, move |o| depthwise_conv2d::ForwardI8 {
+                let pack = |isa, layer: &packing::Layer<'_>| packing::depthwise(isa, &shape, layer);
+                layer.step(steps, shape.out_c, true, 0, pack, move |o| depthwise_conv2d::ForwardI8 {
                     shape,
                     x: o.x,
                     w: o.w,
                     b: o.b,
                     y: o.y,
+                    scratch: o.scratch,
+                    scratch_bytes: o.scratch_bytes,
                     pad_value: o.pad_value,
                     requantize: o.requantize,
+                    order: o.order,
                 });
             }
             Self::AveragePool(shape, (lo, hi)) => {
@@ -55,13 +61,15 @@ impl Layer {
             }
             Self::Dense(shape, layer) => {
                 let shape = *shape;
-                layer.step(steps, shape.outputs, false, 0, move |o| dense::ForwardI8 {
+                let pack = |isa, layer: &packing::Layer<'_>| packing::dense(isa, &shape, layer);
+                layer.step(steps, shape.outputs, false, 0, pack, move |o| dense::ForwardI8 {
                     shape,
                     x: o.x,
                     w: o.w,
                     b: o.b,
                     y: o.y,
                     requantize: o.requantize,
+                    order: o.order,
                 });
             }
             Self::Softmax(len, scaling) => {

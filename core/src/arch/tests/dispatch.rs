@@ -35,6 +35,10 @@ fn a_task_runs_on_the_token_that_was_asked_for() {
 fn only_enough_scratch_will_do() {
     assert!(IsaId::Scalar.can_run(IsaId::Avx512) && IsaId::Avx2Exact.can_run(IsaId::Scalar));
     assert!(IsaId::Avx2.can_run(IsaId::Avx512) && !IsaId::Avx2.can_run(IsaId::Scalar));
+    // Hosts read a device's order of weights; how a device refuses another's, only devices can show.
+    assert!(
+        IsaId::Scalar.can_run(IsaId::Dsp) && IsaId::Avx2Exact.can_run(IsaId::Dsp) && !IsaId::Avx2.can_run(IsaId::Dsp)
+    );
 }
 
 #[test]

@@ -15,6 +15,11 @@ macro_rules! vector_isa {
 
         impl $crate::arch::Isa for $token {
             const ID: $crate::arch::IsaId = $crate::arch::IsaId::$id;
+            type Layout = $crate::arch::layout::Plain;
+
+            fn layout(self) -> Self::Layout {
+                $crate::arch::layout::Plain
+            }
 
             fn split<const N: usize>(
                 self,

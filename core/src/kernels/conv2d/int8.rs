@@ -1,7 +1,9 @@
 //! Convolution, int8 forward.
 
 use super::Conv2d;
-use crate::arch::Isa;
+use super::tiled::Tiled;
+use crate::arch::{Isa, layout};
+use crate::kernels::order::OrderRecord;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, add_constant_i8, start_from_bias_i8};
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
@@ -202,12 +204,15 @@ pub struct ForwardI8 {
     pub y: Ref,
     /// For a gathered patch, or none.
     pub scratch: Ref,
-    /// Bytes of that; see [`scratch_bytes_i8`].
+    /// Bytes of that; see [`scratch_bytes_i8`]. Where weights lie in a token's order, its tile and
+    /// [`super::gathered_words`].
     pub scratch_bytes: u32,
     /// The input's zero point: what lies beside the input.
     pub pad_value: i32,
     /// How sums become outputs.
     pub requantize: RequantizeRecord,
+    /// The order of the weights. Unless it is the plain one, they come with biases and multipliers.
+    pub order: OrderRecord,
 }
 
 impl ForwardI8 {
@@ -216,12 +221,12 @@ impl ForwardI8 {
         let [multiplier, shift] = self.requantize.places();
         let reads = [
             Operand::i8(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::i8(self.w, shape.weights(), Access::Read),
+            self.order.weights(self.w, shape.weights()),
             Operand::i32(self.b, shape.out_c as usize, Access::Read),
             multiplier,
             shift,
         ];
-        let scratch = Operand::i8(self.scratch, self.scratch_bytes as usize, Access::Scratch);
+        let scratch = self.order.scratch(self.scratch, self.scratch_bytes);
         (reads, [scratch, Operand::i8(self.y, samples.saturating_mul(shape.out_elements()), Access::Write)])
     }
 }
@@ -233,14 +238,24 @@ impl StepRecord for ForwardI8 {
     }
 
     fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid() && self.requantize.is_valid(self.shape.out_c) && i8::try_from(self.pad_value).is_ok()
+        self.shape.is_valid()
+            && self.requantize.is_valid(self.shape.out_c)
+            && i8::try_from(self.pad_value).is_ok()
+            && self.order.is_valid()
+            && (self.order.is_plain() || self.shape.groups == 1)
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let (reads, writes) = self.places(context.samples);
         let ([x, w, b, multiplier, shift], [scratch, y]) = memory.carve(reads, writes);
         let (to, pad) = (self.requantize.view(multiplier, shift), self.pad_value as i8);
-        forward_i8(isa, &self.shape, view(x), view(w), view(b), pad, &to, view_mut(scratch), view_mut(y));
+        match self.order.id() {
+            None => forward_i8(isa, &self.shape, view(x), view(w), view(b), pad, &to, view_mut(scratch), view_mut(y)),
+            Some(id) => {
+                let (shape, x, y) = (&self.shape, view(x), view_mut(y));
+                layout::run(isa, id, Tiled { shape, x, stream: view(w), pad, to, scratch: view_mut(scratch), y });
+            }
+        }
     }
 }
 

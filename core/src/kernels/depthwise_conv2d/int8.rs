@@ -2,6 +2,8 @@
 
 use super::DepthwiseConv2d;
 use crate::arch::Isa;
+use crate::arch::layout::{self, Depthwise, Layout};
+use crate::kernels::order::OrderRecord;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
 use crate::kernels::util::{from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
@@ -116,42 +118,78 @@ pub struct ForwardI8 {
     pub b: Ref,
     /// Output.
     pub y: Ref,
+    /// Scratch of a token's loops, or none.
+    pub scratch: Ref,
+    /// Bytes of that.
+    pub scratch_bytes: u32,
     /// The input's zero point: what lies beside the input.
     pub pad_value: i32,
     /// How sums become outputs.
     pub requantize: RequantizeRecord,
+    /// The order of the weights. Unless it is the plain one, they come with biases and multipliers.
+    pub order: OrderRecord,
 }
 
 impl ForwardI8 {
-    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
+    fn places(&self, samples: usize) -> ([Operand; 5], [Operand; 2]) {
         let shape = &self.shape;
         let [multiplier, shift] = self.requantize.places();
         let reads = [
             Operand::i8(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            Operand::i8(self.w, shape.weights(), Access::Read),
+            self.order.weights(self.w, shape.weights()),
             Operand::i32(self.b, shape.out_c as usize, Access::Read),
             multiplier,
             shift,
         ];
-        (reads, Operand::i8(self.y, samples.saturating_mul(shape.out_elements()), Access::Write))
+        let y = Operand::i8(self.y, samples.saturating_mul(shape.out_elements()), Access::Write);
+        (reads, [self.order.scratch(self.scratch, self.scratch_bytes), y])
     }
 }
 
 impl StepRecord for ForwardI8 {
     fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b, multiplier, shift], y) = self.places(samples);
-        Operands::of([x, w, b, multiplier, shift, y])
+        let ([x, w, b, multiplier, shift], [scratch, y]) = self.places(samples);
+        Operands::of([x, w, b, multiplier, shift, scratch, y])
     }
 
     fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid() && self.requantize.is_valid(self.shape.out_c) && i8::try_from(self.pad_value).is_ok()
+        self.shape.is_valid()
+            && self.requantize.is_valid(self.shape.out_c)
+            && i8::try_from(self.pad_value).is_ok()
+            && self.order.is_valid()
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, y) = self.places(context.samples);
-        let ([x, w, b, multiplier, shift], [y]) = memory.carve(reads, [y]);
-        let to = self.requantize.view(multiplier, shift);
-        forward_i8(isa, &self.shape, view(x), view(w), view(b), self.pad_value as i8, &to, view_mut(y));
+        let (reads, writes) = self.places(context.samples);
+        let ([x, w, b, multiplier, shift], [scratch, y]) = memory.carve(reads, writes);
+        let (shape, x, y) = (&self.shape, view(x), view_mut(y));
+        let (to, pad_value) = (self.requantize.view(multiplier, shift), self.pad_value as i8);
+        match self.order.id() {
+            None => forward_i8(isa, shape, x, view(w), view(b), pad_value, &to, y),
+            Some(id) => {
+                let layer = Depthwise { stream: view(w), pad_value, to };
+                layout::run(isa, id, Ordered { shape, layer, scratch: view_mut(scratch), x, y });
+            }
+        }
+    }
+}
+
+/// A layer whose weights lie in a token's order.
+#[derive(Debug)]
+pub(crate) struct Ordered<'a> {
+    pub(crate) shape: &'a DepthwiseConv2d,
+    pub(crate) layer: Depthwise<'a>,
+    pub(crate) scratch: &'a mut [u32],
+    pub(crate) x: &'a [i8],
+    pub(crate) y: &'a mut [i8],
+}
+
+impl layout::Task for Ordered<'_> {
+    fn run<L: Layout>(self, layout: L) {
+        let samples = rows(self.x, self.shape.in_elements()).zip(rows_mut(self.y, self.shape.out_elements()));
+        for (x, y) in samples {
+            layout.depthwise(self.shape, &self.layer, self.scratch, x, y);
+        }
     }
 }
 

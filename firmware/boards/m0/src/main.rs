@@ -6,7 +6,6 @@ mod device {
     use cortex_m as _; // its critical section
     use cortex_m_rt::{ExceptionFrame, entry, exception};
     use embernet_board_support::{Hardware, memory_mut, nrf51, panic, serve, stack};
-    use embernet_core::arch::Scalar;
 
     /// From `boards.toml`, by `build.rs`.
     mod facts {
@@ -39,7 +38,7 @@ mod device {
         // value yet, and any bytes are a valid arena.
         let arena = unsafe { memory_mut(statics_end, stack_end - statics_end) };
         let hardware = Hardware { name: facts::NAME, tick_hz: facts::TICK_HZ, ticks: move || timer.ticks(), stack };
-        serve(link, slots, hardware, arena, Scalar)
+        serve(link, slots, hardware, arena, facts::ISA)
     }
 
     #[panic_handler]

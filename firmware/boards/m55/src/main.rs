@@ -25,7 +25,7 @@ mod device {
         let (link, timer) =
             unsafe { (cmsdk::Uart::new(UART0, DIVIDER), sse300::Counter::new(COUNTER_CONTROL, COUNTER_STATUS)) };
         // SAFETY: this machine's facts; its flash is memory, initialised with zeros or by a loader.
-        unsafe { emulated::run::<{ facts::ERASE_BYTES }>(&facts::BOARD, link, move || timer.ticks()) }
+        unsafe { emulated::run::<{ facts::ERASE_BYTES }>(&facts::BOARD, facts::ISA, link, move || timer.ticks()) }
     }
 
     #[panic_handler]

@@ -22,7 +22,7 @@ mod device {
         // SAFETY: the machine's UART and timer; nothing else in this program uses them.
         let (link, timer) = unsafe { (cmsdk::Uart::new(UART0, DIVIDER), cmsdk::Timer::new(TIMER0)) };
         // SAFETY: this machine's facts; its flash is memory, initialised with zeros or by a loader.
-        unsafe { emulated::run::<{ facts::ERASE_BYTES }>(&facts::BOARD, link, move || timer.ticks()) }
+        unsafe { emulated::run::<{ facts::ERASE_BYTES }>(&facts::BOARD, facts::ISA, link, move || timer.ticks()) }
     }
 
     #[panic_handler]

@@ -19,7 +19,7 @@ mod device {
         let link = unsafe { uart16550::Uart::new(UART0) };
         let ticks = || riscv::register::minstret::read() as u32;
         // SAFETY: this machine's facts; its flash is memory, initialised with zeros or by a loader.
-        unsafe { emulated::run::<{ facts::ERASE_BYTES }>(&facts::BOARD, link, ticks) }
+        unsafe { emulated::run::<{ facts::ERASE_BYTES }>(&facts::BOARD, facts::ISA, link, ticks) }
     }
 
     #[panic_handler]

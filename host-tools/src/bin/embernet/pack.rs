@@ -12,6 +12,7 @@ use embernet::image::{self, Format, PackOptions, Packed, Piece, Target, TrainOpt
 use embernet::link::Board;
 use embernet::lower::Loss;
 use embernet::passes::Report;
+use embernet_core::arch::IsaId;
 use serde::Serialize;
 
 use crate::model::{loss_of, read_checkpoint};
@@ -60,7 +61,7 @@ pub struct Pack {
     /// The processor family that a UF2 boot loader asks for, such as 0xe48bff56.
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     uf2_family: Option<u32>,
-    /// Refuse an image that this board has no room for (m4, m7, m33, m55, m3, m0, m0-mps2, rv32).
+    /// Pack for this board: weights in the order of its core's loops, and no more than it has room for (m4, m7, m33, m55, m3, m0, m0-mps2, rv32).
     #[arg(long = "for", value_name = "BOARD")]
     board: Option<String>,
 }
@@ -102,10 +103,11 @@ impl Pack {
                 layers: Some(selection(layers)?),
             }),
         };
-        let options = PackOptions { samples: self.samples, train, ..PackOptions::default() };
+        let board = self.board.as_deref().map(Board::named).transpose()?;
+        let isa = board.map_or(IsaId::Scalar, |board| board.isa);
+        let options = PackOptions { samples: self.samples, isa, train, ..PackOptions::default() };
         let packed = image::pack(&checkpoint.graph, &options, Some(checkpoint.id()?))?;
         let parsed = packed.image()?;
-        let board = self.board.as_deref().map(Board::named).transpose()?;
         files::write(&self.output, &self.wrap(&packed, &checkpoint.graph, board)?)?;
         let header = parsed.header();
         let line = Line {

@@ -4,6 +4,7 @@ use super::super::{BufferId, Emit, LowerError, word};
 use super::{Site, bounds};
 use crate::graph::ops;
 use crate::graph::{DType, Node, Op};
+use embernet_core::arch::layout::packing;
 use embernet_core::kernels::conv2d::Scratch;
 use embernet_core::kernels::window::Window2d;
 use embernet_core::kernels::{conv2d, depthwise_conv2d};
@@ -62,10 +63,9 @@ impl Emit<'_, '_> {
             (DType::I8, _) => {
                 let pad_value = self.affine(node, node.inputs[0])?.zero_point();
                 let y = self.output(node);
-                let t = self.weighted(site)?;
-                let scratch_bytes = conv2d::scratch_bytes_i8(&shape);
-                let scratch =
-                    (scratch_bytes > 0).then(|| self.lowering.program.transient(format!("{}/scratch", node.name)));
+                let t = self.weighted_for(site, |isa, layer| packing::conv2d(isa, &shape, layer))?;
+                let scratch_bytes = if t.order.is_plain() { conv2d::scratch_bytes_i8(&shape) } else { t.scratch_bytes };
+                let scratch = self.scratch(node, scratch_bytes);
                 self.sequence.push(name, Some(id), move |p| conv2d::ForwardI8 {
                     shape,
                     x: p.at(x),
@@ -76,6 +76,7 @@ impl Emit<'_, '_> {
                     scratch_bytes: word(scratch_bytes),
                     pad_value,
                     requantize: t.requantize(p),
+                    order: t.order,
                 });
             }
             (DType::I16, _) => {
@@ -139,15 +140,19 @@ impl Emit<'_, '_> {
             (DType::I8, _) => {
                 let pad_value = self.affine(node, node.inputs[0])?.zero_point();
                 let y = self.output(node);
-                let t = self.weighted(site)?;
+                let t = self.weighted_for(site, |isa, layer| packing::depthwise(isa, &shape, layer))?;
+                let scratch = self.scratch(node, t.scratch_bytes);
                 self.sequence.push(name, Some(id), move |p| depthwise_conv2d::ForwardI8 {
                     shape,
                     x: p.at(x),
                     w: p.at(t.w),
                     b: p.opt(t.b),
                     y: p.at(y),
+                    scratch: p.opt(scratch),
+                    scratch_bytes: word(t.scratch_bytes),
                     pad_value,
                     requantize: t.requantize(p),
+                    order: t.order,
                 });
             }
             (DType::I16, _) => {
@@ -215,8 +220,12 @@ impl Emit<'_, '_> {
     /// Scratch for a convolution on the target, and its elements.
     pub(in super::super) fn conv2d_scratch(&mut self, node: &Node, shape: &conv2d::Conv2d) -> (Option<BufferId>, u32) {
         let elements = conv2d::scratch_elements(shape, self.lowering.options.isa);
-        let buffer = (elements > 0).then(|| self.lowering.program.transient(format!("{}/scratch", node.name)));
-        (buffer, word(elements))
+        (self.scratch(node, elements), word(elements))
+    }
+
+    /// A buffer for a node's scratch, if it takes any; its length comes from the step.
+    fn scratch(&mut self, node: &Node, len: usize) -> Option<BufferId> {
+        (len > 0).then(|| self.lowering.program.transient(format!("{}/scratch", node.name)))
     }
 
     pub(in super::super) fn depthwise_shape(

@@ -3,6 +3,7 @@
 use super::super::{Emit, LowerError, word};
 use super::{Site, bounds};
 use crate::graph::{DType, Node};
+use embernet_core::arch::layout::packing;
 use embernet_core::kernels::dense;
 
 impl Emit<'_, '_> {
@@ -37,7 +38,7 @@ impl Emit<'_, '_> {
             }
             DType::I8 => {
                 let y = self.output(node);
-                let t = self.weighted(site)?;
+                let t = self.weighted_for(site, |isa, layer| packing::dense(isa, &shape, layer))?;
                 self.sequence.push(name, Some(id), move |p| dense::ForwardI8 {
                     shape,
                     x: p.at(x),
@@ -45,6 +46,7 @@ impl Emit<'_, '_> {
                     b: p.opt(t.b),
                     y: p.at(y),
                     requantize: t.requantize(p),
+                    order: t.order,
                 });
             }
             DType::I16 => {

@@ -7,16 +7,24 @@ use crate::graph::{DType, Data, Node, Op, TensorId};
 use crate::quant::fixed_point::{
     activation_range, dense_multiplier, fold_bias, fold_bias_depthwise, layer_multipliers,
 };
+use embernet_core::arch::IsaId;
+use embernet_core::arch::layout::packing::{Layer, Packed};
+use embernet_core::kernels::order::OrderRecord;
 use embernet_core::kernels::requantize::RequantizeRecord;
 use embernet_core::quant::narrow_multiplier;
+use zerocopy::IntoBytes;
 
 /// The tables of an integer layer, as buffers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weighted {
     pub w: BufferId,
     pub b: Option<BufferId>,
-    multiplier: BufferId,
-    shift: BufferId,
+    /// The order in which `w` has the weights; unless it is the plain one, it also has what the other tables have.
+    pub order: OrderRecord,
+    /// Bytes of scratch that go with that order.
+    pub scratch_bytes: usize,
+    multiplier: Option<BufferId>,
+    shift: Option<BufferId>,
     channels: u32,
     zero_point: i32,
     lo: i32,
@@ -27,8 +35,8 @@ pub(super) struct Weighted {
 impl Weighted {
     pub fn requantize(&self, p: Places<'_>) -> RequantizeRecord {
         RequantizeRecord {
-            multiplier: p.at(self.multiplier),
-            shift: p.at(self.shift),
+            multiplier: p.opt(self.multiplier),
+            shift: p.opt(self.shift),
             channels: self.channels,
             zero_point: self.zero_point,
             lo: self.lo,
@@ -89,6 +97,15 @@ impl Emit<'_, '_> {
     /// activations there is no zero point, biases have 64 bits and multipliers 15; or biases have 32 bits and
     /// multipliers 31.
     pub(super) fn weighted(&mut self, site: Site<'_>) -> Result<Weighted, LowerError> {
+        self.weighted_for(site, |_, _| None)
+    }
+
+    /// [`Emit::weighted`] of an int8 layer, in the order of the target's token if `pack` gives one.
+    pub(super) fn weighted_for(
+        &mut self,
+        site: Site<'_>,
+        pack: impl FnOnce(IsaId, &Layer<'_>) -> Option<Packed>,
+    ) -> Result<Weighted, LowerError> {
         let Site { node, dtype, .. } = site;
         let (from, to) = self.affines(node)?;
         let (weights_id, bias_id) = (node.inputs[1], node.inputs.get(2).copied());
@@ -110,27 +127,43 @@ impl Emit<'_, '_> {
             self.expect_type(node, id, if wide { DType::I64 } else { DType::I32 })?;
         }
         let narrowed = |mantissa| if wide { narrow_multiplier(mantissa) } else { mantissa };
-        let mantissas = Data::I32(multipliers.iter().map(|m| narrowed(m.mantissa)).collect());
-        let shifts = Data::I32(multipliers.iter().map(|m| m.shift).collect());
+        let mantissas: Vec<i32> = multipliers.iter().map(|m| narrowed(m.mantissa)).collect();
+        let shifts: Vec<i32> = multipliers.iter().map(|m| m.shift).collect();
         // How many taps of a transposed convolution meet the input differs from output to output.
         let folds = dtype == DType::I8 && !matches!(node.op, Op::TransposeConv2d(_));
         let folded = if folds { Some(self.folded_bias(node, outputs, from.zero_point())?) } else { None };
-        let w = self.integer_weights(node, weights_id, dtype)?;
-        let b = match folded {
-            Some(folded) => Some(self.table(node, "bias", &Data::I32(folded))),
-            None => bias_id.map(|id| self.plain_bias(node, id, dtype)),
-        };
-        Ok(Weighted {
-            w,
-            b,
-            multiplier: self.table(node, "multiplier", &mantissas),
-            shift: self.table(node, "shift", &shifts),
+        let plain = Weighted {
+            w: BufferId(0),
+            b: None,
+            order: OrderRecord::PLAIN,
+            scratch_bytes: 0,
+            multiplier: None,
+            shift: None,
             channels: word(multipliers.len()),
             zero_point: to.zero_point(),
             lo,
             hi,
             sum_bits: if wide { 64 } else { 32 },
-        })
+        };
+        let isa = self.lowering.options.isa;
+        let weights = self.tensor(weights_id).data.as_ref().and_then(Data::as_i8);
+        if let (Some(weights), Some(bias)) = (weights.filter(|_| isa.has_layout()), &folded) {
+            let each = |table: &[i32]| if table.len() == 1 { table.repeat(outputs) } else { table.to_vec() };
+            let (multiplier, shift) = (each(&mantissas), each(&shifts));
+            if let Some(packed) = pack(isa, &Layer { weights, bias, multiplier: &multiplier, shift: &shift }) {
+                let order = OrderRecord::of(isa, word(packed.stream.len()));
+                let w = self.table(node, "kernel", &Data::U8(packed.stream.as_bytes().to_vec()));
+                return Ok(Weighted { w, order, scratch_bytes: packed.scratch_bytes(), ..plain });
+            }
+        }
+        let w = self.integer_weights(node, weights_id, dtype)?;
+        let b = match folded {
+            Some(folded) => Some(self.table(node, "bias", &Data::I32(folded))),
+            None => bias_id.map(|id| self.plain_bias(node, id, dtype)),
+        };
+        let multiplier = Some(self.table(node, "multiplier", &Data::I32(mantissas)));
+        let shift = Some(self.table(node, "shift", &Data::I32(shifts)));
+        Ok(Weighted { w, b, multiplier, shift, ..plain })
     }
 
     /// A bias as it is; those of int16 layers always lie as 64 bits.

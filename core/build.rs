@@ -1,0 +1,10 @@
+//! Says which Arm architecture a device program is built for: the compiler knows, but tells a crate only the family.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let target = std::env::var("TARGET").unwrap_or_default();
+    let names = [("thumbv6m", "armv6m"), ("thumbv7m", "armv7m"), ("thumbv7em", "armv7em"), ("thumbv8m.main", "armv8m")];
+    for (_, name) in names.iter().filter(|(prefix, _)| target.split('-').next() == Some(prefix)) {
+        println!("cargo:rustc-cfg={name}");
+    }
+}

@@ -1,0 +1,83 @@
+//! Cortex-M with the DSP extension: M4, M7, M33.
+//!
+//! The order of weights and the twins of the loops are in [`crate::arch::layout`]'s `dsp.rs`. Loops are written as a
+//! whole, with all fourteen registers, because a compiler that is given single instructions keeps sums on the stack.
+//! Each has a safe function beside it, its only caller, which checks lengths once for the whole call.
+
+mod conv2d;
+mod dense;
+
+use crate::arch::layout::{Depthwise, Filters, Layout};
+use crate::arch::{Isa, IsaId};
+use crate::kernels::dense::Dense;
+use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
+use crate::kernels::requantize::Requantize;
+use crate::memory::Memory;
+use crate::plan::{Context, Step};
+
+core::arch::global_asm!(include_str!("macros.s"), include_str!("conv2d.s"), include_str!("dense.s"), options(raw));
+
+/// Proves that the core has the DSP extension.
+#[derive(Clone, Copy, Debug)]
+pub struct Dsp(());
+
+impl Dsp {
+    /// The token.
+    ///
+    /// # Safety
+    /// The core has the DSP extension and loads words from any address (on Armv8-M and Armv7E-M it does out of reset).
+    pub const unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Isa for Dsp {
+    const ID: IsaId = IsaId::Dsp;
+    type Layout = Self;
+
+    fn layout(self) -> Self {
+        self
+    }
+
+    // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
+    #[inline(never)]
+    fn run_step(self, step: &Step<'_>, memory: &mut Memory<'_>, context: &mut Context) {
+        step.run(self, memory, context);
+    }
+}
+
+impl Layout for Dsp {
+    const ID: IsaId = IsaId::Dsp;
+    const PIXELS: usize = conv2d::PIXELS;
+
+    fn tile_words(patch: usize) -> usize {
+        patch.div_ceil(4) * conv2d::TILE_QUAD
+    }
+
+    fn place(self, tile: &mut [u32], _: usize, pixel: usize, at: usize, x: &[i8]) {
+        conv2d::place(tile, pixel, at, x);
+    }
+
+    fn fill(self, tile: &mut [u32], _: usize, pixel: usize, value: i8) {
+        conv2d::fill(tile, pixel, value);
+    }
+
+    fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
+        conv2d::filters(filters, tile, y);
+    }
+
+    fn dense(self, shape: &Dense, stream: &[u32], to: &Requantize<'_>, x: &[i8], y: &mut [i8]) {
+        dense::dense(shape, stream, to, x, y);
+    }
+
+    fn depthwise(self, _: &DepthwiseConv2d, _: &Depthwise<'_>, _: &mut [u32], _: &[i8], _: &mut [i8]) {}
+}
+
+/// Limits of a layer that are closer than those of 8 bits, to which the loops limit everything.
+fn limit(to: &Requantize<'_>, y: &mut [i8]) {
+    if to.lo > -128 || to.hi < 127 {
+        for y in y {
+            *y = i32::from(*y).max(to.lo).min(to.hi) as i8;
+        }
+    }
+}

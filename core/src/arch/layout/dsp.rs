@@ -1,0 +1,231 @@
+//! The order of Cortex-M's DSP extension: pairs of 16-bit products, so everything comes in fours.
+//!
+//! SXTB16 makes 16-bit halves of the bytes 0 and 2 of a word, or of 1 and 3. Four bytes `k0 k1 k2 k3` of a patch so
+//! become two words, `(k0, k2)` and `(k1, k3)`: two halves each, the first below. Weights follow: a word
+//! holds `f0k0 f1k0 f0k2 f1k2`, from which SXTB16 makes filter 0's pair for the first of them, and SXTB16 of the word
+//! turned by a byte filter 1's.
+//!
+//! - A tile has three pixels: for each four bytes of the patch six words, `(k0, k2)` of each pixel, `(k1, k3)` of
+//!   each. A patch ends with a whole four; weights beyond its end are 0.
+//! - Filters come in pairs (an odd one with zeros): two biases; for each four bytes two words; [`Factors`] of both.
+//! - A dense layer's filters come in fours: four biases; for each four inputs the words of filters 0 and 1 for
+//!   `(k0, k2)`, those of 2 and 3, then both for `(k1, k3)`; factors of all four.
+
+use super::packing::{Layer, Packed, Packing};
+use super::{Depthwise, Filters, Layout};
+use crate::arch::IsaId;
+use crate::kernels::conv2d::Conv2d;
+use crate::kernels::dense::Dense;
+use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
+use crate::kernels::requantize::Requantize;
+use std::vec::Vec;
+
+/// Pixels of a tile. Three by two filters leave registers for a whole step of the loop: its four loads follow each
+/// other, so that all but the first take one cycle. Four pixels would need fewer loads, but in two runs, and more RAM.
+pub const PIXELS: usize = 3;
+/// Words of a tile for each four bytes of a patch.
+const TILE_QUAD: usize = 2 * PIXELS;
+
+/// The loops in plain Rust.
+#[derive(Clone, Copy, Debug)]
+pub struct Twin;
+
+/// How a sum becomes an output in five instructions:
+///
+/// - `x = sum + (sum * doubled) / 2^32`, rounded, is `sum * multiplier / 2^31`, where `doubled` is `2 * multiplier`
+///   less `2^32` (SMMLAR; exact for every sum);
+/// - `x + x / 2^31` takes 1 from a negative number, so that halves are rounded away from zero;
+/// - `x * power / 2^32 + zero_point`, rounded, where `power` is `2^32` divided by the power of two (SMMLAR);
+/// - SSAT limits it to 8 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factors {
+    /// `2 * multiplier - 2^32`.
+    pub doubled: i32,
+    /// `2^32 >> right shift`.
+    pub power: i32,
+}
+
+impl Factors {
+    /// Of a multiplier and a shift as TFLite has them. `None` where there is no such form: factors of 1/4 and more.
+    pub fn new(multiplier: i32, shift: i32) -> Option<Self> {
+        let right = shift.checked_neg().filter(|right| *right >= 2)?.min(31);
+        (multiplier >= 1 << 30).then(|| Self { doubled: multiplier.wrapping_mul(2), power: 1 << (32 - right) })
+    }
+
+    fn of(self, sum: i32, zero_point: i32) -> i8 {
+        let x = sum.wrapping_add(high_rounded(sum, self.doubled));
+        let x = x.wrapping_add(x >> 31);
+        zero_point.wrapping_add(high_rounded(x, self.power)).clamp(-128, 127) as i8
+    }
+}
+
+/// `a * b / 2^32`, rounded to nearest, halves up: SMMULR.
+fn high_rounded(a: i32, b: i32) -> i32 {
+    ((i64::from(a) * i64::from(b) + (1 << 31)) >> 32) as i32
+}
+
+/// Two halves, multiplied and added to a sum: SMLAD.
+fn smlad(x: u32, w: u32, sum: i32) -> i32 {
+    let half = |word: u32, shift: u32| i32::from((word >> shift) as i16);
+    sum.wrapping_add(half(x, 0) * half(w, 0)).wrapping_add(half(x, 16) * half(w, 16))
+}
+
+/// Bytes 0 and 2 as 16-bit halves: SXTB16; those of the word turned by `8 * turn`.
+fn halves(word: u32, turn: u32) -> u32 {
+    let word = word.rotate_right(8 * turn);
+    let half = |byte: u32| u32::from(i16::from(byte as i8) as u16);
+    half(word) | half(word >> 16) << 16
+}
+
+fn word(bytes: [i8; 4]) -> u32 {
+    u32::from_le_bytes(bytes.map(|byte| byte as u8))
+}
+
+/// The first four bytes; 0 beyond the end.
+fn quad(x: &[i8]) -> u32 {
+    let mut bytes = [0; 4];
+    bytes.iter_mut().zip(x).for_each(|(to, x)| *to = *x);
+    word(bytes)
+}
+
+impl Layout for Twin {
+    const ID: IsaId = IsaId::Dsp;
+    const PIXELS: usize = PIXELS;
+
+    fn tile_words(patch: usize) -> usize {
+        patch.div_ceil(4) * TILE_QUAD
+    }
+
+    fn place(self, tile: &mut [u32], _: usize, pixel: usize, at: usize, x: &[i8]) {
+        for (x, words) in x.chunks(4).zip(tile.chunks_mut(TILE_QUAD).skip(at / 4)) {
+            for (turn, half) in words.chunks_mut(PIXELS).enumerate() {
+                half.iter_mut().skip(pixel).take(1).for_each(|to| *to = halves(quad(x), turn as u32));
+            }
+        }
+    }
+
+    fn fill(self, tile: &mut [u32], patch: usize, pixel: usize, value: i8) {
+        let words = [value; 4];
+        (0..patch).step_by(4).for_each(|at| self.place(tile, patch, pixel, at, &words));
+    }
+
+    fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
+        let quads = filters.patch.div_ceil(4);
+        for (pair, stream) in filters.stream.chunks_exact(2 * quads + 6).enumerate() {
+            let (bias, rest) = stream.split_at(2);
+            let (weights, factors) = rest.split_at(2 * quads);
+            for filter in (0..2).take_while(|filter| 2 * pair + filter < filters.count) {
+                let factors = factors_at(factors, filter);
+                for (pixel, y) in y.chunks_exact_mut(filters.count).enumerate() {
+                    let x = tile.iter().skip(pixel).step_by(PIXELS);
+                    let sum = x
+                        .zip(weights)
+                        .fold(start(bias, filter), |sum, (x, w)| smlad(*x, halves(*w, filter as u32), sum));
+                    set(y, 2 * pair + filter, factors.of(sum, filters.to.zero_point), &filters.to);
+                }
+            }
+        }
+    }
+
+    fn dense(self, shape: &Dense, stream: &[u32], to: &Requantize<'_>, x: &[i8], y: &mut [i8]) {
+        let quads = (shape.inputs as usize).div_ceil(4);
+        for (four, stream) in stream.chunks_exact(4 * quads + 12).enumerate() {
+            let (bias, rest) = stream.split_at(4);
+            let (weights, factors) = rest.split_at(4 * quads);
+            for filter in 0..4 {
+                let sum = x.chunks(4).zip(weights.chunks(4)).fold(start(bias, filter), |sum, (x, w)| {
+                    let of = |turn: usize, sum| {
+                        let w = w.get(2 * turn + filter / 2).copied().unwrap_or(0);
+                        smlad(halves(quad(x), turn as u32), halves(w, filter as u32 % 2), sum)
+                    };
+                    of(1, of(0, sum))
+                });
+                set(y, 4 * four + filter, factors_at(factors, filter).of(sum, to.zero_point), to);
+            }
+        }
+    }
+
+    fn depthwise(self, _: &DepthwiseConv2d, _: &Depthwise<'_>, _: &mut [u32], _: &[i8], _: &mut [i8]) {}
+}
+
+fn start(bias: &[u32], filter: usize) -> i32 {
+    bias.get(filter).copied().unwrap_or(0) as i32
+}
+
+fn factors_at(factors: &[u32], filter: usize) -> Factors {
+    let at = |index: usize| factors.get(2 * filter + index).copied().unwrap_or(0) as i32;
+    Factors { doubled: at(0), power: at(1) }
+}
+
+fn set(y: &mut [i8], at: usize, value: i8, to: &Requantize<'_>) {
+    if let Some(y) = y.get_mut(at) {
+        *y = i32::from(value).max(to.lo).min(to.hi) as i8;
+    }
+}
+
+/// One filter of a layer while it is packed; one beyond the last is all zeros.
+struct Filter<'a> {
+    weights: &'a [i8],
+    bias: i32,
+    factors: Factors,
+}
+
+impl Filter<'_> {
+    fn weight(&self, k: usize) -> i8 {
+        self.weights.get(k).copied().unwrap_or(0)
+    }
+}
+
+/// The filters of a layer, rows of `patch` weights, with zeros up to a multiple of `group`.
+fn filters<'a>(layer: &Layer<'a>, patch: usize, count: usize, group: usize) -> Option<Vec<Filter<'a>>> {
+    let filter = |index: usize| {
+        let weights = layer.weights.get(index * patch..(index + 1) * patch)?;
+        let factors = Factors::new(*layer.multiplier.get(index)?, *layer.shift.get(index)?)?;
+        Some(Filter { weights, bias: *layer.bias.get(index)?, factors })
+    };
+    let nothing = || Filter { weights: &[], bias: 0, factors: Factors { doubled: 0, power: 0 } };
+    let mut all = (0..count).map(filter).collect::<Option<Vec<_>>>()?;
+    all.resize_with(count.next_multiple_of(group), nothing);
+    Some(all)
+}
+
+/// The stream of groups of filters: biases, weights, factors.
+fn stream(filters: &[Filter<'_>], group: usize, quads: usize) -> Vec<u32> {
+    let mut stream = Vec::new();
+    for filters in filters.chunks(group) {
+        stream.extend(filters.iter().map(|filter| filter.bias as u32));
+        for k in (0..4 * quads).step_by(4) {
+            for turn in 0..2 {
+                for pair in filters.chunks(2) {
+                    let at = |filter: usize, k: usize| pair.get(filter).map_or(0, |filter| filter.weight(k));
+                    let k = k + turn;
+                    stream.push(word([at(0, k), at(1, k), at(0, k + 2), at(1, k + 2)]));
+                }
+            }
+        }
+        stream.extend(filters.iter().flat_map(|filter| [filter.factors.doubled as u32, filter.factors.power as u32]));
+    }
+    stream
+}
+
+impl Packing for Twin {
+    fn conv2d(&self, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed> {
+        if shape.window.out_pixels() < PIXELS {
+            return None;
+        }
+        let patch = shape.patch();
+        let filters = filters(layer, patch, shape.out_c as usize, 2)?;
+        let scratch_words = Self::tile_words(patch);
+        Some(Packed { stream: stream(&filters, 2, patch.div_ceil(4)), scratch_words })
+    }
+
+    fn dense(&self, shape: &Dense, layer: &Layer<'_>) -> Option<Packed> {
+        let inputs = shape.inputs as usize;
+        let filters = filters(layer, inputs, shape.outputs as usize, 4)?;
+        Some(Packed { stream: stream(&filters, 4, inputs.div_ceil(4)), scratch_words: 0 })
+    }
+
+    fn depthwise(&self, _: &DepthwiseConv2d, _: &Layer<'_>) -> Option<Packed> {
+        None
+    }
+}
