@@ -64,7 +64,8 @@ pub fn all<'m>(boards: &[&'static Board], models: &'m [Model]) -> Vec<(&'static 
 }
 
 fn one(board: &'static Board, model: &Model, program: &std::path::Path) -> Result<Measured> {
-    let packed = pack(&model.graph, &PackOptions::default(), None).context("pack")?;
+    let options = PackOptions { isa: board.isa, ..PackOptions::default() };
+    let packed = pack(&model.graph, &options, None).context("pack")?;
     let image = packed.image().context("the packed image")?;
     // Bytes as the peers had them: a linear congruential generator's highest.
     let mut state = 1u32;
