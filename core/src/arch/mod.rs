@@ -30,6 +30,7 @@ pub use threads::Threads;
 #[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
 pub use x86::{Avx2, Avx2Exact, Avx512};
 
+use crate::kernels::add::Sum;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::from;
 use crate::memory::Memory;
@@ -408,6 +409,12 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     #[inline]
     fn max_i8(self, x: &[i8], y: &mut [i8]) {
         self.vectorize(|| scalar::max_i8(x, y));
+    }
+
+    /// `y[i] = a[i] + b[i]`, rescaled; an absent input is `y` itself. See [`Sum`].
+    #[inline]
+    fn add_i8(self, sum: &Sum, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
+        sum.add(a, b, y);
     }
 
     /// Sums of the outputs from `first` on to int8.

@@ -3,7 +3,7 @@
 mod int16;
 mod int8;
 
-pub use int8::{ForwardI8, Sum, Term, forward_i8, forward_in_place_i8};
+pub use int8::{ForwardI8, Sum, Term};
 pub use int16::{ForwardI16, forward_i16, forward_in_place_i16};
 
 use super::util::elements;

@@ -62,22 +62,19 @@ impl Sum {
         requantize_i8(sum, self.multiplier, self.shift, self.zero_point, self.lo, self.hi)
     }
 
+    /// `y = a + b`, element by element. An absent input is `y` itself.
+    #[inline]
+    pub fn add(&self, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
+        match (a, b) {
+            (Some(a), Some(b)) => y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = self.of(*a, *b)),
+            (None, Some(b)) => y.iter_mut().zip(b).for_each(|(y, b)| *y = self.of(*y, *b)),
+            (Some(a), None) => y.iter_mut().zip(a).for_each(|(y, a)| *y = self.of(*a, *y)),
+            (None, None) => y.iter_mut().for_each(|y| *y = self.of(*y, *y)),
+        }
+    }
+
     fn is_valid(&self) -> bool {
         (0..32).contains(&self.left_shift) && limits_are_valid(self.lo, self.hi)
-    }
-}
-
-/// `y = clamp(a + b)`.
-pub fn forward_i8(sum: &Sum, a: &[i8], b: &[i8], y: &mut [i8]) {
-    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
-        *y = sum.of(*a, *b);
-    }
-}
-
-/// `y = clamp(y + b)`: `y` holds input `a`.
-pub fn forward_in_place_i8(sum: &Sum, b: &[i8], y: &mut [i8]) {
-    for (y, b) in y.iter_mut().zip(b) {
-        *y = sum.of(*y, *b);
     }
 }
 
@@ -108,15 +105,10 @@ impl StepRecord for ForwardI8 {
         elements([self.len]).is_some() && self.sum.is_valid()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let mut at = memory.slices(self, context.samples);
         let (a, b, y) = (at.read(), at.read(), at.write());
-        match (self.a == self.y, self.b == self.y) {
-            (false, false) => forward_i8(&self.sum, a, b, y),
-            (true, false) => forward_in_place_i8(&self.sum, b, y),
-            (false, true) => forward_in_place_i8(&self.sum.swapped(), a, y),
-            (true, true) => y.iter_mut().for_each(|y| *y = self.sum.of(*y, *y)),
-        }
+        isa.add_i8(&self.sum, (self.a != self.y).then_some(a), (self.b != self.y).then_some(b), y);
     }
 }
 

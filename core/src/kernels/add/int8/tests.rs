@@ -48,11 +48,14 @@ proptest! {
         let sum = random(&mut rng);
         let (a, b) = (bytes(&mut rng, 500), bytes(&mut rng, 500));
         let mut y = std::vec![0; 500];
-        forward_i8(&sum, &a, &b, &mut y);
+        sum.add(Some(&a), Some(&b), &mut y);
         let expected: Vec<i8> = a.iter().zip(&b).map(|(&a, &b)| reference(&sum, a, b)).collect();
         prop_assert_eq!(&y, &expected);
         let mut y = a.clone();
-        forward_in_place_i8(&sum, &b, &mut y);
+        sum.add(None, Some(&b), &mut y);
+        prop_assert_eq!(&y, &expected);
+        let mut y = b.clone();
+        sum.add(Some(&a), None, &mut y);
         prop_assert_eq!(&y, &expected);
     }
 }
