@@ -22,6 +22,8 @@ pub mod x86;
 
 #[cfg(any(armv7em, armv8m))]
 pub use cortex_m::Dsp;
+#[cfg(armv8m)]
+pub use cortex_m::Mve;
 #[cfg(any(test, feature = "std"))]
 pub use host::{Processor, Task, best, best_exact, run_best, run_on};
 pub use scalar::Scalar;

@@ -3,6 +3,10 @@
 
 #[cfg(any(armv7em, armv8m))]
 mod dsp;
+#[cfg(armv8m)]
+mod mve;
 
 #[cfg(any(armv7em, armv8m))]
 pub use dsp::Dsp;
+#[cfg(armv8m)]
+pub use mve::Mve;

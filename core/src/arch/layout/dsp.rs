@@ -14,7 +14,7 @@
 use super::packing::{Layer, Packed, Packing};
 use super::{Depthwise, Filters, Layout};
 use crate::arch::IsaId;
-use crate::kernels::conv2d::Conv2d;
+use crate::kernels::conv2d::{Conv2d, scratch_words};
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
@@ -215,7 +215,7 @@ impl Packing for Twin {
         }
         let patch = shape.patch();
         let filters = filters(layer, patch, shape.out_c as usize, 2)?;
-        let scratch_words = Self::tile_words(patch);
+        let scratch_words = scratch_words::<Self>(shape);
         Some(Packed { stream: stream(&filters, 2, patch.div_ceil(4)), scratch_words })
     }
 

@@ -20,6 +20,8 @@
 #[cfg(any(test, feature = "std"))]
 pub mod dsp;
 #[cfg(any(test, feature = "std"))]
+pub mod mve;
+#[cfg(any(test, feature = "std"))]
 pub mod packing;
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,7 @@ use super::{Isa, IsaId};
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
+use crate::kernels::util::sub;
 
 /// A layer's filters as a tile meets them.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,21 @@ pub struct Filters<'a> {
     pub to: Requantize<'a>,
 }
 
+/// Pieces of a patch.
+#[derive(Clone, Copy, Debug)]
+pub struct Pieces {
+    /// How many.
+    pub count: usize,
+    /// Bytes of each.
+    pub len: usize,
+    /// Distance between them in the input.
+    pub distance: usize,
+    /// Where the first one goes in the patch.
+    pub at: usize,
+    /// Distance between them in the patch.
+    pub pitch: usize,
+}
+
 /// See the module's page. Methods do nothing where slices are shorter than the shape says.
 pub trait Layout: Copy {
     /// Whose order it is.
@@ -50,18 +68,38 @@ pub trait Layout: Copy {
     /// Output pixels of a tile.
     const PIXELS: usize;
 
+    /// Whether a piece of a patch may begin and end at any byte; else it does so at whole words, but for the last.
+    const BYTES: bool = false;
+
+    /// Whether [`Layout::side_by_side`] reads patches where they are.
+    const SIDE_BY_SIDE: bool = false;
+
     /// Words of scratch that patches of `patch` bytes take for one tile.
     fn tile_words(patch: usize) -> usize;
 
-    /// Puts bytes into the patch of `pixel`, from byte `at` on. `at` is a multiple of 4, and so is the length unless
-    /// the piece ends the patch.
+    /// Puts bytes into the patch of `pixel`, from byte `at` on; see [`Layout::BYTES`].
     fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, x: &[i8]);
+
+    /// Puts several pieces into the patch of `pixel`.
+    #[inline]
+    fn place_all(self, tile: &mut [u32], patch: usize, pixel: usize, pieces: &Pieces, x: &[i8]) {
+        for piece in 0..pieces.count {
+            let x = sub(x, piece * pieces.distance, pieces.len);
+            self.place(tile, patch, pixel, pieces.at + piece * pieces.pitch, x);
+        }
+    }
 
     /// Fills the patch of `pixel` with one value.
     fn fill(self, tile: &mut [u32], patch: usize, pixel: usize, value: i8);
 
     /// All outputs of a tile: `y [PIXELS][count]`.
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]);
+
+    /// All outputs of pixels whose patches lie side by side in the input, `x [pixels][patch]`: `y [pixels][count]`.
+    #[inline]
+    fn side_by_side(self, filters: &Filters<'_>, x: &[i8], y: &mut [i8]) {
+        let _ = (filters, x, y);
+    }
 
     /// A dense layer for one sample.
     fn dense(self, shape: &Dense, stream: &[u32], to: &Requantize<'_>, x: &[i8], y: &mut [i8]);
@@ -119,7 +157,8 @@ pub fn run<I: Isa>(isa: I, id: IsaId, task: impl Task) {
     #[cfg(any(test, feature = "std"))]
     match id {
         IsaId::Dsp => task.run(dsp::Twin),
-        IsaId::Mve | IsaId::Thumb2 | IsaId::Thumb1 | IsaId::Rv32 => {}
+        IsaId::Mve => task.run(mve::Twin),
+        IsaId::Thumb2 | IsaId::Thumb1 | IsaId::Rv32 => {}
         IsaId::Scalar | IsaId::Avx2 | IsaId::Avx512 | IsaId::Avx2Exact => {}
     }
 }

@@ -1,8 +1,8 @@
 //! What a host does to the weights of an int8 layer, so that a token finds them in its order.
 
-use super::dsp;
+use super::{dsp, mve};
 use crate::arch::IsaId;
-use crate::kernels::conv2d::{Conv2d, gathered_words};
+use crate::kernels::conv2d::Conv2d;
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use std::vec::Vec;
@@ -38,7 +38,7 @@ impl Packed {
 
 /// An order of weights. `None` says that the token has no loop for such a layer: it stays as it is.
 pub trait Packing: Sync {
-    /// A convolution with one group; scratch is the tile's.
+    /// A convolution with one group; its scratch: [`crate::kernels::conv2d::scratch_words`].
     fn conv2d(&self, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed>;
 
     /// A dense layer.
@@ -52,17 +52,16 @@ pub trait Packing: Sync {
 fn packing(isa: IsaId) -> Option<&'static dyn Packing> {
     match isa {
         IsaId::Dsp => Some(&dsp::Twin),
+        IsaId::Mve => Some(&mve::Twin),
         // Their loops are not written yet: they read weights as the scalar token does.
-        IsaId::Mve | IsaId::Thumb2 | IsaId::Thumb1 | IsaId::Rv32 => None,
+        IsaId::Thumb2 | IsaId::Thumb1 | IsaId::Rv32 => None,
         IsaId::Scalar | IsaId::Avx2 | IsaId::Avx512 | IsaId::Avx2Exact => None,
     }
 }
 
 /// A convolution as `isa` reads it, with the scratch to gather patches; `None` if it has no loop for it.
 pub fn conv2d(isa: IsaId, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed> {
-    let packed = packing(isa).filter(|_| shape.groups == 1)?.conv2d(shape, layer)?;
-    let scratch_words = packed.scratch_words + gathered_words(shape);
-    Some(Packed { scratch_words, ..packed })
+    packing(isa).filter(|_| shape.groups == 1)?.conv2d(shape, layer)
 }
 
 /// A dense layer as `isa` reads it; `None` if it has no loop for it.

@@ -205,7 +205,7 @@ pub struct ForwardI8 {
     /// For a gathered patch, or none.
     pub scratch: Ref,
     /// Bytes of that; see [`scratch_bytes_i8`]. Where weights lie in a token's order, its tile and
-    /// [`super::gathered_words`].
+    /// [`super::scratch_words`].
     pub scratch_bytes: u32,
     /// The input's zero point: what lies beside the input.
     pub pad_value: i32,

@@ -1,9 +1,9 @@
 //! Convolution, int8, tile by tile, for weights in a token's order: see [`crate::arch::layout`].
 
 use super::Conv2d;
-use crate::arch::layout::{self, Filters, Layout};
+use crate::arch::layout::{self, Filters, Layout, Pieces};
 use crate::kernels::requantize::Requantize;
-use crate::kernels::util::{copy, rows, rows_mut, sub, sub_mut};
+use crate::kernels::util::{self, copy, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
 use crate::memory::view_mut;
 use zerocopy::IntoBytes;
@@ -11,7 +11,7 @@ use zerocopy::IntoBytes;
 /// A convolution whose weights lie in a token's order.
 #[derive(Debug)]
 pub struct Tiled<'a> {
-    /// Shape; one group, at least as many output pixels as a tile has.
+    /// Shape; one group.
     pub shape: &'a Conv2d,
     /// Input.
     pub x: &'a [i8],
@@ -21,32 +21,42 @@ pub struct Tiled<'a> {
     pub pad: i8,
     /// Zero point and limits of the output.
     pub to: Requantize<'a>,
-    /// A tile, and behind it [`gathered_words`].
+    /// See [`scratch_words`].
     pub scratch: &'a mut [u32],
     /// Output.
     pub y: &'a mut [i8],
 }
 
-/// Words of scratch behind the tile: a patch, if its pieces are no whole words.
-pub fn gathered_words(shape: &Conv2d) -> usize {
-    if pieces_are_words(shape) { 0 } else { shape.patch().div_ceil(4) }
+/// Words of scratch: a tile, unless patches lie side by side in the input and are read there; and behind it a patch, if
+/// its pieces cannot be placed one by one.
+pub fn scratch_words<L: Layout>(shape: &Conv2d) -> usize {
+    let gathered = if places_pieces::<L>(shape) { 0 } else { shape.patch().div_ceil(4) };
+    if reads_input::<L>(shape) { 0 } else { L::tile_words(shape.patch()) + gathered }
 }
 
-/// Whether every piece of a patch that lies in one piece in the input begins and ends at whole words; one that is the
-/// whole patch may end anywhere.
-fn pieces_are_words(shape: &Conv2d) -> bool {
-    shape.in_c.is_multiple_of(4) || shape.window.taps() == 1
+fn reads_input<L: Layout>(shape: &Conv2d) -> bool {
+    L::SIDE_BY_SIDE && shape.window.is_pointwise()
+}
+
+/// Whether every piece of a patch that lies in one piece in the input may be placed by itself: it begins and ends at
+/// whole words, or any byte will do. One that is the whole patch may end anywhere.
+fn places_pieces<L: Layout>(shape: &Conv2d) -> bool {
+    L::BYTES || shape.in_c.is_multiple_of(4) || shape.window.taps() == 1
 }
 
 impl layout::Task for Tiled<'_> {
     fn run<L: Layout>(mut self, layout: L) {
         let shape = self.shape;
         let (pixels, out_c, patch) = (shape.window.out_pixels(), shape.out_c as usize, shape.patch());
-        let Some(last) = pixels.checked_sub(L::PIXELS) else { return };
         let filters = Filters { stream: self.stream, patch, count: out_c, to: self.to };
+        if reads_input::<L>(shape) {
+            return layout.side_by_side(&filters, self.x, self.y);
+        }
+        let tile_pixels = L::PIXELS.min(pixels);
+        let last = pixels - tile_pixels;
         let scratch = core::mem::take(&mut self.scratch);
         let (tile, gathered) = scratch.split_at_mut_checked(L::tile_words(patch)).unwrap_or_default();
-        let gathered = if pieces_are_words(shape) { Default::default() } else { view_mut(gathered.as_mut_bytes()) };
+        let gathered = if places_pieces::<L>(shape) { Default::default() } else { view_mut(gathered.as_mut_bytes()) };
         let gathered = sub_mut(gathered, 0, patch);
         for (x, y) in rows(self.x, shape.in_elements()).zip(rows_mut(self.y, shape.out_elements())) {
             let mut next = 0;
@@ -54,12 +64,12 @@ impl layout::Task for Tiled<'_> {
                 // The last tile begins early enough to end with the last pixel, and computes some once more.
                 let first = next.min(last);
                 let mut window = Window::at(shape, x, self.pad, first);
-                for pixel in 0..L::PIXELS {
+                for pixel in 0..tile_pixels {
                     window.place(layout, tile, pixel, gathered);
                     window.step();
                 }
-                layout.filters(&filters, tile, sub_mut(y, first * out_c, L::PIXELS * out_c));
-                next += L::PIXELS;
+                layout.filters(&filters, tile, sub_mut(y, first * out_c, tile_pixels * out_c));
+                next += tile_pixels;
             }
         }
     }
@@ -104,22 +114,29 @@ impl<'a> Window<'a> {
             gathered.fill(self.pad);
         }
         let (in_c, kernel_w) = (shape.in_c as usize, width.kernel as usize);
-        // A row of taps lies in one piece unless it is dilated.
-        let (pieces, len) = if width.dilation == 1 { (1, across.count * in_c) } else { (across.count, in_c) };
         let row = height.dilation as usize * width.input as usize * in_c;
-        let mut from = (down.input * width.input as usize + across.input) * in_c;
-        let mut to = (down.first * kernel_w + across.first) * in_c;
-        for _ in 0..down.count {
-            for piece in 0..pieces {
-                let x = sub(self.x, from + piece * width.dilation as usize * in_c, len);
-                if gathered.is_empty() {
-                    layout.place(tile, patch, pixel, to + piece * in_c, x);
-                } else {
-                    copy(x, sub_mut(gathered, to + piece * in_c, len));
-                }
+        let from = (down.input * width.input as usize + across.input) * in_c;
+        let to = (down.first * kernel_w + across.first) * in_c;
+        let mut place = |from: usize, pieces: &Pieces| {
+            let x = util::from(self.x, from);
+            if gathered.is_empty() {
+                return layout.place_all(tile, patch, pixel, pieces, x);
             }
-            from += row;
-            to += kernel_w * in_c;
+            for piece in 0..pieces.count {
+                let to = sub_mut(gathered, pieces.at + piece * pieces.pitch, pieces.len);
+                copy(sub(x, piece * pieces.distance, pieces.len), to);
+            }
+        };
+        // A row of taps lies in one piece unless it is dilated.
+        if width.dilation == 1 {
+            let len = across.count * in_c;
+            place(from, &Pieces { count: down.count, len, distance: row, at: to, pitch: kernel_w * in_c });
+        } else {
+            let distance = width.dilation as usize * in_c;
+            for ky in 0..down.count {
+                let at = to + ky * kernel_w * in_c;
+                place(from + ky * row, &Pieces { count: across.count, len: in_c, distance, at, pitch: in_c });
+            }
         }
         if !gathered.is_empty() {
             layout.place(tile, patch, pixel, 0, gathered);

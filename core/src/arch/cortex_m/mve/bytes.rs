@@ -1,0 +1,91 @@
+//! Loops over bytes.
+
+use crate::kernels::add::{Sum, Term};
+
+unsafe extern "C" {
+    fn embernet_mve_copy(to: *mut i8, from: *const i8, len: usize, rows: usize, to_step: usize, from_step: usize);
+    fn embernet_mve_fill(to: *mut i8, value: i32, len: usize);
+    fn embernet_mve_dot(init: i32, a: *const i8, b: *const i8, len: usize) -> i32;
+    fn embernet_mve_accumulate(x: *const i8, sums: *mut i32, len: usize);
+    fn embernet_mve_max(x: *const i8, y: *mut i8, len: usize);
+    fn embernet_mve_add(a: *const i8, b: *const i8, y: *mut i8, numbers: *const Numbers);
+}
+
+/// Copies `count` rows of `len` bytes that begin `from_step` and `to_step` apart; nothing if they are not there.
+pub fn copy(from: &[i8], from_step: usize, to: &mut [i8], to_step: usize, len: usize, count: usize) {
+    let Some(last) = count.checked_sub(1) else { return };
+    let holds = |have: usize, step: usize| {
+        last.checked_mul(step).and_then(|at| at.checked_add(len)).is_some_and(|end| end <= have)
+    };
+    if len > 0 && holds(from.len(), from_step) && holds(to.len(), to_step) {
+        // SAFETY: the last row ends within both slices.
+        unsafe { embernet_mve_copy(to.as_mut_ptr(), from.as_ptr(), len, count, to_step, from_step) };
+    }
+}
+
+/// `to[i] = value`.
+pub fn fill(to: &mut [i8], value: i8) {
+    // SAFETY: the slice's own length.
+    unsafe { embernet_mve_fill(to.as_mut_ptr(), i32::from(value), to.len()) };
+}
+
+/// `init + sum of a[i] * b[i]`, wrapping.
+pub fn dot(init: i32, a: &[i8], b: &[i8]) -> i32 {
+    // SAFETY: both slices are at least as long.
+    unsafe { embernet_mve_dot(init, a.as_ptr(), b.as_ptr(), a.len().min(b.len())) }
+}
+
+/// `sums[i] += x[i]`, wrapping.
+pub fn accumulate(x: &[i8], sums: &mut [i32]) {
+    // SAFETY: both slices are at least as long.
+    unsafe { embernet_mve_accumulate(x.as_ptr(), sums.as_mut_ptr(), x.len().min(sums.len())) };
+}
+
+/// `y[i] = max(y[i], x[i])`.
+pub fn max(x: &[i8], y: &mut [i8]) {
+    // SAFETY: both slices are at least as long.
+    unsafe { embernet_mve_max(x.as_ptr(), y.as_mut_ptr(), x.len().min(y.len())) };
+}
+
+/// What the addition reads.
+#[repr(C)]
+struct Numbers {
+    len: usize,
+    lo: i32,
+    hi: i32,
+    a: Scale,
+    b: Scale,
+    multiplier: i32,
+    shift: i32,
+    zero_point: i32,
+}
+
+#[repr(C)]
+struct Scale {
+    offset: i32,
+    multiplier: i32,
+    shift: i32,
+}
+
+impl Scale {
+    fn new(term: &Term) -> Self {
+        Self { offset: term.zero_point.wrapping_neg(), multiplier: term.multiplier, shift: term.shift }
+    }
+}
+
+/// [`Sum::add`]; false, and nothing done, for numbers that the loop is not made for.
+pub fn add(sum: &Sum, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) -> bool {
+    let Sum { multiplier, shift, zero_point, lo, hi, .. } = *sum;
+    let right = [sum.a.shift, sum.b.shift, shift].iter().all(|shift| (-31..=0).contains(shift));
+    if sum.left_shift != 20 || !right {
+        return false;
+    }
+    let len = [a, b].into_iter().flatten().fold(y.len(), |len, x| len.min(x.len()));
+    let (a_scale, b_scale) = (Scale::new(&sum.a), Scale::new(&sum.b));
+    let numbers = Numbers { len, lo, hi, a: a_scale, b: b_scale, multiplier, shift, zero_point };
+    let y = y.as_mut_ptr();
+    let at = |x: Option<&[i8]>| x.map_or(y.cast_const(), <[i8]>::as_ptr);
+    // SAFETY: all slices are at least as long; an element of `y` is written after it has been read.
+    unsafe { embernet_mve_add(at(a), at(b), y, &numbers) };
+    true
+}
