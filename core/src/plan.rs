@@ -478,4 +478,7 @@ steps! {
     235 BatchNormGradientsF32(batch_norm::GradientsF32),
     236 BatchNormBackwardInputF32(batch_norm::BackwardInputF32),
     237 UpdateF32(update::UpdateF32),
+    // f32, for hosts only
+    512 ConvBlockF32(conv2d::BlockF32),
+    513 ConvBlockBackwardF32(conv2d::BlockBackwardF32),
 }

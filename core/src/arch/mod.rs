@@ -182,12 +182,35 @@ impl Gemm {
     }
 }
 
-/// A sum of matrix products that share C: the `p`-th takes A from `p * a` elements on and B from `p * b` on.
+/// A sum of matrix products that share C: `outer.count` times `inner.count` of them, added in that order.
 ///
-/// What a convolution is made of: a row of a filter is a product, and the next row's lies a fixed distance away.
+/// What a convolution is made of: a row of a filter is a product, and the next row's lies a fixed distance away; a
+/// gradient goes on from sample to sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Folds {
-    /// How many products; they are added in order.
+    /// The slower walk.
+    pub outer: Fold,
+    /// The faster one.
+    pub inner: Fold,
+}
+
+impl Folds {
+    /// A single product.
+    pub const ONE: Self = Self { outer: Fold::ONE, inner: Fold::ONE };
+
+    /// Where the last product begins in A and in B; `None` if there is none, or no telling.
+    pub fn last(&self) -> Option<(usize, usize)> {
+        let Self { outer, inner } = self;
+        let (o, i) = (outer.count.checked_sub(1)?, inner.count.checked_sub(1)?);
+        let at = |outer: usize, inner: usize| o.checked_mul(outer)?.checked_add(i.checked_mul(inner)?);
+        Some((at(outer.a, inner.a)?, at(outer.b, inner.b)?))
+    }
+}
+
+/// One of the two walks of [`Folds`]: the `p`-th product begins `p * a` elements on in A and `p * b` on in B.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fold {
+    /// How many products.
     pub count: usize,
     /// Distance in A.
     pub a: usize,
@@ -195,9 +218,15 @@ pub struct Folds {
     pub b: usize,
 }
 
-impl Folds {
-    /// A single product.
+impl Fold {
+    /// No walk.
     pub const ONE: Self = Self { count: 1, a: 0, b: 0 };
+}
+
+impl From<Fold> for Folds {
+    fn from(inner: Fold) -> Self {
+        Self { outer: Fold::ONE, inner }
+    }
 }
 
 /// Products of two walks over `rows` times `columns` places, summed for each channel:
@@ -245,6 +274,38 @@ impl Patch {
         let last_row = self.rows.checked_sub(1).and_then(|rows| rows.checked_mul(self.row)?.checked_add(self.at));
         let end = last_row.and_then(|start| self.columns.checked_mul(channels)?.checked_add(start));
         self.columns > 0 && end.is_some_and(|end| end <= len)
+    }
+}
+
+/// Max pools side by side, without gaps or overlaps, in rows of pixels of interleaved channels: channel `c` of pixel
+/// `(r, k)` of window `i` lies at `r * row + (i * columns + k) * channels + c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pools {
+    /// Rows of a window, at least 1.
+    pub rows: usize,
+    /// Pixels of a window's row, at least 1.
+    pub columns: usize,
+    /// Windows.
+    pub count: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Distance between rows.
+    pub row: usize,
+}
+
+impl Pools {
+    /// Where window `i` begins.
+    pub fn window(&self, i: usize) -> Patch {
+        let Self { rows, columns, channels, row, .. } = *self;
+        Patch { rows, columns, at: i.saturating_mul(columns).saturating_mul(channels), row }
+    }
+
+    /// Whether there is at least one window, all of them lie in an image of `image` elements, and their outputs in
+    /// `outputs`.
+    pub fn fit(&self, image: usize, outputs: usize) -> bool {
+        let last = self.count.checked_sub(1).map(|last| self.window(last));
+        last.is_some_and(|last| last.fits(self.channels, image))
+            && self.count.checked_mul(self.channels).is_some_and(|needed| needed <= outputs)
     }
 }
 
@@ -310,8 +371,10 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     /// See [`Folds`]; each product as in [`Isa::gemm_f32`], on this thread alone.
     #[inline]
     fn fold_f32(self, shape: &Gemm, folds: Folds, a: &[f32], b: &[f32], c: &mut [f32]) {
-        for p in 0..folds.count {
-            self.alone().gemm_f32(shape, from(a, p.saturating_mul(folds.a)), from(b, p.saturating_mul(folds.b)), c);
+        let Folds { outer, inner } = folds;
+        for (o, i) in (0..outer.count).flat_map(|o| (0..inner.count).map(move |i| (o, i))) {
+            let at = |outer: usize, inner: usize| o.saturating_mul(outer).saturating_add(i.saturating_mul(inner));
+            self.alone().gemm_f32(shape, from(a, at(outer.a, inner.a)), from(b, at(outer.b, inner.b)), c);
         }
     }
 
@@ -345,6 +408,21 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     #[inline]
     fn add_to_greatest_f32(self, patch: &Patch, x: &[f32], dy: &[f32], dx: &mut [f32]) {
         scalar::add_to_greatest_f32(patch, x, dy, dx);
+    }
+
+    /// Max pools with limits: `y[i][c]` is the greatest element of channel `c` in window `i`, limited to `lo..=hi`, and
+    /// `places[i][c]` the number of the first such pixel, row by row; -1 if `y` is not truly between the limits. The
+    /// places may be left out. Every token gives the same bits.
+    #[inline]
+    fn pool_f32(self, pools: &Pools, lo: f32, hi: f32, x: &[f32], y: &mut [f32], places: &mut [f32]) {
+        scalar::pool_f32(pools, lo, hi, x, y, places);
+    }
+
+    /// The way back: `dx` is `dy` at the places and zero at all other pixels of the windows; `sums[c]` grows by every
+    /// `dy[i][c]` that has a place, in order of `i`. Every token gives the same bits.
+    #[inline]
+    fn unpool_f32(self, pools: &Pools, dy: &[f32], places: &[f32], dx: &mut [f32], sums: &mut [f32]) {
+        scalar::unpool_f32(pools, dy, places, dx, sums);
     }
 
     /// Plain gradient descent; see [`crate::optim`].

@@ -3,9 +3,9 @@
 //! Loops may tile across outputs, never across a sum, so that every target gives the same bits.
 
 use super::layout::Plain;
-use super::{Gemm, Isa, IsaId, Patch, Window};
+use super::{Gemm, Isa, IsaId, Patch, Pools, Window};
 use crate::kernels::requantize::Requantize;
-use crate::kernels::util::{copy, from, rows, sub, sub_mut};
+use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub, sub_mut};
 use crate::math;
 use crate::memory::Memory;
 use crate::optim::{Optimizer, TINY, TINY_SQUARE};
@@ -267,6 +267,56 @@ pub fn add_to_greatest_f32(patch: &Patch, x: &[f32], dy: &[f32], dx: &mut [f32])
             *dx += dy;
         }
     }
+}
+
+/// See [`Isa::pool_f32`].
+#[inline]
+pub fn pool_f32(pools: &Pools, lo: f32, hi: f32, x: &[f32], y: &mut [f32], places: &mut [f32]) {
+    if !pools.fit(x.len(), y.len()) {
+        return;
+    }
+    let mut places = places.iter_mut();
+    for (i, y) in rows_mut(y, pools.channels).take(pools.count).enumerate() {
+        let window = pools.window(i);
+        for (channel, y) in y.iter_mut().enumerate() {
+            let mut pixels = pixels(&window, pools.channels).map(|at| x.get(at + channel).copied().unwrap_or(0.0));
+            let (mut greatest, mut place) = (pixels.next().unwrap_or(0.0), 0.0);
+            for (pixel, value) in (1..).zip(pixels) {
+                if value > greatest {
+                    (greatest, place) = (value, pixel as f32);
+                }
+            }
+            *y = math::clamp(greatest, lo, hi);
+            if let Some(to) = places.next() {
+                *to = if lo < *y && *y < hi { place } else { -1.0 };
+            }
+        }
+    }
+}
+
+/// See [`Isa::unpool_f32`].
+#[inline]
+pub fn unpool_f32(pools: &Pools, dy: &[f32], places: &[f32], dx: &mut [f32], sums: &mut [f32]) {
+    if !pools.fit(dx.len(), dy.len().min(places.len())) {
+        return;
+    }
+    let outputs = rows(dy, pools.channels).zip(rows(places, pools.channels));
+    for (i, (dy, places)) in outputs.take(pools.count).enumerate() {
+        for (pixel, at) in pixels(&pools.window(i), pools.channels).enumerate() {
+            for ((dx, dy), place) in from_mut(dx, at).iter_mut().zip(dy).zip(places) {
+                *dx = if *place == pixel as f32 { *dy } else { 0.0 };
+            }
+        }
+        for ((sum, dy), place) in sums.iter_mut().zip(dy).zip(places) {
+            *sum += if *place > -1.0 { *dy } else { 0.0 };
+        }
+    }
+}
+
+/// Where the pixels of a window begin, row by row.
+fn pixels(window: &Patch, channels: usize) -> impl Iterator<Item = usize> {
+    let Patch { rows, columns, at, row } = *window;
+    (0..rows).flat_map(move |r| (0..columns).map(move |k| at + r * row + k * channels))
 }
 
 /// See [`Isa::sgd_f32`].

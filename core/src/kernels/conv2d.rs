@@ -4,6 +4,10 @@
 //! `y [samples][out_h][out_w][out_c]`. Group `g` reads and writes the `g`-th piece of the channels.
 //! Taps beside the input are skipped (zero padding).
 
+pub mod block;
+mod block_records;
+#[cfg(test)]
+mod block_tests;
 mod float;
 mod int16;
 mod int4;
@@ -15,6 +19,7 @@ mod tests;
 mod tiled;
 mod weights_i8;
 
+pub use block_records::{BlockBackwardF32, BlockF32};
 pub use float::{accumulate_input_f32, backward_input_f32, backward_weights_f32, forward_f32};
 pub use int4::{ForwardI4, forward_i4, scratch_bytes_i4};
 pub use int8::{ForwardI8, forward_i8, scratch_bytes_i8};

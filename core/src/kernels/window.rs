@@ -155,6 +155,16 @@ impl Axis {
         (output * self.stride as usize + k * self.dilation as usize).saturating_sub(self.pad as usize)
     }
 
+    /// The axis of some neighbouring outputs alone, and the input position at which it begins.
+    #[inline]
+    pub fn part(&self, outputs: &Range<usize>) -> (Self, usize) {
+        let (begin, pad) = (outputs.start * self.stride as usize, self.pad as usize);
+        let skipped = begin.saturating_sub(pad);
+        let input = (self.input as usize).saturating_sub(skipped) as u32;
+        let (output, pad) = (outputs.len() as u32, pad.saturating_sub(begin) as u32);
+        (Self { input, output, pad, ..*self }, skipped)
+    }
+
     /// All outputs in order: windows at the borders one by one, those that lie wholly inside as one run.
     #[inline]
     pub fn runs(&self) -> Runs {
@@ -237,6 +247,14 @@ mod tests {
                     .filter_map(|o| inside(&axis, o).into_iter().find(|t| t.0 == k).map(|t| (o, t.1)))
                     .collect();
                 prop_assert_eq!(listed, expected);
+            }
+            for (start, end) in (0..axis.output as usize).flat_map(|s| (s + 1..=axis.output as usize).map(move |e| (s, e))) {
+                let (part, skipped) = axis.part(&(start..end));
+                prop_assert!(part.is_valid());
+                for output in start..end {
+                    let taps: Vec<_> = inside(&part, output - start).into_iter().map(|(k, at)| (k, at + skipped)).collect();
+                    prop_assert_eq!(taps, inside(&axis, output));
+                }
             }
             if axis.dilation == 1 {
                 for input in 0..axis.input as usize {

@@ -3,6 +3,9 @@
 //! All of them, unless `EMBERNET_STEPS` lists kinds when the program is compiled for a device: numbers and ranges, as
 //! `64,65,70` or `1-127`. Kernels that no listed kind needs are then not in the program, and an image that needs them
 //! is refused as if the kind were unknown. On a PC the list has no meaning.
+//!
+//! Some steps are for hosts: they do in one go, with much scratch, what a device does step by step. No device program
+//! carries them.
 
 /// The list; `None` means all.
 const LIST: Option<&str> = if cfg!(target_os = "none") { option_env!("EMBERNET_STEPS") } else { None };
@@ -10,8 +13,14 @@ const LIST: Option<&str> = if cfg!(target_os = "none") { option_env!("EMBERNET_S
 /// Kinds from here on belong to training.
 const FIRST_TRAINING_KIND: u16 = 128;
 
+/// Kinds from here on are for hosts.
+const FIRST_HOST_KIND: u16 = 512;
+
 /// Whether this program carries steps of `kind`.
 pub const fn carries(kind: u16) -> bool {
+    if cfg!(target_os = "none") && kind >= FIRST_HOST_KIND {
+        return false;
+    }
     match LIST {
         Some(list) => lists(list.as_bytes(), kind),
         None => true,

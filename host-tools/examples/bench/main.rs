@@ -8,6 +8,7 @@ mod ours;
 mod peak;
 mod peers;
 mod process;
+mod steps;
 mod table;
 
 use anyhow::{Context, Result};
@@ -60,6 +61,9 @@ struct Args {
     /// Seconds that our training gets in each round.
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     seconds: f64,
+    /// Instead of all that: how long each step of an update takes, with so many threads.
+    #[arg(long)]
+    steps: bool,
     /// For itself: load one program, train for a moment, say how long it took to begin and how much memory it needed.
     #[arg(long, hide = true)]
     probe: bool,
@@ -91,6 +95,13 @@ fn main() -> Result<()> {
         return process::probe(began, &args.experiment(file)?, args.threads());
     }
     let threads = args.threads();
+    if args.steps {
+        for (program, file) in chosen {
+            let ours = Ours::load(&args.experiment(file)?)?;
+            println!("{program}, {threads} threads\n{}\n", ours.steps(threads)?);
+        }
+        return Ok(());
+    }
     let recorded = Recorded::load(threads)?;
     let mut rows = Vec::new();
     for (program, file) in chosen {

@@ -79,6 +79,11 @@ impl Ours {
         Ok(counted as f64 / elapsed.as_secs_f64().max(1e-9))
     }
 
+    /// How long each step of an update takes.
+    pub fn steps(&self, threads: usize) -> Result<String> {
+        crate::steps::table(&self.graph, &self.parts.train, &self.options, threads)
+    }
+
     /// Microseconds of one inference of one sample: the median of some thousand.
     pub fn infer(&self, threads: usize) -> Result<f64> {
         let isa = image::host_isa(false);

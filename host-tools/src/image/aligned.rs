@@ -1,14 +1,17 @@
 //! Bytes on the heap, aligned as images and arenas need it.
 
+use crate::lower::LINE_ALIGN;
 use embernet_core::image::{ALIGN, Image};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// One unit of alignment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C, align(16))]
-struct Unit([u8; ALIGN]);
+/// One unit of alignment: more than images need, so that what a program aligns to cache lines lies so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(64))]
+struct Unit([u8; LINE_ALIGN]);
 
-/// A byte buffer that starts at a multiple of [`ALIGN`], for images and arenas on a host.
+const _: () = assert!(LINE_ALIGN.is_multiple_of(ALIGN));
+
+/// A byte buffer that starts at a multiple of [`LINE_ALIGN`], for images and arenas on a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AlignedBytes {
     units: Vec<Unit>,
@@ -18,7 +21,7 @@ pub struct AlignedBytes {
 impl AlignedBytes {
     /// So many zeros.
     pub fn zeroed(len: usize) -> Self {
-        Self { units: vec![Unit::default(); len.div_ceil(ALIGN)], len }
+        Self { units: vec![Unit([0; LINE_ALIGN]); len.div_ceil(LINE_ALIGN)], len }
     }
 
     /// A copy.
@@ -57,7 +60,7 @@ mod tests {
         for len in [0, 1, 15, 16, 17, 1000] {
             let bytes = AlignedBytes::zeroed(len);
             assert_eq!(bytes.len(), len);
-            assert_eq!(bytes.as_ptr().addr() % ALIGN, 0);
+            assert_eq!(bytes.as_ptr().addr() % LINE_ALIGN, 0);
         }
         assert_eq!(*AlignedBytes::copy_of(&[1, 2, 3]), [1, 2, 3]);
     }

@@ -8,9 +8,11 @@
 //! |---|---|
 //! | forward steps, a file for each family of operations | `forward/` |
 //! | loss, backward steps, gradients that meet | `backward/` |
+//! | steps for hosts that do several of these at once | `block.rs` |
 //! | lifetimes and places | `program.rs`, `pack.rs` |
 
 mod backward;
+mod block;
 mod error;
 mod forward;
 mod pack;
@@ -24,7 +26,7 @@ mod tests;
 pub use error::LowerError;
 pub use pack::{Item, Packing, pack};
 pub use program::{
-    BUFFER_ALIGN, Buffer, BufferId, Encoded, Home, Layout, Port, PortType, Program, Sequence, StepSpec, Use,
+    BUFFER_ALIGN, Buffer, BufferId, Encoded, Home, LINE_ALIGN, Layout, Port, PortType, Program, Sequence, StepSpec, Use,
 };
 
 use crate::graph::{Data, Graph, Node, NodeId, Selection, Tensor, TensorId};
@@ -108,7 +110,8 @@ pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
         lowering.program.train = Some(lowering.training(train)?);
     }
     let mut program = lowering.program;
-    program.place(options.reuse)?;
+    let align = if options.isa.packs() { LINE_ALIGN } else { BUFFER_ALIGN };
+    program.place(options.reuse, align)?;
     Ok(program)
 }
 
@@ -132,6 +135,10 @@ struct Emit<'l, 'g> {
     training: bool,
     /// Statistics of each batch normalisation that learns.
     moments: HashMap<NodeId, BufferId>,
+    /// The nodes that read each tensor, by tensor number.
+    consumers: Vec<Vec<NodeId>>,
+    /// Convolutions that were lowered together with the pool behind them.
+    blocks: HashMap<NodeId, block::Pooled>,
 }
 
 impl<'g> Lowering<'g> {
@@ -185,7 +192,8 @@ impl<'l, 'g> Emit<'l, 'g> {
         let graph = lowering.graph;
         let values = vec![None; graph.tensors.len()];
         let sequence = Sequence { samples, ..Sequence::default() };
-        let mut emit = Self { lowering, sequence, values, training: false, moments: HashMap::new() };
+        let (moments, consumers, blocks) = (HashMap::new(), graph.consumers(), HashMap::new());
+        let mut emit = Self { lowering, sequence, values, training: false, moments, consumers, blocks };
         for id in &graph.inputs {
             let tensor = graph.tensor(*id);
             let buffer = emit.lowering.program.transient(tensor.name.clone());

@@ -1,7 +1,7 @@
 //! Matrix products: bits, shapes, strides, memory around them, independence of cuts.
 
 use super::{GUARD_BITS, Guarded, Suite, assert_same_bits, awkward, multiply_add, on_every_token};
-use crate::arch::{Folds, Gemm, Isa};
+use crate::arch::{Fold, Folds, Gemm, Isa};
 use crate::rng::Rng;
 use std::format;
 use std::string::String;
@@ -256,23 +256,27 @@ impl Suite for Folded {
         let mut rng = Rng::new(7);
         for form in FORMS {
             for (m, n, k) in [(1, 1, 1), (9, 32, 3), (11, 33, 20), (3, 70, 5), (26, 16, 1), (12, 40, 96)] {
-                for count in [0, 1, 3] {
+                for (turns, count) in [(1, 0), (0, 2), (1, 1), (1, 3), (2, 3), (3, 1)] {
                     let g = form.shape(m, n, k, 1);
-                    let folds = Folds { count, a: 7, b: 13 };
+                    let (outer, inner) = (Fold { count: turns, a: 5, b: 31 }, Fold { count, a: 7, b: 13 });
+                    let folds = Folds { outer, inner };
                     let mut make = |len: usize| Guarded::new(len, 3, |_| rng.uniform_f32(-1.0, 1.0));
-                    let a = make(extent(m, g.a_row, k, g.a_col) + 2 * folds.a);
-                    let b = make(extent(k, g.b_row, n, g.b_col) + 2 * folds.b);
+                    let a = make(extent(m, g.a_row, k, g.a_col) + 2 * (outer.a + inner.a));
+                    let b = make(extent(k, g.b_row, n, g.b_col) + 2 * (outer.b + inner.b));
                     let mut c = make(extent(m, g.c_row, n, 1));
                     let mut expected = c.get().to_vec();
-                    for p in 0..count {
-                        define(I::ID.is_exact(), &g, &a.get()[p * folds.a..], &b.get()[p * folds.b..], &mut expected);
+                    for (o, i) in (0..turns).flat_map(|o| (0..count).map(move |i| (o, i))) {
+                        let a = &a.get()[o * outer.a + i * inner.a..];
+                        define(I::ID.is_exact(), &g, a, &b.get()[o * outer.b + i * inner.b..], &mut expected);
                     }
                     isa.fold_f32(&g, folds, a.get(), b.get(), c.get_mut());
                     let what = format!("{} {form:?} {g:?} {folds:?}", I::ID.name());
                     assert_same_bits(c.get(), &expected, &what);
                     c.assert_guards(&what);
                     // The second product lies outside: no harm.
-                    isa.fold_f32(&g, Folds { count: 4, a: a.get().len(), b: 0 }, a.get(), b.get(), c.get_mut());
+                    let beyond = Fold { count: 4, a: a.get().len(), b: 0 };
+                    isa.fold_f32(&g, beyond.into(), a.get(), b.get(), c.get_mut());
+                    isa.fold_f32(&g, Folds { outer: beyond, inner }, a.get(), b.get(), c.get_mut());
                     c.assert_guards(&what);
                 }
             }

@@ -18,6 +18,7 @@ use super::pack::Block;
 use super::tile::Tile;
 use crate::arch::threads::share;
 use crate::arch::{Folds, Gemm, Threads};
+use crate::kernels::util::from;
 use core::mem::MaybeUninit;
 
 /// Longest piece of a sum worked on at once: a panel of B of that height stays in the first-level cache.
@@ -71,22 +72,22 @@ pub unsafe fn gemm<V: Vector>(threads: Threads, g: &Gemm, a: &[f32], b: &[f32], 
 /// # Safety
 /// The processor has `V`'s instructions.
 pub unsafe fn fold<V: Vector>(g: &Gemm, folds: Folds, a: &[f32], b: &[f32], c: &mut [f32]) {
-    let Some(last) = folds.count.checked_sub(1) else { return };
     if g.m == 0 || g.n == 0 || g.k == 0 {
         return;
     }
-    let left = |len: usize, step: usize| last.checked_mul(step).and_then(|begin| len.checked_sub(begin)).unwrap_or(0);
-    let fits = g.fits(left(a.len(), folds.a), left(b.len(), folds.b), c.len());
+    let fits = folds.last().is_some_and(|(last_a, last_b)| {
+        g.fits(a.len().saturating_sub(last_a), b.len().saturating_sub(last_b), c.len())
+    });
     if fits && g.b_col == 1 {
         let right = Right { at: b.as_ptr(), step: 1, row: Some(g.b_row) };
         // SAFETY: the shape fits what the last product sees, and the others begin before it.
         unsafe { product::<V>(g, folds, a.as_ptr(), right, c.as_mut_ptr()) };
         return;
     }
-    for p in 0..folds.count {
-        let (Some(a), Some(b)) = (a.get(p.saturating_mul(folds.a)..), b.get(p.saturating_mul(folds.b)..)) else {
-            return;
-        };
+    let Folds { outer, inner } = folds;
+    for (o, i) in (0..outer.count).flat_map(|o| (0..inner.count).map(move |i| (o, i))) {
+        let at = |outer: usize, inner: usize| o.saturating_mul(outer).saturating_add(i.saturating_mul(inner));
+        let (a, b) = (from(a, at(outer.a, inner.a)), from(b, at(outer.b, inner.b)));
         // SAFETY: as the caller says.
         unsafe { gemm::<V>(Threads::ONE, g, a, b, c) };
     }

@@ -43,6 +43,9 @@ pub trait Vector: Copy {
 
     /// All lanes `x`.
     unsafe fn splat(x: f32) -> Self;
+    /// Asks for the cache lines of so many vectors. Any address will do: nothing is read.
+    #[inline(always)]
+    fn prefetch(_from: *const f32, _vectors: usize) {}
     /// Reads `LANES` floats.
     unsafe fn load(from: *const f32) -> Self;
     /// Writes `LANES` floats.

@@ -1,7 +1,7 @@
 //! The micro-kernel of a matrix product: a block of C held in registers while `k` goes by.
 
 use super::{Vector, opaque};
-use crate::arch::Folds;
+use crate::arch::{Fold, Folds};
 
 /// A block of C, and the rows and columns that it is the product of. Strides count elements.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,9 @@ pub struct Tile {
     /// Columns of C: the last vector may be cut short.
     pub columns: usize,
 }
+
+/// Rows of B that are asked for before they are needed: it may lie in the second-level cache.
+const AHEAD: usize = 12;
 
 /// `C += A * B` for `ROWS` rows and `VECTORS` vectors of columns.
 ///
@@ -55,34 +58,44 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
         }
         // Three pointers and the distance between rows reach all rows.
         let mut quads: [*const f32; 3] = [a, a.wrapping_add(4 * a_row), a.wrapping_add(8 * a_row)];
-        // From the end of a product to the beginning of the next.
-        let a_jump = folds.a.wrapping_sub(k.wrapping_mul(a_col));
-        let b_jump = folds.b.wrapping_sub(k.wrapping_mul(b_row));
-        for _ in 0..folds.count {
-            for _ in 0..k {
-                let mut columns = [V::splat(0.0); VECTORS];
-                for (vector, column) in columns.iter_mut().enumerate() {
-                    let b = b.add(vector * V::LANES);
-                    *column = if MASKED && vector + 1 == VECTORS { V::load_masked(b, mask) } else { V::load(b) };
-                }
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let [first, second, third] = quads;
-                    let quad = match row / 4 {
-                        0 => first,
-                        1 => second,
-                        _ => third,
-                    };
-                    let x = V::splat(*quad.add(row % 4 * a_row));
-                    for (sum, column) in sums.iter_mut().zip(&columns) {
-                        *sum = x.mul_add(*column, *sum);
+        // From the end of a product to the beginning of the next, and from the end of a walk to that of the next one.
+        let jump = |fold: Fold, count: usize, a: usize, b: usize| {
+            (fold.a.wrapping_sub(count.wrapping_mul(a)), fold.b.wrapping_sub(count.wrapping_mul(b)))
+        };
+        let Folds { outer, inner } = folds;
+        let (a_jump, b_jump) = jump(inner, k, a_col, b_row);
+        let (a_turn, b_turn) = jump(outer, inner.count, inner.a, inner.b);
+        for _ in 0..outer.count {
+            for _ in 0..inner.count {
+                for _ in 0..k {
+                    V::prefetch(b.wrapping_add(AHEAD * b_row), VECTORS);
+                    V::prefetch(quads[0].wrapping_add(AHEAD * a_col), 1);
+                    let mut columns = [V::splat(0.0); VECTORS];
+                    for (vector, column) in columns.iter_mut().enumerate() {
+                        let b = b.add(vector * V::LANES);
+                        *column = if MASKED && vector + 1 == VECTORS { V::load_masked(b, mask) } else { V::load(b) };
                     }
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let [first, second, third] = quads;
+                        let quad = match row / 4 {
+                            0 => first,
+                            1 => second,
+                            _ => third,
+                        };
+                        let x = V::splat(*quad.add(row % 4 * a_row));
+                        for (sum, column) in sums.iter_mut().zip(&columns) {
+                            *sum = x.mul_add(*column, *sum);
+                        }
+                    }
+                    // Past the end after the last round, hence wrapping; never read there.
+                    quads = quads.map(|quad| opaque(quad.wrapping_add(a_col)));
+                    b = b.wrapping_add(b_row);
                 }
-                // Past the end after the last round, hence wrapping; never read there.
-                quads = quads.map(|quad| opaque(quad.wrapping_add(a_col)));
-                b = b.wrapping_add(b_row);
+                quads = quads.map(|quad| opaque(quad.wrapping_add(a_jump)));
+                b = b.wrapping_add(b_jump);
             }
-            quads = quads.map(|quad| opaque(quad.wrapping_add(a_jump)));
-            b = b.wrapping_add(b_jump);
+            quads = quads.map(|quad| opaque(quad.wrapping_add(a_turn)));
+            b = b.wrapping_add(b_turn);
         }
         for (row, sums) in sums.iter().enumerate() {
             let c = c.add(row * c_row);

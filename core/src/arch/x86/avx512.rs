@@ -48,6 +48,14 @@ impl Vector for Fused {
         Self(_mm512_set1_ps(x))
     }
 
+    #[inline(always)]
+    fn prefetch(from: *const f32, vectors: usize) {
+        for vector in 0..vectors {
+            // SAFETY: a prefetch reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(vector * 16).cast()) };
+        }
+    }
+
     #[inline]
     #[target_feature(enable = "avx512f")]
     unsafe fn load(from: *const f32) -> Self {

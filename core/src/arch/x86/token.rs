@@ -47,6 +47,11 @@ macro_rules! vector_isa {
                 fn greatest_f32(patch: &$crate::arch::Patch, x: &[f32], y: &mut [f32]) = pool::greatest::<$vector>;
                 fn add_to_greatest_f32(patch: &$crate::arch::Patch, x: &[f32], dy: &[f32], dx: &mut [f32])
                     = pool::add_to_greatest::<$vector>;
+                fn pool_f32(pools: &$crate::arch::Pools, lo: f32, hi: f32, x: &[f32], y: &mut [f32], places: &mut [f32])
+                    = pool::pool::<$vector>;
+                fn unpool_f32(
+                    pools: &$crate::arch::Pools, dy: &[f32], places: &[f32], dx: &mut [f32], sums: &mut [f32])
+                    = pool::unpool::<$vector>;
                 fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) = loops::sgd::<$vector>;
                 fn momentum_f32(o: &Optimizer, nesterov: bool, g: &[f32], w: &mut [f32], v: &mut [f32])
                     = loops::momentum::<$vector>;

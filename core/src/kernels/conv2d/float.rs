@@ -71,7 +71,7 @@ pub fn forward_f32<I: Isa>(
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let packs = packs::<I>(shape, scratch);
     if packs {
-        packed::pack(shape, w, scratch);
+        packed::pack(isa, shape, w, scratch);
     }
     let panels: &[f32] = scratch;
     let samples = rows(y, out_elements).len();
@@ -156,7 +156,7 @@ pub fn accumulate_input_f32<I: Isa>(
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let transposed = packed::transposed(shape).filter(|_| packs::<I>(shape, scratch));
     if transposed.is_some() {
-        packed::pack_transposed(shape, w, scratch);
+        packed::pack_transposed(isa, shape, w, scratch);
     }
     let panels: &[f32] = scratch;
     let samples = rows(dx, in_elements).len();

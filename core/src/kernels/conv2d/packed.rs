@@ -2,11 +2,11 @@
 //! filters; inputs are read where they lie. For tokens with wide registers.
 //!
 //! Neighbouring outputs that see the same taps are the rows of a product. A row of such taps lies side by side in the
-//! input, and the next row a fixed distance away, so that one sum of products ([`Folds`]) does a whole window. No tap
+//! input, and the next row a fixed distance away, so that one sum of products ([`crate::arch::Folds`]) does a whole window. No tap
 //! is multiplied by padding: every sum is the definition's chain.
 
 use super::Conv2d;
-use crate::arch::{Folds, Gemm, Isa, IsaId};
+use crate::arch::{Fold, Folds, Gemm, Isa, IsaId};
 use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub_mut};
 use crate::kernels::window::{Axis, Run, Window2d};
 use crate::optim::GradSink;
@@ -37,37 +37,44 @@ pub(super) fn transposed(shape: &Conv2d) -> Option<Conv2d> {
 }
 
 /// Copies filters, `[out_c][patch]`, into panels of [`WIDTH`] columns.
-pub(super) fn pack(shape: &Conv2d, w: &[f32], panels: &mut [f32]) {
-    let (out_c, patch) = (shape.out_c as usize, shape.patch());
-    for (first, panel) in (0..out_c).step_by(WIDTH).zip(rows_mut_uneven(panels, WIDTH * patch)) {
-        let width = WIDTH.min(out_c - first);
-        for (column, filter) in rows(from(w, first * patch), patch).take(width).enumerate() {
-            for (to, from) in from_mut(panel, column).iter_mut().step_by(width).zip(filter) {
-                *to = *from;
-            }
+pub(super) fn pack<I: Isa>(isa: I, shape: &Conv2d, w: &[f32], panels: &mut [f32]) {
+    let patch = shape.patch();
+    lines(isa, shape.out_c as usize, patch, panels, |filter, p, line| {
+        for (to, filter) in line.iter_mut().zip(rows(from(w, filter * patch), patch)) {
+            *to = filter.get(p).copied().unwrap_or(0.0);
         }
-    }
+    });
 }
 
 /// The filters of [`transposed`], from those of `shape`: taps in reverse, inputs for outputs.
-pub(super) fn pack_transposed(shape: &Conv2d, w: &[f32], panels: &mut [f32]) {
+pub(super) fn pack_transposed<I: Isa>(isa: I, shape: &Conv2d, w: &[f32], panels: &mut [f32]) {
     let (in_c, out_c, patch, taps) = (shape.in_c as usize, shape.out_c as usize, shape.patch(), shape.window.taps());
-    for (first, panel) in (0..in_c).step_by(WIDTH).zip(rows_mut_uneven(panels, WIDTH * taps * out_c)) {
-        let width = WIDTH.min(in_c - first);
-        let mut lines = rows_mut(panel, width);
-        for tap in (0..taps).rev() {
-            for filter in rows(w, patch) {
-                if let Some(line) = lines.next() {
-                    copy(from(filter, tap * in_c + first), line);
-                }
-            }
-        }
-    }
+    lines(isa, in_c, taps * out_c, panels, |first, p, line| {
+        let (tap, filter) = (p.checked_div(out_c).unwrap_or(0), p.checked_rem(out_c).unwrap_or(0));
+        copy(from(w, filter * patch + taps.saturating_sub(tap + 1) * in_c + first), line);
+    });
 }
 
-/// Like `rows_mut`, with a shorter last row.
-fn rows_mut_uneven(items: &mut [f32], len: usize) -> impl Iterator<Item = &mut [f32]> {
-    items.chunks_mut(len.max(1))
+/// Calls `fill` for every line of the panels of a matrix of `columns` times `depth`, with the first column of its panel,
+/// its number in there and the line.
+fn lines<I: Isa>(
+    isa: I,
+    columns: usize,
+    depth: usize,
+    panels: &mut [f32],
+    fill: impl Fn(usize, usize, &mut [f32]) + Sync,
+) {
+    let whole = columns / WIDTH * WIDTH;
+    let (wide, narrow) = panels.split_at_mut_checked(whole * depth).unwrap_or_default();
+    for (first, width, panels) in [(0, WIDTH, wide), (whole, columns - whole, narrow)] {
+        let count = rows(panels, width).len();
+        isa.split(count, 4 * width, [(panels, width)], |of, [panels]| {
+            for (line, to) in of.zip(rows_mut(panels, width)) {
+                let (panel, p) = (line.checked_div(depth).unwrap_or(0), line.checked_rem(depth).unwrap_or(0));
+                fill(first + panel * WIDTH, p, to);
+            }
+        });
+    }
 }
 
 /// How many samples to work on at a time: their outputs should stay in a core's second cache from the bias to the
@@ -121,7 +128,7 @@ fn block<I: Isa>(
     ways.swap(0, first);
     let [(m, a_row, c_row), inner, outer] = ways;
     let product = Gemm { m, n: width, k: across.taps.count * in_c, a_row, a_col: 1, b_row: width, b_col: 1, c_row };
-    let folds = Folds { count: down.taps.count, a: height.dilation as usize * in_row, b: filter_row };
+    let folds = Fold { count: down.taps.count, a: height.dilation as usize * in_row, b: filter_row }.into();
     let x = from(x, down.taps.input * in_row + across.taps.input * in_c);
     let panel = from(panel, down.taps.first * filter_row + across.taps.first * in_c * width);
     let y_at = (down.outputs.start * along.output as usize + across.outputs.start) * out_c;
@@ -143,7 +150,8 @@ pub(super) fn backward_weights<I: Isa>(
     gradient: &mut [f32],
 ) {
     let row = shape.patch();
-    sums(isa, shape, (first, m), 0..shape.window.height.kernel as usize, x, dy, Layout { row, column: 1 }, gradient);
+    let layout = Layout { row, column: 1 };
+    sums(isa, shape, (first, m), 0..shape.window.height.kernel as usize, x, dy, layout, gradient);
 }
 
 /// Whether filters make the better vectors: where rows of the filter hold few weights, or threads few filters each.
@@ -183,9 +191,30 @@ pub(super) fn backward_weights_turned<I: Isa, S: GradSink>(
 
 /// Where the gradient of filter `f` and weight `p` lies: at `f * row + p * column`. One of them is 1.
 #[derive(Clone, Copy)]
-struct Layout {
-    row: usize,
-    column: usize,
+pub(super) struct Layout {
+    /// Between filters.
+    pub row: usize,
+    /// Between weights of a filter.
+    pub column: usize,
+}
+
+impl Layout {
+    /// The one whose rows fill vectors better: filter by filter, or weight by weight.
+    pub(super) fn best(shape: &Conv2d) -> Self {
+        let filled = |len: usize| len * 1000 / len.next_multiple_of(WIDTH).max(1);
+        let (out_c, patch) = (shape.out_c as usize, shape.patch());
+        if out_c == 1 || filled(row_of_taps(shape)) > filled(out_c) {
+            Self { row: patch, column: 1 }
+        } else {
+            Self { row: 1, column: out_c }
+        }
+    }
+}
+
+/// Samples whose inputs and gradients stay in the first-level cache, so that sums may go through all of them before
+/// they are stored.
+fn samples_in_cache(shape: &Conv2d) -> usize {
+    (1usize << 14).checked_div(shape.in_elements() + shape.out_elements()).unwrap_or(1).max(1)
 }
 
 /// Weights of a row of a filter that one product makes.
@@ -202,7 +231,7 @@ fn has_sides(shape: &Conv2d) -> bool {
 
 /// Adds products of `dy` and `x` for some filters, `(first, count)`, and lines of their taps; `c` begins with the first
 /// of both.
-fn sums<I: Isa>(
+pub(super) fn sums<I: Isa>(
     isa: I,
     shape: &Conv2d,
     (first, m): (usize, usize),
@@ -218,7 +247,10 @@ fn sums<I: Isa>(
     // All taps of a row at once where every output sees them all, else tap by tap.
     let (taps, n) = if has_sides(shape) { (width.kernel as usize, in_c) } else { (1, row_of_taps(shape)) };
     let (x_pixel, x_row) = (width.stride as usize * in_c, height.stride as usize * in_row);
-    for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
+    let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
+    let some = samples_in_cache(shape);
+    for (x, dy) in x.chunks((some * in_elements).max(1)).zip(dy.chunks((some * out_elements).max(1))) {
+        let samples = rows(dy, out_elements).len().min(rows(x, in_elements).len());
         for k_y in lines.clone() {
             let down = height.outputs(k_y);
             for k_x in 0..taps {
@@ -233,11 +265,13 @@ fn sums<I: Isa>(
                 let k = across.len();
                 if column == 1 {
                     let product = Gemm { m, n, k, a_row: 1, a_col: out_c, b_row: x_pixel, b_col: 1, c_row: row };
-                    isa.fold_f32(&product, Folds { count, a: out_row, b: x_row }, dy, x, c);
+                    let outer = Fold { count: samples, a: out_elements, b: in_elements };
+                    isa.fold_f32(&product, Folds { outer, inner: Fold { count, a: out_row, b: x_row } }, dy, x, c);
                 } else {
                     let product =
                         Gemm { m: n, n: m, k, a_row: 1, a_col: x_pixel, b_row: out_c, b_col: 1, c_row: column };
-                    isa.fold_f32(&product, Folds { count, a: x_row, b: out_row }, x, dy, c);
+                    let outer = Fold { count: samples, a: in_elements, b: out_elements };
+                    isa.fold_f32(&product, Folds { outer, inner: Fold { count, a: x_row, b: out_row } }, x, dy, c);
                 }
             }
         }

@@ -13,7 +13,7 @@ use std::vec;
 use std::vec::Vec;
 
 /// A shape from two axes and `(groups, input channels of a group, filters of a group)`.
-fn shape_of(height: Axis, width: Axis, (groups, depth, filters): (u32, u32, u32)) -> Conv2d {
+pub(super) fn shape_of(height: Axis, width: Axis, (groups, depth, filters): (u32, u32, u32)) -> Conv2d {
     Conv2d { window: Window2d { height, width }, in_c: groups * depth, out_c: groups * filters, groups }
 }
 
@@ -204,7 +204,7 @@ proptest! {
         };
 
         let mut y = vec![0.0; data.dy.len()];
-        packed::pack(&shape, &data.w, &mut panels);
+        packed::pack(Scalar, &shape, &data.w, &mut panels);
         walk(&shape, &panels, &data.x, &mut y);
         let mut direct = vec![0.0; data.dy.len()];
         float::forward_direct(Scalar, &shape, &data.x, &data.w, &mut direct);
@@ -213,7 +213,7 @@ proptest! {
         if let Some(turned) = packed::transposed(&shape) {
             prop_assert!(turned.is_valid());
             let mut dx = vec![0.0; data.x.len()];
-            packed::pack_transposed(&shape, &data.w, &mut panels);
+            packed::pack_transposed(Scalar, &shape, &data.w, &mut panels);
             walk(&turned, &panels, &data.dy, &mut dx);
             prop_assert_eq!(bits(&dx), bits(&data.backward_input(Scalar, &shape, 0)));
         }

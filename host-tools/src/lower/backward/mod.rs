@@ -20,7 +20,7 @@ use embernet_core::optim::Rule;
 use loss::loss_input;
 
 /// Gradients while the backward part is written.
-struct Gradients {
+pub(super) struct Gradients {
     /// The buffer with each tensor's gradient so far, by tensor number.
     of: Vec<Option<BufferId>>,
     /// Whether a tensor depends on a trainable parameter.
@@ -75,7 +75,7 @@ impl Lowering<'_> {
 }
 
 /// What updates need to know.
-struct State {
+pub(super) struct State {
     of: Vec<Option<BufferId>>,
     slots: u32,
     tile: Option<usize>,
@@ -158,8 +158,15 @@ impl Emit<'_, '_> {
         let (true, Some(dy)) = (gradients.wanted[output.index()], gradients.of[output.index()].take()) else {
             return Ok(());
         };
-        let dy = self.clamp_backward(site, dy)?;
+        // The pool's gradient is that of the block, whose limits are in its places.
+        if self.is_in_block(id) {
+            self.contribute(site, node.inputs[0], dy, gradients);
+            return Ok(());
+        }
+        let in_block = self.blocks.contains_key(&id);
+        let dy = if in_block { dy } else { self.clamp_backward(site, dy)? };
         match &node.op {
+            Op::Conv2d(_) if self.block_backward(site, dy, gradients, state)? => Ok(()),
             Op::Flatten(_) | Op::Reshape(_) => {
                 self.contribute(site, node.inputs[0], dy, gradients);
                 Ok(())
@@ -182,13 +189,13 @@ impl Emit<'_, '_> {
     }
 
     /// A new buffer for a tensor's gradient, if anybody wants it.
-    fn gradient(&mut self, of: TensorId, gradients: &Gradients) -> Option<BufferId> {
+    pub(super) fn gradient(&mut self, of: TensorId, gradients: &Gradients) -> Option<BufferId> {
         let name = format!("{}/gradient", self.tensor(of).name);
         gradients.wanted[of.index()].then(|| self.lowering.program.transient(name))
     }
 
     /// Adds `dx` to what other readers of the tensor have contributed; the buffer is given away.
-    fn contribute(&mut self, site: Site<'_>, tensor: TensorId, dx: BufferId, gradients: &mut Gradients) {
+    pub(super) fn contribute(&mut self, site: Site<'_>, tensor: TensorId, dx: BufferId, gradients: &mut Gradients) {
         if !gradients.wanted[tensor.index()] {
             return;
         }

@@ -157,16 +157,35 @@ impl Emit<'_, '_> {
     /// Places of the parameters that a layer trains; `None` if all are frozen.
     fn update(&mut self, node: &Node, state: &State, row: usize) -> Option<UpdateBuffers> {
         let graph = self.graph();
-        let trainable = |t: &&TensorId| graph.tensor(**t).trainable;
-        let w = node.parameters().first().filter(trainable).copied();
-        let b = node.parameters().get(1).filter(trainable).copied();
         let row_of = |t: TensorId, row| state.tile_elements(graph.tensor(t).elements(), row);
-        let elements = match (w, b) {
+        let elements = match self.trainable(node) {
             (None, None) => return None,
             (Some(w), _) => row_of(w, row),
             (None, Some(b)) => row_of(b, graph.tensor(b).elements()),
         };
-        Some(UpdateBuffers {
+        Some(self.update_buffers(node, state, elements))
+    }
+
+    /// The same with so much scratch, for a layer that trains its weights.
+    pub(in super::super) fn update_whole(
+        &mut self,
+        node: &Node,
+        state: &State,
+        elements: usize,
+    ) -> Option<UpdateBuffers> {
+        self.trainable(node).0.is_some().then(|| self.update_buffers(node, state, elements))
+    }
+
+    /// The weights and biases that a layer trains.
+    fn trainable(&self, node: &Node) -> (Option<TensorId>, Option<TensorId>) {
+        let trainable = |t: &&TensorId| self.tensor(**t).trainable;
+        let parameter = |index: usize| node.parameters().get(index).filter(trainable).copied();
+        (parameter(0), parameter(1))
+    }
+
+    fn update_buffers(&mut self, node: &Node, state: &State, elements: usize) -> UpdateBuffers {
+        let (w, b) = self.trainable(node);
+        UpdateBuffers {
             w: w.map(|t| self.value(t)),
             b: b.map(|t| self.value(t)),
             w_state: w.and_then(|t| state.of[t.index()]),
@@ -174,13 +193,13 @@ impl Emit<'_, '_> {
             tile: self.lowering.program.transient(format!("{}/tile", node.name)),
             tile_elements: word(elements),
             slots: state.slots,
-        })
+        }
     }
 }
 
 /// [`Trained`] before its places are known.
 #[derive(Debug, Clone, Copy)]
-struct UpdateBuffers {
+pub(in super::super) struct UpdateBuffers {
     w: Option<BufferId>,
     b: Option<BufferId>,
     w_state: Option<BufferId>,
@@ -191,7 +210,7 @@ struct UpdateBuffers {
 }
 
 impl UpdateBuffers {
-    fn record(&self, p: Places<'_>) -> Trained {
+    pub(in super::super) fn record(&self, p: Places<'_>) -> Trained {
         Trained {
             w: p.opt(self.w),
             b: p.opt(self.b),

@@ -27,6 +27,9 @@ impl Emit<'_, '_> {
         match (dtype, self.tensor(node.inputs[1]).dtype) {
             (DType::F32, DType::I8 | DType::I4) => self.convolve_weights_i8(site, shape)?,
             (DType::F32, _) => {
+                if self.pooled_block(site, &shape)? {
+                    return Ok(());
+                }
                 let (lo, hi) = bounds(node.op.fused());
                 let (w, b) = self.float_weights(node)?;
                 let y = self.output(node);

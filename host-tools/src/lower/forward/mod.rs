@@ -66,6 +66,7 @@ impl Emit<'_, '_> {
             Op::Dense(_) => self.dense(site),
             Op::Conv2d(op) => self.conv2d(site, op),
             Op::DepthwiseConv2d(op) => self.depthwise_conv2d(site, op),
+            Op::MaxPool2d(_) if self.is_in_block(id) => Ok(()),
             Op::MaxPool2d(_) | Op::GlobalMaxPool2d(_) => self.max_pool(site),
             Op::AveragePool2d(_) => self.average_pool(site),
             Op::GlobalAveragePool2d(_) => self.global_average_pool(site),

@@ -82,7 +82,10 @@ fn outputs_first(weights: &[i8], shape: &[usize], groups: usize) -> Vec<i8> {
 
 impl Emit<'_, '_> {
     /// Weights and bias of an f32 layer.
-    pub(super) fn float_weights(&mut self, node: &Node) -> Result<(Option<BufferId>, Option<BufferId>), LowerError> {
+    pub(in super::super) fn float_weights(
+        &mut self,
+        node: &Node,
+    ) -> Result<(Option<BufferId>, Option<BufferId>), LowerError> {
         for t in node.parameters() {
             self.expect_type(node, *t, DType::F32)?;
         }
