@@ -7,9 +7,8 @@
 
 use super::Conv2d;
 use crate::arch::{Fold, Folds, Gemm, Isa, IsaId};
-use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub_mut};
+use crate::kernels::util::{copy, from, from_mut, rows, rows_mut};
 use crate::kernels::window::{Axis, Run, Window2d};
-use crate::optim::GradSink;
 use core::ops::Range;
 
 /// Filters in a panel: two vectors of the widest token.
@@ -152,41 +151,6 @@ pub(super) fn backward_weights<I: Isa>(
     let row = shape.patch();
     let layout = Layout { row, column: 1 };
     sums(isa, shape, (first, m), 0..shape.window.height.kernel as usize, x, dy, layout, gradient);
-}
-
-/// Whether filters make the better vectors: where rows of the filter hold few weights, or threads few filters each.
-pub(super) fn turns<I: Isa>(shape: &Conv2d, tile: &[f32]) -> bool {
-    I::ID.packs() && helps(shape) && tile.len() >= shape.weights() && (row_of_taps(shape) < 16 || shape.out_c <= 16)
-}
-
-/// The whole gradient, made in `tile` as `[patch][out_c]` and handed to `sink` filter by filter.
-pub(super) fn backward_weights_turned<I: Isa, S: GradSink>(
-    isa: I,
-    shape: &Conv2d,
-    x: &[f32],
-    dy: &[f32],
-    tile: &mut [f32],
-    sink: &mut S,
-) {
-    let (out_c, patch, lines) = (shape.out_c as usize, shape.patch(), shape.window.height.kernel as usize);
-    let line = shape.weights().checked_div(lines).unwrap_or(0);
-    let tile = sub_mut(tile, 0, shape.weights());
-    let samples = rows(dy, shape.out_elements()).len();
-    let cost = super::float::cost(shape).saturating_mul(samples).checked_div(lines).unwrap_or(0);
-    isa.split(lines, cost, [(tile, line)], |of, [tile]| {
-        tile.fill(0.0);
-        sums(isa.alone(), shape, (0, out_c), of, x, dy, Layout { row: 1, column: out_c }, tile);
-    });
-    let mut buffer = [0.0; 64];
-    for filter in 0..out_c {
-        for first in (0..patch).step_by(buffer.len()) {
-            let gradient = sub_mut(&mut buffer, 0, (patch - first).min(64));
-            for (to, from) in gradient.iter_mut().zip(rows(from(tile, first * out_c), out_c)) {
-                *to = from.get(filter).copied().unwrap_or(0.0);
-            }
-            sink.tile(filter * patch + first, gradient);
-        }
-    }
 }
 
 /// Where the gradient of filter `f` and weight `p` lies: at `f * row + p * column`. One of them is 1.

@@ -1,7 +1,7 @@
 //! The f32 step records.
 
+use super::Conv2d;
 use super::float::{backward_input_f32, cost, forward_f32, gradient_of};
-use super::{Conv2d, packed};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
 use crate::kernels::util::bias_backward;
@@ -150,15 +150,11 @@ impl StepRecord for BackwardWeightsF32 {
         let optimizer = context.optimizer;
         if !self.trained.w.is_none() {
             let (shape, filters) = (&self.shape, self.shape.out_c as usize);
-            let mut update = Update { isa, optimizer, w, state: w_state };
-            if packed::turns::<I>(shape, tile) {
-                packed::backward_weights_turned(isa, shape, x, dy, tile, &mut update);
-            } else {
-                let cost = cost(shape).saturating_mul(context.samples).checked_div(filters).unwrap_or(0);
-                update.split(filters, cost, tile, |of, tile, part| {
-                    gradient_of(isa.alone(), shape, of, x, dy, tile, part);
-                });
-            }
+            let update = Update { isa, optimizer, w, state: w_state };
+            let cost = cost(shape).saturating_mul(context.samples).checked_div(filters).unwrap_or(0);
+            update.split(filters, cost, tile, |of, tile, part| {
+                gradient_of(isa.alone(), shape, of, x, dy, tile, part);
+            });
         }
         if !self.trained.b.is_none() {
             let mut sink = Update { isa, optimizer, w: b, state: b_state };

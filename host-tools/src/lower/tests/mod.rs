@@ -8,6 +8,7 @@ use embernet_core::rng::Rng;
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
+mod blocks;
 mod operations;
 
 fn train_options(optimizer: OptimizerRecord, loss: Loss, batch: usize) -> Options {
@@ -109,11 +110,12 @@ fn cnn(rng: &mut Rng) -> Graph {
     for _ in 0..1 + rng.below(3) {
         let function = functions[rng.below(5) as usize];
         let padding = [Padding::Same, Padding::Valid][rng.below(2) as usize];
-        s = match rng.below(5) {
+        s = match rng.below(6) {
             0 => s.add(Conv2d::new(1 + rng.below(4) as usize, [2, 3]).padding(Padding::Same).activation(function)),
             1 => s.add(DepthwiseConv2d::new([2, 2]).depth_multiplier(2).padding(Padding::Same).activation(function)),
             2 => s.add(MaxPool2d::new([2, 2]).strides([1, 1]).padding(padding)),
             3 => s.add(AveragePool2d::new([2, 2]).strides([1, 1]).padding(padding)),
+            4 => s.add(Conv2d::new(3, [3, 2]).padding(Padding::Same).activation(function)).add(MaxPool2d::new([2, 1])),
             _ => s.add(Conv2d::new(2, [1, 1]).activation(function)).add(function),
         };
     }
