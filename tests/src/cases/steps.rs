@@ -138,7 +138,7 @@ impl Steps {
 
     pub(super) fn finish(mut self, name: &str) -> AlignedBytes {
         self.program.infer = self.sequence;
-        self.program.place(false).unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.program.place(false, embernet::lower::BUFFER_ALIGN).unwrap_or_else(|error| panic!("{name}: {error}"));
         let options = PackOptions { samples: self.program.infer.samples, isa: self.isa, ..PackOptions::default() };
         write(&self.program, &Metadata::default(), &OptimizerRecord::sgd(0.0), &options)
             .unwrap_or_else(|error| panic!("{name}: {error:?}"))
