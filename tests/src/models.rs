@@ -106,3 +106,27 @@ pub fn infer(image: &Image<'_>, input: &[u8]) -> Vec<u8> {
     }
     outputs
 }
+
+/// A trainable network whose widths, and with them the ends of every float loop, are random: convolutions, then dense
+/// layers, for inputs of `[6, 5, channels]` and `classes`. Gives the elements of a sample and the classes too.
+pub fn ragged(seed: u64, batch: usize) -> (Packed, usize, u32) {
+    let mut rng = Rng::new(seed);
+    let mut width = |most: u32| 1 + rng.below(most);
+    let (channels, classes) = (width(5), 1 + width(6));
+    let activations = [Activation::Linear, Activation::Relu, Activation::Relu6];
+    let mut net = Sequential::new([6, 5, channels as usize]);
+    for kernel in [[3, 3], [1, 1], [2, 3]] {
+        net = net.add(Conv2d::new(width(11) as usize, kernel).activation(activations[width(3) as usize - 1]));
+    }
+    net = net.add(Flatten {});
+    for _ in 0..3 {
+        net = net.add(Dense::new(width(19) as usize).activation(activations[width(3) as usize - 1]));
+    }
+    let graph =
+        net.add(Dense::new(classes as usize).activation(Activation::Softmax)).build(seed).expect("a sound graph");
+    let mut optimizer = OptimizerRecord::sgd(0.05);
+    optimizer.weight_decay = 0.01;
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, layers: None };
+    let options = PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() };
+    (pack(&graph, &options, None).expect("a sound image"), (6 * 5 * channels) as usize, classes)
+}

@@ -93,8 +93,9 @@ impl<'a, T> Iterator for RowsMut<'a, T> {
 /// Copies as much as both have.
 #[inline(always)]
 pub fn copy<T: Copy>(from: &[T], to: &mut [T]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = *from;
+    let len = from.len().min(to.len());
+    if let (Some(from), Some(to)) = (from.get(..len), to.get_mut(..len)) {
+        to.copy_from_slice(from);
     }
 }
 

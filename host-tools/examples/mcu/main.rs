@@ -49,7 +49,8 @@ fn main() -> Result<()> {
     let results = measure::all(&boards, &models);
     for (board, model, why) in results.iter().filter_map(|result| Some((result.0, result.1, result.2.as_ref().err()?)))
     {
-        eprintln!("skipped: {} on {}: {why:#}", model.name, board.name);
+        let why = format!("{why:#}");
+        eprintln!("skipped: {} on {}: {}", model.name, board.name, why.lines().next().unwrap_or_default());
     }
     let measured: Vec<&Measured> = results.iter().filter_map(|result| result.2.as_ref().ok()).collect();
     if args.layers {

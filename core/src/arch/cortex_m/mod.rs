@@ -3,6 +3,8 @@
 
 #[cfg(any(armv7em, armv8m))]
 mod dsp;
+#[cfg(target_abi = "eabihf")]
+mod float;
 #[cfg(armv8m)]
 mod mve;
 

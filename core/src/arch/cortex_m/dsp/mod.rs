@@ -39,6 +39,9 @@ impl Isa for Dsp {
         self
     }
 
+    #[cfg(target_abi = "eabihf")]
+    super::float::methods!();
+
     // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
     #[inline(never)]
     fn run_step(self, step: &Step<'_>, memory: &mut Memory<'_>, context: &mut Context) {

@@ -51,6 +51,9 @@ impl Isa for Mve {
         self
     }
 
+    #[cfg(target_abi = "eabihf")]
+    super::float::methods!();
+
     fn dot_i8(self, init: i32, x: &[i8], w: &[i8]) -> i32 {
         bytes::dot(init, x, w)
     }

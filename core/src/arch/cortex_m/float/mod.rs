@@ -1,0 +1,198 @@
+//! Loops of Cortex-M processors with floating point in single precision: M4F, M7, M33, M55.
+//!
+//! They give the scalar definition's bits: sums in index order, VMUL then VADD. VFMA rounds once, so it is out; VMLA
+//! rounds twice, but takes three cycles on an M4, where the two take one each.
+
+use crate::arch::{Gemm, scalar};
+use crate::kernels::util::{from, sub, sub_mut};
+use crate::optim::Optimizer;
+
+core::arch::global_asm!(include_str!("columns.s"), include_str!("rows.s"), include_str!("elementwise.s"), options(raw));
+
+/// The methods of [`Isa`](crate::arch::Isa) that a token with floating point takes from here.
+macro_rules! methods {
+    () => {
+        #[inline]
+        fn dot_f32(self, init: f32, a: &[f32], b: &[f32]) -> f32 {
+            crate::arch::cortex_m::float::dot_f32(init, a, b)
+        }
+
+        #[inline]
+        fn axpy_f32(self, a: f32, x: &[f32], y: &mut [f32]) {
+            crate::arch::cortex_m::float::axpy_f32(a, x, y);
+        }
+
+        #[inline]
+        fn gemm_f32(self, shape: &crate::arch::Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
+            crate::arch::cortex_m::float::gemm_f32(shape, a, b, c);
+        }
+
+        #[inline]
+        fn clamp_f32(self, lo: f32, hi: f32, y: &mut [f32]) {
+            crate::arch::cortex_m::float::clamp_f32(lo, hi, y);
+        }
+
+        #[inline]
+        fn sgd_f32(self, o: &crate::optim::Optimizer, g: &[f32], w: &mut [f32]) {
+            crate::arch::cortex_m::float::sgd_f32(o, g, w);
+        }
+    };
+}
+pub(super) use methods;
+
+/// What the loops over columns read. Distances in bytes.
+#[repr(C)]
+struct Columns {
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    a_row: usize,
+    b_col: usize,
+    c_row: usize,
+    k: usize,
+    /// Columns, or groups of four.
+    count: usize,
+}
+
+/// What the loop over rows reads. Distances in bytes.
+#[repr(C)]
+struct Rows {
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    a_col: usize,
+    b_row: usize,
+    n: usize,
+    k: usize,
+}
+
+unsafe extern "C" {
+    fn embernet_f32_two_rows(of: &Columns);
+    fn embernet_f32_one_row(of: &Columns);
+    fn embernet_f32_one_column(of: &Columns);
+    fn embernet_f32_rows(of: &Rows);
+    fn embernet_f32_at_least(y: *mut f32, count: usize, limit: f32);
+    fn embernet_f32_at_most(y: *mut f32, count: usize, limit: f32);
+    fn embernet_f32_descend(g: *const f32, w: *mut f32, count: usize, rate: f32, decay: f32);
+}
+
+const WORD: usize = size_of::<f32>();
+
+/// See [`Isa::gemm_f32`](crate::arch::Isa::gemm_f32).
+pub fn gemm_f32(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let rows = g.b_col == 1;
+    if !rows && (g.a_col != 1 || g.b_row != 1) {
+        return scalar::gemm_f32(g, a, b, c);
+    }
+    if !g.fits(a.len(), b.len(), c.len()) || g.m == 0 || g.n == 0 || g.k == 0 {
+        return;
+    }
+    let mut i = 0;
+    while i < g.m {
+        // All rows and columns that the shape names lie in the slices.
+        let (a, c) = (from(a, i * g.a_row), c.get_mut(i * g.c_row..).unwrap_or_default());
+        let two = !rows && g.m - i > 1;
+        match rows {
+            // SAFETY: `fits`.
+            true => unsafe { add_rows(g, a, b, c) },
+            // SAFETY: `fits`, and that there are two rows left where two are told.
+            false => unsafe { add_columns(g, two, a, b, c) },
+        }
+        i += 1 + usize::from(two);
+    }
+}
+
+/// One or two rows of C from columns of B.
+///
+/// # Safety
+/// A, B and C hold so many rows, and all columns, of the shape, which has no size of 0.
+unsafe fn add_columns(g: &Gemm, two: bool, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let quads = g.n / 4;
+    let mut of = Columns {
+        a: a.as_ptr(),
+        b: b.as_ptr(),
+        c: c.as_mut_ptr(),
+        a_row: g.a_row.wrapping_mul(WORD),
+        b_col: g.b_col.wrapping_mul(WORD),
+        c_row: g.c_row.wrapping_mul(WORD),
+        k: g.k,
+        count: quads,
+    };
+    if quads > 0 {
+        // SAFETY: the caller's promise; nothing is read or written but the elements of these rows and columns.
+        unsafe { if two { embernet_f32_two_rows(&of) } else { embernet_f32_one_row(&of) } }
+    }
+    of.count = g.n % 4;
+    if of.count == 0 {
+        return;
+    }
+    of.b = of.b.wrapping_add(4 * quads * g.b_col);
+    of.c = of.c.wrapping_add(4 * quads);
+    // SAFETY: as above.
+    unsafe { embernet_f32_one_column(&of) };
+    if two {
+        of.a = of.a.wrapping_add(g.a_row);
+        of.c = of.c.wrapping_add(g.c_row);
+        // SAFETY: as above.
+        unsafe { embernet_f32_one_column(&of) };
+    }
+}
+
+/// One row of C from rows of B.
+///
+/// # Safety
+/// As for [`add_columns`].
+unsafe fn add_rows(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let of = Rows {
+        a: a.as_ptr(),
+        b: b.as_ptr(),
+        c: c.as_mut_ptr(),
+        a_col: g.a_col.wrapping_mul(WORD),
+        b_row: g.b_row.wrapping_mul(WORD),
+        n: g.n,
+        k: g.k,
+    };
+    // SAFETY: the caller's promise; nothing is read or written but the elements of these rows.
+    unsafe { embernet_f32_rows(&of) };
+}
+
+/// See [`Isa::dot_f32`](crate::arch::Isa::dot_f32).
+pub fn dot_f32(init: f32, a: &[f32], b: &[f32]) -> f32 {
+    let k = a.len().min(b.len());
+    let mut sum = init;
+    let shape = Gemm { m: 1, n: 1, k, a_row: 0, a_col: 1, b_row: 1, b_col: k.max(2), c_row: 1 };
+    gemm_f32(&shape, sub(a, 0, k), sub(b, 0, k), core::slice::from_mut(&mut sum));
+    sum
+}
+
+/// See [`Isa::axpy_f32`](crate::arch::Isa::axpy_f32).
+pub fn axpy_f32(a: f32, x: &[f32], y: &mut [f32]) {
+    let n = x.len().min(y.len());
+    let shape = Gemm { m: 1, n, k: 1, a_row: 1, a_col: 1, b_row: n, b_col: 1, c_row: n };
+    gemm_f32(&shape, core::slice::from_ref(&a), sub(x, 0, n), sub_mut(y, 0, n));
+}
+
+/// See [`Isa::clamp_f32`](crate::arch::Isa::clamp_f32).
+pub fn clamp_f32(lo: f32, hi: f32, y: &mut [f32]) {
+    if y.is_empty() {
+        return;
+    }
+    // Most layers have one limit or none.
+    if lo > f32::NEG_INFINITY {
+        // SAFETY: reads and writes `y.len()` elements, of which there is one.
+        unsafe { embernet_f32_at_least(y.as_mut_ptr(), y.len(), lo) };
+    }
+    if hi < f32::INFINITY {
+        // SAFETY: likewise.
+        unsafe { embernet_f32_at_most(y.as_mut_ptr(), y.len(), hi) };
+    }
+}
+
+/// See [`Isa::sgd_f32`](crate::arch::Isa::sgd_f32).
+pub fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) {
+    let count = g.len().min(w.len());
+    if count > 0 {
+        // SAFETY: reads `count` elements of both and writes those of `w`; there is one at least.
+        unsafe { embernet_f32_descend(g.as_ptr(), w.as_mut_ptr(), count, o.rate, o.settings.weight_decay) };
+    }
+}
