@@ -38,3 +38,8 @@ fn m4_has_the_hosts_bits() {
 fn m33_has_the_hosts_bits() {
     has_the_hosts_bits("m33");
 }
+
+#[test]
+fn m55_has_the_hosts_bits() {
+    has_the_hosts_bits("m55");
+}
