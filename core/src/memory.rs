@@ -52,6 +52,29 @@ impl Memory<'_> {
         slices
     }
 
+    /// [`Memory::carve`] for layers whose constants lie in one piece in the data section: a few comparisons, where a small
+    /// layer takes no longer for its products.
+    #[inline(never)]
+    pub fn carve_layer(&mut self, constants: Operand, x: Operand, scratch: Operand, y: Operand) -> LayerSlices<'_> {
+        let in_arena = |operand: &Operand| match operand.at.offset() {
+            start if operand.bytes > 0 && !operand.at.is_data() => start..start.saturating_add(operand.bytes),
+            _ => 0..0,
+        };
+        let constants = if constants.at.is_data() { range(self.data, &constants) } else { &[] };
+        let written = [&scratch, &y].iter().all(|operand| operand.bytes == 0 || !operand.at.is_data());
+        let arena = self.arena.get_disjoint_mut([in_arena(&x), in_arena(&scratch), in_arena(&y)]);
+        match arena {
+            Ok([_, scratch, y]) if written && x.at.is_data() => {
+                LayerSlices { constants, x: range(self.data, &x), scratch, y }
+            }
+            Ok([x, scratch, y]) if written => LayerSlices { constants, x, scratch, y },
+            _ => {
+                debug_assert!(false, "operands overlap or leave the arena: {x:?} {scratch:?} {y:?}");
+                LayerSlices::default()
+            }
+        }
+    }
+
     /// Reads one operand.
     #[inline]
     pub fn read(&self, operand: Operand) -> &[u8] {
@@ -67,6 +90,19 @@ impl Memory<'_> {
         let start = operand.at.offset();
         self.arena.get_mut(start..start.saturating_add(operand.bytes)).unwrap_or_default()
     }
+}
+
+/// What [`Memory::carve_layer`] gives.
+#[derive(Debug, Default)]
+pub struct LayerSlices<'m> {
+    /// Constants.
+    pub constants: &'m [u8],
+    /// Input.
+    pub x: &'m [u8],
+    /// Scratch.
+    pub scratch: &'m mut [u8],
+    /// Output.
+    pub y: &'m mut [u8],
 }
 
 /// The memory of a step's operands, taken one after the other.

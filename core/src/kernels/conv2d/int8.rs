@@ -7,7 +7,7 @@ use crate::kernels::order::OrderRecord;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, add_constant_i8, start_from_bias_i8};
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
-use crate::memory::{Memory, view, view_mut};
+use crate::memory::{LayerSlices, Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -247,15 +247,17 @@ impl StepRecord for ForwardI8 {
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let (reads, writes) = self.places(context.samples);
-        let ([x, w, b, multiplier, shift], [scratch, y]) = memory.carve(reads, writes);
-        let (to, pad) = (self.requantize.view(multiplier, shift), self.pad_value as i8);
-        match self.order.id() {
-            None => forward_i8(isa, &self.shape, view(x), view(w), view(b), pad, &to, view_mut(scratch), view_mut(y)),
-            Some(id) => {
-                let (shape, x, y) = (&self.shape, view(x), view_mut(y));
-                layout::run(isa, id, Tiled { shape, x, stream: view(w), pad, to, scratch: view_mut(scratch), y });
-            }
+        let (shape, pad) = (&self.shape, self.pad_value as i8);
+        if let Some(id) = self.order.id() {
+            let ([x, w, ..], [scratch, y]) = (reads, writes);
+            let LayerSlices { constants, x, scratch, y } = memory.carve_layer(w, x, scratch, y);
+            let (x, stream, scratch, y) = (view(x), view(constants), view_mut(scratch), view_mut(y));
+            let to = self.requantize.view(&[], &[]);
+            return layout::run(isa, id, Tiled { shape, x, stream, pad, to, scratch, y });
         }
+        let ([x, w, b, multiplier, shift], [scratch, y]) = memory.carve(reads, writes);
+        let to = self.requantize.view(multiplier, shift);
+        forward_i8(isa, shape, view(x), view(w), view(b), pad, &to, view_mut(scratch), view_mut(y));
     }
 }
 

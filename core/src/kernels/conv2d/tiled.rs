@@ -3,9 +3,10 @@
 use super::Conv2d;
 use crate::arch::layout::{self, Filters, Layout, Pieces};
 use crate::kernels::requantize::Requantize;
-use crate::kernels::util::{self, copy, rows, rows_mut, sub, sub_mut};
-use crate::kernels::window::Taps;
+use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
+use crate::kernels::window::{Taps, Window2d};
 use crate::memory::view_mut;
+use core::ops::Range;
 use zerocopy::IntoBytes;
 
 /// A convolution whose weights lie in a token's order.
@@ -58,12 +59,13 @@ impl layout::Task for Tiled<'_> {
         let (tile, gathered) = scratch.split_at_mut_checked(L::tile_words(patch)).unwrap_or_default();
         let gathered = if places_pieces::<L>(shape) { Default::default() } else { view_mut(gathered.as_mut_bytes()) };
         let gathered = sub_mut(gathered, 0, patch);
+        let walk = Walk::new(shape, self.pad);
         for (x, y) in rows(self.x, shape.in_elements()).zip(rows_mut(self.y, shape.out_elements())) {
             let mut next = 0;
             while next < pixels {
                 // The last tile begins early enough to end with the last pixel, and computes some once more.
                 let first = next.min(last);
-                let mut window = Window::at(shape, x, self.pad, first);
+                let mut window = Window::at(&walk, x, first);
                 for pixel in 0..tile_pixels {
                     window.place(layout, tile, pixel, gathered);
                     window.step();
@@ -75,11 +77,33 @@ impl layout::Task for Tiled<'_> {
     }
 }
 
+/// What all windows of a convolution have in common.
+struct Walk<'a> {
+    shape: &'a Conv2d,
+    pad: i8,
+    /// Bytes of a patch.
+    patch: usize,
+    /// Columns of the output whose windows lie between the left and the right border.
+    inner: Range<usize>,
+    /// The pieces of a patch inside the input, where a row of taps is one piece.
+    pieces: Pieces,
+}
+
+impl<'a> Walk<'a> {
+    fn new(shape: &'a Conv2d, pad: i8) -> Self {
+        let (height, width, in_c) = (shape.window.height, shape.window.width, shape.in_c as usize);
+        let (first, last) = (width.outputs(0), width.outputs((width.kernel as usize).saturating_sub(1)));
+        let row = width.kernel as usize * in_c;
+        let distance = height.dilation as usize * width.input as usize * in_c;
+        let pieces = Pieces { count: height.kernel as usize, len: row, distance, at: 0, pitch: row };
+        Self { shape, pad, patch: shape.patch(), inner: first.start..last.end, pieces }
+    }
+}
+
 /// The input as one output position sees it.
 struct Window<'a> {
-    shape: &'a Conv2d,
+    walk: &'a Walk<'a>,
     x: &'a [i8],
-    pad: i8,
     out_y: usize,
     out_x: usize,
     down: Taps,
@@ -87,40 +111,55 @@ struct Window<'a> {
 
 impl<'a> Window<'a> {
     /// At output pixel `pixel`, counted along the rows.
-    fn at(shape: &'a Conv2d, x: &'a [i8], pad: i8, pixel: usize) -> Self {
-        let out_w = shape.window.width.output as usize;
+    fn at(walk: &'a Walk<'a>, x: &'a [i8], pixel: usize) -> Self {
+        let out_w = walk.shape.window.width.output as usize;
         let out_y = pixel.checked_div(out_w).unwrap_or(0);
-        Self { shape, x, pad, out_y, out_x: pixel - out_y * out_w, down: shape.window.height.taps(out_y) }
+        Self { walk, x, out_y, out_x: pixel - out_y * out_w, down: walk.shape.window.height.taps(out_y) }
     }
 
     /// To the next pixel.
+    #[inline(always)]
     fn step(&mut self) {
+        let Window2d { height, width } = self.walk.shape.window;
         self.out_x += 1;
-        if self.out_x == self.shape.window.width.output as usize {
+        if self.out_x == width.output as usize {
             (self.out_x, self.out_y) = (0, self.out_y + 1);
-            self.down = self.shape.window.height.taps(self.out_y);
+            self.down = height.taps(self.out_y);
         }
     }
 
     /// Puts what the filters meet here into the tile.
-    #[inline]
+    #[inline(always)]
     fn place<L: Layout>(&self, layout: L, tile: &mut [u32], pixel: usize, gathered: &mut [i8]) {
-        let (shape, down) = (self.shape, self.down);
-        let (height, width, patch) = (shape.window.height, shape.window.width, shape.patch());
-        let across = width.taps(self.out_x);
-        let inside = down.count == height.kernel as usize && across.count == width.kernel as usize;
-        if !inside {
-            layout.fill(tile, patch, pixel, self.pad);
-            gathered.fill(self.pad);
+        let Self { walk, down, .. } = self;
+        let Window2d { height, width } = walk.shape.window;
+        let inside = walk.inner.contains(&self.out_x) && down.count == height.kernel as usize;
+        if inside && width.dilation == 1 && gathered.is_empty() {
+            let across = self.out_x * width.stride as usize - width.pad as usize;
+            let at = (down.input * width.input as usize + across) * walk.shape.in_c as usize;
+            layout.place_all(tile, walk.patch, pixel, &walk.pieces, from(self.x, at));
+        } else {
+            self.place_any(layout, tile, pixel, gathered);
         }
-        let (in_c, kernel_w) = (shape.in_c as usize, width.kernel as usize);
-        let row = height.dilation as usize * width.input as usize * in_c;
-        let from = (down.input * width.input as usize + across.input) * in_c;
-        let to = (down.first * kernel_w + across.first) * in_c;
-        let mut place = |from: usize, pieces: &Pieces| {
-            let x = util::from(self.x, from);
+    }
+
+    /// [`Window::place`] at borders, of dilated windows, or by way of a gathered patch.
+    #[inline(never)]
+    fn place_any<L: Layout>(&self, layout: L, tile: &mut [u32], pixel: usize, gathered: &mut [i8]) {
+        let Self { walk, down, .. } = self;
+        let Walk { patch, pieces, .. } = walk;
+        let (Window2d { height, width }, in_c) = (walk.shape.window, walk.shape.in_c as usize);
+        let across = width.taps(self.out_x);
+        if down.count < height.kernel as usize || across.count < width.kernel as usize {
+            layout.fill(tile, *patch, pixel, walk.pad);
+            gathered.fill(walk.pad);
+        }
+        let at = (down.input * width.input as usize + across.input) * in_c;
+        let to = down.first * pieces.pitch + across.first * in_c;
+        let mut place = |at: usize, pieces: &Pieces| {
+            let x = from(self.x, at);
             if gathered.is_empty() {
-                return layout.place_all(tile, patch, pixel, pieces, x);
+                return layout.place_all(tile, *patch, pixel, pieces, x);
             }
             for piece in 0..pieces.count {
                 let to = sub_mut(gathered, pieces.at + piece * pieces.pitch, pieces.len);
@@ -129,17 +168,17 @@ impl<'a> Window<'a> {
         };
         // A row of taps lies in one piece unless it is dilated.
         if width.dilation == 1 {
-            let len = across.count * in_c;
-            place(from, &Pieces { count: down.count, len, distance: row, at: to, pitch: kernel_w * in_c });
+            place(at, &Pieces { count: down.count, len: across.count * in_c, at: to, ..*pieces });
         } else {
             let distance = width.dilation as usize * in_c;
             for ky in 0..down.count {
-                let at = to + ky * kernel_w * in_c;
-                place(from + ky * row, &Pieces { count: across.count, len: in_c, distance, at, pitch: in_c });
+                let to = to + ky * pieces.pitch;
+                let taps = Pieces { count: across.count, len: in_c, distance, at: to, pitch: in_c };
+                place(at + ky * pieces.distance, &taps);
             }
         }
         if !gathered.is_empty() {
-            layout.place(tile, patch, pixel, 0, gathered);
+            layout.place(tile, *patch, pixel, 0, gathered);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::kernels::order::OrderRecord;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
 use crate::kernels::util::{from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
-use crate::memory::{Memory, view, view_mut};
+use crate::memory::{LayerSlices, Memory, view, view_mut};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -161,16 +161,17 @@ impl StepRecord for ForwardI8 {
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let (reads, writes) = self.places(context.samples);
-        let ([x, w, b, multiplier, shift], [scratch, y]) = memory.carve(reads, writes);
-        let (shape, x, y) = (&self.shape, view(x), view_mut(y));
-        let (to, pad_value) = (self.requantize.view(multiplier, shift), self.pad_value as i8);
-        match self.order.id() {
-            None => forward_i8(isa, shape, x, view(w), view(b), pad_value, &to, y),
-            Some(id) => {
-                let layer = Depthwise { stream: view(w), pad_value, to };
-                layout::run(isa, id, Ordered { shape, layer, scratch: view_mut(scratch), x, y });
-            }
+        let (shape, pad_value) = (&self.shape, self.pad_value as i8);
+        if let Some(id) = self.order.id() {
+            let ([x, w, ..], [scratch, y]) = (reads, writes);
+            let LayerSlices { constants, x, scratch, y } = memory.carve_layer(w, x, scratch, y);
+            let layer = Depthwise { stream: view(constants), pad_value, to: self.requantize.view(&[], &[]) };
+            let (scratch, x, y) = (view_mut(scratch), view(x), view_mut(y));
+            return layout::run(isa, id, Ordered { shape, layer, scratch, x, y });
         }
+        let ([x, w, b, multiplier, shift], [_, y]) = memory.carve(reads, writes);
+        let to = self.requantize.view(multiplier, shift);
+        forward_i8(isa, shape, view(x), view(w), view(b), pad_value, &to, view_mut(y));
     }
 }
 

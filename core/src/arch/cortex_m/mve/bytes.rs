@@ -12,12 +12,10 @@ unsafe extern "C" {
 }
 
 /// Copies `count` rows of `len` bytes that begin `from_step` and `to_step` apart; nothing if they are not there.
+#[inline(always)]
 pub fn copy(from: &[i8], from_step: usize, to: &mut [i8], to_step: usize, len: usize, count: usize) {
-    let Some(last) = count.checked_sub(1) else { return };
-    let holds = |have: usize, step: usize| {
-        last.checked_mul(step).and_then(|at| at.checked_add(len)).is_some_and(|end| end <= have)
-    };
-    if len > 0 && holds(from.len(), from_step) && holds(to.len(), to_step) {
+    let end = |step: usize| count.wrapping_sub(1) as u64 * step as u64 + len as u64;
+    if len > 0 && count > 0 && end(from_step) <= from.len() as u64 && end(to_step) <= to.len() as u64 {
         // SAFETY: the last row ends within both slices.
         unsafe { embernet_mve_copy(to.as_mut_ptr(), from.as_ptr(), len, count, to_step, from_step) };
     }

@@ -3,7 +3,7 @@
 use crate::arch::layout::Depthwise;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
-use crate::kernels::util::{rows_mut, sub, sub_mut};
+use crate::kernels::util::{rows_mut, sub_mut};
 use crate::kernels::window::{Run, Taps, Window2d};
 use crate::memory::view_mut;
 use zerocopy::IntoBytes;
@@ -27,6 +27,7 @@ unsafe extern "C" {
         hi: i32,
         exact: u32,
     );
+    fn embernet_mve_taps(table: *mut u32, padding: *const i8, vectors: usize, inside: *const Inside);
 }
 
 /// [`crate::arch::layout::Layout::depthwise`].
@@ -74,30 +75,48 @@ struct Windows<'a> {
 }
 
 impl Windows<'_> {
-    /// For each tap its address at the first of so many neighbouring pixels; then, from a whole vector on, by how much it
-    /// moves from one to the next.
+    /// Writes the table for so many neighbouring pixels, of which the first sees these taps.
     fn find(&self, down: Taps, across: Taps, pixels: usize, table: &mut [u32]) {
         let Window2d { height, width } = self.shape.window;
-        let channels = self.shape.in_c as usize;
-        let step = width.stride as usize * channels;
-        let reach = (pixels - 1) * step + channels;
-        let (addresses, steps) = table.split_at_mut(table.len() / 2);
-        let mut entries = addresses.iter_mut().zip(steps);
-        for ky in 0..height.kernel as usize {
-            // Wraps above the input, which is no small number either.
-            let row = ky.wrapping_sub(down.first);
-            let inside = if row < down.count { across.count } else { 0 };
-            let in_y = down.input + row.min(down.count) * height.dilation as usize;
-            let mut at = (in_y * width.input as usize + across.input) * channels;
-            for (kx, (address, by)) in (0..width.kernel as usize).zip(&mut entries) {
-                let mut seen = &[] as &[i8];
-                if kx.wrapping_sub(across.first) < inside {
-                    seen = sub(self.x, at, reach);
-                    at += width.dilation as usize * channels;
-                }
-                let found = if seen.is_empty() { (self.padding, 0) } else { (seen, step) };
-                (*address, *by) = (found.0.as_ptr().expose_provenance() as u32, found.1 as u32);
-            }
+        let (channels, kernel_w) = (self.shape.in_c as usize, width.kernel as usize);
+        let row = width.input as usize * channels;
+        let at = down.input * row + across.input * channels;
+        let mut inside = Inside {
+            first: 4 * (down.first * kernel_w + across.first),
+            rows: down.count,
+            columns: across.count,
+            x: self.x.as_ptr().wrapping_add(at),
+            row: height.dilation as usize * row,
+            column: width.dilation as usize * channels,
+            pixel: width.stride as usize * channels,
+            pitch: 4 * kernel_w,
+        };
+        // All sizes have 31 bits.
+        let reach = |count: usize, distance: usize| count.wrapping_sub(1) as u64 * distance as u64;
+        let last = reach(inside.rows, inside.row) + reach(inside.columns, inside.column) + reach(pixels, inside.pixel);
+        let seen = inside.rows > 0 && inside.columns > 0 && last + ((at + channels) as u64) <= self.x.len() as u64;
+        if !seen || down.first + down.count > height.kernel as usize || across.first + across.count > kernel_w {
+            inside.rows = 0;
         }
+        // SAFETY: `table` has twice as many whole vectors as hold the taps; those inside are among them, and what they
+        // see is in `x`, for every pixel.
+        unsafe { embernet_mve_taps(table.as_mut_ptr(), self.padding.as_ptr(), table.len() / 8, &inside) };
     }
+}
+
+/// The taps inside the input.
+#[repr(C)]
+struct Inside {
+    /// Bytes of the table before the first of them.
+    first: usize,
+    rows: usize,
+    columns: usize,
+    /// What the first of them sees.
+    x: *const i8,
+    /// Distances in the input, between rows, columns and pixels.
+    row: usize,
+    column: usize,
+    pixel: usize,
+    /// Bytes of the table for a row of taps.
+    pitch: usize,
 }

@@ -4,11 +4,46 @@
 @ Widening takes lanes apart: the four vectors of sums hold channels 0 4 8 12, 2 6 10 14, 1 5 9 13, 3 7 11 15. Narrowing
 @ brings them together again.
 @
-@ A table holds the address of each tap of the first pixel, then by how much each moves for the next one: not at all
-@ where it is a row of padding.
-@
-@ fn(stream, taps, y, channels, pixels, pairs, odd, vectors, zero_point, lo, hi, exact): `pairs` of taps and maybe an
-@ `odd` one, in tables of `vectors` vectors. Where `exact` is 0, the least output is at or above the zero point.
+@ A table holds the address of each tap of the first pixel, then, from a whole vector on, by how much each moves for the
+@ next one: not at all where it is a pixel of padding.
+
+@ fn(table, padding, vectors, numbers): makes such a table, of twice `vectors` vectors. Numbers: bytes before the first tap
+@ inside the input, rows and columns of such taps, address of the first, distance between rows, between columns, between
+@ pixels, bytes of a row of taps.
+    .section .text.embernet_mve_taps, "ax", %progbits
+    .global embernet_mve_taps
+    .type embernet_mve_taps, %function
+    .p2align 2
+embernet_mve_taps:
+    push {r4-r11, lr}
+    vdup.32 q0, r1
+    vmov.i32 q1, #0
+    add r12, r0, r2, lsl #4
+    mov r4, r0
+    mov r5, r12
+    dls lr, r2
+1:  vstrw.32 q0, [r4], #16
+    vstrw.32 q1, [r5], #16
+    le lr, 1b
+    ldm r3, {r4-r11}
+    add r0, r0, r4
+    add r12, r12, r4
+    cbz r5, 5f
+2:  mov r1, r7
+    mov r2, r0
+    mov r3, r12
+    wls lr, r6, 4f
+3:  str r1, [r2], #4
+    str r10, [r3], #4
+    add r1, r1, r9
+    le lr, 3b
+4:  add r7, r7, r8
+    add r0, r0, r11
+    add r12, r12, r11
+    subs r5, #1
+    bgt 2b
+5:  pop {r4-r11, pc}
+    .size embernet_mve_taps, . - embernet_mve_taps
 
 .macro embernet_mve_widen
     vmovlb.s16 q1, q2
@@ -21,6 +56,8 @@
     vadd.i32 q7, q7, q0
 .endm
 
+@ fn(stream, taps, y, channels, pixels, pairs, odd, vectors, zero_point, lo, hi, exact): `pairs` of taps and maybe an
+@ `odd` one, in tables of `vectors` vectors. Where `exact` is 0, the least output is at or above the zero point.
     .section .text.embernet_mve_depthwise, "ax", %progbits
     .global embernet_mve_depthwise
     .type embernet_mve_depthwise, %function
