@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
@@ -30,7 +30,7 @@ pub struct Qemu {
     guard: Option<Guard>,
     input: Option<ChildStdin>,
     output: Pump,
-    complaints: Arc<Mutex<Vec<u8>>>,
+    complaints: Complaints,
     name: String,
     _slot: Option<NamedTempFile>,
 }
@@ -76,7 +76,7 @@ impl Qemu {
             guard,
             input: Some(input),
             output: Pump::start(output),
-            complaints: collect(errors),
+            complaints: Complaints::collect(errors),
             name: format!("QEMU ({})", board.name),
             _slot: slot,
         })
@@ -92,7 +92,7 @@ impl Qemu {
         self.input = None;
     }
 
-    /// How QEMU ended. Waits a moment, because a pipe may close before its process ends.
+    /// How QEMU ended, and what it said. Waits a moment for both, because a pipe may close before its process ends.
     fn gone(&mut self) -> LinkError {
         self.guard = None;
         let begin = Instant::now();
@@ -100,13 +100,14 @@ impl Qemu {
         while begin.elapsed() < Duration::from_secs(2) {
             if let Ok(Some(ended)) = self.child.try_wait() {
                 status = ended.to_string();
-                break;
+                if self.complaints.are_complete() {
+                    break;
+                }
             }
             thread::sleep(Duration::from_millis(10));
         }
-        let complaints = self.complaints.lock().map(|bytes| bytes.clone()).unwrap_or_default();
-        if let Some(line) = String::from_utf8_lossy(&complaints).lines().rfind(|line| !line.trim().is_empty()) {
-            status = format!("{status}; it said: {}", line.trim());
+        if let Some(line) = self.complaints.last_line() {
+            status = format!("{status}; it said: {line}");
         }
         LinkError::Gone { what: self.name.clone(), status }
     }
@@ -143,20 +144,39 @@ fn slot_file(bytes: &[u8]) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// Keeps the end of what QEMU writes to its standard error.
-fn collect(mut errors: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
-    let kept = Arc::new(Mutex::new(Vec::new()));
-    let shared = Arc::clone(&kept);
-    thread::spawn(move || {
-        let mut buffer = [0; 512];
-        while let Ok(count @ 1..) = errors.read(&mut buffer) {
-            let Ok(mut kept) = shared.lock() else { break };
-            kept.extend_from_slice(&buffer[..count]);
-            let surplus = kept.len().saturating_sub(COMPLAINT_BYTES);
-            kept.drain(..surplus);
-        }
-    });
-    kept
+/// The end of what QEMU writes to its standard error, collected by a thread.
+#[derive(Debug)]
+struct Complaints {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Complaints {
+    fn collect(mut errors: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&bytes);
+        let thread = thread::spawn(move || {
+            let mut buffer = [0; 512];
+            while let Ok(count @ 1..) = errors.read(&mut buffer) {
+                let Ok(mut kept) = shared.lock() else { break };
+                kept.extend_from_slice(&buffer[..count]);
+                let surplus = kept.len().saturating_sub(COMPLAINT_BYTES);
+                kept.drain(..surplus);
+            }
+        });
+        Self { bytes, thread }
+    }
+
+    /// Whether nothing more can come.
+    fn are_complete(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    fn last_line(&self) -> Option<String> {
+        let bytes = self.bytes.lock().map(|bytes| bytes.clone()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().rfind(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
+    }
 }
 
 /// Finds a QEMU program: in `EMBERNET_QEMU_DIR`, on PATH, or where `cargo xtask setup` puts it.
