@@ -460,6 +460,7 @@ steps! {
     104 DequantizeI16(quantize::DequantizeI16),
     105 ActivationI16(activation::ForwardI16),
     106 LinesI16(activation::LinesI16),
+    110 RequantizeInt(quantize::RequantizeInt),
     // losses
     128 MeanSquaredError(loss::MeanSquaredError),
     129 SoftmaxCrossEntropy(loss::SoftmaxCrossEntropy),

@@ -54,8 +54,7 @@ fn of(folder: &Folder) -> Vec<Vector> {
     if is(&["lstm"]) {
         return match (folder.has_type("f4"), folder.has_type("i2")) {
             (true, _) => case(streams::lstm_f32(folder)),
-            (_, true) => skipped("LSTM with int16 activations"),
-            _ => case(streams::lstm_i8(folder)),
+            (_, wide) => case(streams::lstm_int(folder, wide)),
         };
     }
     if is(&["svdf"]) {

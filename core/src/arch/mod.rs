@@ -255,7 +255,7 @@ pub struct Window {
 }
 
 /// The window of a pool in an image of interleaved channels, wholly inside it: element `c` of pixel `(r, k)` lies at
-/// `at + r * row + k * channels + c`.
+/// `at + r * row + k * column + c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patch {
     /// Rows, at least 1.
@@ -266,14 +266,16 @@ pub struct Patch {
     pub at: usize,
     /// Distance between rows.
     pub row: usize,
+    /// Distance between the pixels of a row; the number of channels, or more if the window has gaps.
+    pub column: usize,
 }
 
 impl Patch {
     /// Whether there is at least one pixel, and all of them lie in an image of `len` elements.
     pub fn fits(&self, channels: usize, len: usize) -> bool {
         let last_row = self.rows.checked_sub(1).and_then(|rows| rows.checked_mul(self.row)?.checked_add(self.at));
-        let end = last_row.and_then(|start| self.columns.checked_mul(channels)?.checked_add(start));
-        self.columns > 0 && end.is_some_and(|end| end <= len)
+        let last = last_row.and_then(|at| self.columns.checked_sub(1)?.checked_mul(self.column)?.checked_add(at));
+        last.and_then(|last| last.checked_add(channels)).is_some_and(|end| end <= len)
     }
 }
 
@@ -297,7 +299,7 @@ impl Pools {
     /// Where window `i` begins.
     pub fn window(&self, i: usize) -> Patch {
         let Self { rows, columns, channels, row, .. } = *self;
-        Patch { rows, columns, at: i.saturating_mul(columns).saturating_mul(channels), row }
+        Patch { rows, columns, at: i.saturating_mul(columns).saturating_mul(channels), row, column: channels }
     }
 
     /// Whether there is at least one window, all of them lie in an image of `image` elements, and their outputs in

@@ -238,8 +238,10 @@ pub fn greatest_f32(patch: &Patch, x: &[f32], y: &mut [f32]) {
     copy(sub(x, patch.at, channels), y);
     let mut row = patch.at;
     for _ in 0..patch.rows {
-        for x in rows(sub(x, row, patch.columns * channels), channels) {
-            max_f32(x, y);
+        let mut at = row;
+        for _ in 0..patch.columns {
+            max_f32(sub(x, at, channels), y);
+            at = at.wrapping_add(patch.column);
         }
         row = row.wrapping_add(patch.row);
     }
@@ -248,7 +250,6 @@ pub fn greatest_f32(patch: &Patch, x: &[f32], y: &mut [f32]) {
 /// See [`Isa::add_to_greatest_f32`].
 #[inline]
 pub fn add_to_greatest_f32(patch: &Patch, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    let channels = dy.len();
     for (channel, dy) in dy.iter().enumerate() {
         let mut first = patch.at.wrapping_add(channel);
         let (mut greatest_at, mut greatest) = (first, x.get(first).copied().unwrap_or(0.0));
@@ -259,7 +260,7 @@ pub fn add_to_greatest_f32(patch: &Patch, x: &[f32], dy: &[f32], dx: &mut [f32])
                 if value > greatest {
                     (greatest_at, greatest) = (at, value);
                 }
-                at = at.wrapping_add(channels);
+                at = at.wrapping_add(patch.column);
             }
             first = first.wrapping_add(patch.row);
         }
@@ -279,7 +280,7 @@ pub fn pool_f32(pools: &Pools, lo: f32, hi: f32, x: &[f32], y: &mut [f32], place
     for (i, y) in rows_mut(y, pools.channels).take(pools.count).enumerate() {
         let window = pools.window(i);
         for (channel, y) in y.iter_mut().enumerate() {
-            let mut pixels = pixels(&window, pools.channels).map(|at| x.get(at + channel).copied().unwrap_or(0.0));
+            let mut pixels = pixels(&window).map(|at| x.get(at + channel).copied().unwrap_or(0.0));
             let (mut greatest, mut place) = (pixels.next().unwrap_or(0.0), 0.0);
             for (pixel, value) in (1..).zip(pixels) {
                 if value > greatest {
@@ -302,7 +303,7 @@ pub fn unpool_f32(pools: &Pools, dy: &[f32], places: &[f32], dx: &mut [f32], sum
     }
     let outputs = rows(dy, pools.channels).zip(rows(places, pools.channels));
     for (i, (dy, places)) in outputs.take(pools.count).enumerate() {
-        for (pixel, at) in pixels(&pools.window(i), pools.channels).enumerate() {
+        for (pixel, at) in pixels(&pools.window(i)).enumerate() {
             for ((dx, dy), place) in from_mut(dx, at).iter_mut().zip(dy).zip(places) {
                 *dx = if *place == pixel as f32 { *dy } else { 0.0 };
             }
@@ -314,9 +315,9 @@ pub fn unpool_f32(pools: &Pools, dy: &[f32], places: &[f32], dx: &mut [f32], sum
 }
 
 /// Where the pixels of a window begin, row by row.
-fn pixels(window: &Patch, channels: usize) -> impl Iterator<Item = usize> {
-    let Patch { rows, columns, at, row } = *window;
-    (0..rows).flat_map(move |r| (0..columns).map(move |k| at + r * row + k * channels))
+fn pixels(window: &Patch) -> impl Iterator<Item = usize> {
+    let Patch { rows, columns, at, row, column } = *window;
+    (0..rows).flat_map(move |r| (0..columns).map(move |k| at + r * row + k * column))
 }
 
 /// See [`Isa::sgd_f32`].

@@ -109,7 +109,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid()
+        self.shape.is_dense()
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
@@ -138,7 +138,7 @@ impl StepRecord for BackwardF32 {
     }
 
     fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid()
+        self.shape.is_dense()
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {

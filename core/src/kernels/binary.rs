@@ -25,13 +25,13 @@ pub enum Kind {
     Sub = 1,
     /// `a * b`
     Mul = 2,
-    /// `a / b`, f32 only.
+    /// `a / b`; f32 and int8.
     Div = 3,
     /// The smaller one; the first if they are equal.
     Min = 4,
     /// The greater one; the first if they are equal.
     Max = 5,
-    /// `a` where it is positive, `a * b` elsewhere; f32 only.
+    /// `a` where it is positive, `a * b` elsewhere; f32 and int8.
     PRelu = 6,
 }
 

@@ -56,7 +56,13 @@ fn patches(shape: &Pool2d) -> impl Iterator<Item = Patch> {
         let down = vertical.taps(out_y);
         (0..horizontal.output as usize).map(move |out_x| {
             let across = horizontal.taps(out_x);
-            Patch { rows: down.count, columns: across.count, at: down.input * row + across.input * channels, row }
+            Patch {
+                rows: down.count,
+                columns: across.count,
+                at: down.input * row + across.input * channels,
+                row: row * vertical.dilation as usize,
+                column: channels * horizontal.dilation as usize,
+            }
         })
     })
 }

@@ -1,6 +1,6 @@
 //! What max and average pools share: the shape. A global pool is a window as large as the input.
 
-use super::window::Window2d;
+use super::window::{Axis, Window2d};
 use crate::plan::factors;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -8,7 +8,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Pool2d {
-    /// The windows: without dilation, and with less padding before the input than they are long.
+    /// The windows: with less padding before the input than they are long, and no more between taps than the input is
+    /// long. Averages are of windows without dilation.
     pub window: Window2d,
     /// Channels.
     pub channels: u32,
@@ -35,14 +36,24 @@ impl Pool2d {
     /// Whether the shape is consistent, which includes that every window holds at least one element of the input.
     pub fn is_valid(&self) -> bool {
         let Window2d { height, width } = self.window;
-        [height, width].iter().all(|axis| axis.dilation == 1 && axis.pad < axis.kernel)
-            && self.window.is_valid(self.channels, self.channels)
+        // The last tap of the first window lies behind the padding, and no window steps over the input.
+        let meets = |axis: &Axis| {
+            let reach = u64::from(axis.kernel.saturating_sub(1)).saturating_mul(u64::from(axis.dilation));
+            u64::from(axis.pad) <= reach && (axis.dilation == 1 || axis.dilation <= axis.input)
+        };
+        self.window.is_valid(self.channels, self.channels) && [height, width].iter().all(meets)
+    }
+
+    /// [`Self::is_valid`], and the taps are neighbours.
+    pub fn is_dense(&self) -> bool {
+        let Window2d { height, width } = self.window;
+        (height.dilation, width.dilation) == (1, 1) && self.is_valid()
     }
 }
 
-/// What the forward records of pools of integers do: `name: element, whether limits are valid, kernel`.
+/// What the forward records of pools of integers do: `name: element, whether shape and limits are valid, kernel`.
 macro_rules! forward_step {
-    ($name:ident: $element:ident, $limits:path, $kernel:expr) => {
+    ($name:ident: $element:ident, $shape_is_valid:ident, $limits:path, $kernel:expr) => {
         impl StepRecord for $name {
             operands! {
                 x: read $element [samples, shape => Pool2d::INPUT],
@@ -50,7 +61,7 @@ macro_rules! forward_step {
             }
 
             fn shape_is_valid(&self) -> bool {
-                self.shape.is_valid() && $limits(self.lo, self.hi)
+                self.shape.$shape_is_valid() && $limits(self.lo, self.hi)
             }
 
             fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {

@@ -1,7 +1,9 @@
-//! Between f32 and int8 or int16: the edges of a quantised network.
+//! Between f32 and int8 or int16: the edges of a quantised network; and between the two integers.
 
+mod between;
 mod int16;
 
+pub use between::RequantizeInt;
 pub use int16::{DequantizeI16, QuantizeI16, dequantize_i16, quantize_i16};
 
 use super::util::elements;

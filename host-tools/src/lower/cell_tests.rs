@@ -91,6 +91,30 @@ fn int4_weights_give_the_bytes_of_the_same_int8_weights() {
 }
 
 #[test]
+fn gaps_of_integer_transposed_convolutions_hold_taps_of_zero() {
+    let rng = &mut Rng::new(8);
+    let (kernel, dilation, filters, channels) = ([2, 3], [3, 2], 4, 3);
+    let weights = bytes(rng, channels * kernel[0] * kernel[1] * filters);
+    let mut filled = vec![0; channels * 4 * 5 * filters];
+    for (at, w) in weights.iter().enumerate() {
+        let (input, tap, output) = (at / filters / 6, at / filters % 6, at % filters);
+        filled[((input * 4 + tap / 3 * 3) * 5 + tap % 3 * 2) * filters + output] = *w;
+    }
+    let x = bytes(rng, 4 * 5 * channels);
+    let graph = |kernel: [usize; 2], dilation, weights| {
+        let op = TransposeConv2d { strides: [2, 1], dilation, ..TransposeConv2d::new(filters, kernel) };
+        let w = Tensor::constant("w", [channels, kernel[0], kernel[1], filters], Data::I8(weights));
+        let w = w.with_quant(Quant::per_tensor(0.01, 0));
+        let b = Tensor::constant("b", [filters], Data::I32(vec![100, -50, 7, 0]));
+        one(op, integers("x", [4, 5, channels], (0.05, 7)), vec![w, b], vec![integers("y", [], (0.1, -4))])
+    };
+    let found = runs(&graph(kernel, dilation, weights.clone()), 1, &[x.as_bytes()]);
+    assert_eq!(found, runs(&graph([4, 5], [1, 1], filled), 1, &[x.as_bytes()]));
+    let far = lower(&graph(kernel, [1, 1 << 20], weights), &Options::default()).unwrap_err().to_string();
+    assert!(far.contains("a dilation of so many taps"), "{far}");
+}
+
+#[test]
 fn int8_weights_of_float_layers_are_near_the_float_ones() {
     let rng = &mut Rng::new(3);
     let cases: [(Op, Vec<usize>, Vec<usize>, usize); 3] = [

@@ -4,6 +4,7 @@
 //! precision, because its bits depend on both. The kernels that use these numbers are in `embernet_core::kernels`;
 //! [`tables`] has the look-up tables of activation functions.
 
+mod binary;
 pub mod int16;
 pub mod lines;
 pub mod lstm;
@@ -11,8 +12,9 @@ pub mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use binary::{add_sum, prelu, product, quotient};
+
 use crate::graph::{Activation, DType, Quant};
-use embernet_core::kernels::add;
 use embernet_core::kernels::requantize::Rescale;
 use embernet_core::kernels::softmax::{LogScalingI8, ScalingI8};
 
@@ -265,38 +267,4 @@ pub fn log_softmax_scaling(input_scale: f32) -> Result<LogScalingI8, FixedPointE
     let real = 2f64.powi(31 - scaling.left_shift) / f64::from(scaling.multiplier);
     let Multiplier { mantissa, shift } = Multiplier::new("log softmax", real)?;
     Ok(LogScalingI8 { scaling, back: Rescale { multiplier: mantissa, shift } })
-}
-
-/// The numbers of an integer addition: int8 gets 20 more bits before it adds, int16 gets 15.
-///
-/// # Errors
-/// [`FixedPointError::Multiplier`] if the output's scale is too small against the inputs',
-/// [`FixedPointError::NotAClamp`].
-pub fn add_sum(a: Affine, b: Affine, y: Affine, activation: Activation) -> Result<add::Sum, FixedPointError> {
-    let left_shift = if y.is_wide() { 15 } else { 20 };
-    let common = 2.0 * f64::from(a.scale.max(b.scale));
-    let term = |x: Affine| -> Result<add::Term, FixedPointError> {
-        let Multiplier { mantissa, shift } = Multiplier::new("add", f64::from(x.scale) / common)?;
-        Ok(add::Term { zero_point: x.zero_point, multiplier: mantissa, shift })
-    };
-    let real = common / (2f64.powi(left_shift) * f64::from(y.scale));
-    let Multiplier { mantissa, shift } = Multiplier::new("add", real)?;
-    if real >= 1.0 || shift > 0 {
-        return Err(FixedPointError::Multiplier { what: "add", found: real, expected: "below 1" });
-    }
-    let (lo, hi) = activation_range(activation, y)?;
-    Ok(add::Sum { a: term(a)?, b: term(b)?, left_shift, multiplier: mantissa, shift, zero_point: y.zero_point, lo, hi })
-}
-
-/// The numbers of an integer product: its zero points, and one multiplier for the whole.
-///
-/// # Errors
-/// [`FixedPointError::Multiplier`], [`FixedPointError::NotAClamp`].
-pub fn product(a: Affine, b: Affine, y: Affine, activation: Activation) -> Result<add::Sum, FixedPointError> {
-    let term = |x: Affine| add::Term { zero_point: x.zero_point, multiplier: 0, shift: 0 };
-    let real = f64::from(a.scale) * f64::from(b.scale) / f64::from(y.scale);
-    let Multiplier { mantissa, shift } = Multiplier::new("product", real)?;
-    let (lo, hi) = activation_range(activation, y)?;
-    let (a, b, zero_point) = (term(a), term(b), y.zero_point);
-    Ok(add::Sum { a, b, left_shift: 0, multiplier: mantissa, shift, zero_point, lo, hi })
 }

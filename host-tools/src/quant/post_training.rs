@@ -43,9 +43,11 @@ fn output_quant(graph: &Graph, node: &Node, ranges: &[Range]) -> Result<Quant, Q
     let range = ranges[node.outputs[0].index()];
     Ok(match &node.op {
         Op::Dense(_) | Op::Conv2d(_) | Op::DepthwiseConv2d(_) => asymmetric(range),
-        Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Minimum(_) | Op::Maximum(_) | Op::Concat(_) => asymmetric(range),
+        Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::PRelu(_) | Op::Minimum(_) | Op::Maximum(_) | Op::Concat(_) => {
+            asymmetric(range)
+        }
         Op::Reduce(op) if op.reduction != Reduction::Max => asymmetric(range),
-        Op::TransposeConv2d(op) if op.groups == 1 && op.dilation == [1, 1] => asymmetric(range),
+        Op::TransposeConv2d(op) if op.groups == 1 => asymmetric(range),
         Op::MatMul(_) if node.inputs.iter().all(|t| graph.tensor(*t).data.is_none()) => asymmetric(range),
         Op::Softmax(_) => Quant::per_tensor(1.0 / 256.0, -128),
         Op::Activation(layer) => match layer.function {
@@ -82,13 +84,18 @@ fn keeps_one_scale(op: &Op) -> bool {
 /// Constants among the data inputs: a grid over their own values.
 fn quantize_constants(graph: &mut Graph, node: NodeId) {
     for id in graph.node(node).data_inputs().to_vec() {
-        let Some(values) = graph.tensor(id).data.as_ref().and_then(Data::as_f32) else { continue };
-        let range = Range {
-            min: values.iter().copied().fold(f32::INFINITY, f32::min),
-            max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-        };
-        set_constant(graph, id, asymmetric(range));
+        quantize_constant(graph, id);
     }
+}
+
+/// An f32 constant on a grid over its own values.
+fn quantize_constant(graph: &mut Graph, id: TensorId) {
+    let Some(values) = graph.tensor(id).data.as_ref().and_then(Data::as_f32) else { return };
+    let range = Range {
+        min: values.iter().copied().fold(f32::INFINITY, f32::min),
+        max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+    };
+    set_constant(graph, id, asymmetric(range));
 }
 
 /// An f32 constant on this grid.
@@ -145,6 +152,10 @@ fn channel_axis(op: &Op) -> usize {
 /// Kernel to int8 per output channel, bias to int32 at input scale times kernel scale.
 fn quantize_parameters(graph: &mut Graph, node: &Node) -> Result<(), QuantError> {
     let parameters = node.parameters();
+    if let (Op::PRelu(_), Some(&slope)) = (&node.op, parameters.first()) {
+        quantize_constant(graph, slope);
+        return Ok(());
+    }
     let Some(&kernel) = parameters.first() else { return Ok(()) };
     let (input_scale, _) =
         graph.tensor(node.inputs[0]).quant.as_ref().and_then(|q| q.single()).ok_or_else(|| unsupported(node))?;

@@ -1,8 +1,8 @@
 use super::*;
 use crate::graph::ops::{
-    Activation, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Flatten, GlobalAveragePool2d, MaxPool2d, Padding,
+    Activation, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Flatten, GlobalAveragePool2d, MaxPool2d, PRelu, Padding,
 };
-use crate::graph::{Data, Sequential};
+use crate::graph::{DType, Data, Sequential};
 use embernet_core::rng::Rng;
 
 fn samples(values: usize, seed: u64) -> Vec<f32> {
@@ -34,6 +34,16 @@ fn every_layer_stays_close_to_its_float_twin() {
     }
     let output = quantized.graph.tensor(quantized.graph.outputs[0]);
     assert_eq!(output.quant.as_ref().unwrap().single(), Some((1.0 / 256.0, -128)));
+}
+
+#[test]
+fn slopes_are_quantised_with_their_layer() {
+    let mut graph = Sequential::new([3, 3, 4]).add(Conv2d::new(4, [1, 1])).add(PRelu {}).build(5).unwrap();
+    let slope = graph.nodes[1].parameters()[0];
+    graph.tensor_mut(slope).data = Some(Data::F32(vec![0.25, -0.5, 0.0, 1.5]));
+    let quantized = quantize(&graph, &samples(36 * 40, 6), Scheme::Int8).unwrap();
+    assert_eq!(quantized.graph.tensor(slope).dtype, DType::I8);
+    assert!(quantized.errors[1].snr_db > 35.0, "{:?}", quantized.errors);
 }
 
 #[test]

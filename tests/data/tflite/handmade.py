@@ -1,6 +1,7 @@
-"""Writes SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM models, which today's converter makes from no layer.
+"""Writes models that today's converter makes from no layer: SVDF, UNIDIRECTIONAL_SEQUENCE_LSTM, int8 PRELU and DIV,
+and QUANTIZE between integers of different width.
 
-The schema's classes come from TensorFlow 2.19.1. Usage: python handmade.py FOLDER
+The schema's classes come from TensorFlow 2.19.1, or from ai-edge-litert 2. Usage: python handmade.py FOLDER [NAME ...]
 """
 import os
 import sys
@@ -8,11 +9,15 @@ import sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import flatbuffers
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as s
 
-folder = sys.argv[1]
+try:
+    from tensorflow.lite.python import schema_py_generated as s
+except ImportError:
+    from ai_edge_litert import schema_py_generated as s
+
+folder, only = sys.argv[1], sys.argv[2:]
 rng = np.random.default_rng(3)
-TYPES = {np.dtype("float32"): 0, np.dtype("int32"): 2, np.dtype("int16"): 7, np.dtype("int8"): 9}
+TYPES = {np.dtype("float32"): 0, np.dtype("int32"): 2, np.dtype("int16"): 7, np.dtype("int8"): 9, np.dtype("uint8"): 3}
 
 
 class Model:
@@ -39,7 +44,8 @@ class Model:
         operator.builtinOptionsType, operator.builtinOptions = options_type, options
         operator.intermediates = list(intermediates)
         graph = s.SubGraphT()
-        graph.tensors, graph.operators, graph.inputs, graph.outputs = self.tensors, [operator], [inputs[0]], [output]
+        given = [i for i in inputs if i >= 0 and self.tensors[i].buffer == 0 and not self.tensors[i].isVariable]
+        graph.tensors, graph.operators, graph.inputs, graph.outputs = self.tensors, [operator], given, [output]
         graph.name = "main"
         op = s.OperatorCodeT()
         op.builtinCode, op.deprecatedBuiltinCode, op.version = code, code, version
@@ -47,8 +53,9 @@ class Model:
         model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [op], [graph], self.buffers
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
-        with open(f"{folder}/{name}.tflite", "wb") as file:
-            file.write(builder.Output())
+        if not only or name in only:
+            with open(f"{folder}/{name}.tflite", "wb") as file:
+                file.write(builder.Output())
 
 
 def svdf(name, integer):
@@ -112,3 +119,37 @@ lstm("lstm_f32", False)
 lstm("lstm_time_major_f32", False, True)
 lstm("lstm_i8", True)
 lstm("lstm_clipped_i8", True, False, 4.0)
+
+
+def prelu(name):
+    m = Model()
+    x = m.tensor("x", [1, 4, 5, 6], "int8", scale=0.03, zero_point=-9)
+    slopes = m.tensor("slopes", [1, 1, 6], "int8", rng.integers(-128, 128, [6]), 0.01, 4)
+    y = m.tensor("y", [1, 4, 5, 6], "int8", scale=0.035, zero_point=3)
+    m.write(name, s.BuiltinOperator.PRELU, 1, s.BuiltinOptions.NONE, None, [x, slopes], y)
+
+
+def div(name, dtype, more):
+    """Zero points are `more` than those of int8."""
+    m = Model()
+    a = m.tensor("a", [1, 4, 5, 6], dtype, scale=0.03, zero_point=-9 + more)
+    # A divisor of 17 is zero: `expect.py` leaves it out.
+    b = m.tensor("b", [1, 4, 5, 6], dtype, scale=0.05, zero_point=17 + more)
+    y = m.tensor("y", [1, 4, 5, 6], dtype, scale=0.02, zero_point=5 + more)
+    options = s.DivOptionsT()
+    options.fusedActivationFunction = 0
+    m.write(name, s.BuiltinOperator.DIV, 2, s.BuiltinOptions.DivOptions, options, [a, b], y)
+
+
+def requantize(name, types):
+    m = Model()
+    scales = {"int8": (0.03, -9), "int16": (0.0002, 0)}
+    x, y = [m.tensor(n, [1, 4, 5, 6], t, scale=scales[t][0], zero_point=scales[t][1]) for n, t in zip("xy", types)]
+    m.write(name, s.BuiltinOperator.QUANTIZE, 2, s.BuiltinOptions.NONE, None, [x], y)
+
+
+prelu("prelu_i8")
+div("div_i8", "int8", 0)
+div("div_u8", "uint8", 128)
+requantize("quantize_from_i8_i16", ["int8", "int16"])
+requantize("quantize_from_i16_i8", ["int16", "int8"])

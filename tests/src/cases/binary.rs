@@ -1,9 +1,9 @@
 //! Functions of two inputs that broadcast.
 
-use super::naive::{ROUNDOFF, rescale};
+use super::naive::{ROUNDOFF, quotient as divided, rescale};
 use super::{Case, Expected, Values, bytes, reals, shorts};
 use embernet::graph::Activation;
-use embernet::quant::fixed_point::{Affine, add_sum, product};
+use embernet::quant::fixed_point::{Affine, add_sum, prelu, product, quotient};
 use embernet_core::kernels::add::{Sum, Term};
 use embernet_core::kernels::binary::{AXES, Broadcast, ForwardF32, ForwardInteger, Kind, Side};
 use embernet_core::plan::Ref;
@@ -94,8 +94,17 @@ fn element(kind: Kind, n: &Sum, a: i64, b: i64) -> i64 {
         Kind::Add => scaled(a, &n.a) + scaled(b, &n.b),
         Kind::Sub => scaled(a, &n.a) - scaled(b, &n.b),
         Kind::Mul => (a - i64::from(n.a.zero_point)) * (b - i64::from(n.b.zero_point)),
+        Kind::PRelu if a >= n.a.zero_point.into() => {
+            let y = rescale(a - i64::from(n.a.zero_point), n.a.multiplier, n.a.shift) + i64::from(n.zero_point);
+            return y.clamp(n.lo.into(), n.hi.into());
+        }
+        Kind::PRelu => (a - i64::from(n.a.zero_point)) * (b - i64::from(n.b.zero_point)),
+        Kind::Div => {
+            let y = divided(a - i64::from(n.a.zero_point), b - i64::from(n.b.zero_point), n.multiplier, n.shift);
+            return (y + i64::from(n.zero_point)).clamp(n.lo.into(), n.hi.into());
+        }
         Kind::Min => return a.min(b).clamp(n.lo.into(), n.hi.into()),
-        _ => return a.max(b).clamp(n.lo.into(), n.hi.into()),
+        Kind::Max => return a.max(b).clamp(n.lo.into(), n.hi.into()),
     };
     (rescale(total, n.multiplier, n.shift) + i64::from(n.zero_point)).clamp(n.lo.into(), n.hi.into())
 }
@@ -143,6 +152,8 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
     let wide = |scale| Affine::int16(scale, 0).expect("sound numbers");
     let numbers = |kind: Kind, [a, b, y]: [Affine; 3]| match kind {
         Kind::Add | Kind::Sub => add_sum(a, b, y, Activation::Linear),
+        Kind::Div => quotient(a, b, y, Activation::Linear),
+        Kind::PRelu => prelu(a, b, y),
         _ => product(a, b, y, Activation::Linear),
     };
     let mut all = Vec::new();
@@ -150,12 +161,12 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
         for (i, &shapes) in shapes.iter().enumerate() {
             let x = shapes.map(|shape| reals(rng, len(shape)));
             all.push(f32(format!("{name}/f32/{i}"), samples, kind, shapes, x, (-0.9, 0.9), None));
-            if matches!(kind, Kind::Div | Kind::PRelu) {
-                continue;
-            }
             let scales = numbers(kind, [is(0.1, -100), is(0.02, 5), is(0.15, -20)]).expect("scales are near enough");
             let x = shapes.map(|shape| Values::I8(bytes(rng, len(shape))));
             all.push(integer(format!("{name}/i8/{i}"), samples, kind, shapes, x, scales, None));
+            if matches!(kind, Kind::Div | Kind::PRelu) {
+                continue;
+            }
             let scales = numbers(kind, [wide(0.001), wide(0.0002), wide(0.0015)]).expect("scales are near enough");
             let x = shapes.map(|shape| Values::I16(shorts(rng, len(shape))));
             all.push(integer(format!("{name}/i16/{i}"), samples, kind, shapes, x, scales, None));

@@ -1,14 +1,16 @@
 //! Functions of one element: activations, look-up tables, changes of type.
 
-use super::naive::ROUNDOFF;
-use super::{Case, Expected, Values, reals};
+use super::naive::{self, ROUNDOFF};
+use super::{Case, Expected, Values, reals, shorts};
 use embernet::quant::fixed_point::Affine;
 use embernet::quant::fixed_point::tables::{
     Table, clamp_table, hard_swish_table, leaky_relu_table, logistic_table, rescale_table, tanh_table,
 };
 use embernet_core::kernels::activation::{ForwardF32, Kind};
+use embernet_core::kernels::integer::Width;
 use embernet_core::kernels::lookup::LookupI8;
-use embernet_core::kernels::quantize::{DequantizeI8, QuantizeI8};
+use embernet_core::kernels::quantize::{DequantizeI8, QuantizeI8, RequantizeInt};
+use embernet_core::kernels::requantize::Rescale;
 use embernet_core::rng::Rng;
 use std::f64::consts::PI;
 
@@ -99,6 +101,36 @@ fn dequantize(samples: usize, is: Affine, x: Vec<i8>) -> Case {
     })
 }
 
+/// From int8 (with this zero point) to int16, or back.
+fn requantize(samples: usize, x: Values, factor: Rescale, of_i8: i32) -> Case {
+    let number = |x: i32, zero: i32| naive::rescale(i64::from(x - zero), factor.multiplier, factor.shift);
+    let (width, zero_point, y_zero_point, expected) = match &x {
+        Values::I16(x) => {
+            let y = x.iter().map(|x| (number((*x).into(), 0) + i64::from(of_i8)).clamp(-128, 127) as i8);
+            (Width::I16, 0, of_i8, Expected::Exact(y.collect()))
+        }
+        Values::I8(x) => {
+            let y = x.iter().map(|x| number((*x).into(), of_i8).clamp(-32768, 32767) as i16);
+            (Width::I8, of_i8, 0, Expected::Exact16(y.collect()))
+        }
+        Values::F32(_) => unreachable!("integers"),
+    };
+    let len = (x.bytes().len() / samples / width.0 as usize) as u32;
+    let name = if width == Width::I8 { "requantize/i8-i16" } else { "requantize/i16-i8" };
+    Case::new(name, samples, vec![x], expected, move |step| {
+        step.step(&[], 0, move |at| RequantizeInt {
+            y_width: if width == Width::I8 { Width::I16 } else { Width::I8 },
+            len,
+            width,
+            x: at.x[0],
+            y: at.y,
+            factor,
+            zero_point,
+            y_zero_point,
+        });
+    })
+}
+
 /// Every int8 value, twice.
 fn every_value() -> Vec<i8> {
     (0..512).map(|i| i as u8 as i8).collect()
@@ -147,5 +179,8 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
     x.extend([0.05, -0.05, 0.15, -0.15, 1e30, -1e30, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -0.0]);
     all.push(quantize(2, is(0.1, 7), x));
     all.push(dequantize(2, is(0.1, 7), every_value()));
+    let factor = |shift| Rescale { multiplier: 1_500_000_000, shift };
+    all.push(requantize(2, Values::I8(every_value()), factor(8), -9));
+    all.push(requantize(2, Values::I16(shorts(rng, 200)), factor(-6), -9));
     all
 }

@@ -1,8 +1,10 @@
-//! Recurrent layers: LSTM, f32 and int8, and GRU.
+//! Recurrent layers: LSTM, f32, int8 and int16, and GRU.
 
+use super::steps::Constant;
 use super::{Case, Expected, Values, bytes, reals, wide};
 use embernet::quant::fixed_point::fold_bias;
 use embernet::quant::fixed_point::int16::sigmoid_table;
+use embernet_core::kernels::integer::Width;
 use embernet_core::kernels::lstm::{ForwardF32, ForwardInt, Gates};
 use embernet_core::kernels::requantize::Rescale;
 use embernet_core::kernels::{gru, recurrent::Recurrent};
@@ -13,13 +15,13 @@ use embernet_core::rng::Rng;
 /// err by 16 roundings each.
 const BOUND: f64 = 256.0 * super::naive::ROUNDOFF;
 
-/// The parameters of an int8 LSTM, gates in the order input, forget, cell, output.
+/// The parameters of an integer LSTM, gates in the order input, forget, cell, output.
 #[derive(Debug, Clone)]
-pub struct Int8 {
+pub struct Int {
     pub shape: Recurrent,
     pub w: Vec<i8>,
     pub r: Vec<i8>,
-    pub b: Vec<i32>,
+    pub b: Vec<i64>,
     pub input_zero_point: i32,
     pub of_input: Gates,
     pub of_state: Gates,
@@ -31,20 +33,43 @@ pub struct Int8 {
     pub cell_clip: i32,
 }
 
-impl Int8 {
-    pub fn case(self, name: impl Into<String>, x: Vec<i8>, expected: Vec<i8>) -> Case {
-        let samples = x.len() / self.shape.in_elements();
-        Case::new(name, samples, vec![Values::I8(x)], Expected::Exact(expected), move |steps| {
+impl Int {
+    /// An int8 case.
+    pub fn i8(self, name: impl Into<String>, x: Vec<i8>, expected: Vec<i8>) -> Case {
+        let rows = 4 * self.shape.units as usize;
+        let narrow: Vec<i32> = self.b.iter().map(|b| *b as i32).collect();
+        let b = fold_bias(&narrow, &self.w, rows, self.input_zero_point);
+        let r_bias = fold_bias(&[], &self.r, rows, self.zero_point);
+        self.case(name, Width::I8, Values::I8(x), Expected::Exact(expected), (b, r_bias))
+    }
+
+    /// An int16 case; it has no zero points.
+    pub fn i16(self, name: impl Into<String>, x: Vec<i16>, expected: Vec<i16>) -> Case {
+        let (b, r_bias) = (self.b.clone(), Vec::<i64>::new());
+        self.case(name, Width::I16, Values::I16(x), Expected::Exact16(expected), (b, r_bias))
+    }
+
+    fn case<B: Clone + 'static>(
+        self,
+        name: impl Into<String>,
+        width: Width,
+        x: Values,
+        expected: Expected,
+        (b, r_bias): (Vec<B>, Vec<B>),
+    ) -> Case
+    where
+        Vec<B>: Constant,
+    {
+        let samples = x.bytes().len() / (self.shape.in_elements() * width.0 as usize);
+        Case::new(name, samples, vec![x], expected, move |steps| {
             let l = self.clone();
-            let rows = 4 * l.shape.units as usize;
-            let b = fold_bias(&l.b, &l.w, rows, l.input_zero_point);
-            let r_bias = fold_bias(&[], &l.r, rows, l.zero_point);
             let units = l.shape.units as usize;
-            let transients = [samples * units, 2 * samples * units, 8 * units];
+            let transients = [samples * units * width.0 as usize, 2 * samples * units, 8 * units];
             steps.step_with(&[&l.w, &l.r, &b, &r_bias, &sigmoid_table()], &transients, move |at, [h, c, gates]| {
                 let &[w, r, b, r_bias, table] = at.constants else { unreachable!("five constants were given") };
                 ForwardInt {
                     shape: l.shape,
+                    width,
                     x: at.x[0],
                     w,
                     r,
@@ -189,7 +214,7 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
     let gates = Gates { input: gate, forget: gate, cell: gate, output: gate };
     let product = Rescale { multiplier: 1 << 30, shift: -14 };
     let b = [[20_000; 5], [-20_000; 5], [20_000; 5], [20_000; 5]].concat();
-    let layer = Int8 {
+    let layer = Int {
         shape,
         w: vec![0; 120],
         r: vec![0; 100],
@@ -205,6 +230,6 @@ pub fn cases(rng: &mut Rng) -> Vec<Case> {
         cell_clip: 0,
     };
     let x = bytes(rng, shape.in_elements());
-    all.push(layer.case("lstm/i8/saturated", x, vec![96; shape.out_elements()]));
+    all.push(layer.i8("lstm/i8/saturated", x, vec![96; shape.out_elements()]));
     all
 }

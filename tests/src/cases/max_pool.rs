@@ -1,7 +1,8 @@
 //! Max pools.
 
 use super::average_pool::shapes;
-use super::{Case, Expected, Values, bytes, naive, reals, wide};
+use super::naive::{self, same, window};
+use super::{Case, Expected, Values, bytes, reals, wide};
 use embernet_core::kernels::max_pool::{ForwardF32, ForwardI8};
 use embernet_core::kernels::pool::Pool2d;
 use embernet_core::rng::Rng;
@@ -46,7 +47,8 @@ pub fn i8(
 /// The built-in cases.
 pub fn cases(rng: &mut Rng) -> Vec<Case> {
     let mut all = Vec::new();
-    for (name, samples, shape) in shapes() {
+    let gaps = window(same, [8, 9], [3, 2], [2, 1], [2, 3]);
+    for (name, samples, shape) in shapes().into_iter().chain([("gaps", 2, Pool2d { window: gaps, channels: 5 })]) {
         let elements = samples * shape.in_elements();
         all.push(f32(format!("max_pool/f32/{name}"), shape, reals(rng, elements), (-0.5, 0.75), None));
         all.push(i8(format!("max_pool/i8/{name}"), shape, bytes(rng, elements), (-100, 120), None));

@@ -176,6 +176,14 @@ pub fn rescale(x: i64, multiplier: i32, shift: i32) -> i64 {
     divide(once, shift.min(0).unsigned_abs()) as i64
 }
 
+/// `a / b * multiplier * 2^(shift - 31)`, rounded once, halves away from zero; more than any int8 where `b` is 0.
+pub fn quotient(a: i64, b: i64, multiplier: i32, shift: i32) -> i64 {
+    if b == 0 {
+        return a.signum() << 16;
+    }
+    (a as f64 / b as f64 * f64::from(multiplier) * 2f64.powi(shift - 31)).round() as i64
+}
+
 /// SAME padding along one axis.
 pub const fn same(input: u32, kernel: u32, stride: u32, dilation: u32) -> Axis {
     let output = input.div_ceil(stride);

@@ -6,6 +6,7 @@ use embernet_core::kernels::lstm::Gates;
 use embernet_core::kernels::recurrent::Recurrent;
 use embernet_core::kernels::requantize::Rescale;
 use embernet_core::kernels::svdf::Svdf;
+use embernet_core::quant::narrow_multiplier;
 
 /// Our order of the gates.
 const GATES: [&str; 4] = ["input", "forget", "cell", "output"];
@@ -48,21 +49,26 @@ pub fn lstm_f32(folder: &Folder) -> Case {
     lstm::f32(&folder.name, shape(folder), x, parameters, Some(y))
 }
 
-/// An int8 LSTM.
-pub fn lstm_i8(folder: &Folder) -> Case {
+/// An int8 or int16 LSTM.
+pub fn lstm_int(folder: &Folder, wide: bool) -> Case {
     let rescale = |name: &str| Rescale {
         multiplier: folder.int(&[&format!("{name}_MULTIPLIER")]),
         shift: folder.int(&[&format!("{name}_SHIFT")]),
     };
     let of = |side: &str| {
-        let gate = |name: &str| rescale(&format!("{name}_GATE_{side}"));
+        let gate = |name: &str| {
+            let whole = rescale(&format!("{name}_GATE_{side}"));
+            // 64-bit sums take the upper half of a multiplier.
+            Rescale { multiplier: if wide { narrow_multiplier(whole.multiplier) } else { whole.multiplier }, ..whole }
+        };
         Gates { input: gate("INPUT"), forget: gate("FORGET"), cell: gate("CELL"), output: gate("OUTPUT") }
     };
-    let layer = lstm::Int8 {
+    let biases = |gate: &str| format!("{gate}_gate_bias");
+    let layer = lstm::Int {
         shape: shape(folder),
         w: gates(folder, |gate| format!("{gate}_gate_input_weights")),
         r: gates(folder, |gate| format!("{gate}_gate_hidden_weights")),
-        b: gates(folder, |gate| format!("{gate}_gate_bias")),
+        b: if wide { gates(folder, biases) } else { gates::<i32>(folder, biases).into_iter().map(i64::from).collect() },
         // What is added to the input, in spite of its name.
         input_zero_point: -folder.int(&["INPUT_ZERO_POINT"]),
         of_input: of("INPUT"),
@@ -74,7 +80,12 @@ pub fn lstm_i8(folder: &Folder) -> Case {
         cell_power: folder.int(&["CELL_SCALE_POWER"]),
         cell_clip: folder.int(&["CELL_CLIP"]),
     };
-    layer.case(&folder.name, sequences(folder, &["input_tensor"]), sequences(folder, &["output"]))
+    let (x, y) = (&["input_tensor"], &["output"]);
+    if wide {
+        layer.i16(&folder.name, sequences(folder, x), sequences(folder, y))
+    } else {
+        layer.i8(&folder.name, sequences(folder, x), sequences(folder, y))
+    }
 }
 
 /// An int8 SVDF with a state of 8 or 16 bits.

@@ -18,9 +18,10 @@ impl Suite for Windows {
     fn check<I: Isa>(self, isa: I) {
         let mut rng = Rng::new(12);
         for channels in 0..=130_usize {
-            for (rows, columns) in [(1_usize, 1_usize), (2, 2), (2, 1), (3, 2), (2, 5)] {
-                let patch = Patch { rows, columns, at: 3, row: (columns + 1) * channels };
-                let len = patch.at + (rows - 1) * patch.row + columns * channels;
+            for (rows, columns, gap) in [(1_usize, 1_usize, 1), (2, 2, 1), (2, 1, 1), (3, 2, 1), (2, 5, 1), (2, 2, 3)] {
+                let column = gap * channels;
+                let patch = Patch { rows, columns, at: 3, row: (columns + 1) * column, column };
+                let len = patch.at + (rows - 1) * patch.row + (columns - 1) * column + channels;
                 let x = Guarded::new(len, channels % 5, |i| repeating(&mut rng, i));
                 let dy: Vec<f32> = (0..channels).map(|i| awkward(i, &mut rng)).collect();
                 let mut y = Guarded::new(channels, 1, |_| 7.0);
@@ -28,7 +29,7 @@ impl Suite for Windows {
                 let (mut greatest, mut gradient) = (std::vec![7.0; channels], dx.get().to_vec());
                 for c in 0..channels {
                     let places = (0..rows).flat_map(|r| (0..columns).map(move |k| (r, k)));
-                    let places = places.map(|(r, k)| patch.at + r * patch.row + k * channels + c);
+                    let places = places.map(|(r, k)| patch.at + r * patch.row + k * column + c);
                     let first = places.reduce(|best, at| if x.get()[at] > x.get()[best] { at } else { best });
                     let first = first.unwrap();
                     greatest[c] = x.get()[first];
@@ -56,8 +57,12 @@ struct Outside;
 
 impl Suite for Outside {
     fn check<I: Isa>(self, isa: I) {
-        let patch = Patch { rows: 2, columns: 2, at: 0, row: 18 };
-        let far = [Patch { at: usize::MAX - 3, ..patch }, Patch { row: usize::MAX / 2, ..patch }];
+        let patch = Patch { rows: 2, columns: 2, at: 0, row: 18, column: 9 };
+        let far = [
+            Patch { at: usize::MAX - 3, ..patch },
+            Patch { row: usize::MAX / 2, ..patch },
+            Patch { column: usize::MAX, ..patch },
+        ];
         for patch in far.into_iter().chain([patch]) {
             let (mut y, mut dx) = ([1.0; 9], [1.0; 20]);
             isa.greatest_f32(&patch, &[], &mut y);

@@ -41,7 +41,7 @@ pub unsafe fn greatest<V: Vector>(patch: &Patch, x: &[f32], y: &mut [f32]) {
                 let mut greatest = lanes.read(first);
                 for r in 0..rows {
                     for k in 0..columns {
-                        greatest = greatest.max(lanes.read(first.add(r * patch.row + k * channels)));
+                        greatest = greatest.max(lanes.read(first.add(r * patch.row + k * patch.column)));
                     }
                 }
                 lanes.store(greatest, y);
@@ -67,7 +67,7 @@ pub unsafe fn add_to_greatest<V: Vector>(patch: &Patch, x: &[f32], dy: &[f32], d
                 let (mut greatest, mut found) = (lanes.read(first), V::splat(0.0));
                 for r in 0..rows {
                     for k in 0..columns {
-                        let x = lanes.read(first.add(r * patch.row + k * channels));
+                        let x = lanes.read(first.add(r * patch.row + k * patch.column));
                         let greater = x.greater(greatest);
                         greatest = x.select(greatest, greater);
                         found = V::splat((r * columns + k) as f32).select(found, greater);
@@ -76,7 +76,7 @@ pub unsafe fn add_to_greatest<V: Vector>(patch: &Patch, x: &[f32], dy: &[f32], d
                 let dy = lanes.load(dy);
                 for r in 0..rows {
                     for k in 0..columns {
-                        let to = to.add(r * patch.row + k * channels);
+                        let to = to.add(r * patch.row + k * patch.column);
                         let (dx, here) = (lanes.read(to), found.equal(V::splat((r * columns + k) as f32)));
                         lanes.write(dx.add(dy).select(dx, here), to);
                     }

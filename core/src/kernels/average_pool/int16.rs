@@ -50,4 +50,4 @@ pub struct ForwardI16 {
     pub hi: i32,
 }
 
-forward_step!(ForwardI16: i16, limits_are_valid_i16, |_, shape, x, lo, hi, y| forward_i16(shape, x, lo, hi, y));
+forward_step!(ForwardI16: i16, is_dense, limits_are_valid_i16, |_, shape, x, lo, hi, y| forward_i16(shape, x, lo, hi, y));

@@ -58,7 +58,7 @@ pub struct ForwardI8 {
     pub hi: i32,
 }
 
-forward_step!(ForwardI8: i8, limits_are_valid, forward_i8);
+forward_step!(ForwardI8: i8, is_dense, limits_are_valid, forward_i8);
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::arch::Scalar;
-use crate::kernels::max_pool::tests::{shape_of, shapes, windows};
+use crate::kernels::max_pool::tests::{shape_of, shapes as any_shapes, windows};
 use crate::kernels::testing::*;
 use crate::kernels::window::Axis;
 use crate::rng::Rng;
@@ -15,6 +15,10 @@ fn reference(shape: &Pool2d, samples: usize, x: &[f64]) -> Vec<f64> {
         .into_iter()
         .map(|window| window.iter().map(|&at| x[at]).sum::<f64>() / window.len() as f64)
         .collect()
+}
+
+fn shapes() -> impl Strategy<Value = Pool2d> {
+    any_shapes().prop_filter("neighbouring taps", Pool2d::is_dense)
 }
 
 proptest! {

@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn integers_equal_the_reference(kind in 0usize..6, share in 0u32..3, seed: u64) {
+    fn integers_equal_the_reference(kind in 0usize..7, share in 0u32..3, seed: u64) {
         let kind = Kind::ALL[kind];
         prop_assume!(kind != Kind::Div && (share < 2 || kind.commutes()));
         let mut rng = Rng::new(seed);
@@ -133,7 +133,7 @@ proptest! {
             b: b_is,
             left_shift: 20,
             multiplier: between(&mut rng, 1 << 30, i32::MAX),
-            shift: if kind == Kind::Mul { -between(&mut rng, 4, 12) } else { -between(&mut rng, 14, 20) },
+            shift: if matches!(kind, Kind::Mul | Kind::PRelu) { -between(&mut rng, 4, 12) } else { -between(&mut rng, 14, 20) },
             zero_point: between(&mut rng, -128, 127),
             lo: between(&mut rng, -128, 0),
             hi: between(&mut rng, 0, 127),
@@ -151,6 +151,11 @@ proptest! {
                 Kind::Add => of(scaled(a, &a_is) + scaled(b, &b_is)),
                 Kind::Sub => of(scaled(a, &a_is) - scaled(b, &b_is)),
                 Kind::Mul => of((a - i64::from(a_is.zero_point)) * (b - i64::from(b_is.zero_point))),
+                Kind::PRelu if a >= i64::from(a_is.zero_point) => {
+                    let x = a - i64::from(a_is.zero_point);
+                    rescale(x, a_is.multiplier, a_is.shift) + i64::from(numbers.zero_point)
+                }
+                Kind::PRelu => of((a - i64::from(a_is.zero_point)) * (b - i64::from(b_is.zero_point))),
                 Kind::Min => a.min(b),
                 _ => a.max(b),
             };
@@ -176,11 +181,51 @@ proptest! {
 
         let mut arena: Vec<i16> = [&a[..], &b, &[0; 12]].concat().iter().map(|x| i16::from(*x)).collect();
         let step = ForwardInteger { kind: kind as u32, size: 2, shape: shape(2), numbers };
+        if kind == Kind::PRelu {
+            prop_assert!(!step.shape_is_valid());
+            return Ok(());
+        }
         prop_assert!(step.shape_is_valid());
         let mut memory = Memory { data: &[], arena: arena.as_mut_bytes() };
         step.run(crate::arch::Scalar, &mut memory, &mut context());
         let found: Vec<i64> = arena[places[2] as usize..][..12].iter().map(|y| i64::from(*y)).collect();
         prop_assert_eq!(&found, &expected);
+    }
+}
+
+#[test]
+fn quotients_are_rounded_to_nearest() {
+    let bytes: Vec<i8> = (i8::MIN..=i8::MAX).collect();
+    let term = |zero_point| Term { zero_point, multiplier: 0, shift: 0 };
+    for (zero_a, zero_b, multiplier, shift) in [(-3, 17, 1_777_777_777, 1), (90, -128, 1 << 30, 7), (0, 0, 1 << 30, -9)]
+    {
+        let numbers = Sum {
+            a: term(zero_a),
+            b: term(zero_b),
+            left_shift: 0,
+            multiplier,
+            shift,
+            zero_point: 5,
+            lo: -128,
+            hi: 127,
+        };
+        let [a, b, y] = [0, 256, 512].map(Ref::arena);
+        let extents = [1, 1, 256, 256];
+        let side = |at, strides| Side { at, elements: 256, repeats: 0, strides };
+        let shape = Broadcast { extents, a: side(a, [0, 0, 1, 0]), b: side(b, [0, 0, 0, 1]), y };
+        let step = ForwardInteger { kind: Kind::Div as u32, size: 1, shape, numbers };
+        assert!(step.shape_is_valid() && !ForwardInteger { size: 2, ..step }.shape_is_valid());
+        let mut arena: Vec<i8> = [&bytes[..], &bytes, &[0; 65536]].concat();
+        let mut memory = Memory { data: &[], arena: arena.as_mut_bytes() };
+        let context = &mut Context { samples: 1, optimizer: Optimizer::at_step(REVEAL, 1), training: false, loss: 0.0 };
+        step.run(crate::arch::Scalar, &mut memory, context);
+        for (i, y) in arena[512..].iter().enumerate() {
+            let [a, b] = [(i / 256, zero_a), (i % 256, zero_b)].map(|(i, zero)| f64::from(bytes[i]) - f64::from(zero));
+            let real = if b == 0.0 { a.signum() * if a == 0.0 { 0.0 } else { 1e6 } } else { a / b };
+            let real = (real * f64::from(multiplier) * 2f64.powi(shift - 31) + 5.0).clamp(-128.0, 127.0);
+            // The reciprocal is 30 bits long: a half may go either way.
+            assert!((f64::from(*y) - real).abs() < 0.5 + 1e-5, "{a} / {b}: {y}, not {real}");
+        }
     }
 }
 

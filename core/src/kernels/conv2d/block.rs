@@ -50,7 +50,7 @@ impl Block {
         for (axis, from, by) in
             [(&mut conv.window.height, from.height, by.height), (&mut conv.window.width, from.width, by.width)]
         {
-            if (by.input, by.stride, by.pad) != (from.output, by.kernel, 0) {
+            if (by.input, by.stride, by.dilation, by.pad) != (from.output, by.kernel, 1, 0) {
                 return None;
             }
             axis.output = by.output.checked_mul(by.kernel).filter(|output| *output <= from.output)?;

@@ -1,17 +1,19 @@
-//! Long short-term memory with int8 activations: gates and cell state have 16 bits, as in TFLite Micro's integer
-//! kernel.
+//! Long short-term memory with int8 or int16 activations and int8 weights: gates and cell state have 16 bits, as in
+//! TFLite Micro's integer kernel.
 //!
 //! A gate is the sum of two requantised products, for the input and for the state, each limited to int16, in
-//! Q3.12; the cell's state has a scale that is a power of two.
+//! Q3.12; the cell's state has a scale that is a power of two. The sums of int16 layers have 64 bits.
 
 use super::GATES;
 use crate::arch::Isa;
+use crate::kernels::integer::{Integer, Width};
 use crate::kernels::recurrent::{Recurrent, start_state};
-use crate::kernels::requantize::Rescale;
+use crate::kernels::requantize::{Rescale, Wide, bias_i16};
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
-use crate::memory::Memory;
+use crate::memory::{Memory, Slices};
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::functions::{TABLE, ToTable, logistic_i16, tanh_i16};
+use crate::quant::multiply_wide;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Sums that are held at once.
@@ -39,12 +41,50 @@ impl Gates {
     }
 }
 
-/// Forward step, int8.
+/// An activation, and how its sums become gates.
+trait Activation: Integer {
+    /// The sums of the outputs from `first` on, `gates.len()` of them and at most [`BLOCK`], each started from its
+    /// bias, as int16.
+    fn sums<I: Isa>(isa: I, x: &[Self], w: &[i8], b: &[Self::Bias], first: usize, to: Rescale, gates: &mut [i16]);
+
+    /// As an output, saturated.
+    fn saturated(y: i32) -> Self;
+}
+
+impl Activation for i8 {
+    fn sums<I: Isa>(isa: I, x: &[i8], w: &[i8], b: &[i32], first: usize, to: Rescale, gates: &mut [i16]) {
+        let mut acc = [0; BLOCK];
+        copy(sub(b, first, gates.len()), &mut acc);
+        isa.matvec_i8(x, from(w, first * x.len()), x.len(), sub_mut(&mut acc, 0, gates.len()));
+        gates.iter_mut().zip(acc).for_each(|(gate, acc)| *gate = to.to_i16(acc));
+    }
+
+    fn saturated(y: i32) -> i8 {
+        y.clamp(-128, 127) as i8
+    }
+}
+
+impl Activation for i16 {
+    fn sums<I: Isa>(isa: I, x: &[i16], w: &[i8], b: &[Wide], first: usize, to: Rescale, gates: &mut [i16]) {
+        for (output, gate) in (first..).zip(gates) {
+            let sum = isa.dot_i16(bias_i16(b, output), x, sub(w, output * x.len(), x.len()));
+            *gate = multiply_wide(sum, to.multiplier, to.shift).clamp(-32768, 32767) as i16;
+        }
+    }
+
+    fn saturated(y: i32) -> i16 {
+        y.clamp(-32768, 32767) as i16
+    }
+}
+
+/// Forward step, int8 or int16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ForwardInt {
     /// Shape.
     pub shape: Recurrent,
+    /// Of input and hidden state.
+    pub width: Width,
     /// Input.
     pub x: Ref,
     /// Weights for the input, gate by gate.
@@ -65,7 +105,7 @@ pub struct ForwardInt {
     pub c: Ref,
     /// Scratch for the gates of one step, int16, `4 * units`.
     pub gates: Ref,
-    /// How the products with the input become gates.
+    /// How the products with the input become gates; multipliers have 15 bits in int16 layers.
     pub of_input: Gates,
     /// How those with the state do.
     pub of_state: Gates,
@@ -84,39 +124,36 @@ pub struct ForwardInt {
 }
 
 /// What one step of the cell needs beside its state.
-struct Cell<'a> {
+struct Cell<'a, T: Activation> {
     record: &'a ForwardInt,
     w: &'a [i8],
     r: &'a [i8],
-    b: &'a [i32],
-    r_bias: &'a [i32],
+    b: &'a [T::Bias],
+    r_bias: &'a [T::Bias],
     table: &'a [u16],
 }
 
-impl Cell<'_> {
+impl<T: Activation> Cell<'_, T> {
     /// The gates before their functions.
-    fn sums<I: Isa>(&self, isa: I, x: &[i8], h: &[i8], gates: &mut [i16]) {
+    fn sums<I: Isa>(&self, isa: I, x: &[T], h: &[T], gates: &mut [i16]) {
         let units = self.record.shape.units as usize;
         let scales = self.record.of_input.each().into_iter().zip(self.record.of_state.each());
         for (gate, (scale, state_scale)) in scales.enumerate() {
             for (block, gates) in sub_mut(gates, gate * units, units).chunks_mut(BLOCK).enumerate() {
                 let first = gate * units + block * BLOCK;
-                let product = |x: &[i8], w: &[i8], b: &[i32]| {
-                    let mut acc = [0; BLOCK];
-                    copy(sub(b, first, gates.len()), &mut acc);
-                    isa.matvec_i8(x, from(w, first * x.len()), x.len(), sub_mut(&mut acc, 0, gates.len()));
-                    acc
-                };
-                let (of_input, of_state) = (product(x, self.w, self.b), product(h, self.r, self.r_bias));
-                for ((gate, a), b) in gates.iter_mut().zip(of_input).zip(of_state) {
-                    *gate = scale.to_i16(a).saturating_add(state_scale.to_i16(b));
+                let mut of_state = [0; BLOCK];
+                let of_state = sub_mut(&mut of_state, 0, gates.len());
+                T::sums(isa, x, self.w, self.b, first, scale, gates);
+                T::sums(isa, h, self.r, self.r_bias, first, state_scale, of_state);
+                for (gate, of_state) in gates.iter_mut().zip(of_state) {
+                    *gate = gate.saturating_add(*of_state);
                 }
             }
         }
     }
 
     /// One step: `h` and `c` become the next state.
-    fn step<I: Isa>(&self, isa: I, x: &[i8], gates: &mut [i16], h: &mut [i8], c: &mut [i16]) {
+    fn step<I: Isa>(&self, isa: I, x: &[T], gates: &mut [i16], h: &mut [T], c: &mut [i16]) {
         self.sums(isa, x, h, gates);
         let (record, units) = (self.record, self.record.shape.units as usize);
         let gate = |number: usize| sub(gates, number * units, units).iter().copied();
@@ -131,40 +168,19 @@ impl Cell<'_> {
                 *c = i32::from(*c).max(-record.cell_clip).min(record.cell_clip) as i16;
             }
             let hidden = sigmoid(o).wrapping_mul(tanh(*c, record.cell_power));
-            *h = record.to_hidden.of(hidden).wrapping_add(record.zero_point).clamp(-128, 127) as i8;
+            *h = T::saturated(record.to_hidden.of(hidden).wrapping_add(record.zero_point));
         }
     }
 }
 
-impl StepRecord for ForwardInt {
-    operands! {
-        x: read i8 [samples, shape.time, shape.inputs],
-        w: read i8 [const GATES, shape.units, shape.inputs],
-        r: read i8 [const GATES, shape.units, shape.units],
-        b: read i32 [const GATES, shape.units],
-        r_bias: read i32 [const GATES, shape.units],
-        table: read u16 [const TABLE],
-        y: write i8 [samples, shape.time, shape.units],
-        h: write i8 [samples, shape.units],
-        c: write i16 [samples, shape.units],
-        gates: scratch i16 [const GATES, shape.units],
-    }
-
-    fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid(GATES as u32)
-            && i8::try_from(self.zero_point).is_ok()
-            && (-16..=-1).contains(&self.cell_power)
-            && (0..=32767).contains(&self.cell_clip)
-    }
-
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+impl ForwardInt {
+    fn compute<I: Isa, T: Activation>(&self, isa: I, at: &mut Slices<'_>) {
         let (x, w, r, b, r_bias, table) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
         let (y, h, c, gates) = (at.write(), at.write(), at.write(), at.write());
         let (shape, units) = (&self.shape, self.shape.units as usize);
-        start_state(&[], self.zero_point as i8, units, h);
+        start_state(&[], T::saturated(self.zero_point), units, h);
         start_state(&[], 0, units, c);
-        let cell = Cell { record: self, w, r, b, r_bias, table };
+        let cell = Cell::<T> { record: self, w, r, b, r_bias, table };
         let samples = rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements()));
         for ((x, y), (h, c)) in samples.zip(rows_mut(h, units).zip(rows_mut(c, units))) {
             shape.walk(x, y, |x, y| {
@@ -172,5 +188,36 @@ impl StepRecord for ForwardInt {
                 copy(h, y);
             });
         }
+    }
+}
+
+impl StepRecord for ForwardInt {
+    operands! {
+        x: read size(width) [samples, shape.time, shape.inputs],
+        w: read i8 [const GATES, shape.units, shape.inputs],
+        r: read i8 [const GATES, shape.units, shape.units],
+        b: read bias(width) [const GATES, shape.units],
+        r_bias: read bias(width) [const GATES, shape.units],
+        table: read u16 [const TABLE],
+        y: write size(width) [samples, shape.time, shape.units],
+        h: write size(width) [samples, shape.units],
+        c: write i16 [samples, shape.units],
+        gates: scratch i16 [const GATES, shape.units],
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        self.shape.is_valid(GATES as u32)
+            && match self.width {
+                Width::I8 => i8::try_from(self.zero_point).is_ok(),
+                Width::I16 => self.zero_point == 0,
+                _ => false,
+            }
+            && (-16..=-1).contains(&self.cell_power)
+            && (0..=32767).contains(&self.cell_clip)
+    }
+
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let at = &mut memory.slices(self, context.samples);
+        if self.width == Width::I16 { self.compute::<I, i16>(isa, at) } else { self.compute::<I, i8>(isa, at) }
     }
 }

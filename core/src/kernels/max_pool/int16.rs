@@ -18,9 +18,12 @@ pub fn forward_i16(shape: &Pool2d, x: &[i16], lo: i32, hi: i32, y: &mut [i16]) {
             let down = vertical.taps(out_y);
             for (out_x, y) in rows_mut(y, channels).enumerate() {
                 let across = horizontal.taps(out_x);
-                let window = (down.input..down.input + down.count).flat_map(|in_y| {
-                    let row = sub(x, (in_y * in_w + across.input) * channels, across.count * channels);
-                    rows(row, channels)
+                let window = (0..down.count).flat_map(|row| {
+                    let in_y = down.input + row * vertical.dilation as usize;
+                    (0..across.count).map(move |column| {
+                        let in_x = across.input + column * horizontal.dilation as usize;
+                        sub(x, (in_y * in_w + in_x) * channels, channels)
+                    })
                 });
                 for (channel, y) in y.iter_mut().enumerate() {
                     let values = window.clone().filter_map(|x| x.get(channel)).map(|x| i32::from(*x));
@@ -47,4 +50,4 @@ pub struct ForwardI16 {
     pub hi: i32,
 }
 
-forward_step!(ForwardI16: i16, limits_are_valid_i16, |_, shape, x, lo, hi, y| forward_i16(shape, x, lo, hi, y));
+forward_step!(ForwardI16: i16, is_valid, limits_are_valid_i16, |_, shape, x, lo, hi, y| forward_i16(shape, x, lo, hi, y));

@@ -19,10 +19,12 @@ pub fn forward_i8<I: Isa>(isa: I, shape: &Pool2d, x: &[i8], lo: i32, hi: i32, y:
             for (out_x, y) in rows_mut(y, channels).enumerate() {
                 let across = horizontal.taps(out_x);
                 copy(sub(x, (down.input * in_w + across.input) * channels, channels), y);
-                for in_y in down.input..down.input + down.count {
-                    let row = sub(x, (in_y * in_w + across.input) * channels, across.count * channels);
-                    for x in rows(row, channels) {
-                        isa.max_i8(x, y);
+                for row in 0..down.count {
+                    let in_y = down.input + row * vertical.dilation as usize;
+                    let mut at = (in_y * in_w + across.input) * channels;
+                    for _ in 0..across.count {
+                        isa.max_i8(sub(x, at, channels), y);
+                        at += horizontal.dilation as usize * channels;
                     }
                 }
             }
@@ -49,7 +51,7 @@ pub struct ForwardI8 {
     pub hi: i32,
 }
 
-forward_step!(ForwardI8: i8, limits_are_valid, forward_i8);
+forward_step!(ForwardI8: i8, is_valid, limits_are_valid, forward_i8);
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ pub(in crate::kernels) fn shape_of(height: Axis, width: Axis, channels: u32) -> 
 }
 
 pub(in crate::kernels) fn shapes() -> impl Strategy<Value = Pool2d> {
-    (axes(1..2), axes(1..2), 1u32..4)
+    (axes(1..4), axes(1..4), 1u32..4)
         .prop_map(|(height, width, channels)| shape_of(height, width, channels))
         .prop_filter("no empty window", Pool2d::is_valid)
 }
@@ -129,6 +129,8 @@ fn windows_that_may_be_empty_are_refused() {
     assert!(shape.is_valid());
     assert!(!shape_of(Axis { pad: 2, ..axis }, axis, 1).is_valid(), "the first window would lie in the padding");
     assert!(!shape_of(axis, Axis { output: 3, ..axis }, 1).is_valid(), "the last window would begin behind the input");
-    assert!(!shape_of(Axis { dilation: 2, ..axis }, axis, 1).is_valid(), "windows have no gaps");
+    let gaps = shape_of(Axis { dilation: 3, ..axis }, axis, 1);
+    assert!(gaps.is_valid() && !gaps.is_dense());
+    assert!(!shape_of(Axis { dilation: 5, pad: 3, ..axis }, axis, 1).is_valid(), "a window could step over the input");
     assert!(!Pool2d { channels: 0, ..shape }.is_valid());
 }

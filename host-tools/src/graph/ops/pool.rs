@@ -5,7 +5,7 @@ use super::{Activation, Operation, Padding, Port, Window, check_fused};
 use serde::{Deserialize, Serialize};
 
 macro_rules! pool {
-    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal $(, $dilation:ident)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -15,6 +15,11 @@ macro_rules! pool {
             /// Defaults to `size` in files.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub strides: Option<[usize; 2]>,
+            $(
+                /// Distance between taps, `[height, width]`; 1 if it is not given.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $dilation: Option<[usize; 2]>,
+            )?
             /// What surrounds the image.
             #[serde(default)]
             pub padding: Padding,
@@ -26,7 +31,13 @@ macro_rules! pool {
         impl $name {
             /// Strides equal to the size, no padding.
             pub const fn new(size: [usize; 2]) -> Self {
-                Self { size, strides: None, padding: Padding::Valid, activation: Activation::Linear }
+                Self {
+                    size,
+                    strides: None,
+                    $($dilation: None,)?
+                    padding: Padding::Valid,
+                    activation: Activation::Linear,
+                }
             }
 
             /// Sets the distance between windows, `[height, width]`.
@@ -49,10 +60,11 @@ macro_rules! pool {
 
             /// The sliding window.
             pub fn window(&self) -> Window {
+                let dilation: Option<[usize; 2]> = None $(.or(self.$dilation))?;
                 Window {
                     kernel: self.size,
                     strides: self.strides.unwrap_or(self.size),
-                    dilation: [1, 1],
+                    dilation: dilation.unwrap_or([1, 1]),
                     padding: self.padding,
                 }
             }
@@ -68,8 +80,8 @@ macro_rules! pool {
                 check_fused(self.activation)?;
                 // A window that sees only padding has no maximum and no mean.
                 if let Padding::Explicit { top, bottom, left, right } = self.padding {
-                    let [height, width] = self.size;
-                    if top.max(bottom) >= height || left.max(right) >= width {
+                    let [height, width] = self.window().reach();
+                    if top.max(bottom) > height || left.max(right) > width {
                         return Err(OpError::Attribute {
                             what: "padding",
                             found: format!("{top}, {bottom}, {left}, {right}"),
@@ -82,7 +94,12 @@ macro_rules! pool {
 
             fn output(&self, inputs: &[Port<'_>]) -> Result<Vec<usize>, OpError> {
                 let [h, w, channels] = inputs[0].image()?;
-                let [rows, columns] = self.window().spans([h, w])?;
+                let window = self.window();
+                if (0..2).any(|axis| window.dilation[axis] > 1 && window.dilation[axis] > [h, w][axis]) {
+                    let [down, across] = window.dilation;
+                    return Err(inputs[0].expected(format!("at least {down}x{across}, the distance between taps")));
+                }
+                let [rows, columns] = window.spans([h, w])?;
                 Ok(vec![rows.output, columns.output, channels])
             }
 
@@ -101,7 +118,8 @@ macro_rules! pool {
 pool!(
     /// Maximum of each window; padding never wins.
     MaxPool2d,
-    "max_pool2d"
+    "max_pool2d",
+    dilation
 );
 pool!(
     /// Mean of each window over the elements inside the image (padding does not count).

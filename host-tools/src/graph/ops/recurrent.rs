@@ -25,7 +25,7 @@ pub struct Lstm {
     /// Whether gates see the cell (f32 only): input and forget gate before the step, the output gate after.
     #[serde(default)]
     pub peepholes: bool,
-    /// Limit of the cell's magnitude (int8 only), 0 for none.
+    /// Limit of the cell's magnitude (integers only), 0 for none.
     #[serde(default, with = "crate::exact::one")]
     pub cell_clip: f32,
 }

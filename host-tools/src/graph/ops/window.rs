@@ -53,6 +53,11 @@ impl Window {
         Ok(())
     }
 
+    /// From the first tap to the last one, `[height, width]`.
+    pub fn reach(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.kernel[axis].saturating_sub(1).saturating_mul(self.dilation[axis]))
+    }
+
     /// Positions and padding for an input of `[height, width]`.
     pub fn spans(&self, input: [usize; 2]) -> Result<[Span; 2], OpError> {
         Ok([self.span(0, input[0])?, self.span(1, input[1])?])

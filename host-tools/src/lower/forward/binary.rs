@@ -4,7 +4,7 @@ use super::super::{BufferId, Emit, LowerError, unsupported, word};
 use super::boxes::natural_strides;
 use super::{Site, bounds};
 use crate::graph::{Activation, DType, Op, TensorId};
-use crate::quant::fixed_point::{activation_range, add_sum, product};
+use crate::quant::fixed_point::{activation_range, add_sum, prelu, product, quotient};
 use embernet_core::kernels::add::Sum;
 use embernet_core::kernels::binary::{AXES, Broadcast, ForwardF32, ForwardInteger, Kind, Side};
 use embernet_core::plan::Ref;
@@ -43,33 +43,44 @@ impl Emit<'_, '_> {
         let shape = self.tensor(node.outputs[0]).shape.clone();
         match site.dtype {
             DType::F32 => self.binary_step(site, kind, [a, b], (y, &shape), bounds(activation)),
-            DType::I8 | DType::I16 => {
-                let numbers = self.integer_numbers(site, kind, activation)?;
-                let (places, shape) = self.broadcast(site, kind, [a, b], (y, &shape))?;
-                let size = word(site.dtype.bytes());
-                self.sequence.push_in_place(&node.name, Some(site.id), &places, move |p| ForwardInteger {
-                    kind: kind as u32,
-                    size,
-                    shape: shape(p),
-                    numbers,
-                });
-                Ok(())
-            }
+            DType::I8 | DType::I16 => self.integer_step(site, kind, [a, b], (y, &shape), activation),
             _ => Err(self.no_kernel(site)),
         }
+    }
+
+    /// The int8 or int16 step.
+    fn integer_step(
+        &mut self,
+        site: Site<'_>,
+        kind: Kind,
+        operands: [Operand; 2],
+        y: (BufferId, &[usize]),
+        activation: Activation,
+    ) -> Result<(), LowerError> {
+        let numbers = self.integer_numbers(site, kind, activation)?;
+        let (places, shape) = self.broadcast(site, kind, operands, y)?;
+        let size = word(site.dtype.bytes());
+        self.sequence.push_in_place(&site.node.name, Some(site.id), &places, move |p| ForwardInteger {
+            kind: kind as u32,
+            size,
+            shape: shape(p),
+            numbers,
+        });
+        Ok(())
     }
 
     /// `y = x` where that is positive and `slope * x` elsewhere.
     pub(super) fn prelu(&mut self, site: Site<'_>) -> Result<(), LowerError> {
         let node = site.node;
-        if site.dtype != DType::F32 {
-            return Err(self.no_kernel(site));
-        }
-        self.expect_type(node, node.inputs[1], DType::F32)?;
+        self.expect_type(node, node.inputs[1], site.dtype)?;
         let operands = [0, 1].map(|i| self.operand(node.inputs[i]));
         let y = self.output(node);
         let shape = self.tensor(node.outputs[0]).shape.clone();
-        self.binary_step(site, Kind::PRelu, operands, (y, &shape), (f32::NEG_INFINITY, f32::INFINITY))
+        match site.dtype {
+            DType::F32 => self.binary_step(site, Kind::PRelu, operands, (y, &shape), bounds(Activation::Linear)),
+            DType::I8 => self.integer_step(site, Kind::PRelu, operands, (y, &shape), Activation::Linear),
+            _ => Err(self.no_kernel(site)),
+        }
     }
 
     /// A tensor as an input of such a function.
@@ -150,6 +161,8 @@ impl Emit<'_, '_> {
                 let (lo, hi) = self.fixed(node, activation_range(activation, y))?;
                 Ok(Sum { lo, hi, ..self.fixed(node, product(a, b, y, activation))? })
             }
+            Kind::Div if site.dtype == DType::I8 => self.fixed(node, quotient(a, b, y, activation)),
+            Kind::PRelu if site.dtype == DType::I8 => self.fixed(node, prelu(a, b, y)),
             Kind::Div | Kind::PRelu => Err(self.no_kernel(site)),
         }
     }

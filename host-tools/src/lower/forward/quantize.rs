@@ -3,8 +3,10 @@
 use super::super::{Emit, LowerError, unsupported};
 use super::Site;
 use crate::graph::DType;
-use crate::quant::fixed_point::{lines, tables};
+use crate::quant::fixed_point::{Multiplier, lines, tables};
+use embernet_core::kernels::integer::Width;
 use embernet_core::kernels::quantize;
+use embernet_core::kernels::requantize::Rescale;
 
 impl Emit<'_, '_> {
     /// From f32, or from integers to others of their width.
@@ -42,6 +44,23 @@ impl Emit<'_, '_> {
                 let from = self.affine(node, node.inputs[0])?;
                 let lines = self.fixed(node, lines::rescale(from, to))?;
                 self.lines_i16(site, &lines, x, y);
+            }
+            (DType::I8 | DType::I16, DType::I8 | DType::I16) => {
+                let from = self.affine(node, node.inputs[0])?;
+                let real = f64::from(from.scale()) / f64::from(to.scale());
+                let Multiplier { mantissa, shift } = self.fixed(node, Multiplier::new("rescale", real))?;
+                let [width, y_width] =
+                    if dtype == DType::I8 { [Width::I8, Width::I16] } else { [Width::I16, Width::I8] };
+                self.sequence.push(&node.name, Some(id), move |p| quantize::RequantizeInt {
+                    len,
+                    width,
+                    y_width,
+                    x: p.at(x),
+                    y: p.at(y),
+                    factor: Rescale { multiplier: mantissa, shift },
+                    zero_point: from.zero_point(),
+                    y_zero_point: zero_point,
+                });
             }
             (from, to) => return Err(unsupported(node, format!("{} to {}", from.name(), to.name()))),
         }

@@ -3,7 +3,9 @@
 use super::super::{BufferId, Emit, LowerError, unsupported, word};
 use super::Site;
 use crate::graph::{DType, Data, Node, TensorId, ops};
+use crate::quant::fixed_point::fold_bias;
 use crate::quant::fixed_point::lstm::{self, Scales};
+use embernet_core::kernels::integer::Width;
 use embernet_core::kernels::recurrent::Recurrent;
 use embernet_core::kernels::{gru, lstm as kernel};
 
@@ -41,26 +43,26 @@ impl Emit<'_, '_> {
                 });
                 Ok(())
             }
-            DType::I8 => self.lstm_i8(site, op, shape),
+            DType::I8 | DType::I16 => self.lstm_int(site, op, shape),
             _ => Err(self.no_kernel(site)),
         }
     }
 
-    fn lstm_i8(&mut self, site: Site<'_>, op: &ops::Lstm, shape: Recurrent) -> Result<(), LowerError> {
-        let node = site.node;
+    fn lstm_int(&mut self, site: Site<'_>, op: &ops::Lstm, shape: Recurrent) -> Result<(), LowerError> {
+        let Site { node, dtype, .. } = site;
         if node.data_inputs().len() != 1 {
-            return Err(unsupported(node, "a given initial state in int8"));
+            return Err(unsupported(node, "a given initial state in integers"));
         }
         if op.peepholes {
-            return Err(unsupported(node, "peepholes in int8"));
+            return Err(unsupported(node, "peepholes in integers"));
         }
         let [kernel_id, recurrent_id] = [node.parameters()[0], node.parameters()[1]];
         let types = [
-            (node.inputs[0], DType::I8),
+            (node.inputs[0], dtype),
             (kernel_id, DType::I8),
             (recurrent_id, DType::I8),
-            (node.outputs[0], DType::I8),
-            (node.outputs[1], DType::I8),
+            (node.outputs[0], dtype),
+            (node.outputs[1], dtype),
             (node.outputs[2], DType::I16),
         ];
         for (id, expected) in types {
@@ -76,26 +78,24 @@ impl Emit<'_, '_> {
             recurrent: self.gate_scales(node, recurrent_id)?,
             cell_clip: op.cell_clip,
         };
-        let factors = self.fixed(node, lstm::factors(&scales))?;
-        let constant = |id: TensorId| self.tensor(id).data.as_ref();
-        let weights = |id| constant(id).and_then(Data::as_i8).ok_or_else(|| unsupported(node, "such weights"));
-        let bias = node.parameters().get(2).and_then(|id| constant(*id)).and_then(Data::as_i32).unwrap_or_default();
-        let rows = 4 * op.units;
-        let b = crate::quant::fixed_point::fold_bias(bias, weights(kernel_id)?, rows, from.zero_point());
-        let r_bias = crate::quant::fixed_point::fold_bias(&[], weights(recurrent_id)?, rows, hidden.zero_point());
-        let b = self.table(node, "bias", &Data::I32(b));
-        let r_bias = self.table(node, "recurrent bias", &Data::I32(r_bias));
+        let mut factors = self.fixed(node, lstm::factors(&scales))?;
+        let width = if dtype == DType::I8 { Width::I8 } else { Width::I16 };
+        if width == Width::I16 {
+            factors = factors.narrowed();
+        }
+        let (b, r_bias) = self.lstm_biases(site, from.zero_point(), hidden.zero_point())?;
         let table = self.sigmoid_table(node);
         let (x, w, r) = (self.value(node.inputs[0]), self.value(kernel_id), self.value(recurrent_id));
         let [y, h, c] = [0, 1, 2].map(|i| self.output_at(node, i));
         let gates = self.lowering.program.transient(format!("{}/gates", node.name));
         self.sequence.push(&node.name, Some(site.id), move |p| kernel::ForwardInt {
             shape,
+            width,
             x: p.at(x),
             w: p.at(w),
             r: p.at(r),
-            b: p.at(b),
-            r_bias: p.at(r_bias),
+            b: p.opt(b),
+            r_bias: p.opt(r_bias),
             table: p.at(table),
             y: p.at(y),
             h: p.at(h),
@@ -111,6 +111,35 @@ impl Emit<'_, '_> {
             cell_clip: factors.cell_clip,
         });
         Ok(())
+    }
+
+    /// Biases of the sums for the input and for the state: of int8 with the zero points in them, of int16 (which has
+    /// none) as they are.
+    fn lstm_biases(
+        &mut self,
+        site: Site<'_>,
+        zero_point: i32,
+        state_zero_point: i32,
+    ) -> Result<(Option<BufferId>, Option<BufferId>), LowerError> {
+        let Site { node, dtype, .. } = site;
+        let parameters = node.parameters();
+        if dtype == DType::I16 {
+            let bias = parameters.get(2).copied();
+            if let Some(id) = bias {
+                self.expect_type(node, id, DType::I64)?;
+            }
+            return Ok((bias.map(|id| self.value(id)), None));
+        }
+        let constant = |id: TensorId| self.tensor(id).data.as_ref();
+        let weights = |id| constant(id).and_then(Data::as_i8).ok_or_else(|| unsupported(node, "such weights"));
+        let (kernel, recurrent) = (weights(parameters[0])?, weights(parameters[1])?);
+        let rows = self.tensor(parameters[0]).shape[0];
+        let bias = parameters.get(2).and_then(|id| constant(*id)).and_then(Data::as_i32).unwrap_or_default();
+        let b = fold_bias(bias, kernel, rows, zero_point);
+        let r_bias = fold_bias(&[], recurrent, rows, state_zero_point);
+        let b = self.table(node, "bias", &Data::I32(b));
+        let r_bias = self.table(node, "recurrent bias", &Data::I32(r_bias));
+        Ok((Some(b), Some(r_bias)))
     }
 
     pub(super) fn gru(&mut self, site: Site<'_>, op: &ops::Gru) -> Result<(), LowerError> {

@@ -37,9 +37,8 @@ impl Emit<'_, '_> {
             DType::I16 => Width::I16,
             _ => return Err(self.no_kernel(site)),
         };
-        if op.dilation != [1, 1] {
-            return Err(unsupported(node, "dilation with integers"));
-        }
+        // The integer kernel knows no gaps: they hold taps of zero, which add nothing.
+        let conv = dense(&conv);
         let zero_point = self.affine(node, node.inputs[0])?.zero_point();
         let t = self.weighted(site)?;
         let y = self.output(node);
@@ -75,4 +74,14 @@ impl Emit<'_, '_> {
         let window = Window2d { height: axis(0, in_h), width: axis(1, in_w) };
         Ok(Conv2d { window, in_c: word(op.filters), out_c: in_c, groups: word(op.groups) })
     }
+}
+
+/// The same window without gaps between its taps.
+fn dense(conv: &Conv2d) -> Conv2d {
+    let axis = |axis: Axis| {
+        let reach = axis.kernel.saturating_sub(1).saturating_mul(axis.dilation);
+        Axis { kernel: reach.saturating_add(1), dilation: 1, ..axis }
+    };
+    let Window2d { height, width } = conv.window;
+    Conv2d { window: Window2d { height: axis(height), width: axis(width) }, ..*conv }
 }

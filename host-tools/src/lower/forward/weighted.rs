@@ -3,6 +3,7 @@
 use super::super::program::Places;
 use super::super::{BufferId, Emit, LowerError, unsupported, word};
 use super::Site;
+use crate::graph::ops::Window;
 use crate::graph::{DType, Data, Node, Op, TensorId};
 use crate::quant::fixed_point::{
     activation_range, dense_multiplier, fold_bias, fold_bias_depthwise, layer_multipliers,
@@ -78,6 +79,28 @@ fn outputs_first(weights: &[i8], shape: &[usize], groups: usize) -> Vec<i8> {
         }
     }
     relaid
+}
+
+/// Most bytes of a kernel with its gaps filled; a file can ask for any dilation.
+const MOST_FILLED: usize = 1 << 22;
+
+/// Weights `[out][kh][kw][len]` with taps of zero in the gaps that dilation leaves; `None` if they were too many.
+fn with_gaps(weights: Vec<i8>, window: &Window, len: usize) -> Option<Vec<i8>> {
+    let Window { kernel, dilation, .. } = *window;
+    if dilation == [1, 1] {
+        return Some(weights);
+    }
+    let [rows, columns] = window.reach().map(|reach| reach.saturating_add(1));
+    let (taps, old) = (weights.chunks_exact(len), kernel[0] * kernel[1]);
+    let sizes = [taps.len() / old, rows, columns, len];
+    let count = sizes.into_iter().try_fold(1usize, usize::checked_mul).filter(|count| *count <= MOST_FILLED)?;
+    let mut dense = vec![0; count];
+    for (number, tap) in taps.enumerate() {
+        let (filter, within) = (number / old, number % old);
+        let (row, column) = (within / kernel[1] * dilation[0], within % kernel[1] * dilation[1]);
+        dense[((filter * rows + row) * columns + column) * len..][..len].copy_from_slice(tap);
+    }
+    Some(dense)
 }
 
 impl Emit<'_, '_> {
@@ -188,7 +211,10 @@ impl Emit<'_, '_> {
         match (&node.op, data) {
             (Op::TransposeConv2d(op), _) => {
                 let weights = data.and_then(Data::as_i8).ok_or_else(constant)?;
-                Ok(self.table(node, "kernel", &Data::I8(outputs_first(weights, &tensor.shape, op.groups))))
+                let relaid = outputs_first(weights, &tensor.shape, op.groups);
+                let dense = with_gaps(relaid, &op.window(), tensor.shape[0] / op.groups);
+                let dense = dense.ok_or_else(|| unsupported(node, "a dilation of so many taps"))?;
+                Ok(self.table(node, "kernel", &Data::I8(dense)))
             }
             // Only int8 activations have kernels for packed weights; the others get bytes.
             (_, Some(packed @ Data::I4(_))) if dtype == DType::I8 => {

@@ -113,6 +113,11 @@ impl Builder<'_> {
             DType::F32 => Tensor::constant(name, parameter.shape.clone(), Data::F32(values)),
             _ => {
                 let data = Data::I8(values.iter().map(|v| (v * 127.0) as i8).collect());
+                if parameter.role == "slope" {
+                    let quant = Quant::per_tensor(1.0 / 127.0, 3);
+                    let slopes = Tensor::constant(name, parameter.shape.clone(), data);
+                    return self.graph.add_tensor(slopes.with_quant(quant));
+                }
                 let scales = (0..silent.len()).map(|_| self.rng.uniform_f32(0.005, 0.01)).collect();
                 Tensor::constant(name, parameter.shape.clone(), data).with_quant(Quant::per_axis(scales, axis))
             }

@@ -1,8 +1,9 @@
-//! The factors of an int8 LSTM.
+//! The factors of an integer LSTM.
 
 use super::{Affine, FixedPointError, Multiplier, dense_multiplier};
 use embernet_core::kernels::lstm::Gates;
 use embernet_core::kernels::requantize::Rescale;
+use embernet_core::quant::narrow_multiplier;
 
 /// Scale of a gate before its function: Q3.12.
 const GATE_SCALE: f32 = 1.0 / 4096.0;
@@ -37,6 +38,21 @@ pub struct Factors {
     pub to_hidden: Rescale,
     pub cell_power: i32,
     pub cell_clip: i32,
+}
+
+impl Factors {
+    /// For int16 activations, whose sums of 64 bits take multipliers of 15.
+    #[must_use]
+    pub fn narrowed(self) -> Self {
+        let narrow = |r: Rescale| Rescale { multiplier: narrow_multiplier(r.multiplier), ..r };
+        let gates = |g: Gates| Gates {
+            input: narrow(g.input),
+            forget: narrow(g.forget),
+            cell: narrow(g.cell),
+            output: narrow(g.output),
+        };
+        Self { of_input: gates(self.of_input), of_state: gates(self.of_state), ..self }
+    }
 }
 
 /// The factors of a step.

@@ -1,7 +1,7 @@
 //! Layers with weights, and pools.
 
 use super::window::Border;
-use super::{Writer, fused};
+use super::{Writer, fused, unsupported};
 use crate::export::tflite::ExportError;
 use crate::export::tflite::flat::{Table, Value};
 use crate::graph::ops::{Activation, Conv2d, DepthwiseConv2d, Window};
@@ -89,6 +89,9 @@ impl Writer<'_> {
         window: &Window,
         activation: Activation,
     ) -> Result<(), ExportError> {
+        if window.dilation != [1, 1] {
+            return Err(unsupported(node, "a pool with dilation"));
+        }
         let border = if code == op::MAX_POOL_2D { Border::Lowest } else { Border::None };
         let (padding, input) = self.padded(node, window, border)?;
         let options = pool_options(padding, window, fused(node, activation)?);

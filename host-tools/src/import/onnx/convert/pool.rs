@@ -30,10 +30,8 @@ impl<'m, 'a> Converter<'m, 'a> {
             return self.average_pool(call, &x, target.filter(|t| Some(&t.quant) == quant.as_ref()));
         }
         let (kernel, image, _, g) = self.window(call, &x)?;
-        if g.dilation != [1, 1] {
-            return Err(NodeProblem::Feature { what: "a max pool with dilation".into() });
-        }
-        let op = MaxPool2d::new(kernel).strides(g.strides).padding(g.padding);
+        let dilation = Some(g.dilation).filter(|dilation| *dilation != [1, 1]);
+        let op = MaxPool2d { dilation, ..MaxPool2d::new(kernel).strides(g.strides).padding(g.padding) };
         let quant = self.quant(&x);
         let id = self.emit(op, &[image], quant)?;
         let value = self.image_value(id, x.layout.rank())?;

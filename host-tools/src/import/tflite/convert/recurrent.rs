@@ -186,6 +186,7 @@ impl<'a> Converter<'_, 'a> {
             }
             let expected = match (dtype, shape.len()) {
                 (DType::F32, _) => TensorType::F32,
+                (DType::I16, 1) => TensorType::I64,
                 (_, 1) => TensorType::I32,
                 _ => TensorType::I8,
             };
@@ -209,6 +210,7 @@ impl<'a> Converter<'_, 'a> {
         let kind = match ty {
             Some(TensorType::F32) => DType::F32,
             Some(TensorType::I32) => DType::I32,
+            Some(TensorType::I64) => DType::I64,
             _ => DType::I8,
         };
         let data = Data::from_le_bytes(kind, &bytes).ok_or(OpProblem::Overflow)?;

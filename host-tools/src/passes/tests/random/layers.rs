@@ -60,6 +60,11 @@ impl Builder<'_> {
                 let op = Reduce { reduction, axes: vec![self.below(2)], keepdims: true };
                 self.node(number, op, &[x], reduction == Reduction::Max)
             }
+            2 => {
+                let dilation = Some([1 + self.below(2), 1 + self.below(2)]).filter(|d| d[0] <= h && d[1] <= w);
+                let op = MaxPool2d { dilation, padding: Padding::Same, ..MaxPool2d::new([2, 2]) };
+                self.node(number, op, &[x], true)
+            }
             _ => self.node(number, MaxPool2d::new(size).padding(padding), &[x], true),
         }
     }
@@ -127,7 +132,7 @@ impl Builder<'_> {
     /// A constant for each channel added, subtracted or multiplied, or slopes of its negative side.
     fn with_constant(&mut self, number: usize, x: TensorId) -> TensorId {
         let channels = self.shape(x)[2];
-        if self.dtype == DType::F32 && self.below(4) == 0 {
+        if self.below(4) == 0 {
             return self.node(number, PRelu {}, &[x], false);
         }
         let values: Vec<f32> = (0..channels).map(|_| self.rng.uniform_f32(0.5, 1.5)).collect();
