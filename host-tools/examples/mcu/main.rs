@@ -13,7 +13,7 @@ mod table;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use embernet::link::Board;
-use measure::Measured;
+use measure::{How, Measured};
 use models::Model;
 use peers::Peers;
 use snapshot::Snapshot;
@@ -28,6 +28,8 @@ struct Args {
     /// Which models: parts of their names, such as kws,resnet8_int8. All by default.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     model: Vec<String>,
+    #[command(flatten)]
+    how: How,
     /// Show every layer.
     #[arg(long)]
     layers: bool,
@@ -46,7 +48,7 @@ fn main() -> Result<()> {
     };
     let peers = Peers::load()?;
     let before = Snapshot::load()?;
-    let results = measure::all(&boards, &models);
+    let results = measure::all(&boards, &models, args.how);
     for (board, model, why) in results.iter().filter_map(|result| Some((result.0, result.1, result.2.as_ref().err()?)))
     {
         let why = format!("{why:#}");

@@ -3,11 +3,23 @@
 use crate::models::Model;
 use anyhow::{Context, Result};
 use embernet::counting::{self, Count};
-use embernet::image::{self, PackOptions, pack};
+use embernet::image::{self, Optimize, PackOptions, pack};
 use embernet::link::{Board, FirmwareOptions, build_firmware};
+use embernet_core::arch::IsaId;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
+
+/// How images are packed.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct How {
+    /// What images are packed for: speed, size or ram.
+    #[arg(long, value_name = "AIM", default_value = "speed")]
+    optimise: Optimize,
+    /// Pack no layer in the order of a core's own loops.
+    #[arg(long)]
+    plain: bool,
+}
 
 /// What an inference costs.
 #[derive(Debug)]
@@ -33,7 +45,11 @@ pub struct Step {
 }
 
 /// Every model on every board, in order; as many at a time as the machine has processors.
-pub fn all<'m>(boards: &[&'static Board], models: &'m [Model]) -> Vec<(&'static Board, &'m Model, Result<Measured>)> {
+pub fn all<'m>(
+    boards: &[&'static Board],
+    models: &'m [Model],
+    how: How,
+) -> Vec<(&'static Board, &'m Model, Result<Measured>)> {
     // One build after the other: they share a target folder.
     let programs: Vec<Result<PathBuf, String>> = boards
         .iter()
@@ -50,7 +66,7 @@ pub fn all<'m>(boards: &[&'static Board], models: &'m [Model]) -> Vec<(&'static 
             scope.spawn(|| {
                 while let Some((number, (board, model, program))) = next.lock().ok().and_then(|mut jobs| jobs.next()) {
                     let program = program.as_ref().map_err(|error| anyhow::anyhow!("{error}"));
-                    let result = program.and_then(|program| one(board, model, program));
+                    let result = program.and_then(|program| one(board, model, how, program));
                     if let Ok(mut done) = done.lock() {
                         done.push((number, (*board, *model, result)));
                     }
@@ -63,8 +79,9 @@ pub fn all<'m>(boards: &[&'static Board], models: &'m [Model]) -> Vec<(&'static 
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn one(board: &'static Board, model: &Model, program: &std::path::Path) -> Result<Measured> {
-    let options = PackOptions { isa: board.isa, ..PackOptions::default() };
+fn one(board: &'static Board, model: &Model, how: How, program: &std::path::Path) -> Result<Measured> {
+    let isa = if how.plain { IsaId::Scalar } else { board.isa };
+    let options = PackOptions { isa, optimize: how.optimise, ..PackOptions::default() };
     let packed = pack(&model.graph, &options, None).context("pack")?;
     let image = packed.image().context("the packed image")?;
     // Bytes as the peers had them: a linear congruential generator's highest.

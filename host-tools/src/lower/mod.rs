@@ -9,10 +9,12 @@
 //! | forward steps, a file for each family of operations | `forward/` |
 //! | loss, backward steps, gradients that meet | `backward/` |
 //! | steps for hosts that do several of these at once | `block.rs` |
+//! | which layers have weights in an order of the target's own | `choice.rs` |
 //! | lifetimes and places | `program.rs`, `pack.rs` |
 
 mod backward;
 mod block;
+mod choice;
 mod error;
 mod forward;
 mod pack;
@@ -23,6 +25,7 @@ mod cell_tests;
 #[cfg(test)]
 mod tests;
 
+pub use choice::Optimize;
 pub use error::LowerError;
 pub use pack::{Item, Packing, pack};
 pub use program::{
@@ -32,11 +35,12 @@ pub use program::{
 use crate::graph::{Data, Graph, Node, NodeId, Selection, Tensor, TensorId};
 use crate::image::LayerInfo;
 use crate::passes;
+use choice::Choice;
 use embernet_core::arch::IsaId;
 use embernet_core::kernels::copy;
 use embernet_core::optim::OptimizerRecord;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What training minimises: the mean over the samples of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -80,8 +84,10 @@ pub struct TrainOptions {
 pub struct Options {
     /// Most samples in one inference.
     pub samples: usize,
-    /// Scratch is sized for this instruction set.
+    /// Scratch is sized and int8 weights are laid out for this instruction set.
     pub isa: IsaId,
+    /// What is made small where a layer can be computed in several ways.
+    pub optimize: Optimize,
     /// Also write a training plan.
     pub train: Option<TrainOptions>,
     /// Elements of scratch for gradient tiles; `None` chooses. The results do not depend on it.
@@ -94,7 +100,7 @@ pub struct Options {
 impl Default for Options {
     /// One sample, no training, for a device.
     fn default() -> Self {
-        Self { samples: 1, isa: IsaId::Scalar, train: None, tile: None, reuse: true }
+        Self { samples: 1, isa: IsaId::Scalar, optimize: Optimize::Speed, train: None, tile: None, reuse: true }
     }
 }
 
@@ -103,16 +109,27 @@ impl Default for Options {
 /// The graph is simplified first ([`passes`]), unless every tensor has to stay.
 pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
     let (graph, simplified) = passes::prepare(graph, options)?;
-    let mut lowering = Lowering::new(&graph, options)?;
-    lowering.program.simplified = simplified;
+    let with = |plain| lower_with(&graph, options, plain);
+    let mut program = match options.optimize {
+        Optimize::Ram => choice::least_ram(with)?,
+        Optimize::Speed | Optimize::Size => with(HashSet::new())?.0,
+    };
+    program.simplified = simplified;
+    Ok(program)
+}
+
+/// A program of a simplified graph, in which the weights of some layers stay in the plain order.
+fn lower_with(graph: &Graph, options: &Options, plain: HashSet<NodeId>) -> Result<(Program, Choice), LowerError> {
+    let mut lowering = Lowering::new(graph, options)?;
+    lowering.choice.plain = plain;
     lowering.program.infer = lowering.inference()?;
     if let Some(train) = &options.train {
         lowering.program.train = Some(lowering.training(train)?);
     }
-    let mut program = lowering.program;
+    let Lowering { mut program, choice, .. } = lowering;
     let align = if options.isa.packs() { LINE_ALIGN } else { BUFFER_ALIGN };
     program.place(options.reuse, align)?;
-    Ok(program)
+    Ok((program, choice))
 }
 
 /// What both plans share while they are written.
@@ -123,6 +140,7 @@ struct Lowering<'g> {
     /// Parameters and other constants that already have a buffer.
     constants: HashMap<TensorId, BufferId>,
     order: Vec<NodeId>,
+    choice: Choice,
 }
 
 /// One plan while it is written.
@@ -149,7 +167,8 @@ impl<'g> Lowering<'g> {
         let order = graph.order()?;
         let mut program = Program::default();
         program.layers = layers(graph);
-        let mut lowering = Self { graph, options, program, constants: HashMap::new(), order };
+        let mut lowering =
+            Self { graph, options, program, constants: HashMap::new(), order, choice: Choice::default() };
         // Only a program that trains has parameters in the arena. They come first and in the order
         // of the graph, whichever plan uses them first.
         if options.train.is_some() {

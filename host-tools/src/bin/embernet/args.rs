@@ -8,6 +8,9 @@ use embernet::data::csv::{self, CsvOptions, Missing, Target};
 use embernet::data::{self, Array, Dataset, LabelKind, Labels, Storage};
 use embernet::engine::Place;
 use embernet::experiment::Experiment;
+use embernet::image::{Optimize, PackOptions, Packed};
+use embernet::link::Board;
+use embernet_core::arch::IsaId;
 
 use crate::model::Facts;
 
@@ -185,6 +188,49 @@ fn fit(data: Dataset, model: &Facts, path: &Path) -> Result<Dataset> {
     })?;
     data.set_preprocessing(model.preprocessing.clone());
     Ok(data)
+}
+
+/// What an image is packed for.
+#[derive(Debug, Args)]
+pub struct PackingArgs {
+    /// Pack for this board: weights in the order of its core's loops, and no more than it has room for (m4, m7, m33,
+    /// m55, m3, m0, m0-mps2, rv32). Without it the image runs everywhere, slower.
+    #[arg(long = "for", value_name = "BOARD")]
+    board: Option<String>,
+    /// What shall be small where a layer can be computed in several ways: speed (the time), size (the image) or ram.
+    #[arg(long, value_name = "AIM", default_value = "speed", requires = "board")]
+    optimise: Optimize,
+}
+
+impl PackingArgs {
+    /// The board.
+    pub fn board(&self) -> Result<Option<&'static Board>> {
+        Ok(self.board.as_deref().map(Board::named).transpose()?)
+    }
+
+    /// Options for packing.
+    pub fn options(&self) -> Result<PackOptions> {
+        let isa = self.board()?.map_or(IsaId::Scalar, |board| board.isa);
+        Ok(PackOptions { isa, optimize: self.optimise, ..PackOptions::default() })
+    }
+
+    /// Refuses these arguments beside a checkpoint, which is packed later.
+    pub fn none(&self) -> Result<()> {
+        match &self.board {
+            Some(board) => bail!("--for {board} is for images; a checkpoint gets it when it is packed"),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses an image that the board has no room for.
+    pub fn check(&self, packed: &Packed) -> Result<()> {
+        let Some(board) = self.board()? else { return Ok(()) };
+        let (need, have) = (packed.bytes.len(), board.slots.image_bytes());
+        if need > have as usize {
+            bail!("the image has {need} bytes, {} takes {have}", board.name);
+        }
+        Ok(())
+    }
 }
 
 /// Where a model works.

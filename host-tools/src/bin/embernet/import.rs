@@ -14,6 +14,7 @@ use embernet::import::{Kind, state_dict};
 use embernet::passes::{self, Report};
 use serde::Serialize;
 
+use crate::args::PackingArgs;
 use crate::model::{kind, read_checkpoint, read_graph};
 use crate::output::{Output, grouped};
 
@@ -39,6 +40,8 @@ pub struct Import {
     /// Most samples in one inference.
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "checkpoint")]
     samples: usize,
+    #[command(flatten)]
+    packing: PackingArgs,
     /// The whole shape of an ONNX model's input where the file leaves it open; may be repeated.
     #[arg(long = "shape", value_name = "INPUT=N,C,H,W", value_parser = input_shape)]
     shapes: Vec<(String, Vec<usize>)>,
@@ -103,6 +106,9 @@ struct Line<'l> {
 
 impl Import {
     pub fn run(&self, output: &Output) -> Result<()> {
+        if self.checkpoint {
+            self.packing.none()?;
+        }
         let (mut graph, layout) = self.graph(output)?;
         // Integer weights stay as they are, and in an image all: only what is float can learn.
         let float = graph.parameter_tensors().iter().all(|t| graph.tensor(*t).dtype == DType::F32);
@@ -125,7 +131,8 @@ impl Import {
         if self.checkpoint {
             Checkpoint::new(graph).save(&self.output)?;
         } else {
-            let packed = image::pack(&graph, &PackOptions { samples: self.samples, ..PackOptions::default() }, None)?;
+            let packed = image::pack(&graph, &PackOptions { samples: self.samples, ..self.packing.options()? }, None)?;
+            self.packing.check(&packed)?;
             let parsed = packed.image()?;
             line.flash_bytes = Some(parsed.header().image_bytes);
             line.arena_bytes = Some(parsed.arena_bytes());

@@ -12,9 +12,9 @@ use embernet::image::{self, Format, PackOptions, Packed, Piece, Target, TrainOpt
 use embernet::link::Board;
 use embernet::lower::Loss;
 use embernet::passes::Report;
-use embernet_core::arch::IsaId;
 use serde::Serialize;
 
+use crate::args::PackingArgs;
 use crate::model::{loss_of, read_checkpoint};
 use crate::output::{Output, grouped};
 
@@ -61,9 +61,8 @@ pub struct Pack {
     /// The processor family that a UF2 boot loader asks for, such as 0xe48bff56.
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     uf2_family: Option<u32>,
-    /// Pack for this board: weights in the order of its core's loops, and no more than it has room for (m4, m7, m33, m55, m3, m0, m0-mps2, rv32).
-    #[arg(long = "for", value_name = "BOARD")]
-    board: Option<String>,
+    #[command(flatten)]
+    packing: PackingArgs,
 }
 
 /// A loss on the command line.
@@ -103,12 +102,11 @@ impl Pack {
                 layers: Some(selection(layers)?),
             }),
         };
-        let board = self.board.as_deref().map(Board::named).transpose()?;
-        let isa = board.map_or(IsaId::Scalar, |board| board.isa);
-        let options = PackOptions { samples: self.samples, isa, train, ..PackOptions::default() };
+        let options = PackOptions { samples: self.samples, train, ..self.packing.options()? };
         let packed = image::pack(&checkpoint.graph, &options, Some(checkpoint.id()?))?;
         let parsed = packed.image()?;
-        files::write(&self.output, &self.wrap(&packed, &checkpoint.graph, board)?)?;
+        self.packing.check(&packed)?;
+        files::write(&self.output, &self.wrap(&packed, &checkpoint.graph, self.packing.board()?)?)?;
         let header = parsed.header();
         let line = Line {
             done: true,
@@ -147,10 +145,6 @@ impl Pack {
                 (format, address) => Ok(format.wrap(vec![piece(address.unwrap_or(0), image)], &target)?),
             };
         };
-        let (need, have) = (image.len(), board.slots.image_bytes());
-        if need > have as usize {
-            bail!("the image has {need} bytes, {} takes {have}", board.name);
-        }
         let whole = self.format.has_addresses() || self.firmware.is_some();
         if !whole {
             return match self.format {

@@ -6,13 +6,13 @@ use anyhow::Result;
 use clap::Args;
 use embernet::files;
 use embernet::graph::text_table;
-use embernet::image::{self, PackOptions};
+use embernet::image;
 use embernet::import::checkpoint::Checkpoint;
 use embernet::passes::Report;
 use embernet::quant::{self, LayerError, Scheme};
 use serde::Serialize;
 
-use crate::args::read_calibration;
+use crate::args::{PackingArgs, read_calibration};
 use crate::model::{Facts, read_checkpoint};
 use crate::output::{Output, grouped};
 
@@ -38,6 +38,8 @@ pub struct Quantize {
     /// Where the result goes: an image (.emb), or a checkpoint if the name ends in .safetensors.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    #[command(flatten)]
+    packing: PackingArgs,
 }
 
 /// What quantisation did to one layer.
@@ -67,6 +69,10 @@ struct Line<'l> {
 
 impl Quantize {
     pub fn run(&self, output: &Output) -> Result<()> {
+        let to_checkpoint = self.output.extension().is_some_and(|extension| extension == "safetensors");
+        if to_checkpoint {
+            self.packing.none()?;
+        }
         let checkpoint = read_checkpoint(&self.model)?;
         let facts = Facts::of_graph(&checkpoint.graph)?;
         let samples = read_calibration(&self.calibration, self.target.as_deref(), &facts, self.samples as usize)?;
@@ -82,10 +88,11 @@ impl Quantize {
             simplified: result.simplified,
             layers: result.errors.iter().map(layer_line).collect(),
         };
-        if self.output.extension().is_some_and(|extension| extension == "safetensors") {
+        if to_checkpoint {
             Checkpoint { graph: result.graph, parent: Some(parent) }.save(&self.output)?;
         } else {
-            let packed = image::pack(&result.graph, &PackOptions::default(), Some(parent))?;
+            let packed = image::pack(&result.graph, &self.packing.options()?, Some(parent))?;
+            self.packing.check(&packed)?;
             line.simplified = line.simplified.and(&packed.program.simplified);
             let parsed = packed.image()?;
             line.flash_bytes = Some(parsed.header().image_bytes);

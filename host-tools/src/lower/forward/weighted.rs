@@ -1,7 +1,7 @@
 //! What layers with weights need: weights, biases, and the multipliers of their integer sums.
 
 use super::super::program::Places;
-use super::super::{BufferId, Emit, LowerError, unsupported, word};
+use super::super::{BufferId, Emit, LowerError, Optimize, unsupported, word};
 use super::Site;
 use crate::graph::ops::Window;
 use crate::graph::{DType, Data, Node, Op, TensorId};
@@ -132,7 +132,7 @@ impl Emit<'_, '_> {
         site: Site<'_>,
         pack: impl FnOnce(IsaId, &Layer<'_>) -> Option<Packed>,
     ) -> Result<Weighted, LowerError> {
-        let Site { node, dtype, .. } = site;
+        let Site { id, node, dtype } = site;
         let (from, to) = self.affines(node)?;
         let (weights_id, bias_id) = (node.inputs[1], node.inputs.get(2).copied());
         let tensor = self.tensor(weights_id);
@@ -176,7 +176,15 @@ impl Emit<'_, '_> {
         if let (Some(weights), Some(bias)) = (weights.filter(|_| isa.has_layout()), &folded) {
             let each = |table: &[i32]| if table.len() == 1 { table.repeat(outputs) } else { table.to_vec() };
             let (multiplier, shift) = (each(&mantissas), each(&shifts));
-            if let Some(packed) = pack(isa, &Layer { weights, bias, multiplier: &multiplier, shift: &shift }) {
+            let layer = Layer { weights, bias, multiplier: &multiplier, shift: &shift };
+            let plain_words = weights.len().div_ceil(4) + bias.len() + mantissas.len() + shifts.len();
+            let fits = |packed: &Packed| {
+                self.lowering.options.optimize != Optimize::Size || packed.stream.len() <= plain_words
+            };
+            let stays = self.lowering.choice.plain.contains(&id);
+            if let Some(packed) = pack(isa, &layer).filter(|packed| !stays && fits(packed)) {
+                let macs = self.lowering.graph.node_macs(node);
+                self.lowering.choice.packed.push((id, macs));
                 let order = OrderRecord::of(isa, word(packed.stream.len()));
                 let w = self.table(node, "kernel", &Data::U8(packed.stream.as_bytes().to_vec()));
                 return Ok(Weighted { w, order, scratch_bytes: packed.scratch_bytes(), ..plain });

@@ -1,0 +1,67 @@
+//! What an image is packed for changes its sizes and no output.
+
+use embernet::graph::ops::{Conv2d, Dense, DepthwiseConv2d, Flatten};
+use embernet::graph::{Activation, DType, Graph, Sequential};
+use embernet::image::{self, Optimize, PackOptions, Packed, pack};
+use embernet::quant::{Scheme, quantize};
+use embernet_core::arch::IsaId;
+use embernet_core::exec::PlanKind;
+use embernet_core::rng::Rng;
+use embernet_tests::imported::models;
+
+/// A small int8 network whose scratch is larger than its activations.
+fn small() -> Graph {
+    let graph = Sequential::new([6, 6, 4])
+        .add(Conv2d::new(5, [3, 3]).activation(Activation::Relu))
+        .add(DepthwiseConv2d::new([3, 3]))
+        .add(Flatten {})
+        .add(Dense::new(7))
+        .build(3)
+        .expect("a sound graph");
+    let mut rng = Rng::new(1);
+    let samples: Vec<f32> = (0..20 * 6 * 6 * 4).map(|_| rng.unit_f32()).collect();
+    quantize(&graph, &samples, Scheme::Int8).expect("an int8 form").graph
+}
+
+/// What the host's twin of the order makes of one random sample.
+fn infer(packed: &Packed) -> Vec<u8> {
+    let image = packed.image().unwrap();
+    let mut arena = image::arena_for(&image);
+    let mut session = image::open(&image, &mut arena, IsaId::Scalar).unwrap();
+    let mut rng = Rng::new(2);
+    session.input_mut(PlanKind::Infer, 0).iter_mut().for_each(|byte| *byte = rng.below(256) as u8);
+    session.infer(1).unwrap();
+    session.output(0).to_vec()
+}
+
+fn every_aim_reaches_it(name: &str, graph: &Graph) {
+    for isa in [IsaId::Scalar, IsaId::Dsp, IsaId::Mve] {
+        let packed = [Optimize::Speed, Optimize::Size, Optimize::Ram]
+            .map(|optimize| pack(graph, &PackOptions { isa, optimize, ..PackOptions::default() }, None).unwrap());
+        let flash = packed.each_ref().map(|packed| packed.bytes.len());
+        let ram = packed.each_ref().map(|packed| packed.image().unwrap().arena_bytes());
+        eprintln!("{name} for {}: flash {flash:?}, RAM {ram:?}", isa.name());
+        assert!(flash[1] <= flash[0] && flash[1] <= flash[2], "{name} {isa:?}: flash {flash:?}");
+        assert!(ram[2] <= ram[0] && ram[2] <= ram[1], "{name} {isa:?}: RAM {ram:?}");
+        let outputs = packed.each_ref().map(infer);
+        assert!(outputs.iter().all(|output| *output == outputs[0]), "{name} {isa:?}: outputs differ");
+    }
+}
+
+#[test]
+fn of_a_small_network() {
+    let graph = small();
+    every_aim_reaches_it("small", &graph);
+    let ram = |optimize| {
+        let options = PackOptions { isa: IsaId::Dsp, optimize, ..PackOptions::default() };
+        pack(&graph, &options, None).unwrap().image().unwrap().arena_bytes()
+    };
+    assert!(ram(Optimize::Ram) < ram(Optimize::Speed), "there is something to choose");
+}
+
+#[test]
+fn of_other_peoples_models() {
+    for model in models(DType::I8).iter().filter(|model| model.imported.graph.inputs.len() == 1) {
+        every_aim_reaches_it(&model.name, &model.imported.graph);
+    }
+}
