@@ -75,6 +75,33 @@ impl Memory<'_> {
         }
     }
 
+    /// Constants, what a step reads, and what it writes: so many bytes each. For layers so short that
+    /// [`Memory::carve`] would take longer. `None` where constants are not in the data section, or [`Memory::carve`]
+    /// would give nothing.
+    #[inline(always)]
+    pub fn carve_short(
+        &mut self,
+        constants: (Ref, usize),
+        x: (Ref, usize),
+        y: (Ref, usize),
+    ) -> Option<(&[u8], &[u8], &mut [u8])> {
+        if !constants.0.is_data() || y.0.is_data() {
+            return None;
+        }
+        let bytes = |(at, bytes): (Ref, usize)| at.offset()..at.offset().saturating_add(bytes);
+        let (data, constants) = (self.data, self.data.get(bytes(constants))?);
+        if x.0.is_data() {
+            return Some((constants, data.get(bytes(x))?, self.arena.get_mut(bytes(y))?));
+        }
+        let (x_start, y_start) = (x.0.offset(), y.0.offset());
+        let (low, high) = self.arena.split_at_mut_checked(x_start.max(y_start))?;
+        if x_start < y_start {
+            Some((constants, low.get(bytes(x))?, high.get_mut(..y.1)?))
+        } else {
+            Some((constants, high.get(..x.1)?, low.get_mut(bytes(y))?))
+        }
+    }
+
     /// Reads one operand.
     #[inline]
     pub fn read(&self, operand: Operand) -> &[u8] {
@@ -277,6 +304,18 @@ pub fn view_mut<T: FromBytes + IntoBytes + Immutable + KnownLayout>(bytes: &mut 
     let view = <[T]>::mut_from_bytes(bytes);
     debug_assert!(view.is_ok() || absent, "misaligned or ragged operand");
     view.unwrap_or_default()
+}
+
+/// Bytes as signed ones.
+#[inline(always)]
+pub fn signed(bytes: &[u8]) -> &[i8] {
+    <[i8]>::ref_from_bytes(bytes).unwrap_or(&[])
+}
+
+/// [`signed`] for writing.
+#[inline(always)]
+pub fn signed_mut(bytes: &mut [u8]) -> &mut [i8] {
+    <[i8]>::mut_from_bytes(bytes).unwrap_or_default()
 }
 
 impl Operand {

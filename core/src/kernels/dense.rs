@@ -16,7 +16,7 @@ use super::trained::Trained;
 use super::util::{bias_backward, elements, from, rows, rows_mut, start_from_bias, sub_mut};
 use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
-use crate::memory::{LayerSlices, Memory, view, view_mut};
+use crate::memory::{Memory, signed, signed_mut, view, view_mut};
 use crate::optim::{GradSink, Update};
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord, operands};
 use core::ops::Range;
@@ -322,13 +322,16 @@ impl StepRecord for ForwardI8 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let ([x, w, b, multiplier, shift], y) = self.places(context.samples);
         let shape = &self.shape;
         if let Some(id) = self.order.id() {
-            let LayerSlices { constants, x, y, .. } = memory.carve_layer(w, x, Operand::NONE, y);
-            let to = self.requantize.view(&[], &[]);
-            return layout::run(isa, id, Ordered { shape, x: view(x), stream: view(constants), to, y: view_mut(y) });
+            let (inputs, outputs) = shape.dims();
+            let bytes = |each: usize| context.samples.saturating_mul(each);
+            let (x, y) = ((self.x, bytes(inputs)), (self.y, bytes(outputs)));
+            let Some((stream, x, y)) = memory.carve_short((self.w, self.order.bytes()), x, y) else { return };
+            let (stream, x, y) = (view(stream), signed(x), signed_mut(y));
+            return layout::run(isa, id, Ordered { shape, x, stream, to: self.requantize.limits(), y });
         }
+        let ([x, w, b, multiplier, shift], y) = self.places(context.samples);
         let ([x, w, b, multiplier, shift], [y]) = memory.carve([x, w, b, multiplier, shift], [y]);
         let to = self.requantize.view(multiplier, shift);
         forward_i8(isa, shape, view(x), view(w), view(b), &to, view_mut(y));

@@ -38,6 +38,11 @@ impl OrderRecord {
         IsaId::from_u32(self.isa).filter(|id| id.has_layout())
     }
 
+    /// Bytes of the stream.
+    pub fn bytes(&self) -> usize {
+        4 * self.words as usize
+    }
+
     /// The layer's weights: so many of them, or the stream.
     pub fn weights(&self, at: Ref, plain: usize) -> Operand {
         match self.isa {

@@ -158,15 +158,14 @@ impl RequantizeRecord {
             && limits_are_valid_i16(self.lo, self.hi)
     }
 
+    /// Without the tables, which a token's stream of weights has.
+    pub fn limits<'a>(&self) -> Requantize<'a> {
+        let Self { zero_point, lo, hi, sum_bits, .. } = *self;
+        Requantize { multiplier: &[], shift: &[], zero_point, lo, hi, sum_bits }
+    }
+
     /// With the tables resolved.
     pub fn view<'a>(&self, multiplier: &'a [u8], shift: &'a [u8]) -> Requantize<'a> {
-        Requantize {
-            multiplier: view(multiplier),
-            shift: view(shift),
-            zero_point: self.zero_point,
-            lo: self.lo,
-            hi: self.hi,
-            sum_bits: self.sum_bits,
-        }
+        Requantize { multiplier: view(multiplier), shift: view(shift), ..self.limits() }
     }
 }

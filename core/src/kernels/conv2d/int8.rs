@@ -252,7 +252,7 @@ impl StepRecord for ForwardI8 {
             let ([x, w, ..], [scratch, y]) = (reads, writes);
             let LayerSlices { constants, x, scratch, y } = memory.carve_layer(w, x, scratch, y);
             let (x, stream, scratch, y) = (view(x), view(constants), view_mut(scratch), view_mut(y));
-            let to = self.requantize.view(&[], &[]);
+            let to = self.requantize.limits();
             return layout::run(isa, id, Tiled { shape, x, stream, pad, to, scratch, y });
         }
         let ([x, w, b, multiplier, shift], [scratch, y]) = memory.carve(reads, writes);

@@ -165,7 +165,7 @@ impl StepRecord for ForwardI8 {
         if let Some(id) = self.order.id() {
             let ([x, w, ..], [scratch, y]) = (reads, writes);
             let LayerSlices { constants, x, scratch, y } = memory.carve_layer(w, x, scratch, y);
-            let layer = Depthwise { stream: view(constants), pad_value, to: self.requantize.view(&[], &[]) };
+            let layer = Depthwise { stream: view(constants), pad_value, to: self.requantize.limits() };
             let (scratch, x, y) = (view_mut(scratch), view(x), view_mut(y));
             return layout::run(isa, id, Ordered { shape, layer, scratch, x, y });
         }

@@ -45,32 +45,72 @@ pub fn tile(filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
     run(filters, view(tile.as_bytes()), 4 * filters.patch.div_ceil(4), y);
 }
 
-/// [`crate::arch::layout::Layout::rows`]: patches side by side.
+/// [`crate::arch::layout::Layout::side_by_side`].
 pub fn side_by_side(filters: &Filters<'_>, x: &[i8], y: &mut [i8]) {
     run(filters, x, filters.patch, y);
 }
 
+/// [`crate::arch::layout::Layout::dense`]: one pixel.
+pub fn pixel(filters: &Filters<'_>, x: &[i8], y: &mut [i8]) {
+    if let (Some(blocks), Some(x), Some(y)) = (Blocks::new(filters), x.get(..filters.patch), y.get_mut(..filters.count))
+    {
+        // SAFETY: lengths were taken.
+        unsafe { blocks.one(x, y) };
+    }
+}
+
 /// All outputs of the pixels whose patches begin `step` apart: `y [pixels][count]`.
 fn run(filters: &Filters<'_>, x: &[i8], step: usize, y: &mut [i8]) {
-    let Filters { stream, patch, count, to } = filters;
-    let more = patch.div_ceil(VECTOR).wrapping_sub(1);
-    let words = count.div_ceil(4) * (patch.div_ceil(VECTOR) * PIECE + TABLES);
-    if *patch == 0 || *count == 0 || step < *patch || stream.len() < words {
-        return;
-    }
-    let (first, exact) = (patch - more * VECTOR, u32::from(to.lo < to.zero_point));
-    let stream = stream.as_ptr();
-    let (mut pixels, mut outputs) = (rows(x, step), rows_mut(y, *count));
+    let Some(blocks) = Blocks::new(filters).filter(|_| step >= filters.patch) else { return };
+    let (mut pixels, mut outputs) = (rows(x, step), rows_mut(y, filters.count));
     while let (Some(x), Some(y)) = (pixels.next(), outputs.next()) {
-        let (x, y) = (x.as_ptr(), y.as_mut_ptr());
-        // SAFETY: `stream` holds a block for each four of `count` filters, each with pieces for the `first` bytes of a
-        // patch and for `more` vectors behind them; a row of `x` holds a patch, a row of `y` that many outputs.
+        // SAFETY: rows of `x` hold a patch, rows of `y` the outputs of a pixel.
         match (pixels.next(), outputs.next()) {
-            (Some(x1), Some(y1)) => unsafe {
-                let (x1, y1) = (x1.as_ptr(), y1.as_mut_ptr());
-                embernet_mve_two(stream, x, x1, *count, y, y1, first, more, to.zero_point, to.lo, to.hi, exact);
-            },
-            _ => unsafe { embernet_mve_one(stream, x, y, *count, first, more, to.zero_point, to.lo, to.hi, exact) },
+            (Some(x1), Some(y1)) => unsafe { blocks.two([x, x1], [y, y1]) },
+            _ => unsafe { blocks.one(x, y) },
         }
+    }
+}
+
+/// A stream that is as long as its filters say.
+struct Blocks<'a> {
+    filters: &'a Filters<'a>,
+    /// Bytes of the first piece of a patch, and how many whole ones follow.
+    first: usize,
+    more: usize,
+    exact: u32,
+}
+
+impl<'a> Blocks<'a> {
+    #[inline(always)]
+    fn new(filters: &'a Filters<'_>) -> Option<Self> {
+        let Filters { stream, patch, count, to } = filters;
+        let pieces = patch.div_ceil(VECTOR);
+        let more = pieces.checked_sub(1)?;
+        let enough = *count > 0 && stream.len() >= count.div_ceil(4) * (pieces * PIECE + TABLES);
+        let (first, exact) = (patch - more * VECTOR, u32::from(to.lo < to.zero_point));
+        enough.then_some(Self { filters, first, more, exact })
+    }
+
+    /// # Safety
+    /// `x` have a patch each, `y` as many elements as there are filters.
+    #[inline(always)]
+    unsafe fn two(&self, [x0, x1]: [&[i8]; 2], [y0, y1]: [&mut [i8]; 2]) {
+        let Self { filters: Filters { stream, count, to, .. }, first, more, exact } = *self;
+        let (x0, x1, y0, y1) = (x0.as_ptr(), x1.as_ptr(), y0.as_mut_ptr(), y1.as_mut_ptr());
+        let stream = stream.as_ptr();
+        // SAFETY: the stream has a block for each four filters, each with pieces for the `first` bytes of a patch and for
+        // `more` vectors behind them; the caller's promise.
+        unsafe { embernet_mve_two(stream, x0, x1, *count, y0, y1, first, more, to.zero_point, to.lo, to.hi, exact) };
+    }
+
+    /// # Safety
+    /// As [`Blocks::two`].
+    #[inline(always)]
+    unsafe fn one(&self, x: &[i8], y: &mut [i8]) {
+        let Self { filters: Filters { stream, count, to, .. }, first, more, exact } = *self;
+        let (stream, x, y) = (stream.as_ptr(), x.as_ptr(), y.as_mut_ptr());
+        // SAFETY: as in `two`.
+        unsafe { embernet_mve_one(stream, x, y, *count, first, more, to.zero_point, to.lo, to.hi, exact) };
     }
 }

@@ -122,7 +122,7 @@ impl Layout for Mve {
 
     fn dense(self, shape: &Dense, stream: &[u32], to: &Requantize<'_>, x: &[i8], y: &mut [i8]) {
         let (patch, count) = (shape.inputs as usize, shape.outputs as usize);
-        filters::side_by_side(&Filters { stream, patch, count, to: *to }, x, y);
+        filters::pixel(&Filters { stream, patch, count, to: *to }, x, y);
     }
 
     fn depthwise(self, shape: &DepthwiseConv2d, layer: &Depthwise<'_>, scratch: &mut [u32], x: &[i8], y: &mut [i8]) {
