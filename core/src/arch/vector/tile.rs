@@ -56,8 +56,6 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
                 *sum = if whole || vector + 1 < VECTORS { V::load(c) } else { V::load_masked(c, mask) };
             }
         }
-        // Three pointers and the distance between rows reach all rows.
-        let mut quads: [*const f32; 3] = [a, a.wrapping_add(4 * a_row), a.wrapping_add(8 * a_row)];
         // From the end of a product to the beginning of the next, and from the end of a walk to that of the next one.
         let jump = |fold: Fold, count: usize, a: usize, b: usize| {
             (fold.a.wrapping_sub(count.wrapping_mul(a)), fold.b.wrapping_sub(count.wrapping_mul(b)))
@@ -65,29 +63,42 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
         let Folds { outer, inner } = folds;
         let (a_jump, b_jump) = jump(inner, k, a_col, b_row);
         let (a_turn, b_turn) = jump(outer, inner.count, inner.a, inner.b);
+        // Pointers past the end after the last round are never read, hence wrapping.
+        let mut quads = quads(a, a_row);
         for _ in 0..outer.count {
             for _ in 0..inner.count {
-                for _ in 0..k {
-                    V::prefetch(b.wrapping_add(AHEAD * b_row), VECTORS);
-                    V::prefetch(quads[0].wrapping_add(AHEAD * a_col), 1);
-                    let mut columns = [V::splat(0.0); VECTORS];
-                    for (vector, column) in columns.iter_mut().enumerate() {
-                        let b = b.add(vector * V::LANES);
-                        *column = if MASKED && vector + 1 == VECTORS { V::load_masked(b, mask) } else { V::load(b) };
-                    }
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let [first, second, third] = quads;
-                        let quad = match row / 4 {
-                            0 => first,
-                            1 => second,
-                            _ => third,
-                        };
-                        let x = V::splat(*quad.add(row % 4 * a_row));
-                        for (sum, column) in sums.iter_mut().zip(&columns) {
-                            *sum = x.mul_add(*column, *sum);
+                let mut left = k;
+                // With a distance known to be 1, four columns need no more pointers than one.
+                if VECTORS > 1 && a_col == 1 {
+                    while left >= 4 {
+                        for p in 0..4 {
+                            let b = b.wrapping_add(p * b_row);
+                            V::prefetch(b.wrapping_add(AHEAD * b_row), VECTORS);
+                            let quads = quads.map(|quad| quad.wrapping_add(p));
+                            column::<V, ROWS, VECTORS, MASKED>(&mut sums, quads, a_row, b, mask);
                         }
+                        quads = quads.map(|quad| opaque(quad.wrapping_add(4)));
+                        b = b.wrapping_add(4 * b_row);
+                        left -= 4;
                     }
-                    // Past the end after the last round, hence wrapping; never read there.
+                } else if VECTORS > 1 && a_row == 1 {
+                    let mut a = quads[0];
+                    while left >= 2 {
+                        for p in 0..2 {
+                            let (a, b) = (a.wrapping_add(p * a_col), b.wrapping_add(p * b_row));
+                            V::prefetch(b.wrapping_add(AHEAD * b_row), VECTORS);
+                            V::prefetch(a.wrapping_add(AHEAD * a_col), 1);
+                            let quads = [a, a.wrapping_add(4), a.wrapping_add(8)];
+                            column::<V, ROWS, VECTORS, MASKED>(&mut sums, quads, 1, b, mask);
+                        }
+                        a = opaque(a.wrapping_add(2 * a_col));
+                        b = b.wrapping_add(2 * b_row);
+                        left -= 2;
+                    }
+                    quads = [a, a.wrapping_add(4), a.wrapping_add(8)];
+                }
+                for _ in 0..left {
+                    column::<V, ROWS, VECTORS, MASKED>(&mut sums, quads, a_row, b, mask);
                     quads = quads.map(|quad| opaque(quad.wrapping_add(a_col)));
                     b = b.wrapping_add(b_row);
                 }
@@ -106,6 +117,45 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
                 } else {
                     sum.store_masked(c, mask);
                 }
+            }
+        }
+    }
+}
+
+/// Where rows 0, 4 and 8 of A are: three pointers and the distance between rows reach all rows.
+#[inline(always)]
+fn quads(a: *const f32, a_row: usize) -> [*const f32; 3] {
+    [a, a.wrapping_add(4 * a_row), a.wrapping_add(8 * a_row)]
+}
+
+/// One column of A times one row of B.
+///
+/// # Safety
+/// As [`run`], for the column at `quads` and the row at `b`.
+#[inline(always)]
+unsafe fn column<V: Vector, const ROWS: usize, const VECTORS: usize, const MASKED: bool>(
+    sums: &mut [[V; VECTORS]; ROWS],
+    [first, second, third]: [*const f32; 3],
+    a_row: usize,
+    b: *const f32,
+    mask: V::Mask,
+) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let mut columns = [V::splat(0.0); VECTORS];
+        for (vector, column) in columns.iter_mut().enumerate() {
+            let b = b.add(vector * V::LANES);
+            *column = if MASKED && vector + 1 == VECTORS { V::load_masked(b, mask) } else { V::load(b) };
+        }
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let quad = match row / 4 {
+                0 => first,
+                1 => second,
+                _ => third,
+            };
+            let x = V::splat(*quad.add(row % 4 * a_row));
+            for (sum, column) in sums.iter_mut().zip(&columns) {
+                *sum = x.mul_add(*column, *sum);
             }
         }
     }

@@ -7,7 +7,7 @@
 
 use super::Conv2d;
 use crate::arch::{Fold, Folds, Gemm, Isa, IsaId};
-use crate::kernels::util::{copy, from, from_mut, rows, rows_mut};
+use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub_mut};
 use crate::kernels::window::{Axis, Run, Window2d};
 use core::ops::Range;
 
@@ -65,6 +65,7 @@ fn lines<I: Isa>(
 ) {
     let whole = columns / WIDTH * WIDTH;
     let (wide, narrow) = panels.split_at_mut_checked(whole * depth).unwrap_or_default();
+    let narrow = sub_mut(narrow, 0, (columns - whole) * depth);
     for (first, width, panels) in [(0, WIDTH, wide), (whole, columns - whole, narrow)] {
         let count = rows(panels, width).len();
         isa.split(count, 4 * width, [(panels, width)], |of, [panels]| {
