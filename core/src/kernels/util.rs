@@ -100,7 +100,9 @@ pub fn copy<T: Copy>(from: &[T], to: &mut [T]) {
 }
 
 /// Every row of `y` (`[rows][outputs]`) starts from the bias; an empty `b` counts as zeros.
-#[inline]
+// On a PC, so that its caller can have it compiled for an instruction set.
+#[cfg_attr(target_os = "none", inline)]
+#[cfg_attr(not(target_os = "none"), inline(always))]
 pub fn start_from_bias(b: &[f32], outputs: usize, y: &mut [f32]) {
     if b.is_empty() {
         y.fill(0.0);

@@ -191,7 +191,7 @@ fn forward_sample<I: Isa>(
         let (height, in_y) = conv.window.height.part(&(first * pool_h as usize..(first + count) * pool_h as usize));
         let part = Conv2d { window: Window2d { height, ..conv.window }, ..conv };
         let strip = sub_mut(strip, 0, count * block.row_elements());
-        start_from_bias(b, conv.out_c as usize, strip);
+        isa.vectorize(|| start_from_bias(b, conv.out_c as usize, strip));
         packed::forward(isa, &part, from(x, in_y * in_row), panels, strip);
         let (y, places) = (from_mut(y, first * out_row), from_mut(places, first * out_row));
         let mut places = rows_mut(places, out_row);

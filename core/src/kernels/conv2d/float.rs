@@ -79,7 +79,7 @@ pub fn forward_f32<I: Isa>(
         let (isa, x) = (isa.alone(), from(x, of.start * in_elements));
         let some = if packs { packed::samples_at_once(shape) } else { of.len().max(1) };
         for (x, y) in x.chunks((some * in_elements).max(1)).zip(y.chunks_mut((some * out_elements).max(1))) {
-            start_from_bias(b, shape.out_c as usize, y);
+            isa.vectorize(|| start_from_bias(b, shape.out_c as usize, y));
             if packs {
                 packed::forward(isa, shape, x, panels, y);
             } else {
