@@ -12,6 +12,8 @@ mod cortex_m;
 #[cfg(any(test, feature = "std"))]
 mod host;
 pub mod layout;
+#[cfg(all(target_arch = "riscv32", target_os = "none"))]
+mod riscv;
 pub mod scalar;
 #[cfg(any(test, feature = "std"))]
 mod threads;
@@ -24,8 +26,14 @@ pub mod x86;
 pub use cortex_m::Dsp;
 #[cfg(armv8m)]
 pub use cortex_m::Mve;
+#[cfg(armv6m)]
+pub use cortex_m::Thumb1;
+#[cfg(armv7m)]
+pub use cortex_m::Thumb2;
 #[cfg(any(test, feature = "std"))]
 pub use host::{Processor, Task, best, best_exact, run_best, run_on};
+#[cfg(all(target_arch = "riscv32", target_os = "none"))]
+pub use riscv::Rv32;
 pub use scalar::Scalar;
 #[cfg(any(test, feature = "std"))]
 pub use threads::Threads;

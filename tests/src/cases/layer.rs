@@ -83,7 +83,8 @@ impl Int8Layer {
         let each = |table: &[i32]| if table.len() == 1 { table.repeat(outputs as usize) } else { table.to_vec() };
         let bias = if folded.is_empty() { vec![0; outputs as usize] } else { folded.clone() };
         let (multiplier, shift) = (each(&self.multiplier), each(&self.shift));
-        let layer = Layer { weights: &self.w, bias: &bias, multiplier: &multiplier, shift: &shift };
+        let zero_point = self.zero_point;
+        let layer = Layer { weights: &self.w, bias: &bias, multiplier: &multiplier, shift: &shift, zero_point };
         let isa = step.isa();
         let Some(packed) = pack(isa, &layer) else {
             return self.write(step, &self.w, &folded, scratch_bytes, make);

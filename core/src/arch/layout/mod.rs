@@ -25,6 +25,7 @@ pub mod mve;
 pub mod packing;
 #[cfg(test)]
 mod tests;
+pub mod words;
 
 use super::{Isa, IsaId};
 use crate::kernels::dense::Dense;
@@ -158,7 +159,8 @@ pub fn run<I: Isa>(isa: I, id: IsaId, task: impl Task) {
     match id {
         IsaId::Dsp => task.run(dsp::Twin),
         IsaId::Mve => task.run(mve::Twin),
-        IsaId::Thumb2 | IsaId::Thumb1 | IsaId::Rv32 => {}
+        IsaId::Thumb2 | IsaId::Rv32 => task.run(words::Words(words::Twin::<2>)),
+        IsaId::Thumb1 => task.run(words::Words(words::Twin::<1>)),
         IsaId::Scalar | IsaId::Avx2 | IsaId::Avx512 | IsaId::Avx2Exact => {}
     }
 }

@@ -1,5 +1,6 @@
 //! What a host does to the weights of an int8 layer, so that a token finds them in its order.
 
+use super::words::{Twin, Words};
 use super::{dsp, mve};
 use crate::arch::IsaId;
 use crate::kernels::conv2d::Conv2d;
@@ -18,6 +19,8 @@ pub struct Layer<'a> {
     pub multiplier: &'a [i32],
     /// Exponents, one for each output.
     pub shift: &'a [i32],
+    /// The output's zero point.
+    pub zero_point: i32,
 }
 
 /// A layer as a token reads it.
@@ -53,8 +56,8 @@ fn packing(isa: IsaId) -> Option<&'static dyn Packing> {
     match isa {
         IsaId::Dsp => Some(&dsp::Twin),
         IsaId::Mve => Some(&mve::Twin),
-        // Their loops are not written yet: they read weights as the scalar token does.
-        IsaId::Thumb2 | IsaId::Thumb1 | IsaId::Rv32 => None,
+        IsaId::Thumb2 | IsaId::Rv32 => Some(&Words(Twin::<2>)),
+        IsaId::Thumb1 => Some(&Words(Twin::<1>)),
         IsaId::Scalar | IsaId::Avx2 | IsaId::Avx512 | IsaId::Avx2Exact => None,
     }
 }

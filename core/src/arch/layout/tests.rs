@@ -39,7 +39,7 @@ impl Random {
 
     fn layer(&self) -> Layer<'_> {
         let Self { weights, bias, multiplier, shift, .. } = self;
-        Layer { weights, bias, multiplier, shift }
+        Layer { weights, bias, multiplier, shift, zero_point: self.to.0 }
     }
 
     /// With the tables, or, for streams, without.

@@ -176,7 +176,8 @@ impl Emit<'_, '_> {
         if let (Some(weights), Some(bias)) = (weights.filter(|_| isa.has_layout()), &folded) {
             let each = |table: &[i32]| if table.len() == 1 { table.repeat(outputs) } else { table.to_vec() };
             let (multiplier, shift) = (each(&mantissas), each(&shifts));
-            let layer = Layer { weights, bias, multiplier: &multiplier, shift: &shift };
+            let zero_point = plain.zero_point;
+            let layer = Layer { weights, bias, multiplier: &multiplier, shift: &shift, zero_point };
             let plain_words = weights.len().div_ceil(4) + bias.len() + mantissas.len() + shifts.len();
             let fits = |packed: &Packed| {
                 self.lowering.options.optimize != Optimize::Size || packed.stream.len() <= plain_words

@@ -1,0 +1,86 @@
+@ A row of a depthwise 3x3 convolution on a core with 32-bit multiply-accumulate and without DSP extension
+@ (Cortex-M3): see layout/words/row.rs for what the numbers mean.
+@
+@ In: r0 = arguments (its Arguments). One channel at a time: its nine weights stay in r5-r12 and lr.
+    .syntax unified
+    .thumb
+    .section .text.embernet_thumb2_row, "ax", %progbits
+    .global embernet_thumb2_row
+    .type embernet_thumb2_row, %function
+    .thumb_func
+embernet_thumb2_row:
+    push {r4-r11, lr}
+    sub sp, sp, #36
+    str r0, [sp, #28]
+    ldrd r2, r3, [r0, #12]
+    strd r2, r3, [sp, #16]
+    movs r2, #4
+    str r2, [sp, #32]
+1:  @ A channel.
+    ldr r4, [sp, #28]
+    ldr r1, [r4, #4]
+    ldm r1!, {r5, r6, r7, r8}
+    stm sp, {r5, r6, r7, r8}
+    ldr r0, [r4]
+    ldr r2, [r4, #20]
+    str r2, [sp, #24]
+    adds r2, r2, #1
+    str r2, [r4, #20]
+    adds r2, r0, #1
+    adds r3, r1, #12
+    strd r2, r3, [r4]
+    ldrsb r5, [r1]
+    ldrsb r6, [r1, #1]
+    ldrsb r7, [r1, #2]
+    ldrsb r8, [r1, #3]
+    ldrsb r9, [r1, #4]
+    ldrsb r10, [r1, #5]
+    ldrsb r11, [r1, #6]
+    ldrsb r12, [r1, #7]
+    ldrsb lr, [r1, #8]
+    ldr r1, [r4, #8]
+    adds r2, r1, #1
+    str r2, [r4, #8]
+2:  @ An output.
+    ldrb r2, [r0]
+    ldrb r3, [r0, #4]
+    mul r4, r2, r5
+    mla r4, r3, r6, r4
+    ldrb r2, [r0, #8]
+    ldrb r3, [r0, #12]
+    mla r4, r2, r7, r4
+    mla r4, r3, r8, r4
+    ldrb r2, [r0, #16]
+    ldrb r3, [r0, #20]
+    mla r4, r2, r9, r4
+    mla r4, r3, r10, r4
+    ldrb r2, [r0, #24]
+    ldrb r3, [r0, #28]
+    mla r4, r2, r11, r4
+    ldrb.w r2, [r0, #32]
+    mla r4, r3, r12, r4
+    mla r4, r2, lr, r4
+    ldrd r2, r3, [sp]
+    add r4, r2, r4, lsl #1
+    smull r2, r4, r4, r3
+    adds r2, r2, r2
+    ldrd r2, r3, [sp, #8]
+    adc r4, r4, #0
+    add r4, r4, r4, asr #31
+    add r4, r4, r2
+    asrs r4, r4, r3
+    ldrd r2, r3, [sp, #16]
+    ssat r4, #8, r4
+    add r0, r0, r2
+    strb r4, [r1]
+    add r1, r1, r3
+    ldr r2, [sp, #24]
+    cmp r0, r2
+    bne 2b
+    ldr r2, [sp, #32]
+    subs r2, r2, #1
+    str r2, [sp, #32]
+    bne 1b
+    add sp, sp, #36
+    pop {r4-r11, pc}
+    .size embernet_thumb2_row, . - embernet_thumb2_row

@@ -1,0 +1,11 @@
+//! Cortex-M3: 32-bit multiply-accumulate, no DSP extension.
+//!
+//! The order of weights and the twins of the loops are in [`crate::arch::layout::words`].
+
+core::arch::global_asm!(include_str!("conv2d.s"), include_str!("dense.s"), include_str!("depthwise.s"), options(raw));
+
+crate::arch::layout::words::token! {
+    /// Proves that the core has the instructions of a Cortex-M3.
+    Thumb2, 2, embernet_thumb2_filters, embernet_thumb2_dense, embernet_thumb2_row,
+    embernet_thumb2_place, embernet_thumb2_band
+}

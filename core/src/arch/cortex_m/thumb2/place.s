@@ -1,0 +1,60 @@
+@ Gathering on a core with 32-bit multiply-accumulate and without DSP extension (Cortex-M3).
+    .syntax unified
+    .thumb
+
+@ Bytes from r0 up to r1 into every second word from r2 on: as lower halves, or if r3 is not 0 as upper ones.
+    .section .text.embernet_thumb2_place, "ax", %progbits
+    .global embernet_thumb2_place
+    .type embernet_thumb2_place, %function
+    .thumb_func
+embernet_thumb2_place:
+    cbz r3, 3f
+    push {r4, lr}
+    subs r1, r1, #1
+1:  cmp r0, r1
+    bhs 2f
+    ldrsb r3, [r0], #1
+    ldrsb r12, [r0], #1
+    ldrsh r4, [r2]
+    ldrsh lr, [r2, #8]
+    add r3, r4, r3, lsl #16
+    add r12, lr, r12, lsl #16
+    str r3, [r2], #8
+    str r12, [r2], #8
+    b 1b
+2:  it ne
+    popne {r4, pc}
+    ldrsb r3, [r0]
+    ldrsh r4, [r2]
+    add r3, r4, r3, lsl #16
+    str r3, [r2]
+    pop {r4, pc}
+3:  subs r1, r1, #1
+4:  cmp r0, r1
+    bhs 5f
+    ldrsb r3, [r0], #1
+    ldrsb r12, [r0], #1
+    str r3, [r2], #8
+    str r12, [r2], #8
+    b 4b
+5:  it ne
+    bxne lr
+    ldrsb r3, [r0]
+    str r3, [r2]
+    bx lr
+    .size embernet_thumb2_place, . - embernet_thumb2_place
+
+@ r1 words, r3 bytes apart from r0 on, into every third word from r2 on; 128 is added to each byte.
+    .section .text.embernet_thumb2_band, "ax", %progbits
+    .global embernet_thumb2_band
+    .type embernet_thumb2_band, %function
+    .thumb_func
+embernet_thumb2_band:
+    ldr r12, [r0]
+    add r0, r0, r3
+    eor r12, r12, #0x80808080
+    str r12, [r2], #12
+    subs r1, r1, #1
+    bne embernet_thumb2_band
+    bx lr
+    .size embernet_thumb2_band, . - embernet_thumb2_band

@@ -1,0 +1,121 @@
+//! The order of cores that multiply 32-bit words and nothing narrower: Cortex-M3, Cortex-M0, RV32IM.
+//!
+//! Two small numbers in one word, `a + (b << 16)`, times a third are two products at once, and a sum of such words is
+//! two sums, exact while both fit 16 bits. The host knows the weights, so it cuts filters into *blocks* for which
+//! that holds whatever the input. At the end of a block a loop adds the word to a total, which counts both halves
+//! modulo 2^32, and the word's upper half, rounded, to a sum of its own; the sum of the lower halves is the total
+//! less that.
+//!
+//! - A convolution's words hold two pixels; see [`tile`].
+//! - A dense layer's words hold two filters; see [`quad`].
+//! - A depthwise convolution has nothing to share within a word: its weights stay in registers; see [`row`].
+//!
+//! | file | is |
+//! |---|---|
+//! | `mod.rs` | what a core's loops are, and all three layers on them |
+//! | `tile.rs`, `quad.rs`, `row.rs` | for each layer what its numbers mean, and what assembly is given |
+//! | `token.rs` | the token of a core with such loops (devices only) |
+//! | `twin.rs` | the loops in plain Rust (hosts only) |
+//! | `packing.rs` | what the host does to weights (hosts only) |
+#![allow(unsafe_code)]
+
+#[cfg(any(test, feature = "std"))]
+mod packing;
+pub mod quad;
+pub mod row;
+pub mod tile;
+#[cfg(target_os = "none")]
+mod token;
+#[cfg(any(test, feature = "std"))]
+mod twin;
+
+#[cfg(target_os = "none")]
+pub(crate) use token::token;
+#[cfg(any(test, feature = "std"))]
+pub use twin::Twin;
+
+use super::{Depthwise, Filters, Layout};
+use crate::arch::IsaId;
+use crate::kernels::dense::Dense;
+use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
+use crate::kernels::requantize::Requantize;
+use crate::kernels::util::{from_mut, sub};
+
+/// The longest block.
+pub const LONGEST: usize = 16;
+
+/// Numbers of a filter beside its weights: twice the bias; the multiplier; what rounds a division by a power of two,
+/// with the output's zero point in it; the power.
+pub const NUMBERS: usize = 4;
+
+/// The inner loops of a core. All limit their outputs to `-128..=127`, and do nothing where a slice is too short.
+pub trait Loops: Copy {
+    /// Whose they are.
+    const ID: IsaId;
+
+    /// Filters in a group of a convolution.
+    const GROUP: usize;
+
+    /// All outputs `y [4][count]` of a tile.
+    fn filters(self, stream: &[u32], patch: usize, count: usize, tile: &[u32], y: &mut [i8]);
+
+    /// All outputs of a dense layer.
+    fn dense(self, stream: &[u32], x: &[i8], y: &mut [i8]);
+
+    /// A row of outputs of four channels.
+    fn row(self, row: &row::Row<'_>, y: &mut [i8]);
+
+    /// Puts bytes into every second word, as lower halves, or into those that have them as upper ones.
+    fn place(self, words: &mut [u32], upper: bool, x: &[i8]);
+
+    /// Puts `count` words, `step` words apart, into every third word, with 128 added to each byte.
+    fn band(self, x: &[u32], step: usize, count: usize, band: &mut [u32]);
+}
+
+/// The layout of these loops.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<L>(pub L);
+
+impl<L: Loops> Layout for Words<L> {
+    const ID: IsaId = L::ID;
+    const PIXELS: usize = tile::PIXELS;
+
+    fn tile_words(patch: usize) -> usize {
+        tile::words(patch)
+    }
+
+    fn place(self, tile: &mut [u32], _: usize, pixel: usize, at: usize, x: &[i8]) {
+        self.0.place(from_mut(tile, 2 * at + pixel / 2), !pixel.is_multiple_of(2), x);
+    }
+
+    fn fill(self, tile: &mut [u32], patch: usize, pixel: usize, value: i8) {
+        let values = [value; 32];
+        for at in (0..patch).step_by(values.len()) {
+            self.place(tile, patch, pixel, at, sub(&values, 0, values.len().min(patch - at)));
+        }
+    }
+
+    fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
+        self.0.filters(filters.stream, filters.patch, filters.count, tile, y);
+        limit(&filters.to, y);
+    }
+
+    fn dense(self, _: &Dense, stream: &[u32], to: &Requantize<'_>, x: &[i8], y: &mut [i8]) {
+        self.0.dense(stream, x, y);
+        limit(to, y);
+    }
+
+    fn depthwise(self, shape: &DepthwiseConv2d, layer: &Depthwise<'_>, scratch: &mut [u32], x: &[i8], y: &mut [i8]) {
+        row::depthwise(self.0, shape, layer, scratch, x, y);
+        limit(&layer.to, y);
+    }
+}
+
+/// Limits outputs further, where an activation says so.
+fn limit(to: &Requantize<'_>, y: &mut [i8]) {
+    if (to.lo, to.hi) != (-128, 127) {
+        for y in y {
+            *y = i32::from(*y).max(to.lo).min(to.hi) as i8;
+        }
+    }
+}

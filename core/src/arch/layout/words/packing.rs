@@ -1,0 +1,163 @@
+//! What a host does to weights for these loops.
+
+use super::{LONGEST, NUMBERS, Twin, Words, quad, row, tile};
+use crate::arch::layout::packing::{Layer, Packed, Packing};
+use crate::kernels::conv2d::Conv2d;
+use crate::kernels::dense::Dense;
+use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
+use std::vec::Vec;
+
+/// A filter: weights, bias, mantissa, exponent.
+#[derive(Clone, Debug)]
+struct Filter {
+    weights: Vec<i8>,
+    bias: i32,
+    multiplier: i32,
+    shift: i32,
+}
+
+impl Filter {
+    /// Its numbers. `None` where a sum may not fit 30 bits, or the factor is no proper fraction.
+    fn numbers(&self, zero_point: i32) -> Option<[u32; NUMBERS]> {
+        let power = self.shift.checked_neg().filter(|power| (1..=22).contains(power))?;
+        let most = self
+            .weights
+            .iter()
+            .fold(u64::from(self.bias.unsigned_abs()), |sum, w| sum + 256 * u64::from(w.unsigned_abs()));
+        let rounding = (1 << (power - 1)) + (zero_point << power);
+        let numbers = [self.bias.wrapping_mul(2), self.multiplier, rounding, power];
+        (most < 1 << 29 && self.multiplier >= 0).then(|| numbers.map(|number| number as u32))
+    }
+
+    /// How many of its weights from `at` on make a block: sums of their products fit 16 bits whatever the input.
+    fn block(&self, at: usize) -> usize {
+        let (mut least, mut greatest) = (0, 0);
+        let weights = self.weights.get(at..).unwrap_or_default().iter().take(LONGEST);
+        let fits = weights.take_while(|w| {
+            let (a, b) = (-128 * i32::from(**w), 127 * i32::from(**w));
+            (least, greatest) = (least + a.min(b), greatest + a.max(b));
+            // A core that rounds the upper half by a carry would overflow at the least number of 16 bits.
+            least > -32768 && greatest < 32768
+        });
+        fits.count().max(1)
+    }
+}
+
+/// The filters of a layer, `of` saying which weights are a filter's; `None` if numbers are missing.
+fn filters(layer: &Layer<'_>, count: usize, of: impl Fn(usize) -> Option<Vec<i8>>) -> Option<Vec<Filter>> {
+    let filter = |index: usize| {
+        let (multiplier, shift) = (*layer.multiplier.get(index)?, *layer.shift.get(index)?);
+        Some(Filter { weights: of(index)?, bias: *layer.bias.get(index)?, multiplier, shift })
+    };
+    (0..count).map(filter).collect()
+}
+
+/// The same for rows of `len` weights.
+fn filter_rows(layer: &Layer<'_>, count: usize, len: usize) -> Option<Vec<Filter>> {
+    filters(layer, count, |index| layer.weights.get(index * len..(index + 1) * len).map(<[i8]>::to_vec))
+}
+
+/// Groups of `group` filters, all of the same distance, behind it; `weights` lays out those of a group. The last one
+/// has at least `most` words.
+fn stream(
+    filters: &[Filter],
+    group: usize,
+    most: usize,
+    zero_point: i32,
+    weights: impl Fn(&[&Filter]) -> Vec<u32>,
+) -> Option<Vec<u32>> {
+    let mut groups = Vec::new();
+    for filters in filters.chunks(group) {
+        let filters: Vec<_> = (0..group).filter_map(|i| filters.get(i).or(filters.last())).collect();
+        let mut words = Vec::new();
+        for filter in &filters {
+            words.extend(filter.numbers(zero_point)?);
+        }
+        words.extend(weights(&filters));
+        groups.push(words);
+    }
+    let stride = groups.iter().map(Vec::len).max()?;
+    let mut stream = Vec::from([stride as u32]);
+    for mut words in groups {
+        words.resize(stride, 0);
+        stream.extend(words);
+    }
+    stream.resize(stream.len() + most.saturating_sub(stride), 0);
+    Some(stream)
+}
+
+/// Calls `visit` with the blocks of a group.
+fn blocks(filters: &[&Filter], mut visit: impl FnMut(core::ops::Range<usize>)) {
+    let len = filters.first().map_or(0, |filter| filter.weights.len());
+    let mut at = 0;
+    while at < len {
+        let end = at + filters.iter().map(|filter| filter.block(at)).min().unwrap_or(1);
+        visit(at..end);
+        at = end;
+    }
+}
+
+/// The weights of a group for index `k`.
+fn weights_at<'a>(filters: &'a [&Filter], k: usize) -> impl Iterator<Item = u8> + 'a {
+    filters.iter().map(move |filter| filter.weights.get(k).map_or(0, |w| *w as u8))
+}
+
+fn words(mut bytes: Vec<u8>) -> Vec<u32> {
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes.as_chunks().0.iter().map(|quad| u32::from_le_bytes(*quad)).collect()
+}
+
+impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
+    fn conv2d(&self, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed> {
+        let (patch, count) = (shape.patch(), shape.out_c as usize);
+        if shape.window.out_pixels() < tile::PIXELS {
+            return None;
+        }
+        let filters = filter_rows(layer, count, patch)?;
+        let most = tile::most_words(GROUP, patch);
+        let stream = stream(&filters, GROUP, most, layer.zero_point, |filters| {
+            let mut bytes = Vec::new();
+            blocks(filters, |block| {
+                bytes.push((LONGEST - block.len()) as u8);
+                block.for_each(|k| bytes.extend(weights_at(filters, k)));
+            });
+            words(bytes)
+        })?;
+        Some(Packed { stream, scratch_words: tile::words(patch) })
+    }
+
+    fn dense(&self, shape: &Dense, layer: &Layer<'_>) -> Option<Packed> {
+        let (inputs, outputs) = (shape.inputs as usize, shape.outputs as usize);
+        let filters = filter_rows(layer, outputs, inputs)?;
+        let most = quad::most_words(inputs);
+        let stream = stream(&filters, quad::GROUP, most, layer.zero_point, |filters| {
+            let mut all = Vec::new();
+            blocks(filters, |block| {
+                all.push((LONGEST - block.len()) as u32);
+                all.extend(block.flat_map(|k| words(weights_at(filters, k).map(|w| w ^ 0x80).collect())));
+            });
+            all
+        })?;
+        Some(Packed { stream, scratch_words: 0 })
+    }
+
+    fn depthwise(&self, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
+        if !row::has_loop(shape) {
+            return None;
+        }
+        let count = shape.out_c as usize;
+        let at = |row: usize, column: usize, channel: usize| (row * row::TAPS + column) * count + channel;
+        let mut filters = filters(layer, count, |channel| {
+            let columns = (0..row::TAPS).flat_map(|column| (0..row::TAPS).map(move |row| (row, column)));
+            columns.map(|(row, column)| layer.weights.get(at(row, column, channel)).copied()).collect()
+        })?;
+        let mut stream = Vec::new();
+        for filter in &mut filters {
+            let sum: i32 = filter.weights.iter().map(|w| i32::from(*w)).sum();
+            filter.bias = filter.bias.checked_sub(128 * sum)?;
+            stream.extend(filter.numbers(layer.zero_point)?);
+            stream.extend(words(filter.weights.iter().map(|w| *w as u8).collect()));
+        }
+        Some(Packed { stream, scratch_words: row::band_words(shape) })
+    }
+}

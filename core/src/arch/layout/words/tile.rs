@@ -1,0 +1,103 @@
+//! A convolution: two pixels in a word.
+//!
+//! A tile has four pixels and, for each byte of the patch, two words: `x0 + (x1 << 16)` of pixels 0 and 1, the same
+//! of pixels 2 and 3.
+//!
+//! The stream is the distance between groups of filters in words, and then the groups. A group is for each filter its
+//! [`NUMBERS`], and then bytes: blocks of weights, the group's filters in turn; before each block [`LONGEST`] less its
+//! length. A filter beyond the last is the last one again. Behind the stream lie as many bytes as any lengths of
+//! blocks lead to: a loop trusts no length.
+
+use super::{LONGEST, NUMBERS};
+
+/// Pixels of a tile. An even one overwrites what its neighbour had: they are placed in order.
+pub const PIXELS: usize = 4;
+
+/// Words of a tile: those of the patch, and those that a loop may read behind them.
+pub const fn words(patch: usize) -> usize {
+    2 * (patch + LONGEST - 1)
+}
+
+/// Words that a loop may read of a group, whatever the lengths of its blocks say.
+pub const fn most_words(group: usize, patch: usize) -> usize {
+    NUMBERS * group + (patch + group * (patch + LONGEST - 1)).div_ceil(4)
+}
+
+/// What the assembly of a tile is given; it counts `groups` down and moves `group` and `y`.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Arguments {
+    x: *const u32,
+    x_end: *const u32,
+    group: *const u32,
+    /// Bytes from a group to the next.
+    stride: usize,
+    groups: usize,
+    y: *mut i8,
+    /// Filters: the distance between pixels in `y`.
+    count: usize,
+    /// Distance of the outputs of a group's second filter from those of the first.
+    second: usize,
+}
+
+/// [`super::Loops::filters`] by `assembly`.
+///
+/// # Safety
+/// `assembly` reads and writes what the module's page says: of the tile [`words`], of a group [`most_words`], and for
+/// each filter it writes one output for each pixel.
+pub unsafe fn filters<const GROUP: usize>(
+    assembly: unsafe extern "C" fn(&mut Arguments),
+    stream: &[u32],
+    patch: usize,
+    count: usize,
+    tile: &[u32],
+    y: &mut [i8],
+) {
+    let Some((stride, rows)) = stream.split_first() else { return };
+    let (stride, groups) = (*stride as usize, count.div_ceil(GROUP));
+    let last = groups.saturating_sub(1).saturating_mul(stride);
+    let fits = last.saturating_add(most_words(GROUP, patch)) <= rows.len()
+        && words(patch) <= tile.len()
+        && PIXELS * count <= y.len();
+    if !fits || patch == 0 {
+        return;
+    }
+    let x = tile.as_ptr();
+    let whole = count / GROUP;
+    let mut arguments = Arguments {
+        x,
+        x_end: x.wrapping_add(2 * patch),
+        group: rows.as_ptr(),
+        stride: 4 * stride,
+        groups: whole,
+        y: y.as_mut_ptr(),
+        count,
+        second: 1,
+    };
+    if whole > 0 {
+        // SAFETY: the slices were checked above.
+        unsafe { assembly(&mut arguments) };
+    }
+    if whole < groups {
+        (arguments.groups, arguments.second) = (1, 0);
+        // SAFETY: likewise; both filters have the same place.
+        unsafe { assembly(&mut arguments) };
+    }
+}
+
+/// [`super::Loops::place`] by `assembly`.
+///
+/// # Safety
+/// `assembly` reads its bytes, at least one, and writes every second word, as many.
+pub unsafe fn place(
+    assembly: unsafe extern "C" fn(*const i8, *const i8, *mut u32, usize),
+    words: &mut [u32],
+    upper: bool,
+    x: &[i8],
+) {
+    if !x.is_empty() && 2 * x.len() - 1 <= words.len() {
+        let ends = x.as_ptr_range();
+        // SAFETY: the slices were checked above.
+        unsafe { assembly(ends.start, ends.end, words.as_mut_ptr(), upper.into()) };
+    }
+}

@@ -1,0 +1,84 @@
+//! The token of a core with these loops: assembly between safe functions.
+
+/// Makes the token `$token`, whose assembly has groups of `$group` filters in convolutions.
+macro_rules! token {
+    ($(#[$about:meta])* $token:ident, $group:literal, $filters:ident, $dense:ident, $row:ident,
+        $place:ident, $band:ident) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $token(());
+
+        impl $token {
+            /// The token.
+            ///
+            /// # Safety
+            /// The core has its instructions.
+            pub const unsafe fn new() -> Self {
+                Self(())
+            }
+        }
+
+        impl $crate::arch::Isa for $token {
+            const ID: $crate::arch::IsaId = $crate::arch::IsaId::$token;
+            type Layout = $crate::arch::layout::words::Words<Self>;
+
+            fn layout(self) -> Self::Layout {
+                $crate::arch::layout::words::Words(self)
+            }
+
+            // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is
+            // theirs.
+            #[inline(never)]
+            fn run_step(
+                self,
+                step: &$crate::plan::Step<'_>,
+                memory: &mut $crate::memory::Memory<'_>,
+                context: &mut $crate::plan::Context,
+            ) {
+                step.run(self, memory, context);
+            }
+        }
+
+        unsafe extern "C" {
+            fn $filters(arguments: &mut $crate::arch::layout::words::tile::Arguments);
+            fn $dense(arguments: &mut $crate::arch::layout::words::quad::Arguments);
+            fn $row(arguments: &mut $crate::arch::layout::words::row::Arguments);
+            fn $place(x: *const i8, x_end: *const i8, words: *mut u32, upper: usize);
+            fn $band(x: *const u32, count: usize, band: *mut u32, step: usize);
+        }
+
+        impl $crate::arch::layout::words::Loops for $token {
+            const ID: $crate::arch::IsaId = $crate::arch::IsaId::$token;
+            const GROUP: usize = $group;
+
+            fn filters(self, stream: &[u32], patch: usize, count: usize, tile: &[u32], y: &mut [i8]) {
+                // SAFETY: this is the assembly of this loop; the token proves that the core runs it.
+                unsafe {
+                    $crate::arch::layout::words::tile::filters::<$group>($filters, stream, patch, count, tile, y);
+                }
+            }
+
+            fn dense(self, stream: &[u32], x: &[i8], y: &mut [i8]) {
+                // SAFETY: likewise.
+                unsafe { $crate::arch::layout::words::quad::dense($dense, stream, x, y) };
+            }
+
+            fn row(self, row: &$crate::arch::layout::words::row::Row<'_>, y: &mut [i8]) {
+                // SAFETY: likewise.
+                unsafe { $crate::arch::layout::words::row::row($row, row, y) };
+            }
+
+            fn place(self, words: &mut [u32], upper: bool, x: &[i8]) {
+                // SAFETY: likewise.
+                unsafe { $crate::arch::layout::words::tile::place($place, words, upper, x) };
+            }
+
+            fn band(self, x: &[u32], step: usize, count: usize, band: &mut [u32]) {
+                // SAFETY: likewise.
+                unsafe { $crate::arch::layout::words::row::band($band, x, step, count, band) };
+            }
+        }
+    };
+}
+
+pub(crate) use token;

@@ -1,0 +1,136 @@
+//! The loops in plain Rust.
+
+use super::row::{CHANNEL_WORDS, Row, TAPS};
+use super::{LONGEST, Loops, NUMBERS, quad, tile};
+use crate::arch::IsaId;
+
+/// Loops with groups of `GROUP` filters in convolutions.
+#[derive(Clone, Copy, Debug)]
+pub struct Twin<const GROUP: usize>;
+
+/// Sums of words with two halves, blockwise: total and upper half.
+#[derive(Clone, Copy, Debug, Default)]
+struct Halves {
+    block: i32,
+    total: i32,
+    upper: i32,
+}
+
+impl Halves {
+    fn add(&mut self, w: i32, x: u32) {
+        self.block = self.block.wrapping_add(w.wrapping_mul(x as i32));
+    }
+
+    /// The end of a block.
+    fn take(&mut self) {
+        self.total = self.total.wrapping_add(self.block);
+        self.upper = self.upper.wrapping_add(self.block.wrapping_add(1 << 15) >> 16);
+        self.block = 0;
+    }
+
+    fn sums(self) -> [i32; 2] {
+        [self.total.wrapping_sub(self.upper << 16), self.upper]
+    }
+}
+
+/// A sum to int8 with the numbers of its filter.
+fn output(numbers: &[u32], sum: i32) -> i8 {
+    let Some(&[bias, multiplier, rounding, power]) = numbers.first_chunk() else { return 0 };
+    let doubled = sum.wrapping_mul(2).wrapping_add(bias as i32);
+    let scaled = ((i64::from(doubled) * i64::from(multiplier as i32) + (1 << 31)) >> 32) as i32;
+    let rounded = scaled.wrapping_add(scaled >> 31).wrapping_add(rounding as i32);
+    (rounded >> (power & 31)).clamp(-128, 127) as i8
+}
+
+fn set(y: &mut [i8], at: usize, value: i8) {
+    y.iter_mut().skip(at).take(1).for_each(|y| *y = value);
+}
+
+impl<const GROUP: usize> Loops for Twin<GROUP> {
+    const ID: IsaId = if GROUP == 1 { IsaId::Thumb1 } else { IsaId::Thumb2 };
+    const GROUP: usize = GROUP;
+
+    fn filters(self, stream: &[u32], patch: usize, count: usize, tile: &[u32], y: &mut [i8]) {
+        let Some((stride, groups)) = stream.split_first() else { return };
+        for (group, words) in groups.chunks((*stride).max(1) as usize).take(count.div_ceil(GROUP)).enumerate() {
+            let (numbers, weights) = words.split_at_checked(NUMBERS * GROUP).unwrap_or_default();
+            let mut bytes = weights.iter().flat_map(|word| word.to_le_bytes());
+            let mut next = || bytes.next().unwrap_or(0);
+            let mut sums = [[Halves::default(); tile::PIXELS / 2]; GROUP];
+            let mut at = 0;
+            while at < patch {
+                let end = at + LONGEST - usize::from(next() & 15);
+                for k in at..end {
+                    for pairs in &mut sums {
+                        let w = i32::from(next() as i8);
+                        pairs.iter_mut().zip(tile.iter().skip(2 * k)).for_each(|(sums, x)| sums.add(w, *x));
+                    }
+                }
+                sums.as_flattened_mut().iter_mut().for_each(Halves::take);
+                at = end;
+            }
+            for (filter, (numbers, sums)) in numbers.chunks(NUMBERS).zip(sums).enumerate() {
+                let sums = sums.into_iter().flat_map(Halves::sums);
+                let filter = GROUP * group + filter;
+                for (y, sum) in y.chunks_mut(count).zip(sums).filter(|_| filter < count) {
+                    set(y, filter, output(numbers, sum));
+                }
+            }
+        }
+    }
+
+    fn dense(self, stream: &[u32], x: &[i8], y: &mut [i8]) {
+        let Some((stride, groups)) = stream.split_first() else { return };
+        for (words, y) in groups.chunks((*stride).max(1) as usize).zip(y.chunks_mut(quad::GROUP)) {
+            let (numbers, weights) = words.split_at_checked(NUMBERS * quad::GROUP).unwrap_or_default();
+            let mut weights = weights.iter().copied();
+            let (mut even, mut odd) = (Halves::default(), Halves::default());
+            let mut x = x;
+            while !x.is_empty() {
+                let len = LONGEST - (weights.next().unwrap_or(0) & 15) as usize;
+                let Some((block, rest)) = x.split_at_checked(len) else { break };
+                for (x, w) in block.iter().zip(&mut weights) {
+                    even.add(i32::from(*x), w & 0x00ff_00ff);
+                    odd.add(i32::from(*x), w >> 8 & 0x00ff_00ff);
+                }
+                let sum = block.iter().map(|x| i32::from(*x)).sum::<i32>();
+                for halves in [&mut even, &mut odd] {
+                    halves.add(-sum, 0x0080_0080);
+                    halves.take();
+                }
+                x = rest;
+            }
+            let ([sum0, sum2], [sum1, sum3]) = (even.sums(), odd.sums());
+            for ((y, numbers), sum) in y.iter_mut().zip(numbers.chunks(NUMBERS)).zip([sum0, sum1, sum2, sum3]) {
+                *y = output(numbers, sum);
+            }
+        }
+    }
+
+    fn row(self, row: &Row<'_>, y: &mut [i8]) {
+        for (channel, words) in row.channels.chunks(CHANNEL_WORDS).enumerate() {
+            let (numbers, weights) = words.split_at_checked(NUMBERS).unwrap_or_default();
+            for index in 0..row.count {
+                let window = row.band.iter().skip(TAPS * row.step * index);
+                let weights = weights.iter().flat_map(|word| word.to_le_bytes());
+                let products = window.zip(weights).take(TAPS * TAPS).map(|(x, w)| {
+                    let x = x.to_le_bytes().get(channel).copied().unwrap_or(0);
+                    i32::from(x) * i32::from(w as i8)
+                });
+                set(y, row.y_step * index + channel, output(numbers, products.sum()));
+            }
+        }
+    }
+
+    fn place(self, words: &mut [u32], upper: bool, x: &[i8]) {
+        for (word, x) in words.iter_mut().step_by(2).zip(x) {
+            *word = if upper { i32::from(*word as i16) + (i32::from(*x) << 16) } else { (*x).into() } as u32;
+        }
+    }
+
+    fn band(self, x: &[u32], step: usize, count: usize, band: &mut [u32]) {
+        for (word, x) in band.iter_mut().step_by(TAPS).zip(x.iter().step_by(step)).take(count) {
+            *word = x ^ 0x8080_8080;
+        }
+    }
+}

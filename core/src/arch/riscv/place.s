@@ -1,0 +1,62 @@
+# Gathering on RV32IM.
+    .option push
+    .option arch, +m, +c
+
+# Bytes from a0 up to a1 into every second word from a2 on: as lower halves, or if a3 is not 0 as upper ones.
+    .section .text.embernet_rv32_place, "ax", @progbits
+    .global embernet_rv32_place
+    .type embernet_rv32_place, @function
+embernet_rv32_place:
+    addi a1, a1, -1
+    beqz a3, 3f
+1:  bgeu a0, a1, 2f
+    lb a3, 0(a0)
+    lb a4, 1(a0)
+    lh a5, 0(a2)
+    lh a6, 8(a2)
+    slli a3, a3, 16
+    slli a4, a4, 16
+    add a3, a3, a5
+    add a4, a4, a6
+    sw a3, 0(a2)
+    sw a4, 8(a2)
+    addi a0, a0, 2
+    addi a2, a2, 16
+    j 1b
+2:  bne a0, a1, 5f
+    lb a3, 0(a0)
+    lh a5, 0(a2)
+    slli a3, a3, 16
+    add a3, a3, a5
+    sw a3, 0(a2)
+    ret
+3:  bgeu a0, a1, 4f
+    lb a3, 0(a0)
+    lb a4, 1(a0)
+    sw a3, 0(a2)
+    sw a4, 8(a2)
+    addi a0, a0, 2
+    addi a2, a2, 16
+    j 3b
+4:  bne a0, a1, 5f
+    lb a3, 0(a0)
+    sw a3, 0(a2)
+5:  ret
+    .size embernet_rv32_place, . - embernet_rv32_place
+
+# a1 words, a3 bytes apart from a0 on, into every third word from a2 on; 128 is added to each byte.
+    .section .text.embernet_rv32_band, "ax", @progbits
+    .global embernet_rv32_band
+    .type embernet_rv32_band, @function
+embernet_rv32_band:
+    li a5, 0x80808080
+1:  lw a4, 0(a0)
+    add a0, a0, a3
+    xor a4, a4, a5
+    sw a4, 0(a2)
+    addi a2, a2, 12
+    addi a1, a1, -1
+    bnez a1, 1b
+    ret
+    .size embernet_rv32_band, . - embernet_rv32_band
+    .option pop
