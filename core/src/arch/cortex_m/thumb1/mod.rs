@@ -2,7 +2,13 @@
 //!
 //! The order of weights and the twins of the loops are in [`crate::arch::layout::words`].
 
-core::arch::global_asm!(include_str!("conv2d.s"), include_str!("dense.s"), include_str!("depthwise.s"), options(raw));
+core::arch::global_asm!(
+    include_str!("conv2d.s"),
+    include_str!("dense.s"),
+    include_str!("depthwise.s"),
+    include_str!("place.s"),
+    options(raw)
+);
 
 crate::arch::layout::words::token! {
     /// Proves that the core has the instructions of a Cortex-M0.
