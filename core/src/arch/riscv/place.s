@@ -44,19 +44,31 @@ embernet_rv32_place:
 5:  ret
     .size embernet_rv32_place, . - embernet_rv32_place
 
-# a1 words, a3 bytes apart from a0 on, into every third word from a2 on; 128 is added to each byte.
-    .section .text.embernet_rv32_band, "ax", @progbits
-    .global embernet_rv32_band
-    .type embernet_rv32_band, @function
-embernet_rv32_band:
-    li a5, 0x80808080
-1:  lw a4, 0(a0)
+# A band of a depthwise convolution: words from a0 on, 128 added to each byte; see layout/words/band.rs.
+    .section .text.embernet_rv32_gather, "ax", @progbits
+    .global embernet_rv32_gather
+    .type embernet_rv32_gather, @function
+embernet_rv32_gather:
+    lw a1, 4(a0)
+    lw a2, 8(a0)
+    lw a3, 12(a0)
+    lw t0, 16(a0)
+    lw a6, 20(a0)
+    lw a7, 24(a0)
+    lw a0, 0(a0)
+    li t1, 0x80808080
+1:  mv a5, t0
+2:  lw a4, 0(a0)
     add a0, a0, a3
-    xor a4, a4, a5
+    xor a4, a4, t1
     sw a4, 0(a2)
-    addi a2, a2, 12
+    addi a2, a2, 4
+    addi a5, a5, -1
+    bnez a5, 2b
+    add a0, a0, a6
+    add a2, a2, a7
     addi a1, a1, -1
     bnez a1, 1b
     ret
-    .size embernet_rv32_band, . - embernet_rv32_band
+    .size embernet_rv32_gather, . - embernet_rv32_gather
     .option pop

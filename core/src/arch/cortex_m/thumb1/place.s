@@ -64,22 +64,35 @@ embernet_thumb1_place:
 7:  pop {r4, pc}
     .size embernet_thumb1_place, . - embernet_thumb1_place
 
-@ r1 words, r3 bytes apart from r0 on, into every third word from r2 on; 128 is added to each byte.
-    .section .text.embernet_thumb1_band, "ax", %progbits
-    .global embernet_thumb1_band
-    .type embernet_thumb1_band, %function
+@ A band of a depthwise convolution: words from r0 on, 128 added to each byte; see layout/words/band.rs.
+    .section .text.embernet_thumb1_gather, "ax", %progbits
+    .global embernet_thumb1_gather
+    .type embernet_thumb1_gather, %function
     .thumb_func
-embernet_thumb1_band:
-    push {r4, r5}
-    ldr r4, =0x80808080
-1:  ldr r5, [r0]
+embernet_thumb1_gather:
+    push {r4-r7, lr}
+    mov r7, r0
+    ldr r0, [r7]
+    ldr r1, [r7, #4]
+    mov r12, r1
+    ldr r2, [r7, #8]
+    ldr r3, [r7, #12]
+    ldr r5, =0x80808080
+1:  ldr r1, [r7, #16]
+2:  ldr r4, [r0]
     adds r0, r0, r3
-    eors r5, r5, r4
-    str r5, [r2]
-    adds r2, r2, #12
+    eors r4, r4, r5
+    stm r2!, {r4}
     subs r1, r1, #1
+    bne 2b
+    ldr r1, [r7, #20]
+    adds r0, r0, r1
+    ldr r1, [r7, #24]
+    adds r2, r2, r1
+    mov r1, r12
+    subs r1, r1, #1
+    mov r12, r1
     bne 1b
-    pop {r4, r5}
-    bx lr
+    pop {r4-r7, pc}
     .ltorg
-    .size embernet_thumb1_band, . - embernet_thumb1_band
+    .size embernet_thumb1_gather, . - embernet_thumb1_gather

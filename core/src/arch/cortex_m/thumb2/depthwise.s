@@ -1,33 +1,30 @@
-@ A row of a depthwise 3x3 convolution on a core with 32-bit multiply-accumulate and without DSP extension
-@ (Cortex-M3): see layout/words/row.rs for what the numbers mean.
+@ A depthwise 3x3 convolution on a core with 32-bit multiply-accumulate and without DSP extension (Cortex-M3): see
+@ layout/words/band.rs for what the numbers mean.
 @
-@ In: r0 = arguments (its Arguments). One channel at a time: its nine weights stay in r5-r12 and lr.
+@ In: r0 = its Arguments. One channel at a time: its nine weights stay in r5-r12 and lr.
     .syntax unified
     .thumb
-    .section .text.embernet_thumb2_row, "ax", %progbits
-    .global embernet_thumb2_row
-    .type embernet_thumb2_row, %function
+    .section .text.embernet_thumb2_band, "ax", %progbits
+    .global embernet_thumb2_band
+    .type embernet_thumb2_band, %function
     .thumb_func
-embernet_thumb2_row:
+embernet_thumb2_band:
     push {r4-r11, lr}
-    sub sp, sp, #36
-    str r0, [sp, #28]
-    ldrd r2, r3, [r0, #12]
-    strd r2, r3, [sp, #16]
-    movs r2, #4
-    str r2, [sp, #32]
+    sub sp, sp, #52
+    str r0, [sp, #32]
+    ldr r1, [r0, #20]
+    str r1, [sp, #20]
+    ldr r1, [r0, #16]
+    str r1, [sp, #24]
+    movs r1, #4
+    str r1, [sp, #36]
 1:  @ A channel.
-    ldr r4, [sp, #28]
-    ldr r1, [r4, #4]
+    ldr r4, [sp, #32]
+    ldrd r0, r1, [r4]
     ldm r1!, {r5, r6, r7, r8}
     stm sp, {r5, r6, r7, r8}
-    ldr r0, [r4]
-    ldr r2, [r4, #20]
-    str r2, [sp, #24]
-    adds r2, r2, #1
-    str r2, [r4, #20]
     adds r2, r0, #1
-    adds r3, r1, #12
+    add r3, r1, #12
     strd r2, r3, [r4]
     ldrsb r5, [r1]
     ldrsb r6, [r1, #1]
@@ -41,24 +38,35 @@ embernet_thumb2_row:
     ldr r1, [r4, #8]
     adds r2, r1, #1
     str r2, [r4, #8]
-2:  @ An output.
+    ldr r2, [r4, #28]
+    str r2, [sp, #40]
+2:  @ A row.
+    strd r0, r1, [sp, #44]
+    str r1, [sp, #16]
+    ldr r2, [r4, #24]
+    ldr r1, [r4, #12]
+    add r2, r2, r0
+    str r2, [sp, #28]
+3:  @ An output.
     ldrb r2, [r0]
     ldrb r3, [r0, #4]
     mul r4, r2, r5
     mla r4, r3, r6, r4
     ldrb r2, [r0, #8]
-    ldrb r3, [r0, #12]
+    add r0, r0, r1
     mla r4, r2, r7, r4
-    mla r4, r3, r8, r4
-    ldrb r2, [r0, #16]
-    ldrb r3, [r0, #20]
-    mla r4, r2, r9, r4
-    mla r4, r3, r10, r4
-    ldrb r2, [r0, #24]
-    ldrb r3, [r0, #28]
+    ldrb r2, [r0]
+    ldrb r3, [r0, #4]
+    mla r4, r2, r8, r4
+    mla r4, r3, r9, r4
+    ldrb r2, [r0, #8]
+    add r0, r0, r1
+    mla r4, r2, r10, r4
+    ldrb r2, [r0]
+    ldrb r3, [r0, #4]
     mla r4, r2, r11, r4
-    ldrb.w r2, [r0, #32]
     mla r4, r3, r12, r4
+    ldrb r2, [r0, #8]
     mla r4, r2, lr, r4
     ldrd r2, r3, [sp]
     add r4, r2, r4, lsl #1
@@ -71,16 +79,26 @@ embernet_thumb2_row:
     asrs r4, r4, r3
     ldrd r2, r3, [sp, #16]
     ssat r4, #8, r4
+    strb r4, [r2]
+    add r2, r2, r3
+    str r2, [sp, #16]
+    ldrd r2, r3, [sp, #24]
     add r0, r0, r2
-    strb r4, [r1]
+    cmp r0, r3
+    bne 3b
+    ldr r4, [sp, #32]
+    ldrd r0, r1, [sp, #44]
+    ldrd r2, r3, [r4, #32]
+    add r0, r0, r2
     add r1, r1, r3
-    ldr r2, [sp, #24]
-    cmp r0, r2
-    bne 2b
-    ldr r2, [sp, #32]
+    ldr r2, [sp, #40]
     subs r2, r2, #1
-    str r2, [sp, #32]
+    str r2, [sp, #40]
+    bne 2b
+    ldr r2, [sp, #36]
+    subs r2, r2, #1
+    str r2, [sp, #36]
     bne 1b
-    add sp, sp, #36
+    add sp, sp, #52
     pop {r4-r11, pc}
-    .size embernet_thumb2_row, . - embernet_thumb2_row
+    .size embernet_thumb2_band, . - embernet_thumb2_band

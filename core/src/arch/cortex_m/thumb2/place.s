@@ -44,17 +44,24 @@ embernet_thumb2_place:
     bx lr
     .size embernet_thumb2_place, . - embernet_thumb2_place
 
-@ r1 words, r3 bytes apart from r0 on, into every third word from r2 on; 128 is added to each byte.
-    .section .text.embernet_thumb2_band, "ax", %progbits
-    .global embernet_thumb2_band
-    .type embernet_thumb2_band, %function
+@ A band of a depthwise convolution: words from r0 on, 128 added to each byte; see layout/words/band.rs.
+    .section .text.embernet_thumb2_gather, "ax", %progbits
+    .global embernet_thumb2_gather
+    .type embernet_thumb2_gather, %function
     .thumb_func
-embernet_thumb2_band:
-    ldr r12, [r0]
+embernet_thumb2_gather:
+    push {r4-r7, lr}
+    ldm r0, {r0-r6}
+1:  mov r7, r4
+2:  ldr r12, [r0]
     add r0, r0, r3
     eor r12, r12, #0x80808080
-    str r12, [r2], #12
+    str r12, [r2], #4
+    subs r7, r7, #1
+    bne 2b
+    add r0, r0, r5
+    add r2, r2, r6
     subs r1, r1, #1
-    bne embernet_thumb2_band
-    bx lr
-    .size embernet_thumb2_band, . - embernet_thumb2_band
+    bne 1b
+    pop {r4-r7, pc}
+    .size embernet_thumb2_gather, . - embernet_thumb2_gather

@@ -8,21 +8,21 @@
 //!
 //! - A convolution's words hold two pixels; see [`tile`].
 //! - A dense layer's words hold two filters; see [`quad`].
-//! - A depthwise convolution has nothing to share within a word: its weights stay in registers; see [`row`].
+//! - A depthwise convolution has nothing to share within a word: its weights stay in registers; see [`band`].
 //!
 //! | file | is |
 //! |---|---|
 //! | `mod.rs` | what a core's loops are, and all three layers on them |
-//! | `tile.rs`, `quad.rs`, `row.rs` | for each layer what its numbers mean, and what assembly is given |
+//! | `tile.rs`, `quad.rs`, `band.rs` | for each layer what its numbers mean, and what assembly is given |
 //! | `token.rs` | the token of a core with such loops (devices only) |
 //! | `twin.rs` | the loops in plain Rust (hosts only) |
 //! | `packing.rs` | what the host does to weights (hosts only) |
 #![allow(unsafe_code)]
 
+pub mod band;
 #[cfg(any(test, feature = "std"))]
 mod packing;
 pub mod quad;
-pub mod row;
 pub mod tile;
 #[cfg(target_os = "none")]
 mod token;
@@ -40,6 +40,7 @@ use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{from_mut, sub};
+use band::{Band, Source};
 
 /// The longest block.
 pub const LONGEST: usize = 16;
@@ -62,14 +63,14 @@ pub trait Loops: Copy {
     /// All outputs of a dense layer.
     fn dense(self, stream: &[u32], x: &[i8], y: &mut [i8]);
 
-    /// A row of outputs of four channels.
-    fn row(self, row: &row::Row<'_>, y: &mut [i8]);
+    /// Some rows of outputs of four channels.
+    fn band(self, band: &Band<'_>, y: &mut [i8]);
 
     /// Puts bytes into every second word, as lower halves, or into those that have them as upper ones.
     fn place(self, words: &mut [u32], upper: bool, x: &[i8]);
 
-    /// Puts `count` words, `step` words apart, into every third word, with 128 added to each byte.
-    fn band(self, x: &[u32], step: usize, count: usize, band: &mut [u32]);
+    /// Copies words into a band, with 128 added to each byte.
+    fn gather(self, source: &Source<'_>, words: &mut [u32]);
 }
 
 /// The layout of these loops.
@@ -106,7 +107,7 @@ impl<L: Loops> Layout for Words<L> {
     }
 
     fn depthwise(self, shape: &DepthwiseConv2d, layer: &Depthwise<'_>, scratch: &mut [u32], x: &[i8], y: &mut [i8]) {
-        row::depthwise(self.0, shape, layer, scratch, x, y);
+        band::depthwise(self.0, shape, layer, scratch, x, y);
         limit(&layer.to, y);
     }
 }

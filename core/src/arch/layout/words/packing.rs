@@ -1,6 +1,6 @@
 //! What a host does to weights for these loops.
 
-use super::{LONGEST, NUMBERS, Twin, Words, quad, row, tile};
+use super::{LONGEST, NUMBERS, Twin, Words, band, quad, tile};
 use crate::arch::layout::packing::{Layer, Packed, Packing};
 use crate::kernels::conv2d::Conv2d;
 use crate::kernels::dense::Dense;
@@ -142,14 +142,13 @@ impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
     }
 
     fn depthwise(&self, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
-        if !row::has_loop(shape) {
+        if !band::has_loop(shape) {
             return None;
         }
         let count = shape.out_c as usize;
-        let at = |row: usize, column: usize, channel: usize| (row * row::TAPS + column) * count + channel;
+        let taps = band::TAPS * band::TAPS;
         let mut filters = filters(layer, count, |channel| {
-            let columns = (0..row::TAPS).flat_map(|column| (0..row::TAPS).map(move |row| (row, column)));
-            columns.map(|(row, column)| layer.weights.get(at(row, column, channel)).copied()).collect()
+            (0..taps).map(|tap| layer.weights.get(tap * count + channel).copied()).collect()
         })?;
         let mut stream = Vec::new();
         for filter in &mut filters {
@@ -158,6 +157,6 @@ impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
             stream.extend(filter.numbers(layer.zero_point)?);
             stream.extend(words(filter.weights.iter().map(|w| *w as u8).collect()));
         }
-        Some(Packed { stream, scratch_words: row::band_words(shape) })
+        Some(Packed { stream, scratch_words: band::words(shape) })
     }
 }

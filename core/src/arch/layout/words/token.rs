@@ -2,8 +2,8 @@
 
 /// Makes the token `$token`, whose assembly has groups of `$group` filters in convolutions.
 macro_rules! token {
-    ($(#[$about:meta])* $token:ident, $group:literal, $filters:ident, $dense:ident, $row:ident,
-        $place:ident, $band:ident) => {
+    ($(#[$about:meta])* $token:ident, $group:literal, $filters:ident, $dense:ident, $band:ident,
+        $place:ident, $gather:ident) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug)]
         pub struct $token(());
@@ -42,9 +42,9 @@ macro_rules! token {
         unsafe extern "C" {
             fn $filters(arguments: &mut $crate::arch::layout::words::tile::Arguments);
             fn $dense(arguments: &mut $crate::arch::layout::words::quad::Arguments);
-            fn $row(arguments: &mut $crate::arch::layout::words::row::Arguments);
+            fn $band(arguments: &mut $crate::arch::layout::words::band::Arguments);
             fn $place(x: *const i8, x_end: *const i8, words: *mut u32, upper: usize);
-            fn $band(x: *const u32, count: usize, band: *mut u32, step: usize);
+            fn $gather(arguments: &$crate::arch::layout::words::band::Gather);
         }
 
         impl $crate::arch::layout::words::Loops for $token {
@@ -63,9 +63,9 @@ macro_rules! token {
                 unsafe { $crate::arch::layout::words::quad::dense($dense, stream, x, y) };
             }
 
-            fn row(self, row: &$crate::arch::layout::words::row::Row<'_>, y: &mut [i8]) {
+            fn band(self, band: &$crate::arch::layout::words::band::Band<'_>, y: &mut [i8]) {
                 // SAFETY: likewise.
-                unsafe { $crate::arch::layout::words::row::row($row, row, y) };
+                unsafe { $crate::arch::layout::words::band::band($band, band, y) };
             }
 
             fn place(self, words: &mut [u32], upper: bool, x: &[i8]) {
@@ -73,9 +73,9 @@ macro_rules! token {
                 unsafe { $crate::arch::layout::words::tile::place($place, words, upper, x) };
             }
 
-            fn band(self, x: &[u32], step: usize, count: usize, band: &mut [u32]) {
+            fn gather(self, source: &$crate::arch::layout::words::band::Source<'_>, words: &mut [u32]) {
                 // SAFETY: likewise.
-                unsafe { $crate::arch::layout::words::row::band($band, x, step, count, band) };
+                unsafe { $crate::arch::layout::words::band::gather($gather, source, words) };
             }
         }
     };

@@ -1,6 +1,6 @@
 //! The loops in plain Rust.
 
-use super::row::{CHANNEL_WORDS, Row, TAPS};
+use super::band::{Band, CHANNEL_WORDS, Source, TAPS};
 use super::{LONGEST, Loops, NUMBERS, quad, tile};
 use crate::arch::IsaId;
 
@@ -107,17 +107,21 @@ impl<const GROUP: usize> Loops for Twin<GROUP> {
         }
     }
 
-    fn row(self, row: &Row<'_>, y: &mut [i8]) {
-        for (channel, words) in row.channels.chunks(CHANNEL_WORDS).enumerate() {
+    fn band(self, band: &Band<'_>, y: &mut [i8]) {
+        let [across, down] = band.step;
+        for (channel, words) in band.channels.chunks(CHANNEL_WORDS).enumerate() {
             let (numbers, weights) = words.split_at_checked(NUMBERS).unwrap_or_default();
-            for index in 0..row.count {
-                let window = row.band.iter().skip(TAPS * row.step * index);
-                let weights = weights.iter().flat_map(|word| word.to_le_bytes());
-                let products = window.zip(weights).take(TAPS * TAPS).map(|(x, w)| {
-                    let x = x.to_le_bytes().get(channel).copied().unwrap_or(0);
-                    i32::from(x) * i32::from(w as i8)
-                });
-                set(y, row.y_step * index + channel, output(numbers, products.sum()));
+            let weights: std::vec::Vec<u8> = weights.iter().flat_map(|word| word.to_le_bytes()).collect();
+            for (row, column) in (0..band.rows).flat_map(|row| (0..band.count).map(move |column| (row, column))) {
+                let mut sum = 0;
+                for (ky, weights) in weights.chunks_exact(TAPS).take(TAPS).enumerate() {
+                    let at = (row * down + ky) * band.columns + column * across;
+                    for (x, w) in band.words.iter().skip(at).zip(weights) {
+                        let x = x.to_le_bytes().get(channel).copied().unwrap_or(0);
+                        sum += i32::from(x) * i32::from(*w as i8);
+                    }
+                }
+                set(y, (row * band.count + column) * band.y_step + channel, output(numbers, sum));
             }
         }
     }
@@ -128,9 +132,11 @@ impl<const GROUP: usize> Loops for Twin<GROUP> {
         }
     }
 
-    fn band(self, x: &[u32], step: usize, count: usize, band: &mut [u32]) {
-        for (word, x) in band.iter_mut().step_by(TAPS).zip(x.iter().step_by(step)).take(count) {
-            *word = x ^ 0x8080_8080;
+    fn gather(self, source: &Source<'_>, words: &mut [u32]) {
+        for (x, words) in source.x.chunks(source.row).zip(words.chunks_mut(source.pitch)).take(source.rows) {
+            for (word, x) in words.iter_mut().zip(x.iter().step_by(source.step)).take(source.columns) {
+                *word = x ^ 0x8080_8080;
+            }
         }
     }
 }
