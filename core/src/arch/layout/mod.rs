@@ -31,7 +31,7 @@ use super::{Isa, IsaId};
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
-use crate::kernels::util::sub;
+use crate::kernels::util::{self, sub};
 
 /// A layer's filters as a tile meets them.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,9 @@ pub trait Layout: Copy {
     /// Whether [`Layout::side_by_side`] reads patches where they are.
     const SIDE_BY_SIDE: bool = false;
 
+    /// Whether [`Layout::place_tile`] fills a whole tile at once.
+    const TILES: bool = false;
+
     /// Words of scratch that patches of `patch` bytes take for one tile.
     fn tile_words(patch: usize) -> usize;
 
@@ -87,6 +90,15 @@ pub trait Layout: Copy {
         for piece in 0..pieces.count {
             let x = sub(x, piece * pieces.distance, pieces.len);
             self.place(tile, patch, pixel, pieces.at + piece * pieces.pitch, x);
+        }
+    }
+
+    /// Puts whole patches into a tile: the pieces of the first pixel's lie in `x`, the next pixel's `apart` bytes further
+    /// on. They follow each other in the patch.
+    #[inline]
+    fn place_tile(self, tile: &mut [u32], patch: usize, pieces: &Pieces, apart: usize, x: &[i8]) {
+        for pixel in 0..Self::PIXELS {
+            self.place_all(tile, patch, pixel, pieces, util::from(x, pixel * apart));
         }
     }
 

@@ -45,9 +45,22 @@ fn places_pieces<L: Layout>(shape: &Conv2d) -> bool {
     L::BYTES || shape.in_c.is_multiple_of(4) || shape.window.taps() == 1
 }
 
+/// A pointwise convolution as one over a single row.
+fn in_one_row(shape: &Conv2d) -> Conv2d {
+    let Window2d { height, width } = Window2d::pointwise(shape.window.out_pixels() as u32);
+    Conv2d { window: Window2d { height: width, width: height }, ..*shape }
+}
+
 impl layout::Task for Tiled<'_> {
     fn run<L: Layout>(mut self, layout: L) {
-        let shape = self.shape;
+        let one_row;
+        let shape = if L::TILES && self.shape.window.is_pointwise() {
+            // Where rows begin means nothing to it: as one row, all its tiles lie inside it.
+            one_row = in_one_row(self.shape);
+            &one_row
+        } else {
+            self.shape
+        };
         let (pixels, out_c, patch) = (shape.window.out_pixels(), shape.out_c as usize, shape.patch());
         let filters = Filters { stream: self.stream, patch, count: out_c, to: self.to };
         if reads_input::<L>(shape) {
@@ -66,9 +79,14 @@ impl layout::Task for Tiled<'_> {
                 // The last tile begins early enough to end with the last pixel, and computes some once more.
                 let first = next.min(last);
                 let mut window = Window::at(&walk, x, first);
-                for pixel in 0..tile_pixels {
-                    window.place(layout, tile, pixel, gathered);
-                    window.step();
+                match window.inside(L::PIXELS).filter(|_| L::TILES) {
+                    Some(x) => layout.place_tile(tile, patch, &walk.pieces, walk.apart(), x),
+                    None => {
+                        for pixel in 0..tile_pixels {
+                            window.place(layout, tile, pixel, gathered);
+                            window.step();
+                        }
+                    }
                 }
                 layout.filters(&filters, tile, sub_mut(y, first * out_c, tile_pixels * out_c));
                 next += tile_pixels;
@@ -97,6 +115,11 @@ impl<'a> Walk<'a> {
         let distance = height.dilation as usize * width.input as usize * in_c;
         let pieces = Pieces { count: height.kernel as usize, len: row, distance, at: 0, pitch: row };
         Self { shape, pad, patch: shape.patch(), inner: first.start..last.end, pieces }
+    }
+
+    /// Distance between the patches of neighbours in the input.
+    fn apart(&self) -> usize {
+        self.shape.window.width.stride as usize * self.shape.in_c as usize
     }
 }
 
@@ -128,16 +151,25 @@ impl<'a> Window<'a> {
         }
     }
 
+    /// The input from the first tap on, if this window and the next ones, `pixels` of them in this row, lie inside, and
+    /// a row of taps is one piece.
+    #[inline(always)]
+    fn inside(&self, pixels: usize) -> Option<&'a [i8]> {
+        let Self { walk, down, .. } = self;
+        let Window2d { height, width } = walk.shape.window;
+        let across = walk.inner.contains(&self.out_x) && self.out_x + pixels <= walk.inner.end;
+        if !across || down.count != height.kernel as usize || width.dilation != 1 {
+            return None;
+        }
+        let column = self.out_x * width.stride as usize - width.pad as usize;
+        Some(from(self.x, (down.input * width.input as usize + column) * walk.shape.in_c as usize))
+    }
+
     /// Puts what the filters meet here into the tile.
     #[inline(always)]
     fn place<L: Layout>(&self, layout: L, tile: &mut [u32], pixel: usize, gathered: &mut [i8]) {
-        let Self { walk, down, .. } = self;
-        let Window2d { height, width } = walk.shape.window;
-        let inside = walk.inner.contains(&self.out_x) && down.count == height.kernel as usize;
-        if inside && width.dilation == 1 && gathered.is_empty() {
-            let across = self.out_x * width.stride as usize - width.pad as usize;
-            let at = (down.input * width.input as usize + across) * walk.shape.in_c as usize;
-            layout.place_all(tile, walk.patch, pixel, &walk.pieces, from(self.x, at));
+        if let Some(x) = self.inside(1).filter(|_| gathered.is_empty()) {
+            layout.place_all(tile, self.walk.patch, pixel, &self.walk.pieces, x);
         } else {
             self.place_any(layout, tile, pixel, gathered);
         }

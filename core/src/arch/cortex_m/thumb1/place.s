@@ -64,6 +64,46 @@ embernet_thumb1_place:
 7:  pop {r4, pc}
     .size embernet_thumb1_place, . - embernet_thumb1_place
 
+@ The patches of a whole tile: see layout/words/tile.rs.
+    .section .text.embernet_thumb1_place_tile, "ax", %progbits
+    .global embernet_thumb1_place_tile
+    .type embernet_thumb1_place_tile, %function
+    .thumb_func
+embernet_thumb1_place_tile:
+    push {r4-r7, lr}
+    mov lr, r0
+    ldr r4, [r0, #4]
+    ldr r5, [r0, #8]
+    lsls r6, r5, #1
+    adds r7, r5, r6
+    ldr r0, [r0]
+1:  mov r1, lr
+    ldr r2, [r1, #12]
+    adds r2, r2, r0
+    mov r12, r2
+2:  ldrb r1, [r0]
+    ldrsb r2, [r0, r5]
+    sxtb r1, r1
+    lsls r2, r2, #16
+    adds r1, r1, r2
+    ldrsb r2, [r0, r6]
+    ldrsb r3, [r0, r7]
+    lsls r3, r3, #16
+    adds r2, r2, r3
+    stm r4!, {r1, r2}
+    adds r0, r0, #1
+    cmp r0, r12
+    bne 2b
+    mov r1, lr
+    ldr r2, [r1, #20]
+    adds r0, r0, r2
+    ldr r2, [r1, #16]
+    subs r2, r2, #1
+    str r2, [r1, #16]
+    bne 1b
+    pop {r4-r7, pc}
+    .size embernet_thumb1_place_tile, . - embernet_thumb1_place_tile
+
 @ A band of a depthwise convolution: words from r0 on, 128 added to each byte; see layout/words/band.rs.
     .section .text.embernet_thumb1_gather, "ax", %progbits
     .global embernet_thumb1_gather

@@ -44,6 +44,37 @@ embernet_thumb2_place:
     bx lr
     .size embernet_thumb2_place, . - embernet_thumb2_place
 
+@ The patches of a whole tile: see layout/words/tile.rs.
+    .section .text.embernet_thumb2_place_tile, "ax", %progbits
+    .global embernet_thumb2_place_tile
+    .type embernet_thumb2_place_tile, %function
+    .thumb_func
+embernet_thumb2_place_tile:
+    push {r4-r11, lr}
+    ldm r0, {r0-r5}
+    add r6, r0, r2
+    add r7, r6, r2
+    add r8, r7, r2
+1:  add r9, r0, r3
+2:  ldrsb r10, [r0], #1
+    ldrsb r11, [r6], #1
+    ldrsb r12, [r7], #1
+    ldrsb lr, [r8], #1
+    add r10, r10, r11, lsl #16
+    add r12, r12, lr, lsl #16
+    str r10, [r1], #4
+    str r12, [r1], #4
+    cmp r0, r9
+    bne 2b
+    add r0, r0, r5
+    add r6, r6, r5
+    add r7, r7, r5
+    add r8, r8, r5
+    subs r4, r4, #1
+    bne 1b
+    pop {r4-r11, pc}
+    .size embernet_thumb2_place_tile, . - embernet_thumb2_place_tile
+
 @ A band of a depthwise convolution: words from r0 on, 128 added to each byte; see layout/words/band.rs.
     .section .text.embernet_thumb2_gather, "ax", %progbits
     .global embernet_thumb2_gather

@@ -34,7 +34,7 @@ pub(crate) use token::token;
 #[cfg(any(test, feature = "std"))]
 pub use twin::Twin;
 
-use super::{Depthwise, Filters, Layout};
+use super::{Depthwise, Filters, Layout, Pieces};
 use crate::arch::IsaId;
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
@@ -69,6 +69,9 @@ pub trait Loops: Copy {
     /// Puts bytes into every second word, as lower halves, or into those that have them as upper ones.
     fn place(self, words: &mut [u32], upper: bool, x: &[i8]);
 
+    /// See [`Layout::place_tile`].
+    fn place_tile(self, tile: &mut [u32], pieces: &Pieces, apart: usize, x: &[i8]);
+
     /// Copies words into a band, with 128 added to each byte.
     fn gather(self, source: &Source<'_>, words: &mut [u32]);
 }
@@ -80,6 +83,8 @@ pub struct Words<L>(pub L);
 impl<L: Loops> Layout for Words<L> {
     const ID: IsaId = L::ID;
     const PIXELS: usize = tile::PIXELS;
+    const BYTES: bool = true;
+    const TILES: bool = true;
 
     fn tile_words(patch: usize) -> usize {
         tile::words(patch)
@@ -87,6 +92,10 @@ impl<L: Loops> Layout for Words<L> {
 
     fn place(self, tile: &mut [u32], _: usize, pixel: usize, at: usize, x: &[i8]) {
         self.0.place(from_mut(tile, 2 * at + pixel / 2), !pixel.is_multiple_of(2), x);
+    }
+
+    fn place_tile(self, tile: &mut [u32], _: usize, pieces: &Pieces, apart: usize, x: &[i8]) {
+        self.0.place_tile(tile, pieces, apart, x);
     }
 
     fn fill(self, tile: &mut [u32], patch: usize, pixel: usize, value: i8) {

@@ -2,7 +2,7 @@
 
 use super::{LONGEST, NUMBERS, Twin, Words, band, quad, tile};
 use crate::arch::layout::packing::{Layer, Packed, Packing};
-use crate::kernels::conv2d::Conv2d;
+use crate::kernels::conv2d::{Conv2d, scratch_words};
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use std::vec::Vec;
@@ -123,7 +123,7 @@ impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
             });
             words(bytes)
         })?;
-        Some(Packed { stream, scratch_words: tile::words(patch) })
+        Some(Packed { stream, scratch_words: scratch_words::<Self>(shape) })
     }
 
     fn dense(&self, shape: &Dense, layer: &Layer<'_>) -> Option<Packed> {

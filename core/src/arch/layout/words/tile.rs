@@ -9,6 +9,7 @@
 //! blocks lead to: a loop trusts no length.
 
 use super::{LONGEST, NUMBERS};
+use crate::arch::layout::Pieces;
 
 /// Pixels of a tile. An even one overwrites what its neighbour had: they are placed in order.
 pub const PIXELS: usize = 4;
@@ -100,4 +101,39 @@ pub unsafe fn place(
         // SAFETY: the slices were checked above.
         unsafe { assembly(ends.start, ends.end, words.as_mut_ptr(), upper.into()) };
     }
+}
+
+/// What the assembly of [`place_tile`] is given; it counts `rows` down. Distances in bytes.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Patches {
+    x: *const i8,
+    tile: *mut u32,
+    apart: usize,
+    len: usize,
+    rows: usize,
+    /// From behind a piece to the next.
+    skip: isize,
+}
+
+/// [`super::Loops::place_tile`] by `assembly`.
+///
+/// # Safety
+/// `assembly` reads the pieces of four pixels, at least one byte, and writes two words for each byte of one pixel.
+pub unsafe fn place_tile(
+    assembly: unsafe extern "C" fn(&mut Patches),
+    tile: &mut [u32],
+    pieces: &Pieces,
+    apart: usize,
+    x: &[i8],
+) {
+    let Pieces { count, len, distance, .. } = *pieces;
+    let Some(last) = count.checked_sub(1) else { return };
+    if len == 0 || last * distance + (PIXELS - 1) * apart + len > x.len() || 2 * count * len > tile.len() {
+        return;
+    }
+    let skip = distance as isize - len as isize;
+    let mut arguments = Patches { x: x.as_ptr(), tile: tile.as_mut_ptr(), apart, len, rows: count, skip };
+    // SAFETY: the slices were checked above.
+    unsafe { assembly(&mut arguments) };
 }

@@ -3,7 +3,7 @@
 /// Makes the token `$token`, whose assembly has groups of `$group` filters in convolutions.
 macro_rules! token {
     ($(#[$about:meta])* $token:ident, $group:literal, $filters:ident, $dense:ident, $band:ident,
-        $place:ident, $gather:ident) => {
+        $place:ident, $place_tile:ident, $gather:ident) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug)]
         pub struct $token(());
@@ -44,6 +44,7 @@ macro_rules! token {
             fn $dense(arguments: &mut $crate::arch::layout::words::quad::Arguments);
             fn $band(arguments: &mut $crate::arch::layout::words::band::Arguments);
             fn $place(x: *const i8, x_end: *const i8, words: *mut u32, upper: usize);
+            fn $place_tile(arguments: &mut $crate::arch::layout::words::tile::Patches);
             fn $gather(arguments: &$crate::arch::layout::words::band::Gather);
         }
 
@@ -71,6 +72,11 @@ macro_rules! token {
             fn place(self, words: &mut [u32], upper: bool, x: &[i8]) {
                 // SAFETY: likewise.
                 unsafe { $crate::arch::layout::words::tile::place($place, words, upper, x) };
+            }
+
+            fn place_tile(self, tile: &mut [u32], pieces: &$crate::arch::layout::Pieces, apart: usize, x: &[i8]) {
+                // SAFETY: likewise.
+                unsafe { $crate::arch::layout::words::tile::place_tile($place_tile, tile, pieces, apart, x) };
             }
 
             fn gather(self, source: &$crate::arch::layout::words::band::Source<'_>, words: &mut [u32]) {

@@ -3,6 +3,7 @@
 use super::band::{Band, CHANNEL_WORDS, Source, TAPS};
 use super::{LONGEST, Loops, NUMBERS, quad, tile};
 use crate::arch::IsaId;
+use crate::arch::layout::Pieces;
 
 /// Loops with groups of `GROUP` filters in convolutions.
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +130,16 @@ impl<const GROUP: usize> Loops for Twin<GROUP> {
     fn place(self, words: &mut [u32], upper: bool, x: &[i8]) {
         for (word, x) in words.iter_mut().step_by(2).zip(x) {
             *word = if upper { i32::from(*word as i16) + (i32::from(*x) << 16) } else { (*x).into() } as u32;
+        }
+    }
+
+    fn place_tile(self, tile: &mut [u32], pieces: &Pieces, apart: usize, x: &[i8]) {
+        let mut words = tile.chunks_exact_mut(2);
+        for at in (0..pieces.count).flat_map(|piece| (0..pieces.len).map(move |i| piece * pieces.distance + i)) {
+            let of = |pixel: usize| x.get(at + pixel * apart).copied().map_or(0, i32::from);
+            if let Some([low, high]) = words.next() {
+                (*low, *high) = ((of(0) + (of(1) << 16)) as u32, (of(2) + (of(3) << 16)) as u32);
+            }
         }
     }
 
