@@ -24,6 +24,7 @@ pub mod matmul;
 pub mod max_pool;
 pub mod movement;
 pub mod naive;
+pub mod random;
 pub mod reduce;
 pub mod softmax;
 mod steps;
