@@ -5,7 +5,7 @@ use embernet_tests::firmware;
 use embernet_tests::runtime::Device;
 
 /// Layers on each board.
-const LAYERS: usize = 160;
+const LAYERS: usize = 100;
 
 fn run(board: &str) {
     let Some(client) = firmware::start(board, None) else { return };
