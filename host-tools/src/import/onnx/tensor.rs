@@ -75,7 +75,7 @@ impl core::fmt::Display for ElementType {
 
 /// A constant in the file's axes.
 ///
-/// Floats of every width are f32 here, and integers wider than 8 bits i64 (i32 stays i32, for biases).
+/// Floats of every width are f32 here, and integers wider than 8 bits i64 (i32 stays i32, for biases); uint4 is uint8.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Constant {
     /// Its shape.
@@ -313,7 +313,7 @@ fn from_raw(bytes: &[u8], ty: ElementType, count: usize, budget: &mut Budget) ->
         ElementType::UINT32 => Data::I64(read(bytes, |b| i64::from(u32::from_le_bytes(b)))),
         ElementType::INT64 => Data::I64(read(bytes, i64::from_le_bytes)),
         ElementType::UINT64 => wide(read(bytes, i64::from_le_bytes))?,
-        ElementType::INT4 => Data::I8(nibbles(bytes).take(count).collect()),
+        ElementType::INT4 => Data::I4(nibbles(bytes).take(count).collect()),
         ElementType::UINT4 => Data::U8(unsigned_nibbles(bytes).take(count).collect()),
         found => return Err(TensorProblem::Type { found }),
     })
@@ -367,7 +367,7 @@ fn from_fields(def: &TensorDef<'_>, ty: ElementType, count: usize, budget: &mut 
     Ok(match ty {
         ElementType::FLOAT16 => Data::F32(halves(&low_bytes(2)).collect()),
         ElementType::BFLOAT16 => Data::F32(bfloats(&low_bytes(2)).collect()),
-        ElementType::INT4 => Data::I8(nibbles(&low_bytes(1)).take(count).collect()),
+        ElementType::INT4 => Data::I4(nibbles(&low_bytes(1)).take(count).collect()),
         ElementType::UINT4 => Data::U8(unsigned_nibbles(&low_bytes(1)).take(count).collect()),
         ElementType::INT8 => Data::I8(narrow(&integers)?),
         ElementType::UINT8 | ElementType::BOOL => Data::U8(narrow(&integers)?),

@@ -3,7 +3,7 @@
 
 use super::arrange::channels_last;
 use super::{Call, Converter, Made, Value};
-use crate::graph::ops::{DepthwiseConv2d, Op};
+use crate::graph::ops::{BatchNorm, Op};
 use crate::graph::{Activation, Data, TensorId};
 use crate::import::onnx::error::NodeProblem;
 
@@ -52,13 +52,20 @@ impl<'m, 'a> Converter<'m, 'a> {
         if self.fold_affine(call, call.input(0), &x, Some(&scale), &shift)? {
             return Ok(());
         }
-        // No layer to join: a depthwise convolution of one tap is a scale and a shift for each channel.
+        // No layer to join.
         let axes = channels_last(rank);
         let total: usize = x.shape().iter().product();
         let id = self.arrange(&x, &axes, &[1, total / channels.max(1), channels])?;
-        let weights = self.parameter(call.input(1), &[1, 1, channels], Data::F32(scale), None)?;
-        let bias = self.parameter(call.input(2), &[channels], Data::F32(shift), None)?;
-        let id = self.emit(DepthwiseConv2d::new([1, 1]), &[id, weights, bias], None)?;
+        // The operation has a positive epsilon, which is nothing beside a variance if it is small enough.
+        let epsilon = epsilon as f32;
+        let least = f32::MIN_POSITIVE;
+        let variance = if epsilon > 0.0 { variance } else { variance.iter().map(|v| v + epsilon).collect() };
+        let mut operands = vec![id];
+        for (i, values) in (1..).zip([gamma, beta, mean, variance]) {
+            operands.push(self.parameter(call.input(i), &[channels], Data::F32(values), None)?);
+        }
+        let op = BatchNorm { epsilon: epsilon.max(least), ..BatchNorm::new() };
+        let id = self.emit(op, &operands, None)?;
         let shape: Vec<usize> = axes.iter().map(|a| x.shape()[*a]).collect();
         let id = self.shaped(id, super::arrange::sample(&shape))?;
         let layout = crate::import::onnx::layout::Layout::ordered(x.shape(), &axes);

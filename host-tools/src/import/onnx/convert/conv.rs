@@ -1,6 +1,7 @@
 //! Convolutions, in one and two dimensions.
 
-use super::quantized::{Target, symmetric};
+use super::quantized::Target;
+use super::quantized_constants::symmetric;
 use super::{Call, Converter, Value};
 use crate::graph::ops::{Conv2d, DepthwiseConv2d, Op, Padding, Window};
 use crate::graph::{Activation, DType, Data, Quant, TensorId, shape_text};
@@ -191,7 +192,10 @@ impl<'m, 'a> Converter<'m, 'a> {
                 Some(self.parameter(p.names[1], &[filters], Data::I32(sums), None)?)
             }
         };
-        let weights = self.parameter(p.names[0], &shape, Data::I8(weights), Some(quant))?;
+        // Weights of four bits stay so, if their zero points leave them there.
+        let four = matches!(constant.data, Data::I4(_)) && weights.iter().all(|w| (-8..8).contains(w));
+        let weights = if four { Data::I4(weights) } else { Data::I8(weights) };
+        let weights = self.parameter(p.names[0], &shape, weights, Some(quant))?;
         Ok((weights, bias))
     }
 }

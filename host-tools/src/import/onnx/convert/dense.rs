@@ -1,7 +1,8 @@
 //! Products with a constant matrix.
 
 use super::conv::Parameters;
-use super::quantized::{Target, has_one_scale, symmetric};
+use super::quantized::Target;
+use super::quantized_constants::{has_one_scale, symmetric};
 use super::{Call, Converter, Value};
 use crate::graph::ops::{Dense, MatMul};
 use crate::graph::{Activation, TensorId};

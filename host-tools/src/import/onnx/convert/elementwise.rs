@@ -177,7 +177,7 @@ impl<'m, 'a> Converter<'m, 'a> {
         let role = if i == 0 { "input A" } else { "input B" };
         if let Some(Made::Constant(constant)) = self.made(call.input(i), role)?
             && constant.quant.as_ref().is_some_and(|q| q.axis.is_none())
-            && matches!(constant.data, Data::I8(_) | Data::U8(_))
+            && matches!(constant.data, Data::I4(_) | Data::I8(_) | Data::U8(_))
             && !constant.is_empty()
         {
             let value = self.quantized_constant(call.input(i), &constant)?;

@@ -122,3 +122,58 @@ fn padding_by_name_is_resolved() {
     let crate::graph::Op::Conv2d(conv) = lower.0 else { panic!() };
     assert_eq!(conv.padding, crate::graph::ops::Padding::Explicit { top: 1, bottom: 0, left: 1, right: 0 });
 }
+
+#[test]
+fn a_batch_norm_without_a_layer_stays_one() {
+    let file = File::new(13)
+        .input("image", &["1", "2", "3", "2"])
+        .floats("gamma", &[2], &[2.0, 0.5])
+        .floats("beta", &[2], &[0.25, -1.0])
+        .floats("mean", &[2], &[1.0, -1.0])
+        .floats("variance", &[2], &[4.0, 0.25])
+        .node("BatchNormalization", &["image", "gamma", "beta", "mean", "variance"], "norm", &[float("epsilon", 0.0)])
+        .output("norm");
+    let imported = import(&file);
+    // Trainable from a checkpoint; packed, it is a scale and a shift; quantised, a depthwise convolution.
+    assert!(kinds(&imported).contains(&"batch_norm"), "{:?}", kinds(&imported));
+    let x: Vec<f32> = (0..12).map(|i| i as f32).collect();
+    let expected: Vec<f32> =
+        x.iter().enumerate().map(|(i, x)| if i % 2 == 0 { x - 1.0 + 0.25 } else { x + 1.0 - 1.0 }).collect();
+    assert_eq!(run(&imported, &x), expected);
+}
+
+#[test]
+fn weights_of_four_bits_stay_so() {
+    let bytes = [0x21, 0xf3, 0x8e, 0x70];
+    let file = File::new(21)
+        .input("x", &["1", "2"])
+        .floats("s", &[], &[0.5])
+        .raw("z", 3, &[], &[0])
+        .raw("w", 22, &[2, 4], &bytes)
+        .floats("ws", &[], &[0.25])
+        .node("QuantizeLinear", &["x", "s", "z"], "q", &[])
+        .node("DequantizeLinear", &["q", "s", "z"], "xd", &[])
+        .node("DequantizeLinear", &["w", "ws"], "wd", &[])
+        .node("MatMul", &["xd", "wd"], "y", &[])
+        .node("QuantizeLinear", &["y", "s", "z"], "yq", &[])
+        .node("DequantizeLinear", &["yq", "s", "z"], "yd", &[])
+        .output("yd");
+    let imported = import(&file);
+    let four = imported.graph.tensors.iter().find_map(|t| t.data.as_ref().filter(|d| matches!(d, Data::I4(_))));
+    // [2, 4] of the file, low nibbles first, turned.
+    assert_eq!(four, Some(&Data::I4(vec![1, -2, 2, -8, 3, 0, -1, 7])));
+    // 2 * 0.25 * [1, 2, 3, -1] + 4 * 0.25 * [-2, -8, 0, 7]
+    assert_eq!(run(&imported, &[2.0, 4.0]), [-1.5, -7.0, 1.5, 6.5]);
+}
+
+#[test]
+fn max_pools_may_have_gaps() {
+    let file = File::new(13)
+        .input("image", &["1", "1", "4", "4"])
+        .node("MaxPool", &["image"], "pool", &[ints("kernel_shape", &[2, 2]), ints("dilations", &[2, 2])])
+        .output("pool");
+    let x: Vec<f32> = (0..16).map(|i| ((i * 7) % 16) as f32).collect();
+    let at = |r: usize, c: usize| x[r * 4 + c];
+    let of = |r, c| at(r, c).max(at(r, c + 2)).max(at(r + 2, c)).max(at(r + 2, c + 2));
+    assert_eq!(run(&import(&file), &x), [of(0, 0), of(0, 1), of(1, 0), of(1, 1)]);
+}

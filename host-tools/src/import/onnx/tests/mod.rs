@@ -3,10 +3,16 @@
 mod damage;
 mod file;
 mod layouts;
+mod recurrent;
 mod refusals;
 
 use super::{Imported, Options, from_bytes};
+use crate::image::{self, PackOptions};
+use embernet_core::arch::IsaId;
+use embernet_core::exec::PlanKind;
+use embernet_core::memory::view;
 use file::{File, float, int, ints, text};
+use zerocopy::IntoBytes;
 
 /// conv - batch norm - relu - max pool - flatten - gemm - softmax.
 fn small_cnn() -> File {
@@ -32,6 +38,18 @@ fn small_cnn() -> File {
 
 fn import(file: &File) -> Imported {
     from_bytes(&file.to_bytes(), &Options::default()).unwrap_or_else(|e| panic!("{}", chain(&e)))
+}
+
+/// The first output for one sample of the first input, as they lie in the graph.
+fn run(imported: &Imported, x: &[f32]) -> Vec<f32> {
+    let packed =
+        image::pack(&imported.graph, &PackOptions::default(), None).unwrap_or_else(|e| panic!("{}", chain(&e)));
+    let image = packed.image().unwrap();
+    let mut arena = image::arena_for(&image);
+    let mut session = image::open(&image, &mut arena, IsaId::Scalar).unwrap();
+    session.input_mut(PlanKind::Infer, 0).copy_from_slice(x.as_bytes());
+    session.infer(1).unwrap();
+    view::<f32>(session.output(0)).to_vec()
 }
 
 fn kinds(imported: &Imported) -> Vec<&'static str> {
