@@ -30,10 +30,12 @@ impl From<IsaId> for Processor {
 
 /// Runs `task` on a processor's token; `None` if this machine lacks the instructions.
 pub fn run_on<T: Task>(on: impl Into<Processor>, task: T) -> Option<T::Output> {
+    #[cfg(target_arch = "aarch64")]
+    use super::Neon;
     #[cfg(target_arch = "x86_64")]
     use super::{Avx2, Avx2Exact, Avx512};
     let Processor { isa, threads } = on.into();
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = threads;
     match isa {
         IsaId::Scalar => Some(task.run(Scalar)),
@@ -43,6 +45,8 @@ pub fn run_on<T: Task>(on: impl Into<Processor>, task: T) -> Option<T::Output> {
         IsaId::Avx512 => Avx512::new().map(|isa| task.run(isa.with(threads))),
         #[cfg(target_arch = "x86_64")]
         IsaId::Avx2Exact => Avx2Exact::new().map(|isa| task.run(isa.with(threads))),
+        #[cfg(target_arch = "aarch64")]
+        IsaId::Neon => Neon::new().map(|isa| task.run(isa.with(threads))),
         // Instructions of another processor.
         _ => None,
     }
@@ -62,7 +66,7 @@ impl IsaId {
 
 /// The fastest token of this processor.
 pub fn best() -> IsaId {
-    [IsaId::Avx512, IsaId::Avx2].into_iter().find(|id| id.is_available()).unwrap_or(IsaId::Scalar)
+    [IsaId::Avx512, IsaId::Avx2, IsaId::Neon].into_iter().find(|id| id.is_available()).unwrap_or(IsaId::Scalar)
 }
 
 /// The fastest token of this processor that gives the scalar token's bits: for replaying a device.
@@ -80,6 +84,10 @@ pub fn run_best<T: Task>(task: T) -> T::Output {
         if let Some(isa) = super::Avx2::new() {
             return task.run(isa);
         }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if let Some(isa) = super::Neon::new() {
+        return task.run(isa);
     }
     task.run(Scalar)
 }

@@ -17,11 +17,16 @@ mod riscv;
 pub mod scalar;
 #[cfg(any(test, feature = "std"))]
 mod threads;
-#[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), any(test, feature = "std")))]
+#[macro_use]
 mod vector;
+#[cfg(all(target_arch = "aarch64", any(test, feature = "std")))]
+pub mod aarch64;
 #[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
 pub mod x86;
 
+#[cfg(all(target_arch = "aarch64", any(test, feature = "std")))]
+pub use aarch64::Neon;
 #[cfg(any(armv7em, armv8m))]
 pub use cortex_m::Dsp;
 #[cfg(armv8m)]
@@ -71,11 +76,13 @@ pub enum IsaId {
     Thumb1 = 7,
     /// RISC-V with 32-bit integers.
     Rv32 = 8,
+    /// AArch64, all of which has NEON.
+    Neon = 9,
 }
 
 impl IsaId {
     /// All of them, in order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Scalar,
         Self::Avx2,
         Self::Avx512,
@@ -85,6 +92,7 @@ impl IsaId {
         Self::Thumb2,
         Self::Thumb1,
         Self::Rv32,
+        Self::Neon,
     ];
 
     /// From its number.
@@ -99,6 +107,7 @@ impl IsaId {
             6 => Some(Self::Thumb2),
             7 => Some(Self::Thumb1),
             8 => Some(Self::Rv32),
+            9 => Some(Self::Neon),
             _ => None,
         }
     }
@@ -120,13 +129,14 @@ impl IsaId {
             Self::Thumb2 => "thumb2",
             Self::Thumb1 => "thumb1",
             Self::Rv32 => "rv32",
+            Self::Neon => "neon",
         }
     }
 
     /// Whether float convolutions copy their filters into scratch, to multiply large matrices (a host with wide
     /// registers), or read them where they are (a device with little RAM, and a host that replays one).
     pub const fn packs(self) -> bool {
-        matches!(self, Self::Avx2 | Self::Avx512)
+        matches!(self, Self::Avx2 | Self::Avx512 | Self::Neon)
     }
 
     /// Whether int8 weights lie in an order of the token's own; see [`layout`].
@@ -262,6 +272,86 @@ pub struct Window {
     pub b_column: usize,
 }
 
+/// Windows side by side, in rows and columns: each reads `a` some places after the one before, and all of them the same of
+/// `b`; its sums lie in `y` from `row * down.y + column * across.y` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// The first.
+    pub first: Window,
+    /// Rows of windows.
+    pub down: Steps,
+    /// Windows of a row.
+    pub across: Steps,
+    /// Channels of each.
+    pub channels: usize,
+}
+
+/// How many windows, and the distances between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// How many.
+    pub count: usize,
+    /// Distance in `a`.
+    pub a: usize,
+    /// Distance in `y`.
+    pub y: usize,
+}
+
+impl Windows {
+    /// One of them, and the place of its sums.
+    pub fn at(&self, row: usize, column: usize) -> (Window, usize) {
+        let at = |down: usize, across: usize| row.wrapping_mul(down).wrapping_add(column.wrapping_mul(across));
+        let a = self.first.a.wrapping_add(at(self.down.a, self.across.a));
+        (Window { a, ..self.first }, at(self.down.y, self.across.y))
+    }
+
+    /// The way of one tap through all windows, with `dy` for `b`, and the tap's place.
+    pub fn tap(&self, row: usize, column: usize) -> (Window, usize) {
+        let Self { first, down, across, .. } = *self;
+        let at = |r: usize, k: usize| row.wrapping_mul(r).wrapping_add(column.wrapping_mul(k));
+        let walk = Window {
+            rows: down.count,
+            columns: across.count,
+            a: first.a.wrapping_add(at(first.a_row, first.a_column)),
+            a_row: down.a,
+            a_column: across.a,
+            b: 0,
+            b_row: down.y,
+            b_column: across.y,
+        };
+        (walk, first.b.wrapping_add(at(first.b_row, first.b_column)))
+    }
+}
+
+/// Some neighbouring columns of a matrix: as many as there are results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// Elements of a row.
+    pub row: usize,
+    /// The first of the columns.
+    pub first: usize,
+}
+
+/// Batch normalisation as its forward step did it, `y = clamp(x * scale + shift, lo, hi)`: rows of `x`, and for each
+/// channel what scale and shift were made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalised<'a> {
+    /// Input, `[rows][channels]`.
+    pub x: &'a [f32],
+    /// Mean of the batch.
+    pub mean: &'a [f32],
+    /// Inverse deviation of the batch.
+    pub inverse: &'a [f32],
+    /// Factor: `scale = gamma * inverse`.
+    pub gamma: &'a [f32],
+    /// Term: `shift = beta - mean * scale`.
+    pub beta: &'a [f32],
+    /// Least output.
+    pub lo: f32,
+    /// Greatest output.
+    pub hi: f32,
+}
+
 /// The window of a pool in an image of interleaved channels, wholly inside it: element `c` of pixel `(r, k)` lies at
 /// `at + r * row + k * column + c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -372,6 +462,19 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
         self.vectorize(|| scalar::window_f32(window, a, b, y));
     }
 
+    /// [`Isa::window_f32`] for neighbouring [`Windows`]. Every token gives the same bits.
+    #[inline(always)]
+    fn windows_f32(self, windows: &Windows, a: &[f32], b: &[f32], y: &mut [f32]) {
+        scalar::windows_f32(self, windows, a, b, y);
+    }
+
+    /// The way back to `b`, whose places do not overlap: every tap's place in `db` adds up, over the windows in order, the
+    /// product of what it sees in `a` with the window's `dy`. Every token gives the same bits.
+    #[inline(always)]
+    fn windows_backward_f32(self, windows: &Windows, a: &[f32], dy: &[f32], db: &mut [f32]) {
+        scalar::windows_backward_f32(self, windows, a, dy, db);
+    }
+
     /// See [`Gemm`].
     #[inline]
     fn gemm_f32(self, shape: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
@@ -433,6 +536,38 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     #[inline]
     fn unpool_f32(self, pools: &Pools, dy: &[f32], places: &[f32], dx: &mut [f32], sums: &mut [f32]) {
         scalar::unpool_f32(pools, dy, places, dx, sums);
+    }
+
+    /// `sums[c] += sum over rows of x[c]`, in order. Every token gives the same bits, here and in the next four.
+    #[inline]
+    fn column_sums_f32(self, of: Columns, x: &[f32], sums: &mut [f32]) {
+        scalar::column_sums_f32(of, x, sums);
+    }
+
+    /// `squares[c] += sum over rows of (x[c] - mean[c])^2`, in order; `mean` is that of these columns.
+    #[inline]
+    fn column_squares_f32(self, of: Columns, x: &[f32], mean: &[f32], squares: &mut [f32]) {
+        scalar::column_squares_f32(of, x, mean, squares);
+    }
+
+    /// `y = clamp(x * scale + shift, lo, hi)`, row by row; in place, with `y` for `x`, if there is no `x`.
+    #[inline]
+    fn scale_shift_f32(self, x: Option<&[f32]>, scale: &[f32], shift: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+        scalar::scale_shift_f32(x, scale, shift, lo, hi, y);
+    }
+
+    /// Over rows, in order: `dgamma[c] += sum of dy * (x - mean) * inverse` and `dbeta[c] += sum of dy`, where `dy` counts
+    /// as zero unless `lo < y < hi`.
+    #[inline]
+    fn norm_gradients_f32(self, of: Columns, seen: &Normalised<'_>, dy: &[f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
+        scalar::norm_gradients_f32(of, seen, dy, dgamma, dbeta);
+    }
+
+    /// `dy` becomes `scale * ((dy - dbeta / count) - (x - mean) * inverse * (dgamma / count))`, with `dy` as in
+    /// [`Isa::norm_gradients_f32`]; the product of the last two factors comes first.
+    #[inline]
+    fn norm_input_f32(self, seen: &Normalised<'_>, count: f32, dgamma: &[f32], dbeta: &[f32], dy: &mut [f32]) {
+        scalar::norm_input_f32(seen, count, dgamma, dbeta, dy);
     }
 
     /// Plain gradient descent; see [`crate::optim`].

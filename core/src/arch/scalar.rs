@@ -2,8 +2,12 @@
 //!
 //! Loops may tile across outputs, never across a sum, so that every target gives the same bits.
 
+mod norm;
+
+pub use norm::{column_squares_f32, column_sums_f32, norm_gradients_f32, norm_input_f32, scale_shift_f32};
+
 use super::layout::Plain;
-use super::{Gemm, Isa, IsaId, Patch, Pools, Window};
+use super::{Gemm, Isa, IsaId, Patch, Pools, Window, Windows};
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub, sub_mut};
 use crate::math;
@@ -103,6 +107,24 @@ pub fn window_f32(window: &Window, a: &[f32], b: &[f32], y: &mut [f32]) {
         window.each(channel, a, b, |[a], [b]| sum += a * b);
         *y = sum;
         channel += 1;
+    }
+}
+
+/// See [`Isa::windows_f32`].
+#[inline(always)]
+pub fn windows_f32<I: Isa>(isa: I, windows: &Windows, a: &[f32], b: &[f32], y: &mut [f32]) {
+    for (r, k) in (0..windows.down.count).flat_map(|r| (0..windows.across.count).map(move |k| (r, k))) {
+        let (window, to) = windows.at(r, k);
+        isa.window_f32(&window, a, b, sub_mut(y, to, windows.channels));
+    }
+}
+
+/// See [`Isa::windows_backward_f32`]: tap by tap.
+#[inline(always)]
+pub fn windows_backward_f32<I: Isa>(isa: I, windows: &Windows, a: &[f32], dy: &[f32], db: &mut [f32]) {
+    for (r, k) in (0..windows.first.rows).flat_map(|r| (0..windows.first.columns).map(move |k| (r, k))) {
+        let (walk, to) = windows.tap(r, k);
+        isa.window_f32(&walk, a, dy, sub_mut(db, to, windows.channels));
     }
 }
 

@@ -6,7 +6,7 @@ mod int8;
 pub use int8::{ForwardI8, Sum, Term};
 pub use int16::{ForwardI16, forward_i16, forward_in_place_i16};
 
-use super::util::elements;
+use super::util::{elements, from};
 use crate::arch::Isa;
 use crate::math;
 use crate::memory::Memory;
@@ -16,17 +16,25 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 // ---------------------------------------------------------------------------------------------------- kernels, f32
 
 /// `y = clamp(a + b, lo, hi)`.
-pub fn forward_f32(a: &[f32], b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
-    for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
-        *y = math::clamp(a + b, lo, hi);
-    }
+pub fn forward_f32<I: Isa>(isa: I, a: &[f32], b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+    isa.split(y.len(), 1, [(y, 1)], |of, [y]| {
+        let (a, b) = (from(a, of.start), from(b, of.start));
+        isa.vectorize(
+            #[inline(always)]
+            || y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = math::clamp(a + b, lo, hi)),
+        );
+    });
 }
 
 /// `y = clamp(y + b, lo, hi)`.
-pub fn forward_in_place_f32(b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
-    for (y, b) in y.iter_mut().zip(b) {
-        *y = math::clamp(*y + b, lo, hi);
-    }
+pub fn forward_in_place_f32<I: Isa>(isa: I, b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+    isa.split(y.len(), 1, [(y, 1)], |of, [y]| {
+        let b = from(b, of.start);
+        isa.vectorize(
+            #[inline(always)]
+            || y.iter_mut().zip(b).for_each(|(y, b)| *y = math::clamp(*y + b, lo, hi)),
+        );
+    });
 }
 
 // ---------------------------------------------------------------------------------------------- step records, f32
@@ -60,14 +68,14 @@ impl StepRecord for ForwardF32 {
         elements([self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let mut at = memory.slices(self, context.samples);
         let (a, b, y) = (at.read(), at.read(), at.write());
         let (lo, hi) = (self.lo, self.hi);
         match (self.a == self.y, self.b == self.y) {
-            (false, false) => forward_f32(a, b, lo, hi, y),
-            (true, false) => forward_in_place_f32(b, lo, hi, y),
-            (false, true) => forward_in_place_f32(a, lo, hi, y),
+            (false, false) => forward_f32(isa, a, b, lo, hi, y),
+            (true, false) => forward_in_place_f32(isa, b, lo, hi, y),
+            (false, true) => forward_in_place_f32(isa, a, lo, hi, y),
             (true, true) => y.iter_mut().for_each(|y| *y = math::clamp(*y + *y, lo, hi)),
         }
     }
@@ -97,8 +105,8 @@ impl StepRecord for AccumulateF32 {
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let mut at = memory.slices(self, context.samples);
-        let (x, y) = (at.read(), at.write());
-        isa.accumulate_f32(x, y);
+        let (x, y): (&[f32], &mut [f32]) = (at.read(), at.write());
+        isa.split(y.len(), 1, [(y, 1)], |of, [y]| isa.accumulate_f32(from(x, of.start), y));
     }
 }
 

@@ -8,18 +8,21 @@
 //! Either way the layer becomes a factor and a term for each channel, `scale = gamma / sqrt(variance + epsilon)` and
 //! `shift = beta - mean scale`, so that one step ([`ScaleShiftF32`]) serves both.
 //!
-//! Every sum over rows is one chain for each channel, in order of rows, starting from zero: its bits depend neither on
-//! the token nor on how channels are shared among threads.
+//! A sum over rows is one chain for each channel, in order of rows, starting from zero. Tokens that are not exact cut
+//! many rows into parts, each a chain ([`parts`]); the number of parts follows from the number of rows alone. So the
+//! bits never depend on the number of threads.
 
 mod backward;
+mod parts;
 mod records;
 
 pub use backward::{BackwardInputF32, GradientsF32, backward_input_f32, gradients_f32};
 pub use records::{FactorsF32, MomentsF32, ScaleShiftF32};
 
-use super::util::{elements, from, rows, rows_mut};
-use crate::arch::{Isa, IsaId};
+use super::util::{elements, from, rows, sub};
+use crate::arch::{Columns, Isa};
 use crate::math;
+use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Shape of a normalised tensor.
@@ -42,110 +45,38 @@ impl Channels {
     }
 }
 
-/// Work on several neighbouring channels at once, over all rows.
-trait Columns {
-    /// The channels `first..first + N`.
-    fn block<const N: usize>(&mut self, first: usize);
-}
-
-/// Channels that one thread sums at least: a cache line of each row.
-const GROUP: usize = 16;
-
-/// Shares the channels of `rows` rows among threads, in whole groups, with the parts of `results` (one number for each
-/// channel) that belong to them: calls `task` with the first channel and the parts.
-#[inline(always)]
-fn split_channels<I: Isa, const N: usize>(
-    isa: I,
-    rows: usize,
-    results: [&mut [f32]; N],
-    task: impl Fn(usize, [&mut [f32]; N]) + Sync,
-) {
-    let channels = results.first().map_or(0, |result| result.len());
-    let cost = rows.saturating_mul(GROUP);
-    let slices = results.map(|result| (result, GROUP));
-    isa.split(channels.div_ceil(GROUP), cost, slices, |groups, results| task(groups.start * GROUP, results));
-}
-
-/// Goes through channels `first..end`: in blocks that fill registers where those are wide, else one by one.
-#[inline(always)]
-fn each_block<I: Isa>(isa: I, mut first: usize, end: usize, work: &mut impl Columns) {
-    isa.vectorize(
-        #[inline(always)]
-        || {
-            if I::ID != IsaId::Scalar {
-                while first + 64 <= end {
-                    work.block::<64>(first);
-                    first += 64;
-                }
-                while first + 16 <= end {
-                    work.block::<16>(first);
-                    first += 16;
-                }
-            }
-            while first < end {
-                work.block::<1>(first);
-                first += 1;
-            }
-        },
-    );
-}
-
-/// Channels `first..first + N` of a row, or of a list of one number for each channel.
-#[inline(always)]
-fn block<const N: usize>(row: &[f32], first: usize) -> Option<&[f32; N]> {
-    from(row, first).first_chunk()
-}
-
-/// [`block`] for writing.
-#[inline(always)]
-fn block_mut<const N: usize>(row: &mut [f32], first: usize) -> Option<&mut [f32; N]> {
-    super::util::from_mut(row, first).first_chunk_mut()
-}
-
 // ---------------------------------------------------------------------------------------------------- kernels, f32
 
 /// Mean and variance (of the population) of every channel: `sum(x) / rows`, then `sum((x - mean)^2) / rows`.
+///
+/// Of several parts both are taken apart, and joined as Chan, Golub and LeVeque 1983 do: the parts' means weighted by
+/// their rows, and the parts' variances with the squared distances of their means.
 pub fn moments_f32<I: Isa>(isa: I, channels: usize, x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
     let count = rows(x, channels).len();
-    split_channels(isa, count, [mean, variance], |start, [mean, variance]| {
-        let end = start + mean.len();
-        each_block(isa.alone(), start, end, &mut Moments { channels, start, x, mean, variance });
-    });
-}
-
-struct Moments<'a> {
-    channels: usize,
-    /// The channel that `mean` and `variance` begin with.
-    start: usize,
-    x: &'a [f32],
-    mean: &'a mut [f32],
-    variance: &'a mut [f32],
-}
-
-impl Columns for Moments<'_> {
-    #[inline(always)]
-    fn block<const N: usize>(&mut self, first: usize) {
-        let count = rows(self.x, self.channels).len() as f32;
-        let at = first - self.start;
-        let (Some(mean), Some(variance)) = (block_mut(self.mean, at), block_mut(self.variance, at)) else { return };
-        let mut sums = [0.0; N];
-        for row in rows(self.x, self.channels) {
-            let Some(row) = block::<N>(row, first) else { return };
-            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+    let part = |rows: Range<usize>, first: usize, [mean, variance]: [&mut [f32]; 2]| {
+        let (of, n) = (Columns { row: channels, first }, rows.len() as f32);
+        let x = sub(x, rows.start * channels, rows.len() * channels);
+        mean.fill(0.0);
+        isa.column_sums_f32(of, x, mean);
+        mean.iter_mut().for_each(|mean| *mean /= n);
+        variance.fill(0.0);
+        isa.column_squares_f32(of, x, mean, variance);
+        variance.iter_mut().for_each(|variance| *variance /= n);
+    };
+    parts::sums(isa, count, [mean, variance], part, |parts, [mean, variance]| {
+        let whole = count as f32;
+        for (rows, [part, _]) in parts.clone() {
+            let share = rows.len() as f32 / whole;
+            mean.iter_mut().zip(part).for_each(|(mean, part)| *mean += share * part);
         }
-        sums.iter_mut().for_each(|sum| *sum /= count);
-        *mean = sums;
-        let mut squares = [0.0; N];
-        for row in rows(self.x, self.channels) {
-            let Some(row) = block::<N>(row, first) else { return };
-            for ((square, x), mean) in squares.iter_mut().zip(row).zip(&sums) {
-                let distance = x - mean;
-                *square += distance * distance;
+        for (rows, [part, spread]) in parts {
+            let share = rows.len() as f32 / whole;
+            for (((variance, mean), part), spread) in variance.iter_mut().zip(&*mean).zip(part).zip(spread) {
+                let distance = part - mean;
+                *variance += share * (spread + distance * distance);
             }
         }
-        squares.iter_mut().for_each(|square| *square /= count);
-        *variance = squares;
-    }
+    });
 }
 
 /// `kept = momentum kept + (1 - momentum) batch`.
@@ -173,40 +104,13 @@ pub fn factors(gamma: &[f32], beta: &[f32], mean: &[f32], inverse: impl Iterator
     }
 }
 
-/// `y = clamp(x scale + shift, lo, hi)`.
-pub fn scale_shift_f32<I: Isa>(isa: I, x: &[f32], factors: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+/// `y = clamp(x scale + shift, lo, hi)`; in place, with `y` for `x`, if there is no `x`.
+pub fn scale_shift_f32<I: Isa>(isa: I, x: Option<&[f32]>, factors: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
     let (scale, shift) = factors.split_at(factors.len() / 2);
     let channels = scale.len();
     isa.split(rows(y, channels).len(), channels, [(y, channels)], |range, [y]| {
-        let x = from(x, range.start * channels);
-        isa.vectorize(
-            #[inline(always)]
-            || {
-                for (x, y) in rows(x, channels).zip(rows_mut(y, channels)) {
-                    for (((y, x), scale), shift) in y.iter_mut().zip(x).zip(scale).zip(shift) {
-                        *y = math::clamp(x * scale + shift, lo, hi);
-                    }
-                }
-            },
-        );
-    });
-}
-
-/// [`scale_shift_f32`] in place.
-pub fn scale_shift_in_place_f32<I: Isa>(isa: I, factors: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
-    let (scale, shift) = factors.split_at(factors.len() / 2);
-    let channels = scale.len();
-    isa.split(rows(y, channels).len(), channels, [(y, channels)], |_, [y]| {
-        isa.vectorize(
-            #[inline(always)]
-            || {
-                for y in rows_mut(y, channels) {
-                    for ((y, scale), shift) in y.iter_mut().zip(scale).zip(shift) {
-                        *y = math::clamp(*y * scale + shift, lo, hi);
-                    }
-                }
-            },
-        );
+        let x = x.map(|x| from(x, range.start * channels));
+        isa.scale_shift_f32(x, scale, shift, lo, hi, y);
     });
 }
 

@@ -1,6 +1,6 @@
 //! Copies bytes: a reshape that cannot share its input's place, or a gradient that fans out. Any element type.
 
-use super::util::{copy, elements};
+use super::util::{copy, elements, from};
 use crate::arch::Isa;
 use crate::memory::Memory;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -28,8 +28,15 @@ impl StepRecord for Copy {
         elements([self.bytes]).is_some()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
+    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let mut at = memory.slices(self, context.samples);
-        copy(at.read::<u8>(), at.write());
+        let (x, y): (&[u8], &mut [u8]) = (at.read(), at.write());
+        // A host's threads share whole words.
+        match (<[f32]>::ref_from_bytes(x), <[f32]>::mut_from_bytes(y)) {
+            (Ok(x), Ok(y)) if I::ID.packs() => {
+                isa.split(y.len(), 1, [(y, 1)], |of, [y]| copy(from(x, of.start), y));
+            }
+            _ => copy(x, y),
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! The filters lie with the channel last, as in TFLite, so that inner loops run over channels.
 
 mod float;
+mod gradient;
 mod int16;
 mod int4;
 mod int8;
@@ -14,7 +15,8 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-pub use float::{backward_input_f32, backward_weights_f32, forward_f32};
+pub use float::{backward_input_f32, forward_f32};
+pub use gradient::backward_weights_f32;
 pub use int4::ForwardI4;
 #[cfg(test)]
 pub(crate) use int8::Ordered;

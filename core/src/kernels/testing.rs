@@ -1,7 +1,7 @@
 //! What the kernels' tests share: random data and shapes, finite differences, and running one record.
 
 use super::window::{Axis, Window2d};
-use crate::arch::Scalar;
+use crate::arch::{Isa, Scalar};
 use crate::memory::Memory;
 use crate::optim::{Optimizer, OptimizerRecord};
 use crate::plan::{Context, StepRecord};
@@ -129,12 +129,23 @@ pub fn taps_of_pixels(window: &Window2d) -> Vec<Vec<(usize, usize)>> {
 
 /// Runs one record over `arena` (whose first byte is arena offset 0), scalar, after checking it as a plan would.
 pub fn run<R: StepRecord>(record: &R, arena: &mut [f32], samples: usize, optimizer: OptimizerRecord) {
+    run_with(Scalar, record, arena, samples, optimizer);
+}
+
+/// [`run`] with another token.
+pub fn run_with<I: Isa, R: StepRecord>(
+    isa: I,
+    record: &R,
+    arena: &mut [f32],
+    samples: usize,
+    optimizer: OptimizerRecord,
+) {
     assert!(record.shape_is_valid());
     for operand in record.operands(samples).as_slice() {
         assert!(!operand.at.is_data() && operand.at.offset() + operand.bytes <= size_of_val(arena), "{operand:?}");
     }
     let mut context = Context { samples, optimizer: Optimizer::at_step(optimizer, 1), training: true, loss: 0.0 };
-    record.run(Scalar, &mut Memory { data: &[], arena: arena.as_mut_bytes() }, &mut context);
+    record.run(isa, &mut Memory { data: &[], arena: arena.as_mut_bytes() }, &mut context);
 }
 
 /// Optimiser settings that turn updated parameters into gradients: `w -= 1 * g` from zero leaves `-g`.

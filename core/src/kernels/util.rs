@@ -1,5 +1,6 @@
 //! Total helpers: what kernels use in place of indexing.
 
+use crate::arch::Isa;
 use crate::optim::GradSink;
 use crate::plan::{Access, Operand};
 
@@ -110,6 +111,14 @@ pub fn start_from_bias(b: &[f32], outputs: usize, y: &mut [f32]) {
     }
     for y in rows_mut(y, outputs) {
         copy(b, y);
+    }
+}
+
+/// Limits every element to `lo..=hi`, if those are limits at all.
+#[inline]
+pub fn limit<I: Isa>(isa: I, lo: f32, hi: f32, y: &mut [f32]) {
+    if lo > f32::NEG_INFINITY || hi < f32::INFINITY {
+        isa.clamp_f32(lo, hi, y);
     }
 }
 

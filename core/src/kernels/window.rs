@@ -88,6 +88,17 @@ impl Window2d {
             .all(|axis| (axis.kernel, axis.stride, axis.pad) == (1, 1, 0) && axis.input == axis.output)
     }
 
+    /// The window that walks over outputs as this one walks over inputs, with its taps in reverse: what each input adds
+    /// up in the backward direction. `None` where windows skip inputs or reach beyond padding.
+    pub fn turned(&self) -> Option<Self> {
+        let turn = |axis: Axis| {
+            let reach = (axis.kernel.checked_sub(1)?).checked_mul(axis.dilation)?;
+            let pad = reach.checked_sub(axis.pad)?;
+            (axis.stride == 1).then_some(Axis { input: axis.output, output: axis.input, pad, ..axis })
+        };
+        Some(Self { height: turn(self.height)?, width: turn(self.width)? })
+    }
+
     /// Whether both axes are valid and images of `in_c` and `out_c` channels fit the arena.
     pub fn is_valid(&self, in_c: u32, out_c: u32) -> bool {
         let Self { height, width } = self;

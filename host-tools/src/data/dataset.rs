@@ -263,6 +263,21 @@ impl Dataset {
         }
     }
 
+    /// Two data sets: of the labels the named rows, of the samples what `divide` makes.
+    pub(super) fn divide(
+        self,
+        rows: [&[usize]; 2],
+        divide: impl FnOnce(Storage) -> (Storage, Storage),
+    ) -> (Dataset, Dataset) {
+        let Dataset { shape, samples, labels, preprocessing } = self;
+        let [first, second] = rows.map(|rows| labels.select(rows));
+        drop(labels);
+        let (samples, rest) = divide(samples);
+        let part =
+            |samples, labels| Dataset { shape: shape.clone(), samples, labels, preprocessing: preprocessing.clone() };
+        (part(samples, first), part(rest, second))
+    }
+
     /// Writes the prepared samples of `rows` to `to`, `[rows, shape...]`, as far as it has room.
     ///
     /// # Panics

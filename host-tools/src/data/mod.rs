@@ -16,6 +16,7 @@ mod batches;
 pub mod csv;
 mod dataset;
 pub mod idx;
+mod in_place;
 mod load;
 pub mod npy;
 mod prepare;

@@ -3,6 +3,7 @@
 use embernet_core::rng::Rng;
 
 use super::dataset::{Dataset, Labels};
+use super::in_place;
 
 /// A data set cannot be divided as asked.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -20,13 +21,13 @@ pub enum SplitError {
     },
 }
 
-/// Divides into `round(share * samples)` samples and the rest, both in random order.
+/// Divides into `round(share * samples)` samples and the rest, both in random order, in the memory that they have.
 ///
 /// With `stratify` each class gives the same share, as far as whole samples allow; labels that are
 /// values have no classes and are divided plainly.
-pub fn split(data: &Dataset, share: f64, stratify: bool, rng: &mut Rng) -> Result<(Dataset, Dataset), SplitError> {
-    let (first, second) = split_rows(data, share, stratify, rng)?;
-    Ok((data.select(&first), data.select(&second)))
+pub fn split(data: Dataset, share: f64, stratify: bool, rng: &mut Rng) -> Result<(Dataset, Dataset), SplitError> {
+    let (first, second) = split_rows(&data, share, stratify, rng)?;
+    Ok(in_place::divide(data, &first, &second))
 }
 
 /// [`split`], as row numbers.
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn stratified_keeps_the_proportions() {
         let data = data([[0; 50], [1; 50], [2; 50]].concat());
-        let (train, test) = split(&data, 0.8, true, &mut Rng::new(1)).unwrap();
+        let (train, test) = split(data, 0.8, true, &mut Rng::new(1)).unwrap();
         for (part, each) in [(train, 40), (test, 10)] {
             let Labels::Class { ids, .. } = part.labels() else { unreachable!() };
             for class in 0..3 {
@@ -105,10 +106,10 @@ mod tests {
     fn impossible_shares_are_errors() {
         let data = data(vec![0; 3]);
         for share in [0.0, 1.0, -1.0, f64::NAN] {
-            assert!(matches!(split(&data, share, false, &mut Rng::new(1)), Err(SplitError::Share(_))));
+            assert!(matches!(split(data.clone(), share, false, &mut Rng::new(1)), Err(SplitError::Share(_))));
         }
         assert_eq!(
-            split(&data, 0.01, false, &mut Rng::new(1)).unwrap_err().to_string(),
+            split(data, 0.01, false, &mut Rng::new(1)).unwrap_err().to_string(),
             "a share of 0.01 of 3 samples leaves a part empty"
         );
     }

@@ -69,11 +69,11 @@ impl Experiment {
                 }
                 (all, test)
             }
-            None => data::split(&all, self.data.split, self.data.stratify, &mut rng).map_err(split_error)?,
+            None => data::split(all, self.data.split, self.data.stratify, &mut rng).map_err(split_error)?,
         };
         let mut validation = None;
         if let Some(share) = self.data.validation {
-            let (rest, part) = data::split(&train, 1.0 - share, self.data.stratify, &mut rng).map_err(split_error)?;
+            let (rest, part) = data::split(train, 1.0 - share, self.data.stratify, &mut rng).map_err(split_error)?;
             (train, validation) = (rest, Some(part));
         }
         let rule = self.preparation(&train, &columns)?;

@@ -16,7 +16,7 @@ pub fn iris() -> (Dataset, Dataset) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../datasets/iris.csv");
     let table = csv::read(&path, &csv::CsvOptions::default()).unwrap();
     let all = Dataset::new(vec![4], Storage::F32(table.x), table.labels).unwrap();
-    let (mut train, mut test) = split(&all, 0.8, true, &mut Rng::new(1)).unwrap();
+    let (mut train, mut test) = split(all, 0.8, true, &mut Rng::new(1)).unwrap();
     let rule = Preprocessing::default().standardised(&train, Axis::Feature);
     train.set_preprocessing(rule.clone());
     test.set_preprocessing(rule);

@@ -173,6 +173,6 @@ pub fn run<I: Isa>(isa: I, id: IsaId, task: impl Task) {
         IsaId::Mve => task.run(mve::Twin),
         IsaId::Thumb2 | IsaId::Rv32 => task.run(words::Words(words::Twin::<2>)),
         IsaId::Thumb1 => task.run(words::Words(words::Twin::<1>)),
-        IsaId::Scalar | IsaId::Avx2 | IsaId::Avx512 | IsaId::Avx2Exact => {}
+        IsaId::Scalar | IsaId::Avx2 | IsaId::Avx512 | IsaId::Avx2Exact | IsaId::Neon => {}
     }
 }

@@ -58,7 +58,7 @@ fn packing(isa: IsaId) -> Option<&'static dyn Packing> {
         IsaId::Mve => Some(&mve::Twin),
         IsaId::Thumb2 | IsaId::Rv32 => Some(&Words(Twin::<2>)),
         IsaId::Thumb1 => Some(&Words(Twin::<1>)),
-        IsaId::Scalar | IsaId::Avx2 | IsaId::Avx512 | IsaId::Avx2Exact => None,
+        IsaId::Scalar | IsaId::Avx2 | IsaId::Avx512 | IsaId::Avx2Exact | IsaId::Neon => None,
     }
 }
 

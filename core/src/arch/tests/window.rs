@@ -1,14 +1,14 @@
 //! Sums over windows.
 
 use super::{Suite, assert_same_bits, on_every_token};
-use crate::arch::{Isa, Window};
+use crate::arch::{Isa, Scalar, Steps, Window, Windows, scalar};
 use crate::rng::Rng;
 use std::vec::Vec;
 
 #[derive(Clone, Copy)]
-struct Windows;
+struct Sums;
 
-impl Suite for Windows {
+impl Suite for Sums {
     fn check<I: Isa>(self, isa: I) {
         let mut rng = Rng::new(11);
         let mut noise = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.uniform_f32(-1.0, 1.0)).collect() };
@@ -48,7 +48,7 @@ impl Suite for Windows {
 
 #[test]
 fn every_token_gives_the_defined_bits() {
-    on_every_token(Windows);
+    on_every_token(Sums);
 }
 
 #[derive(Clone, Copy)]
@@ -71,4 +71,54 @@ impl Suite for Outside {
 #[test]
 fn places_outside_are_no_harm() {
     on_every_token(Outside);
+}
+
+#[derive(Clone, Copy)]
+struct Neighbours;
+
+impl Suite for Neighbours {
+    fn check<I: Isa>(self, isa: I) {
+        let mut rng = Rng::new(12);
+        let mut noise = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.uniform_f32(-1.0, 1.0)).collect() };
+        let (a, b, y) = (noise(6000), noise(1200), noise(2000));
+        for channels in (0..=33_usize).chain([64, 130]) {
+            for (rows, columns) in [(0, 2), (1, 1), (1, 3), (2, 2), (2, 3), (3, 1), (3, 3), (4, 2)] {
+                for (count, backwards) in [(0, false), (1, true), (4, false), (4, true)] {
+                    let (b_row, b_column) = (columns * channels, channels);
+                    let last = (rows * columns).saturating_sub(1) * channels;
+                    let turn = |distance: usize| if backwards { distance.wrapping_neg() } else { distance };
+                    let first = Window {
+                        rows,
+                        columns,
+                        a: 3,
+                        a_row: 5 * channels + 1,
+                        a_column: channels,
+                        b: if backwards { last } else { 0 },
+                        b_row: turn(b_row),
+                        b_column: turn(b_column),
+                    };
+                    let across = Steps { count, a: 2 * channels, y: channels + 2 };
+                    let down = Steps { count: 3 - count / 2, a: 7 * channels + 2, y: 4 * (channels + 2) };
+                    let windows = Windows { first, down, across, channels };
+                    let what = std::format!("{} {windows:?}", I::ID.name());
+                    let (mut found, mut expected) = (y.clone(), y.clone());
+                    isa.windows_f32(&windows, &a, &b, &mut found);
+                    scalar::windows_f32(Scalar, &windows, &a, &b, &mut expected);
+                    assert_same_bits(&found, &expected, &what);
+                    let (mut found, mut expected) = (b.clone(), b.clone());
+                    isa.windows_backward_f32(&windows, &a, &y, &mut found);
+                    scalar::windows_backward_f32(Scalar, &windows, &a, &y, &mut expected);
+                    assert_same_bits(&found, &expected, &what);
+                    // How far a walk gets that leaves its slice is each token's own affair; no place outside is.
+                    isa.windows_f32(&windows, a.get(..200).unwrap_or(&a), &b, &mut found);
+                    isa.windows_backward_f32(&windows, a.get(..200).unwrap_or(&a), &y, &mut expected);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn neighbouring_windows_are_windows() {
+    on_every_token(Neighbours);
 }

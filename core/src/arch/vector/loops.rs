@@ -8,7 +8,7 @@
 //! length.
 
 use super::Vector;
-use crate::arch::{Window, scalar};
+use crate::arch::scalar;
 use crate::optim::{Optimizer, TINY, TINY_SQUARE};
 use core::hint::black_box;
 
@@ -25,6 +25,19 @@ pub(super) struct Lanes<V: Vector> {
 }
 
 impl<V: Vector> Lanes<V> {
+    /// Whole vectors side by side.
+    #[inline(always)]
+    pub(super) fn strip<const VECTORS: usize>(at: usize) -> [Self; VECTORS] {
+        core::array::from_fn(|vector| Self { at: at + vector * V::LANES, mask: None })
+    }
+
+    /// Fewer lanes than a vector has.
+    #[inline(always)]
+    pub(super) unsafe fn masked(at: usize, lanes: usize) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        Self { at, mask: Some(unsafe { V::mask(lanes) }) }
+    }
+
     #[inline(always)]
     pub(super) unsafe fn load(self, from: &[f32]) -> V {
         debug_assert!(self.at < from.len());
@@ -62,80 +75,6 @@ impl<V: Vector> Lanes<V> {
                 None => value.store(to),
                 Some(mask) => value.store_masked(to, mask),
             }
-        }
-    }
-}
-
-/// See [`crate::arch::Isa::window_f32`]: products are rounded before they are added, as the scalar token does.
-#[inline(always)]
-pub unsafe fn window<V: Vector>(window: &Window, a: &[f32], b: &[f32], y: &mut [f32]) {
-    // Sums that are in the making at a time: enough to hide the latency of an addition.
-    const VECTORS: usize = 4;
-    let mut channel = 0;
-    // SAFETY: instructions as the caller says; `each` has looked at the ends of what is read, and `y` holds the
-    // channels that are written.
-    unsafe {
-        while channel < y.len() {
-            let channels = (y.len() - channel).min(VECTORS * V::LANES);
-            let to = y.as_mut_ptr().add(channel);
-            match channels.div_ceil(V::LANES) {
-                1 => strip::<V, 1>(window, channel, channels, a, b, to),
-                2 => strip::<V, 2>(window, channel, channels, a, b, to),
-                3 => strip::<V, 3>(window, channel, channels, a, b, to),
-                _ => strip::<V, VECTORS>(window, channel, channels, a, b, to),
-            }
-            channel += channels;
-        }
-    }
-}
-
-/// [`window`] for some neighbouring channels: `VECTORS` vectors, of which the last may be cut short.
-///
-/// # Safety
-/// As [`window`]; `y` is valid for `channels` floats.
-#[inline(always)]
-unsafe fn strip<V: Vector, const VECTORS: usize>(
-    window: &Window,
-    channel: usize,
-    channels: usize,
-    a: &[f32],
-    b: &[f32],
-    y: *mut f32,
-) {
-    let last = channels - (VECTORS - 1) * V::LANES;
-    // SAFETY: a mask covers what is left of the channels; places are compared with the slices' ends.
-    unsafe {
-        let mask = V::mask(last);
-        let load = |from: *const f32, vector: usize| {
-            let from = from.add(vector * V::LANES);
-            if vector + 1 < VECTORS || last == V::LANES { V::load(from) } else { V::load_masked(from, mask) }
-        };
-        let mut sums = [V::splat(0.0); VECTORS];
-        for (vector, sum) in sums.iter_mut().enumerate() {
-            *sum = load(y, vector);
-        }
-        // The last channels that lie within the slices decide how far this strip may walk.
-        let inside = |at: usize, len: usize| at.checked_add(channels).is_some_and(|end| end <= len);
-        let (mut a_row, mut b_row) = (window.a.wrapping_add(channel), window.b.wrapping_add(channel));
-        'walk: for _ in 0..window.rows {
-            let (mut a_at, mut b_at) = (a_row, b_row);
-            for _ in 0..window.columns {
-                if !inside(a_at, a.len()) || !inside(b_at, b.len()) {
-                    break 'walk;
-                }
-                let (a, b) = (a.as_ptr().add(a_at), b.as_ptr().add(b_at));
-                for (vector, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.add(load(a, vector).mul(load(b, vector)));
-                }
-                a_at = a_at.wrapping_add(window.a_column);
-                b_at = b_at.wrapping_add(window.b_column);
-            }
-            a_row = a_row.wrapping_add(window.a_row);
-            b_row = b_row.wrapping_add(window.b_row);
-        }
-        for (vector, sum) in sums.iter().enumerate() {
-            let to = y.add(vector * V::LANES);
-            if vector + 1 < VECTORS || last == V::LANES { sum.store(to) } else { sum.store_masked(to, mask) }
         }
     }
 }

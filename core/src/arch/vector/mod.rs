@@ -15,9 +15,13 @@
 pub mod gemm;
 pub mod loops;
 pub mod narrow;
+pub mod norm;
 pub mod pack;
 pub mod pool;
 pub mod tile;
+#[macro_use]
+mod token;
+pub mod window;
 
 use narrow::Narrow;
 use pack::Block;

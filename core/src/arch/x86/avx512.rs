@@ -1,9 +1,10 @@
 //! AVX-512: sixteen floats at a time, masks for free.
 
+use super::int8;
 use crate::arch::vector::narrow::{self, Narrow};
 use crate::arch::vector::pack::{self, Block};
 use crate::arch::vector::tile::{self, Tile};
-use crate::arch::vector::{Quads, Vector, gemm, loops, pool};
+use crate::arch::vector::{Quads, Vector, gemm, loops, norm, pool, window};
 use crate::arch::{Gemm, Threads};
 use crate::optim::Optimizer;
 use core::arch::x86_64::*;

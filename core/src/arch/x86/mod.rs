@@ -1,7 +1,5 @@
 //! Tokens for x86-64 processors; found at run time.
 
-#[macro_use]
-mod token;
 mod avx2;
 mod avx512;
 mod int8;

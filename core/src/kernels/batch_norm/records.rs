@@ -1,8 +1,6 @@
 //! Step records of the forward direction.
 
-use super::{
-    Channels, factors, inverse_deviation, moments_f32, move_towards, scale_shift_f32, scale_shift_in_place_f32,
-};
+use super::{Channels, factors, inverse_deviation, moments_f32, move_towards, scale_shift_f32};
 use crate::arch::Isa;
 use crate::kernels::util::elements;
 use crate::math;
@@ -144,10 +142,6 @@ impl StepRecord for ScaleShiftF32 {
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let mut at = memory.slices(self, context.samples);
         let (x, factors, y) = (at.read(), at.read(), at.write());
-        if self.x == self.y {
-            scale_shift_in_place_f32(isa, factors, self.lo, self.hi, y);
-        } else {
-            scale_shift_f32(isa, x, factors, self.lo, self.hi, y);
-        }
+        scale_shift_f32(isa, (self.x != self.y).then_some(x), factors, self.lo, self.hi, y);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{Conv2d, packed};
 use crate::arch::{Gemm, Isa};
-use crate::kernels::util::{from, from_mut, rows, rows_mut, start_from_bias, sub, sub_mut};
+use crate::kernels::util::{from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
 use crate::optim::GradSink;
 use core::ops::Range;
 
@@ -77,7 +77,7 @@ pub fn forward_f32<I: Isa>(
     let samples = rows(y, out_elements).len();
     isa.split(samples, cost(shape), [(y, out_elements)], |of, [y]| {
         let (isa, x) = (isa.alone(), from(x, of.start * in_elements));
-        let some = if packs { packed::samples_at_once(shape) } else { of.len().max(1) };
+        let some = if packs { packed::samples_at_once(shape) } else { cached::<I>(out_elements, of.len()) };
         for (x, y) in x.chunks((some * in_elements).max(1)).zip(y.chunks_mut((some * out_elements).max(1))) {
             isa.vectorize(|| start_from_bias(b, shape.out_c as usize, y));
             if packs {
@@ -85,9 +85,17 @@ pub fn forward_f32<I: Isa>(
             } else {
                 forward_direct(isa, shape, x, w, y);
             }
-            isa.clamp_f32(lo, hi, y);
+            limit(isa, lo, hi, y);
         }
     });
+}
+
+/// How many of some samples to finish before the next: on a host as many outputs as stay in the second-level cache
+/// while they are cleared, summed and limited.
+fn cached<I: Isa>(elements: usize, samples: usize) -> usize {
+    const FLOATS: usize = 16 * 1024;
+    let some = if I::ID.packs() { FLOATS.checked_div(elements).unwrap_or(0) } else { samples };
+    some.clamp(1, samples.max(1))
 }
 
 /// What a sample costs; see [`Isa::split`].
@@ -140,8 +148,7 @@ pub(super) fn forward_direct<I: Isa>(isa: I, shape: &Conv2d, x: &[f32], w: &[f32
 ///
 /// `scratch` as in [`forward_f32`].
 pub fn backward_input_f32<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], scratch: &mut [f32], dx: &mut [f32]) {
-    dx.fill(0.0);
-    accumulate_input_f32(isa, shape, dy, w, scratch, dx);
+    input_f32(isa, shape, dy, w, scratch, true, dx);
 }
 
 /// [`backward_input_f32`], but sums start from what `dx` holds: the transposed convolution.
@@ -153,6 +160,11 @@ pub fn accumulate_input_f32<I: Isa>(
     scratch: &mut [f32],
     dx: &mut [f32],
 ) {
+    input_f32(isa, shape, dy, w, scratch, false, dx);
+}
+
+/// Both: sums start from zero or from what is there.
+fn input_f32<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], scratch: &mut [f32], clear: bool, dx: &mut [f32]) {
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let transposed = packed::transposed(shape).filter(|_| packs::<I>(shape, scratch));
     if transposed.is_some() {
@@ -162,10 +174,16 @@ pub fn accumulate_input_f32<I: Isa>(
     let samples = rows(dx, in_elements).len();
     isa.split(samples, cost(shape), [(dx, in_elements)], |of, [dx]| {
         let (isa, dy) = (isa.alone(), sub(dy, of.start * out_elements, of.len() * out_elements));
-        if let Some(turned) = &transposed {
-            packed::forward(isa, turned, dy, panels, dx);
-        } else {
-            backward_input_direct(isa, shape, dy, w, dx);
+        let some = cached::<I>(in_elements, of.len());
+        for (dy, dx) in dy.chunks((some * out_elements).max(1)).zip(dx.chunks_mut((some * in_elements).max(1))) {
+            if clear {
+                dx.fill(0.0);
+            }
+            if let Some(turned) = &transposed {
+                packed::forward(isa, turned, dy, panels, dx);
+            } else {
+                backward_input_direct(isa, shape, dy, w, dx);
+            }
         }
     });
 }

@@ -8,7 +8,7 @@
 use super::Conv2d;
 use crate::arch::{Fold, Folds, Gemm, Isa, IsaId};
 use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub_mut};
-use crate::kernels::window::{Axis, Run, Window2d};
+use crate::kernels::window::{Run, Window2d};
 use core::ops::Range;
 
 /// Filters in a panel: two vectors of the widest token.
@@ -26,12 +26,7 @@ pub(super) fn helps(shape: &Conv2d) -> bool {
 
 /// The convolution that makes `dx` of `dy`, with the filters turned round; only where windows do not skip inputs.
 pub(super) fn transposed(shape: &Conv2d) -> Option<Conv2d> {
-    let turn = |axis: Axis| {
-        let reach = (axis.kernel.checked_sub(1)?).checked_mul(axis.dilation)?;
-        let pad = reach.checked_sub(axis.pad)?;
-        (axis.stride == 1).then_some(Axis { input: axis.output, output: axis.input, pad, ..axis })
-    };
-    let window = Window2d { height: turn(shape.window.height)?, width: turn(shape.window.width)? };
+    let window = shape.window.turned()?;
     Some(Conv2d { window, in_c: shape.out_c, out_c: shape.in_c, ..*shape }).filter(Conv2d::is_valid)
 }
 

@@ -1,9 +1,8 @@
 //! The f32 kernels. Inner loops run over the channels of one pixel.
 
 use super::DepthwiseConv2d;
-use crate::arch::{Isa, Window};
-use crate::kernels::util::{from, rows, rows_mut, start_from_bias, sub, sub_mut};
-use crate::optim::GradSink;
+use crate::arch::{Isa, IsaId, Steps, Window, Windows};
+use crate::kernels::util::{from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
 use core::ops::Range;
 
 /// `y = clamp(conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
@@ -24,7 +23,7 @@ pub fn forward_f32<I: Isa>(
     isa.split(samples, cost(shape), [(y, out_elements)], |of, [y]| {
         start_from_bias(b, shape.out_c as usize, y);
         forward_samples(isa, shape, from(x, of.start * in_elements), w, y);
-        isa.clamp_f32(lo, hi, y);
+        limit(isa, lo, hi, y);
     });
 }
 
@@ -38,18 +37,57 @@ pub(super) fn cost(shape: &DepthwiseConv2d) -> usize {
 fn forward_samples<I: Isa>(isa: I, shape: &DepthwiseConv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
     let out_c = shape.out_c as usize;
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
+        if shape.multiplier == 1 {
+            each_windows(shape, 0..out_c, |windows, to| isa.windows_f32(&windows, x, w, from_mut(y, to)));
+            continue;
+        }
         for (out_y, y) in rows_mut(y, shape.window.width.output as usize * out_c).enumerate() {
             for (out_x, y) in rows_mut(y, out_c).enumerate() {
-                if shape.multiplier == 1 {
-                    isa.window_f32(&seen_by(shape, out_y, out_x), x, w, y);
-                    continue;
-                }
                 taps(shape, out_y, out_x, |at, tap| {
                     scale_add(isa, shape, sub(x, at, shape.in_c as usize), 0, sub(w, tap * out_c, out_c), y);
                 });
             }
         }
     }
+}
+
+/// Calls `visit` with all windows of a sample, those that see the same taps together, and the place of the first one's
+/// output. One filter for each channel; some neighbouring channels, whose filters lie side by side.
+#[inline(always)]
+pub(super) fn each_windows(shape: &DepthwiseConv2d, of: Range<usize>, mut visit: impl FnMut(Windows, usize)) {
+    let (height, width, channels) = (shape.window.height, shape.window.width, shape.in_c as usize);
+    let (in_row, out_row) = (width.input as usize * channels, width.output as usize * channels);
+    let filter_row = width.kernel as usize * of.len();
+    for rows in height.runs() {
+        for columns in width.runs() {
+            let (down, across) = (rows.taps, columns.taps);
+            let first = Window {
+                rows: down.count,
+                columns: across.count,
+                a: down.input * in_row + across.input * channels + of.start,
+                a_row: height.dilation as usize * in_row,
+                a_column: width.dilation as usize * channels,
+                b: down.first * filter_row + across.first * of.len(),
+                b_row: filter_row,
+                b_column: of.len(),
+            };
+            let windows = Windows {
+                first,
+                down: Steps { count: rows.outputs.len(), a: height.stride as usize * in_row, y: out_row },
+                across: Steps { count: columns.outputs.len(), a: width.stride as usize * channels, y: channels },
+                channels: of.len(),
+            };
+            visit(windows, rows.outputs.start * out_row + columns.outputs.start * channels + of.start);
+        }
+    }
+}
+
+/// The same windows with their filters from the last tap to the first.
+fn reversed(shape: &DepthwiseConv2d, windows: Windows) -> Windows {
+    let (Window { b, b_row, b_column, .. }, last) = (windows.first, shape.window.taps().saturating_sub(1));
+    let b = (last * shape.in_c as usize).saturating_sub(b);
+    let first = Window { b, b_row: b_row.wrapping_neg(), b_column: b_column.wrapping_neg(), ..windows.first };
+    Windows { first, ..windows }
 }
 
 /// `dx`: for every element the sum over `out_y`, `out_x`, multiplier in order of `dy * w`, from zero.
@@ -64,9 +102,19 @@ pub fn backward_input_f32<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w
 
 /// Adds the products to `dx`.
 fn input_of<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-    let walks = (shape.multiplier, shape.window.height.dilation, shape.window.width.dilation) == (1, 1, 1);
+    // A device has no room for a third way; the second does as well, pixel by pixel.
+    let turned = shape.window.turned().filter(|_| I::ID != IsaId::Scalar);
+    let turned = turned.map(|window| DepthwiseConv2d { window, ..*shape });
+    let walks = (shape.window.height.dilation, shape.window.width.dilation) == (1, 1);
     for (dy, dx) in rows(dy, shape.out_elements()).zip(rows_mut(dx, shape.in_elements())) {
-        if walks { input_by_input(isa, shape, dy, w, dx) } else { output_by_output(isa, shape, dy, w, dx) }
+        match &turned {
+            _ if shape.multiplier > 1 => output_by_output(isa, shape, dy, w, dx),
+            Some(turned) => each_windows(turned, 0..turned.in_c as usize, |windows, to| {
+                isa.windows_f32(&reversed(turned, windows), dy, w, from_mut(dx, to));
+            }),
+            None if walks => input_by_input(isa, shape, dy, w, dx),
+            None => output_by_output(isa, shape, dy, w, dx),
+        }
     }
 }
 
@@ -110,112 +158,9 @@ fn output_by_output<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f3
     }
 }
 
-/// `dw`, handed to `sink` in tiles of at most `tile.len()` elements.
-///
-/// Every element is the sum over samples, `out_y`, `out_x` in order of `x * dy`, from zero, however the tiles are
-/// cut.
-pub fn backward_weights_f32<I: Isa, S: GradSink>(
-    isa: I,
-    shape: &DepthwiseConv2d,
-    x: &[f32],
-    dy: &[f32],
-    tile: &mut [f32],
-    sink: &mut S,
-) {
-    gradient_of_taps(isa, shape, 0..shape.window.taps(), x, dy, tile, sink);
-}
-
-/// The same for some of the taps, whose first weight is number 0 to the sink.
-pub(super) fn gradient_of_taps<I: Isa, S: GradSink>(
-    isa: I,
-    shape: &DepthwiseConv2d,
-    of: Range<usize>,
-    x: &[f32],
-    dy: &[f32],
-    tile: &mut [f32],
-    sink: &mut S,
-) {
-    let (channels, step) = (shape.out_c as usize, tile.len().max(1));
-    let (first, end) = (of.start * channels, of.end * channels);
-    let mut start = first;
-    while start < end {
-        let gradient = sub_mut(tile, 0, step.min(end - start));
-        gradient.fill(0.0);
-        gradient_of(isa, shape, start, x, dy, gradient);
-        sink.tile(start - first, gradient);
-        start += step;
-    }
-}
-
-/// Adds the gradient of weights `start..start + gradient.len()` to `gradient`.
-fn gradient_of<I: Isa>(isa: I, shape: &DepthwiseConv2d, start: usize, x: &[f32], dy: &[f32], gradient: &mut [f32]) {
-    let out_c = shape.out_c as usize;
-    let tap = start.checked_div(out_c).unwrap_or(0);
-    // Sample by sample, so that a host meets each while it is in the cache.
-    for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
-        // Tap by tap; the tile's first and last tap may lack channels.
-        let (mut tap, mut channel) = (tap, start - tap * out_c);
-        let mut rest = &mut *gradient;
-        while !rest.is_empty() {
-            let channels = rest.len().min(out_c - channel);
-            let (gradient, after) = rest.split_at_mut_checked(channels).unwrap_or_default();
-            gradient_of_tap(isa, shape, tap, channel, x, dy, gradient);
-            (tap, channel, rest) = (tap + 1, 0, after);
-        }
-    }
-}
-
-/// One sample and one tap: adds the gradient of channels from `channel` on.
-fn gradient_of_tap<I: Isa>(
-    isa: I,
-    shape: &DepthwiseConv2d,
-    tap: usize,
-    channel: usize,
-    x: &[f32],
-    dy: &[f32],
-    gradient: &mut [f32],
-) {
-    let outputs = that_see(shape, tap);
-    if shape.multiplier == 1 {
-        let walk = Window { a: outputs.a + channel, b: outputs.b + channel, ..outputs };
-        isa.window_f32(&walk, x, dy, gradient);
-        return;
-    }
-    for row in 0..outputs.rows {
-        for column in 0..outputs.columns {
-            let at = outputs.a + row * outputs.a_row + column * outputs.a_column;
-            let from = outputs.b + row * outputs.b_row + column * outputs.b_column + channel;
-            let (x, dy) = (sub(x, at, shape.in_c as usize), sub(dy, from, gradient.len()));
-            scale_add(isa, shape, x, channel, dy, gradient);
-        }
-    }
-}
-
-/// All outputs that see `tap`, as a walk over an input sample and one over an output sample.
-#[inline(always)]
-fn that_see(shape: &DepthwiseConv2d, tap: usize) -> Window {
-    let (vertical, horizontal) = (shape.window.height, shape.window.width);
-    let k_y = tap.checked_div(shape.window.width.kernel as usize).unwrap_or(0);
-    let k_x = tap - k_y * shape.window.width.kernel as usize;
-    let (down, across) = (vertical.outputs(k_y), horizontal.outputs(k_x));
-    let (in_y, in_x) = (vertical.input_at(down.start, k_y), horizontal.input_at(across.start, k_x));
-    let (in_c, in_w) = (shape.in_c as usize, shape.window.width.input as usize);
-    let (out_c, out_w) = (shape.out_c as usize, shape.window.width.output as usize);
-    Window {
-        rows: down.len(),
-        columns: across.len(),
-        a: (in_y * in_w + in_x) * in_c,
-        a_row: shape.window.height.stride as usize * in_w * in_c,
-        a_column: shape.window.width.stride as usize * in_c,
-        b: (down.start * out_w + across.start) * out_c,
-        b_row: out_w * out_c,
-        b_column: out_c,
-    }
-}
-
 /// `y[i] += x[(channel + i) / multiplier] * v[i]`: input channels meet what belongs to output channels.
 #[inline(always)]
-fn scale_add<I: Isa>(isa: I, shape: &DepthwiseConv2d, x: &[f32], channel: usize, v: &[f32], y: &mut [f32]) {
+pub(super) fn scale_add<I: Isa>(isa: I, shape: &DepthwiseConv2d, x: &[f32], channel: usize, v: &[f32], y: &mut [f32]) {
     let multiplier = shape.multiplier as usize;
     let mut source = channel.checked_div(multiplier).unwrap_or(0);
     let (mut start, mut end) = (0, (source + 1) * multiplier - channel);
@@ -223,24 +168,6 @@ fn scale_add<I: Isa>(isa: I, shape: &DepthwiseConv2d, x: &[f32], channel: usize,
         let len = end.min(v.len()) - start;
         isa.axpy_f32(x.get(source).copied().unwrap_or(0.0), sub(v, start, len), sub_mut(y, start, len));
         (source, start, end) = (source + 1, end, end + multiplier);
-    }
-}
-
-/// The taps of one output, as a walk over an input sample and one over the weights.
-#[inline(always)]
-fn seen_by(shape: &DepthwiseConv2d, out_y: usize, out_x: usize) -> Window {
-    let (down, across) = (shape.window.height.taps(out_y), shape.window.width.taps(out_x));
-    let (in_c, in_w, out_c) = (shape.in_c as usize, shape.window.width.input as usize, shape.out_c as usize);
-    let kernel_w = shape.window.width.kernel as usize;
-    Window {
-        rows: down.count,
-        columns: across.count,
-        a: (down.input * in_w + across.input) * in_c,
-        a_row: shape.window.height.dilation as usize * in_w * in_c,
-        a_column: shape.window.width.dilation as usize * in_c,
-        b: (down.first * kernel_w + across.first) * out_c,
-        b_row: kernel_w * out_c,
-        b_column: out_c,
     }
 }
 

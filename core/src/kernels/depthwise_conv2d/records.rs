@@ -1,7 +1,8 @@
 //! The f32 step records.
 
 use super::DepthwiseConv2d;
-use super::float::{backward_input_f32, cost, forward_f32, gradient_of_taps};
+use super::float::{backward_input_f32, cost, forward_f32};
+use super::gradient::{backward_weights_in_groups, gradient_of_taps, groups};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
 use crate::kernels::util::bias_backward;
@@ -122,12 +123,16 @@ impl StepRecord for BackwardWeightsF32 {
         let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
         let optimizer = context.optimizer;
         if !self.trained.w.is_none() {
-            let update = Update { isa, optimizer, w, state: w_state };
+            let mut update = Update { isa, optimizer, w, state: w_state };
             let (shape, taps) = (&self.shape, self.shape.window.taps());
-            let cost = cost(shape).saturating_mul(context.samples).checked_div(taps).unwrap_or(0);
-            update.split(taps, cost, tile, |of, tile, part| {
-                gradient_of_taps(isa.alone(), shape, of, x, dy, tile, part);
-            });
+            if groups::<I>(shape, tile) {
+                backward_weights_in_groups(isa, shape, x, dy, tile, &mut update);
+            } else {
+                let cost = cost(shape).saturating_mul(context.samples).checked_div(taps).unwrap_or(0);
+                update.split(taps, cost, tile, |of, tile, part| {
+                    gradient_of_taps(isa.alone(), shape, of, x, dy, tile, part);
+                });
+            }
         }
         if !self.trained.b.is_none() {
             let mut sink = Update { isa, optimizer, w: b, state: b_state };

@@ -1,7 +1,7 @@
 //! Tests of the depthwise convolution against its definition in f64.
 
 use super::*;
-use crate::arch::Scalar;
+use crate::arch::{Isa, IsaId, Processor, Scalar, Task, Threads, run_on};
 use crate::kernels::testing::*;
 use crate::kernels::trained::Trained;
 use crate::kernels::window::Axis;
@@ -9,6 +9,7 @@ use crate::optim::Store;
 use crate::plan::Ref;
 use crate::rng::Rng;
 use proptest::prelude::*;
+use std::format;
 use std::vec;
 use std::vec::Vec;
 
@@ -68,6 +69,22 @@ impl Data {
 
     fn absolute(&self) -> Self {
         Self { x: absolute(&self.x), w: absolute(&self.w), b: absolute(&self.b), dy: absolute(&self.dy) }
+    }
+
+    /// What training computes on a token, weights by gradient descent with rate 1.
+    fn train<I: Isa>(&self, isa: I, shape: &DepthwiseConv2d, samples: usize) -> [Vec<f32>; 3] {
+        let (mut y, mut dx) = (vec![f32::NAN; self.dy.len()], vec![f32::NAN; self.x.len()]);
+        forward_f32(isa, shape, &self.x, &self.w, &self.b, 0.0, 6.0, &mut y);
+        backward_input_f32(isa, shape, &self.dy, &self.w, &mut dx);
+        let weights = self.w.len();
+        let place = |elements: usize| Ref::arena(4 * elements as u32);
+        let [x, dy, w, tile] = [0, dx.len(), dx.len() + y.len(), dx.len() + y.len() + weights].map(place);
+        let none = Ref::NONE;
+        let trained =
+            Trained { w, b: none, w_state: none, b_state: none, tile, tile_elements: weights as u32, slots: 0 };
+        let mut arena = [&self.x[..], &self.dy, &self.w, &vec![f32::NAN; weights]].concat();
+        run_with(isa, &BackwardWeightsF32 { shape: *shape, x, dy, trained }, &mut arena, samples, REVEAL);
+        [y, dx, arena[self.x.len() + self.dy.len()..][..weights].to_vec()]
     }
 
     fn forward(&self, shape: &DepthwiseConv2d) -> Vec<f32> {
@@ -172,6 +189,47 @@ proptest! {
         });
         let terms = y_len / b_len;
         assert_close(&found[w_len..], &numeric, terms, &vec![terms as f32; b_len]);
+    }
+}
+
+/// Channels that fill vectors, whole groups of them and neither; strides, dilation and padding that leave taps beside
+/// the input; several threads.
+#[test]
+fn tokens_and_threads_give_the_scalar_results() {
+    struct Train<'a>(&'a Data, &'a DepthwiseConv2d);
+    impl Task for Train<'_> {
+        type Output = [Vec<f32>; 3];
+        fn run<I: Isa>(self, isa: I) -> Self::Output {
+            self.0.train(isa, self.1, 3)
+        }
+    }
+    let axis = |input, output, kernel, stride, dilation, pad| Axis { input, output, kernel, stride, dilation, pad };
+    let axes = [
+        (axis(7, 7, 3, 1, 1, 1), axis(5, 5, 3, 1, 1, 1)),
+        (axis(9, 5, 3, 2, 1, 1), axis(6, 3, 3, 2, 1, 0)),
+        (axis(8, 4, 3, 1, 2, 0), axis(8, 8, 5, 1, 1, 2)),
+        (axis(2, 2, 3, 1, 1, 1), axis(1, 3, 3, 1, 1, 2)),
+    ];
+    for (height, width) in axes {
+        for channels in [1, 5, 16, 19, 32, 64] {
+            let shape = shape_of(height, width, channels, 1);
+            assert!(shape.is_valid());
+            let data = Data::new(&shape, 3, 9);
+            let scalar = data.train(Scalar, &shape, 3);
+            for (isa, threads) in IsaId::ALL.into_iter().flat_map(|isa| [(isa, 1), (isa, 3)]) {
+                let processor = Processor { isa, threads: Threads::new(threads) };
+                let Some(found) = run_on(processor, Train(&data, &shape)) else { continue };
+                let what = format!("{}, {threads} threads, {shape:?}", isa.name());
+                for (found, expected) in found.iter().zip(&scalar).take(2) {
+                    assert_eq!(bits(found), bits(expected), "{what}");
+                }
+                // A token that packs may take its outputs in another order: a rounding for each of them, of a sum of so
+                // many products of size 1.
+                let terms = (3 * shape.window.out_pixels()) as f32;
+                let most = if isa.packs() { terms * terms * f32::EPSILON } else { 0.0 };
+                assert!(found[2].iter().zip(&scalar[2]).all(|(a, b)| (a - b).abs() <= most), "{what}");
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Gradients, State};
 use crate::graph::ops::BatchNorm;
 use crate::graph::{Activation, TensorId};
-use crate::lower::forward::Site;
+use crate::lower::forward::{Site, bounds};
 use crate::lower::{BufferId, Emit, LowerError, unsupported, word};
 use embernet_core::kernels::batch_norm::{BackwardInputF32, GradientsF32};
 use embernet_core::kernels::update::UpdateF32;
@@ -31,25 +31,33 @@ impl Emit<'_, '_> {
         let moments = self.moments.get(&id).copied();
         let moments = moments.ok_or_else(|| unsupported(node, "training before the forward step"))?;
         let shape = self.channels(node);
+        let (lo, hi) = bounds(op.activation);
         let x = self.value(input);
+        let [gamma, beta] = [node.parameters()[0], node.parameters()[1]];
+        let (factor, term) = (self.value(gamma), self.value(beta));
         let [dgamma, dbeta] =
             ["gamma", "beta"].map(|role| self.lowering.program.transient(format!("{}/{role}/gradient", node.name)));
         self.sequence.push(&node.name, Some(id), move |p| GradientsF32 {
             shape,
             x: p.at(x),
-            dy: p.at(dy),
             moments: p.at(moments),
+            gamma: p.at(factor),
+            beta: p.at(term),
+            lo,
+            hi,
+            dy: p.at(dy),
             dgamma: p.at(dgamma),
             dbeta: p.at(dbeta),
         });
-        let [gamma, beta] = [node.parameters()[0], node.parameters()[1]];
         if let Some(dx) = self.gradient(input, gradients) {
-            let factor = self.value(gamma);
             self.sequence.push_in_place(&node.name, Some(id), &[(dy, dx)], move |p| BackwardInputF32 {
                 shape,
                 x: p.at(x),
                 moments: p.at(moments),
                 gamma: p.at(factor),
+                beta: p.at(term),
+                lo,
+                hi,
                 dgamma: p.at(dgamma),
                 dbeta: p.at(dbeta),
                 dy: p.at(dy),

@@ -163,8 +163,10 @@ impl Emit<'_, '_> {
             self.contribute(site, node.inputs[0], dy, gradients);
             return Ok(());
         }
-        let in_block = self.blocks.contains_key(&id);
-        let dy = if in_block { dy } else { self.clamp_backward(site, dy)? };
+        // Normalisation that learns has the limits in its own steps, and so has a block.
+        let normalised = matches!(node.op, Op::BatchNorm(_)) && self.batch_norm_learns(node);
+        let inside = normalised || self.blocks.contains_key(&id);
+        let dy = if inside { dy } else { self.clamp_backward(site, dy)? };
         match &node.op {
             Op::Conv2d(_) if self.block_backward(site, dy, gradients, state)? => Ok(()),
             Op::Flatten(_) | Op::Reshape(_) => {
