@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Get what the other commands need: MCU targets for rustc, and QEMU
+    /// Get what the other commands need: targets for rustc, and QEMU
     Setup(commands::setup::Args),
     /// Train, quantise, flash an emulated board, learn there; writes report.html
     Demo(commands::demo::Args),

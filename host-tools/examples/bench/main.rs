@@ -37,9 +37,9 @@ struct Args {
     /// Which programs: S0, S1, S2, S3, S4, DSCNN, RESNET8, AE. All by default.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     program: Vec<String>,
-    /// Threads to use; by default as many as this machine runs at once.
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    /// Numbers of threads, a table for each; by default 1 and as many as this machine runs at once.
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    threads: Vec<usize>,
     /// Samples in one update, instead of the experiment's.
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
@@ -70,8 +70,12 @@ struct Args {
 }
 
 impl Args {
-    fn threads(&self) -> usize {
-        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)).max(1)
+    fn threads(&self) -> Vec<usize> {
+        if self.threads.is_empty() {
+            let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            return if all > 1 { vec![1, all] } else { vec![1] };
+        }
+        self.threads.iter().map(|threads| (*threads).max(1)).collect()
     }
 
     fn experiment(&self, file: &str) -> Result<Experiment> {
@@ -91,26 +95,34 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let chosen = chosen(&args.program)?;
     if args.probe {
-        let [(_, file)] = chosen[..] else { anyhow::bail!("--probe takes one program") };
-        return process::probe(began, &args.experiment(file)?, args.threads());
+        let ([(_, file)], [threads]) = (&chosen[..], &args.threads()[..]) else {
+            anyhow::bail!("--probe takes one program and one number of threads")
+        };
+        return process::probe(began, &args.experiment(file)?, *threads);
     }
-    let threads = args.threads();
-    if args.steps {
-        for (program, file) in chosen {
-            let ours = Ours::load(&args.experiment(file)?)?;
-            println!("{program}, {threads} threads\n{}\n", ours.steps(threads)?);
+    if let Some(folder) = args.peers.as_deref().filter(|_| !args.steps)
+        && let Some(line) = peers::missing(folder, &args.python)
+    {
+        eprintln!("{line}");
+    }
+    for threads in args.threads() {
+        if args.steps {
+            for (program, file) in &chosen {
+                let ours = Ours::load(&args.experiment(file)?)?;
+                println!("{program}, {threads} threads\n{}\n", ours.steps(threads)?);
+            }
+            continue;
         }
-        return Ok(());
-    }
-    let recorded = Recorded::load(threads)?;
-    let mut rows = Vec::new();
-    for (program, file) in chosen {
-        match measure(&args, program, file, &recorded) {
-            Ok(row) => rows.push(row),
-            Err(error) => eprintln!("skipped: {program}: {error:#}"),
+        let recorded = Recorded::load(threads)?;
+        let mut rows = Vec::new();
+        for (program, file) in &chosen {
+            match measure(&args, program, file, threads, &recorded) {
+                Ok(row) => rows.push(row),
+                Err(error) => eprintln!("skipped: {program}: {error:#}"),
+            }
         }
+        println!("{}\n", table::render(&rows, threads, &recorded.source));
     }
-    println!("{}", table::render(&rows, threads, &recorded.source));
     Ok(())
 }
 
@@ -127,12 +139,11 @@ fn chosen(names: &[String]) -> Result<Vec<(&'static str, &'static str)>> {
 }
 
 /// One program: everything takes its turn.
-fn measure(args: &Args, program: &'static str, file: &str, recorded: &Recorded) -> Result<Row> {
-    let threads = args.threads();
+fn measure(args: &Args, program: &'static str, file: &str, threads: usize, recorded: &Recorded) -> Result<Row> {
     let experiment = args.experiment(file)?;
     let ours = Ours::load(&experiment)?;
     let mut row = Row::new(program, ours.training_flops());
-    let process = process::measure(program, args).map_err(|error| eprintln!("{program}: {error:#}")).ok();
+    let process = process::measure(program, args, threads).map_err(|error| eprintln!("{program}: {error:#}")).ok();
     row.process = process;
     let mut peers = match &args.peers {
         Some(folder) => peers::installed(folder, program),

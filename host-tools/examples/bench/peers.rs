@@ -34,27 +34,44 @@ struct Answer {
     infer_b1_us: Option<f64>,
 }
 
+/// The scripts and programs that a folder may have.
+const TORCH: &str = "torch_bench.py";
+const BUILT: [(&str, &str); 2] =
+    [("burn flex", "burn/target/release/burn_bench"), ("candle cpu", "candle/target/release/candle_bench")];
+
 /// The benchmarks of a folder that know the program.
 pub fn installed(folder: &Path, program: &str) -> Vec<Peer> {
     let mut peers = Vec::new();
     let mut add = |name: &str, start| {
         peers.push(Peer { name: name.into(), samples_s: 0.0, infer_us: f64::INFINITY, start });
     };
-    let with_norm = ["DSCNN", "RESNET8", "AE"].contains(&program);
-    let script = folder.join("torch_bench.py");
+    let script = folder.join(TORCH);
     if script.exists() {
-        add(if with_norm { "torch eager" } else { "torch fused" }, Start::Script(script));
+        add("torch fused", Start::Script(script));
     }
-    // These two lack the networks with normalisation.
-    for (name, file) in
-        [("burn flex", "burn/target/release/burn_bench"), ("candle cpu", "candle/target/release/candle_bench")]
-    {
-        let file = folder.join(file);
-        if file.exists() && !with_norm {
-            add(name, Start::Program(file));
+    // The others lack the networks with normalisation.
+    if !["DSCNN", "RESNET8", "AE"].contains(&program) {
+        for (name, file) in BUILT {
+            let file = folder.join(file);
+            if file.exists() {
+                add(name, Start::Program(file));
+            }
         }
     }
     peers
+}
+
+/// One line on the peers that cannot take part; `None` if all can.
+pub fn missing(folder: &Path, python: &Path) -> Option<String> {
+    let mut missing = Vec::new();
+    if !folder.join(TORCH).exists() {
+        missing.push(format!("torch (no {TORCH})"));
+    } else if !Command::new(python).args(["-c", "import torch"]).output().is_ok_and(|o| o.status.success()) {
+        missing.push(format!("torch ({} has none)", python.display()));
+    }
+    let absent = BUILT.iter().filter(|(_, file)| !folder.join(file).exists());
+    missing.extend(absent.map(|(name, file)| format!("{name} (no {file})")));
+    (!missing.is_empty()).then(|| format!("not installed in {}: {}", folder.display(), missing.join(", ")))
 }
 
 impl Peer {
@@ -73,8 +90,14 @@ impl Peer {
         let threads = threads.to_string();
         command.args(["--prog", program, "--mode", mode, "--threads", &threads, "--epochs", "2"]);
         // An epoch of the larger networks takes long enough on a part of the data.
-        if program == "S0" || program == "S4" {
-            command.args(["--train-n", "19200"]);
+        let part = match program {
+            "S0" | "S4" => Some("9600"),
+            "DSCNN" => Some("2048"),
+            "RESNET8" => Some("1024"),
+            _ => None,
+        };
+        if let Some(part) = part {
+            command.args(["--train-n", part]);
         }
         if let Some(batch) = args.batch {
             command.args(["--batch", &batch.to_string()]);

@@ -22,9 +22,9 @@ pub struct Process {
 }
 
 /// Measures a program in a process of its own.
-pub fn measure(program: &str, args: &Args) -> Result<Process> {
+pub fn measure(program: &str, args: &Args, threads: usize) -> Result<Process> {
     let mut command = Command::new(std::env::current_exe().context("this program's own path")?);
-    command.args(["--probe", "--program", program, "--threads", &args.threads().to_string()]);
+    command.args(["--probe", "--program", program, "--threads", &threads.to_string()]);
     if let Some(folder) = &args.data_folder {
         command.arg("--data-folder").arg(folder);
     }

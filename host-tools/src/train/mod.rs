@@ -12,4 +12,6 @@ pub use state::{StateError, Tally, TrainState};
 pub use trainer::{Event, FitOptions, Fitted, LastGood, TrainError, Watch, fit, fit_from};
 
 #[cfg(test)]
+mod program_tests;
+#[cfg(test)]
 mod tests;

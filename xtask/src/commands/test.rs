@@ -3,6 +3,7 @@
 use crate::boards::{self, Board};
 use crate::commands::firmware;
 use crate::setup::Machine;
+use crate::setup::targets::HOST_ARM;
 use crate::steps::Steps;
 use crate::{paths, tools};
 use anyhow::Result;
@@ -88,6 +89,17 @@ fn checks(machine: &Machine, boards: &[Board], steps: &mut Steps) {
             command.args(["--", "-D", "warnings"]);
         }
         steps.run(&format!("core and app for {target}"), &mut command);
+    }
+    if machine.builds(HOST_ARM) {
+        let mut command = tools::cargo();
+        command.args([if clippy { "clippy" } else { "check" }, "--quiet", "--package", "embernet-core", "--lib"]);
+        command.args(["--features", "std", "--target", HOST_ARM]);
+        if clippy {
+            command.args(["--", "-D", "warnings"]);
+        }
+        steps.run(&format!("core with its inner loops for {HOST_ARM}"), &mut command);
+    } else {
+        steps.skip(format!("inner loops for {HOST_ARM}: rustc has no such target; see `cargo xtask setup`"));
     }
     for board in boards.iter().filter(|_| clippy) {
         // Lints what the board is made of too, board support and app included.

@@ -1,4 +1,4 @@
-//! Getting what the other commands need: MCU targets and QEMU.
+//! Getting what the other commands need: targets and QEMU.
 //!
 //! Nothing here is fatal. What cannot be got is one line that says how to get it,
 //! and whoever needs it leaves out that part.
@@ -13,7 +13,7 @@ use std::process::Command;
 /// What this machine offers after set-up.
 #[derive(Debug)]
 pub struct Machine {
-    /// MCU targets that rustc still lacks.
+    /// Targets that rustc still lacks.
     pub missing_targets: Vec<&'static str>,
     /// QEMU, when both emulators could be found or got.
     pub qemu: Option<qemu::Qemu>,

@@ -1,18 +1,22 @@
-//! MCU targets for the rustc in use.
+//! Targets other than this PC's for the rustc in use.
 
 use crate::tools;
 use std::path::Path;
 use std::process::Command;
 
-/// Every target that a board or a purity build needs.
-pub const TARGETS: [&str; 6] = [
+/// Every target that a board or a build of core alone needs.
+pub const TARGETS: [&str; 7] = [
     "thumbv6m-none-eabi",
     "thumbv7m-none-eabi",
     "thumbv7em-none-eabihf",
     "thumbv8m.main-none-eabihf",
     "riscv32imc-unknown-none-elf",
     "riscv32imac-unknown-none-elf",
+    HOST_ARM,
 ];
+
+/// The PC with another processor: what its inner loops are checked for.
+pub const HOST_ARM: &str = "aarch64-unknown-linux-gnu";
 
 /// Targets that could not be got.
 #[derive(Debug)]
@@ -23,8 +27,8 @@ pub struct Lack {
 
 /// Adds the missing targets to the toolchain that runs us, never to another one.
 pub fn ensure() -> Result<String, Lack> {
-    let sysroot = tools::sysroot()
-        .map_err(|error| Lack { targets: TARGETS.to_vec(), line: format!("MCU targets: {error:#}") })?;
+    let sysroot =
+        tools::sysroot().map_err(|error| Lack { targets: TARGETS.to_vec(), line: format!("targets: {error:#}") })?;
     let name = toolchain(&sysroot);
     let shown = name.unwrap_or("this Rust");
     let missing = missing_in(&sysroot);
@@ -35,7 +39,7 @@ pub fn ensure() -> Result<String, Lack> {
     let list = missing.join(" ");
     let Some(name) = name else {
         let line = format!(
-            "MCU targets: {list}: the Rust in {} was not installed by rustup; \
+            "targets: {list}: the Rust in {} was not installed by rustup; \
              get them from where it came from, or use rustup",
             sysroot.display()
         );
@@ -50,7 +54,7 @@ pub fn ensure() -> Result<String, Lack> {
         return Ok(format!("added {} ({name})", missing.len()));
     }
     let why = problem.map_or_else(|| "rustup did not bring them".to_owned(), |error| format!("{error:#}"));
-    let line = format!("MCU targets: {why}; to get them: rustup target add --toolchain {name} {}", still.join(" "));
+    let line = format!("targets: {why}; to get them: rustup target add --toolchain {name} {}", still.join(" "));
     Err(Lack { targets: still, line })
 }
 
