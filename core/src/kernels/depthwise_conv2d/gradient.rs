@@ -115,7 +115,7 @@ const GROUP: usize = 16;
 
 /// Whether [`backward_weights_in_groups`] will do.
 pub(super) fn groups<I: Isa>(shape: &DepthwiseConv2d, tile: &[f32]) -> bool {
-    let whole = shape.out_c as usize % GROUP == 0 && tile.len() >= shape.weights();
+    let whole = (shape.out_c as usize).is_multiple_of(GROUP) && tile.len() >= shape.weights();
     I::ID.packs() && shape.multiplier == 1 && whole
 }
 
