@@ -4,18 +4,26 @@
 //! whole, with all fourteen registers, because a compiler that is given single instructions keeps sums on the stack.
 //! Each has a safe function beside it, its only caller, which checks lengths once for the whole call.
 
+mod add;
 mod conv2d;
 mod dense;
 
 use crate::arch::layout::{Depthwise, Filters, Layout};
 use crate::arch::{Isa, IsaId};
+use crate::kernels::add::Sum;
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
 use crate::memory::Memory;
 use crate::plan::{Context, Step};
 
-core::arch::global_asm!(include_str!("macros.s"), include_str!("conv2d.s"), include_str!("dense.s"), options(raw));
+core::arch::global_asm!(
+    include_str!("macros.s"),
+    include_str!("conv2d.s"),
+    include_str!("dense.s"),
+    include_str!("add.s"),
+    options(raw)
+);
 
 /// Proves that the core has the DSP extension.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +49,12 @@ impl Isa for Dsp {
 
     #[cfg(target_abi = "eabihf")]
     super::float::methods!();
+
+    fn add_i8(self, sum: &Sum, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
+        if !add::add(sum, a, b, y) {
+            sum.add(a, b, y);
+        }
+    }
 
     // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
     #[inline(never)]
@@ -78,9 +92,14 @@ impl Layout for Dsp {
 
 /// Limits of a layer that are closer than those of 8 bits, to which the loops limit everything.
 fn limit(to: &Requantize<'_>, y: &mut [i8]) {
-    if to.lo > -128 || to.hi < 127 {
+    limit_to(to.lo, to.hi, y);
+}
+
+/// [`limit`] by two numbers.
+fn limit_to(lo: i32, hi: i32, y: &mut [i8]) {
+    if lo > -128 || hi < 127 {
         for y in y {
-            *y = i32::from(*y).max(to.lo).min(to.hi) as i8;
+            *y = i32::from(*y).max(lo).min(hi) as i8;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Loops over bytes.
 
+use crate::arch::layout::Pieces;
 use crate::kernels::add::{Sum, Term};
 
 unsafe extern "C" {
@@ -19,6 +20,16 @@ pub fn copy(from: &[i8], from_step: usize, to: &mut [i8], to_step: usize, len: u
         // SAFETY: the last row ends within both slices.
         unsafe { embernet_mve_copy(to.as_mut_ptr(), from.as_ptr(), len, count, to_step, from_step) };
     }
+}
+
+/// [`copy`] from the first byte on.
+///
+/// # Safety
+/// Both have these pieces, one at least, of one byte at least.
+#[inline(always)]
+pub unsafe fn copy_pieces(from: *const i8, to: *mut i8, pieces: &Pieces) {
+    // SAFETY: the caller's promise.
+    unsafe { embernet_mve_copy(to, from, pieces.len, pieces.count, pieces.pitch, pieces.distance) };
 }
 
 /// `to[i] = value`.

@@ -1,6 +1,6 @@
 //! Convolutions and dense layers: four filters by one or two pixels.
 
-use crate::arch::layout::Filters;
+use crate::arch::layout::{Filters, Pieces};
 use crate::kernels::util::{rows, rows_mut};
 use crate::memory::view;
 use zerocopy::IntoBytes;
@@ -45,6 +45,32 @@ pub fn tile(filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
     run(filters, view(tile.as_bytes()), 4 * filters.patch.div_ceil(4), y);
 }
 
+/// [`crate::arch::layout::Layout::tiles`]. What they read and write is known before the first, and checked once.
+pub fn tiles(filters: &Filters<'_>, pieces: &Pieces, step: usize, x: &[i8], tile: &mut [u32], y: &mut [i8]) {
+    let (count, second) = (filters.count, 4 * filters.patch.div_ceil(4));
+    let Some(blocks) = Blocks::new(filters).filter(|_| tile.len() * 2 >= second) else { return };
+    let reach = |count: usize, distance: usize| count.wrapping_sub(1) as u64 * distance as u64;
+    let placed = reach(pieces.count, pieces.pitch) + (pieces.at + pieces.len) as u64;
+    let seen = reach(pieces.count, pieces.distance) + pieces.len as u64;
+    if pieces.count == 0 || pieces.len == 0 || placed > filters.patch as u64 {
+        return;
+    }
+    let tile = tile.as_mut_ptr().cast::<i8>();
+    let mut start = 0;
+    for y in rows_mut(y, 2 * count) {
+        let Some(x) = x.get(start..).filter(|x| step as u64 + seen <= x.len() as u64) else { return };
+        let (y0, y1) = y.split_at_mut(count);
+        // SAFETY: the pieces of both pixels are in `x`, and lie within a patch; `tile` holds two.
+        unsafe {
+            let (to, x) = (tile.add(pieces.at), x.as_ptr());
+            super::bytes::copy_pieces(x, to, pieces);
+            super::bytes::copy_pieces(x.add(step), to.add(second), pieces);
+            blocks.two([tile, tile.add(second)], [y0, y1]);
+        }
+        start += 2 * step;
+    }
+}
+
 /// [`crate::arch::layout::Layout::side_by_side`].
 pub fn side_by_side(filters: &Filters<'_>, x: &[i8], y: &mut [i8]) {
     run(filters, x, filters.patch, y);
@@ -66,7 +92,7 @@ fn run(filters: &Filters<'_>, x: &[i8], step: usize, y: &mut [i8]) {
     while let (Some(x), Some(y)) = (pixels.next(), outputs.next()) {
         // SAFETY: rows of `x` hold a patch, rows of `y` the outputs of a pixel.
         match (pixels.next(), outputs.next()) {
-            (Some(x1), Some(y1)) => unsafe { blocks.two([x, x1], [y, y1]) },
+            (Some(x1), Some(y1)) => unsafe { blocks.two([x.as_ptr(), x1.as_ptr()], [y, y1]) },
             _ => unsafe { blocks.one(x, y) },
         }
     }
@@ -93,12 +119,11 @@ impl<'a> Blocks<'a> {
     }
 
     /// # Safety
-    /// `x` have a patch each, `y` as many elements as there are filters.
+    /// At each `x` there is a patch; `y` have as many elements as there are filters.
     #[inline(always)]
-    unsafe fn two(&self, [x0, x1]: [&[i8]; 2], [y0, y1]: [&mut [i8]; 2]) {
+    unsafe fn two(&self, [x0, x1]: [*const i8; 2], [y0, y1]: [&mut [i8]; 2]) {
         let Self { filters: Filters { stream, count, to, .. }, first, more, exact } = *self;
-        let (x0, x1, y0, y1) = (x0.as_ptr(), x1.as_ptr(), y0.as_mut_ptr(), y1.as_mut_ptr());
-        let stream = stream.as_ptr();
+        let (stream, y0, y1) = (stream.as_ptr(), y0.as_mut_ptr(), y1.as_mut_ptr());
         // SAFETY: the stream has a block for each four filters, each with pieces for the `first` bytes of a patch and for
         // `more` vectors behind them; the caller's promise.
         unsafe { embernet_mve_two(stream, x0, x1, *count, y0, y1, first, more, to.zero_point, to.lo, to.hi, exact) };
