@@ -22,14 +22,21 @@ pub fn copy(from: &[i8], from_step: usize, to: &mut [i8], to_step: usize, len: u
     }
 }
 
-/// [`copy`] from the first byte on.
-///
-/// # Safety
-/// Both have these pieces, one at least, of one byte at least.
-#[inline(always)]
-pub unsafe fn copy_pieces(from: *const i8, to: *mut i8, pieces: &Pieces) {
-    // SAFETY: the caller's promise.
-    unsafe { embernet_mve_copy(to, from, pieces.len, pieces.count, pieces.pitch, pieces.distance) };
+/// Copies the pieces of two patches, `apart` in the input and `distance` in a tile; nothing if they are not there.
+pub fn copy_two(from: &[i8], apart: usize, to: &mut [i8], distance: usize, pieces: &Pieces) {
+    let Pieces { count, len, at, pitch, .. } = *pieces;
+    let end = |step: usize| count.wrapping_sub(1) as u64 * step as u64 + len as u64;
+    let fits = apart as u64 + end(pieces.distance) <= from.len() as u64
+        && distance as u64 + at as u64 + end(pitch) <= to.len() as u64;
+    if len > 0 && count > 0 && fits {
+        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+        // SAFETY: the last row of the second patch ends within both slices.
+        unsafe {
+            let to = to.add(at);
+            embernet_mve_copy(to, from, len, count, pitch, pieces.distance);
+            embernet_mve_copy(to.add(distance), from.add(apart), len, count, pitch, pieces.distance);
+        }
+    }
 }
 
 /// `to[i] = value`.

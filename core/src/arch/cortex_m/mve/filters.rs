@@ -1,6 +1,6 @@
 //! Convolutions and dense layers: four filters by one or two pixels.
 
-use crate::arch::layout::{Filters, Pieces};
+use crate::arch::layout::Filters;
 use crate::kernels::util::{rows, rows_mut};
 use crate::memory::view;
 use zerocopy::IntoBytes;
@@ -43,32 +43,6 @@ unsafe extern "C" {
 /// [`crate::arch::layout::Layout::filters`]: two patches, each from a whole word on.
 pub fn tile(filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
     run(filters, view(tile.as_bytes()), 4 * filters.patch.div_ceil(4), y);
-}
-
-/// [`crate::arch::layout::Layout::tiles`]. What they read and write is known before the first, and checked once.
-pub fn tiles(filters: &Filters<'_>, pieces: &Pieces, step: usize, x: &[i8], tile: &mut [u32], y: &mut [i8]) {
-    let (count, second) = (filters.count, 4 * filters.patch.div_ceil(4));
-    let Some(blocks) = Blocks::new(filters).filter(|_| tile.len() * 2 >= second) else { return };
-    let reach = |count: usize, distance: usize| count.wrapping_sub(1) as u64 * distance as u64;
-    let placed = reach(pieces.count, pieces.pitch) + (pieces.at + pieces.len) as u64;
-    let seen = reach(pieces.count, pieces.distance) + pieces.len as u64;
-    if pieces.count == 0 || pieces.len == 0 || placed > filters.patch as u64 {
-        return;
-    }
-    let tile = tile.as_mut_ptr().cast::<i8>();
-    let mut start = 0;
-    for y in rows_mut(y, 2 * count) {
-        let Some(x) = x.get(start..).filter(|x| step as u64 + seen <= x.len() as u64) else { return };
-        let (y0, y1) = y.split_at_mut(count);
-        // SAFETY: the pieces of both pixels are in `x`, and lie within a patch; `tile` holds two.
-        unsafe {
-            let (to, x) = (tile.add(pieces.at), x.as_ptr());
-            super::bytes::copy_pieces(x, to, pieces);
-            super::bytes::copy_pieces(x.add(step), to.add(second), pieces);
-            blocks.two([tile, tile.add(second)], [y0, y1]);
-        }
-        start += 2 * step;
-    }
 }
 
 /// [`crate::arch::layout::Layout::side_by_side`].

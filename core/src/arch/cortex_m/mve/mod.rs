@@ -15,7 +15,7 @@ use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{from_mut, sub};
-use crate::memory::{Memory, view_mut};
+use crate::memory::{Memory, signed_mut, view_mut};
 use crate::plan::{Context, Step};
 use zerocopy::IntoBytes;
 
@@ -90,6 +90,7 @@ impl Layout for Mve {
     const PIXELS: usize = 2;
     const BYTES: bool = true;
     const SIDE_BY_SIDE: bool = true;
+    const TILES: bool = true;
 
     fn tile_words(patch: usize) -> usize {
         Self::PIXELS * patch.div_ceil(4)
@@ -103,6 +104,10 @@ impl Layout for Mve {
     fn place_all(self, tile: &mut [u32], patch: usize, pixel: usize, pieces: &Pieces, x: &[i8]) {
         let to = from_mut(view_mut(tile.as_mut_bytes()), pixel * 4 * patch.div_ceil(4) + pieces.at);
         bytes::copy(x, pieces.distance, to, pieces.pitch, pieces.len, pieces.count);
+    }
+
+    fn place_tile(self, tile: &mut [u32], patch: usize, pieces: &Pieces, apart: usize, x: &[i8]) {
+        bytes::copy_two(x, apart, signed_mut(tile.as_mut_bytes()), 4 * patch.div_ceil(4), pieces);
     }
 
     fn fill(self, tile: &mut [u32], patch: usize, pixel: usize, value: i8) {
