@@ -10,7 +10,10 @@
 //! - Filters come in pairs (an odd one with zeros): two biases; for each four bytes two words; [`Factors`] of both.
 //! - A dense layer's filters come in fours: four biases; for each four inputs the words of filters 0 and 1 for
 //!   `(k0, k2)`, those of 2 and 3, then both for `(k1, k3)`; factors of all four.
+//! - A depthwise layer (three by three taps, see [`super::lines`]) has six words for each channel: bias, factors, and
+//!   three words with the nine taps, in the order that [`TAPS`] has them, the last one alone.
 
+use super::lines::{Line, Lines};
 use super::packing::{Layer, Packed, Packing};
 use super::{Depthwise, Filters, Layout};
 use crate::arch::IsaId;
@@ -25,6 +28,13 @@ use std::vec::Vec;
 pub const PIXELS: usize = 3;
 /// Words of a tile for each four bytes of a patch.
 const TILE_QUAD: usize = 2 * PIXELS;
+
+/// Words of a channel of a depthwise layer.
+const CHANNEL_WORDS: usize = 6;
+
+/// The taps of a depthwise layer as (row across the line, column along it): SXTB16 makes pairs of the first two rows of
+/// each column, and one of the last row's first two columns.
+const TAPS: [(usize, usize); 9] = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2)];
 
 /// The loops in plain Rust.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +155,31 @@ impl Layout for Twin {
         }
     }
 
-    fn depthwise(self, _: &DepthwiseConv2d, _: &Depthwise<'_>, _: &mut [u32], _: &[i8], _: &mut [i8]) {}
+    fn depthwise(self, shape: &DepthwiseConv2d, layer: &Depthwise<'_>, _: &mut [u32], x: &[i8], y: &mut [i8]) {
+        let (Some(lines), channels) = (Lines::of(shape), shape.in_c as usize) else { return };
+        let Lines { stride, along, across, .. } = lines;
+        for (channel, stream) in layer.stream.chunks_exact(CHANNEL_WORDS).enumerate().take(channels) {
+            let taps = stream.iter().skip(3).flat_map(|word| word.to_le_bytes());
+            let taps: Vec<i32> = taps.take(9).map(|tap| i32::from(tap as i8)).collect();
+            for (line, column) in (0..across.outputs).flat_map(|l| (0..along.outputs).map(move |c| (l, c))) {
+                let sum = TAPS.iter().zip(&taps).fold(start(stream, 0), |sum, (tap, w)| {
+                    // A border wraps to a place far behind the input.
+                    let place = |at: usize, tap: usize, line: &Line| {
+                        (at * stride + tap)
+                            .wrapping_sub(line.before.into())
+                            .checked_mul(line.x)
+                            .filter(|at| *at < line.inputs * line.x)
+                    };
+                    let at = place(line, tap.0, &across).zip(place(column, tap.1, &along));
+                    let x = at.and_then(|(l, c)| x.get(l + c + channel)).copied().unwrap_or(layer.pad_value);
+                    sum.wrapping_add(i32::from(x) * w)
+                });
+                let factors = factors_at(stream.get(1..).unwrap_or(&[]), 0);
+                let at = line * across.y + column * along.y + channel;
+                set(y, at, factors.of(sum, layer.to.zero_point), &layer.to);
+            }
+        }
+    }
 }
 
 fn start(bias: &[u32], filter: usize) -> i32 {
@@ -225,7 +259,21 @@ impl Packing for Twin {
         Some(Packed { stream: stream(&filters, 4, inputs.div_ceil(4)), scratch_words: 0 })
     }
 
-    fn depthwise(&self, _: &DepthwiseConv2d, _: &Layer<'_>) -> Option<Packed> {
-        None
+    fn depthwise(&self, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
+        let (lines, channels) = (Lines::of(shape)?, shape.out_c as usize);
+        let mut stream = Vec::new();
+        for channel in 0..channels {
+            let factors = Factors::new(*layer.multiplier.get(channel)?, *layer.shift.get(channel)?)?;
+            stream.extend([*layer.bias.get(channel)?, factors.doubled, factors.power].map(|word| word as u32));
+            let tap = |(across, along): (usize, usize)| {
+                let (row, column) = if lines.upright { (along, across) } else { (across, along) };
+                layer.weights.get((row * 3 + column) * channels + channel).copied()
+            };
+            let taps = TAPS.map(tap).into_iter().collect::<Option<Vec<i8>>>()?;
+            let (words, last) = taps.as_chunks();
+            stream.extend(words.iter().map(|four| word(*four)));
+            stream.extend(last.iter().map(|last| i32::from(*last) as u32));
+        }
+        Some(Packed { stream, scratch_words: 0 })
     }
 }

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `mod.rs` | what a layout is, and choosing one |
 //! | `packing.rs` | what the host does to weights (hosts only) |
+//! | `lines.rs` | the walk of `dsp.rs` over depthwise layers |
 //! | `dsp.rs`, … | for each layout its order and the *twin* of its loops in plain Rust (hosts only) |
 //!
 //! The loops themselves are the tokens', beside this folder. A twin reads the same stream and gives the same bytes:
@@ -19,6 +20,8 @@
 
 #[cfg(any(test, feature = "std"))]
 pub mod dsp;
+#[cfg(any(test, feature = "std", armv7em, armv8m))]
+pub mod lines;
 #[cfg(any(test, feature = "std"))]
 pub mod mve;
 #[cfg(any(test, feature = "std"))]

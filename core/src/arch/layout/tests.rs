@@ -9,6 +9,7 @@ use crate::kernels::depthwise_conv2d::{self, DepthwiseConv2d};
 use crate::kernels::requantize::Requantize;
 use crate::kernels::testing::windows;
 use crate::kernels::testing_int8::{between, bytes};
+use crate::kernels::window::{Axis, Window2d};
 use crate::rng::Rng;
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -62,6 +63,19 @@ fn convolutions() -> impl Strategy<Value = Conv2d> {
         .prop_filter("valid", Conv2d::is_valid)
 }
 
+/// Three by three taps with all borders that they can have.
+fn threes() -> impl Strategy<Value = Window2d> {
+    let axis = |stride| {
+        (3u32..9, 0u32..2, 0u32..2).prop_map(move |(input, pad, behind)| {
+            let output = (input + pad + behind).saturating_sub(3) / stride + 1;
+            Axis { input, output, kernel: 3, stride, dilation: 1, pad }
+        })
+    };
+    (1u32..3)
+        .prop_flat_map(move |stride| (axis(stride), axis(stride)))
+        .prop_map(|(height, width)| Window2d { height, width })
+}
+
 proptest! {
     #[test]
     fn convolutions_equal_the_plain_kernel(shape in convolutions(), samples in 1usize..3, pad: i8, seed: u64) {
@@ -98,7 +112,7 @@ proptest! {
 
     #[test]
     fn depthwise_layers_equal_the_plain_kernel(
-        window in windows(8, 4, 3, 4), in_c in 1u32..9, multiplier in 1u32..3, pad_value: i8, seed: u64,
+        window in prop_oneof![windows(8, 4, 3, 4), threes()], in_c in 1u32..9, multiplier in 1u32..3, pad_value: i8, seed: u64,
     ) {
         let shape = DepthwiseConv2d { window, in_c, out_c: in_c * multiplier, multiplier };
         prop_assume!(shape.is_valid());

@@ -7,6 +7,7 @@
 mod add;
 mod conv2d;
 mod dense;
+mod depthwise;
 
 use crate::arch::layout::{Depthwise, Filters, Layout};
 use crate::arch::{Isa, IsaId};
@@ -22,6 +23,7 @@ core::arch::global_asm!(
     include_str!("conv2d.s"),
     include_str!("dense.s"),
     include_str!("add.s"),
+    include_str!("depthwise.s"),
     options(raw)
 );
 
@@ -87,7 +89,9 @@ impl Layout for Dsp {
         dense::dense(shape, stream, to, x, y);
     }
 
-    fn depthwise(self, _: &DepthwiseConv2d, _: &Depthwise<'_>, _: &mut [u32], _: &[i8], _: &mut [i8]) {}
+    fn depthwise(self, shape: &DepthwiseConv2d, layer: &Depthwise<'_>, _: &mut [u32], x: &[i8], y: &mut [i8]) {
+        depthwise::depthwise(shape, layer, x, y);
+    }
 }
 
 /// Limits of a layer that are closer than those of 8 bits, to which the loops limit everything.
