@@ -80,7 +80,9 @@ impl Runtime for Device {
     }
 
     fn isa(&self) -> IsaId {
-        Board::named(self.0.name()).map_or(IsaId::Scalar, |board| board.isa)
+        // The emulated ones are named after their board.
+        let board = Board::all().find(|board| self.0.name() == format!("QEMU ({})", board.name));
+        board.map_or(IsaId::Scalar, |board| board.isa)
     }
 
     fn infer(&mut self, image: &Image<'_>, inputs: &[&[u8]]) -> Result<Vec<u8>, String> {

@@ -40,30 +40,43 @@ const TAPS: [(usize, usize); 9] = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0
 #[derive(Clone, Copy, Debug)]
 pub struct Twin;
 
-/// How a sum becomes an output in five instructions:
+/// How a sum becomes an output in six instructions:
 ///
 /// - `x = sum + (sum * doubled) / 2^32`, rounded, is `sum * multiplier / 2^31`, where `doubled` is `2 * multiplier`
 ///   less `2^32` (SMMLAR; exact for every sum);
-/// - `x + x / 2^31` takes 1 from a negative number, so that halves are rounded away from zero;
-/// - `x * power / 2^32 + zero_point`, rounded, where `power` is `2^32` divided by the power of two (SMMLAR);
+/// - `4 x`, so that the next step has bits below the last one even where nothing is left to divide by;
+/// - `4 x + x / 2^31` takes a little from a negative number, so that halves are rounded away from zero;
+/// - its product with `power`, divided by `2^32` and rounded, plus the zero point, where `power` is `2^30` divided by
+///   the power of two (SMMLAR);
 /// - SSAT limits it to 8 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Factors {
     /// `2 * multiplier - 2^32`.
     pub doubled: i32,
-    /// `2^32 >> right shift`.
+    /// `2^30 >> right shift`.
     pub power: i32,
 }
 
+/// Sums must be smaller, so that four times what becomes of them has no more than 32 bits.
+const MOST: i64 = 1 << 29;
+
 impl Factors {
-    /// Of a multiplier and a shift as TFLite has them. `None` where there is no such form: factors of 1/4 and more.
-    pub fn new(multiplier: i32, shift: i32) -> Option<Self> {
-        let right = shift.checked_neg().filter(|right| *right >= 2)?.min(31);
-        (multiplier >= 1 << 30).then(|| Self { doubled: multiplier.wrapping_mul(2), power: 1 << (32 - right) })
+    /// Of a multiplier and a shift as TFLite has them. `None` where there is no such form: factors of 1 and more.
+    fn new(multiplier: i32, shift: i32) -> Option<Self> {
+        // Beyond 30 nothing but 0 is left either way.
+        let right = shift.checked_neg().filter(|right| *right >= 0)?.min(30);
+        (multiplier >= 1 << 30).then(|| Self { doubled: multiplier.wrapping_mul(2), power: 1 << (30 - right) })
+    }
+
+    /// Of a filter with these weights, whose sums must be proved small enough.
+    fn of_filter(layer: &Layer<'_>, index: usize, weights: impl Iterator<Item = i8>) -> Option<Self> {
+        let bias = i64::from(*layer.bias.get(index)?);
+        let most = weights.fold(bias.abs(), |most, w| most + 128 * i64::from(w).abs());
+        Self::new(*layer.multiplier.get(index)?, *layer.shift.get(index)?).filter(|_| most < MOST)
     }
 
     fn of(self, sum: i32, zero_point: i32) -> i8 {
-        let x = sum.wrapping_add(high_rounded(sum, self.doubled));
+        let x = sum.wrapping_add(high_rounded(sum, self.doubled)).wrapping_shl(2);
         let x = x.wrapping_add(x >> 31);
         zero_point.wrapping_add(high_rounded(x, self.power)).clamp(-128, 127) as i8
     }
@@ -214,7 +227,7 @@ impl Filter<'_> {
 fn filters<'a>(layer: &Layer<'a>, patch: usize, count: usize, group: usize) -> Option<Vec<Filter<'a>>> {
     let filter = |index: usize| {
         let weights = layer.weights.get(index * patch..(index + 1) * patch)?;
-        let factors = Factors::new(*layer.multiplier.get(index)?, *layer.shift.get(index)?)?;
+        let factors = Factors::of_filter(layer, index, weights.iter().copied())?;
         Some(Filter { weights, bias: *layer.bias.get(index)?, factors })
     };
     let nothing = || Filter { weights: &[], bias: 0, factors: Factors { doubled: 0, power: 0 } };
@@ -263,7 +276,8 @@ impl Packing for Twin {
         let (lines, channels) = (Lines::of(shape)?, shape.out_c as usize);
         let mut stream = Vec::new();
         for channel in 0..channels {
-            let factors = Factors::new(*layer.multiplier.get(channel)?, *layer.shift.get(channel)?)?;
+            let weights = layer.weights.iter().skip(channel).step_by(channels).copied();
+            let factors = Factors::of_filter(layer, channel, weights)?;
             stream.extend([*layer.bias.get(channel)?, factors.doubled, factors.power].map(|word| word as u32));
             let tap = |(across, along): (usize, usize)| {
                 let (row, column) = if lines.upright { (along, across) } else { (across, along) };

@@ -81,6 +81,9 @@ pub trait Layout: Copy {
     /// Whether [`Layout::place_tile`] fills a whole tile at once.
     const TILES: bool = false;
 
+    /// Whether [`Layout::tiles`] does several tiles at once.
+    const RUNS: bool = false;
+
     /// Words of scratch that patches of `patch` bytes take for one tile.
     fn tile_words(patch: usize) -> usize;
 
@@ -111,6 +114,22 @@ pub trait Layout: Copy {
     /// All outputs of a tile: `y [PIXELS][count]`.
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]);
 
+    /// Several tiles of patches that lie inside, `apart` bytes from each other: as many as fill `y`. `gathered` is a place
+    /// to put a patch together if it cannot be placed piece by piece, a word longer than it, else empty.
+    #[inline]
+    fn tiles(
+        self,
+        filters: &Filters<'_>,
+        pieces: &Pieces,
+        apart: usize,
+        x: &[i8],
+        tile: &mut [u32],
+        gathered: &mut [i8],
+        y: &mut [i8],
+    ) {
+        tiles(self, filters, pieces, apart, x, tile, gathered, y);
+    }
+
     /// All outputs of pixels whose patches lie side by side in the input, `x [pixels][patch]`: `y [pixels][count]`.
     #[inline]
     fn side_by_side(self, filters: &Filters<'_>, x: &[i8], y: &mut [i8]) {
@@ -122,6 +141,38 @@ pub trait Layout: Copy {
 
     /// A depthwise convolution for one sample; beside the input lies `pad_value`.
     fn depthwise(self, shape: &DepthwiseConv2d, layer: &Depthwise<'_>, scratch: &mut [u32], x: &[i8], y: &mut [i8]);
+}
+
+/// [`Layout::tiles`], patch by patch.
+pub fn tiles<L: Layout>(
+    layout: L,
+    filters: &Filters<'_>,
+    pieces: &Pieces,
+    apart: usize,
+    x: &[i8],
+    tile: &mut [u32],
+    gathered: &mut [i8],
+    y: &mut [i8],
+) {
+    let (mut start, patch) = (0, filters.patch);
+    for y in util::rows_mut(y, L::PIXELS * filters.count) {
+        for pixel in 0..L::PIXELS {
+            let x = util::from(x, start);
+            for piece in 0..pieces.count {
+                let (x, at) = (sub(x, piece * pieces.distance, pieces.len), piece * pieces.pitch);
+                if gathered.is_empty() {
+                    layout.place(tile, patch, pixel, at, x);
+                } else {
+                    util::copy(x, util::sub_mut(gathered, at, pieces.len));
+                }
+            }
+            if !gathered.is_empty() {
+                layout.place(tile, patch, pixel, 0, sub(gathered, 0, patch));
+            }
+            start += apart;
+        }
+        layout.filters(filters, tile, y);
+    }
 }
 
 /// A depthwise layer's stream and what goes with it.

@@ -14,7 +14,7 @@ use crate::rng::Rng;
 use proptest::prelude::*;
 use std::vec::Vec;
 
-/// A layer that every order can hold: one multiplier for each output, factors below a quarter.
+/// A layer that every order can hold: one multiplier for each output, factors below 1.
 struct Random {
     weights: Vec<i8>,
     bias: Vec<i32>,
@@ -33,7 +33,7 @@ impl Random {
             weights: if extreme { std::vec![-128; weights] } else { bytes(rng, weights) },
             bias: (0..outputs).map(|_| between(rng, -20_000, 20_000) << if extreme { 12 } else { 0 }).collect(),
             multiplier: (0..outputs).map(|_| between(rng, 1 << 30, i32::MAX)).collect(),
-            shift: (0..outputs).map(|_| -between(rng, 2, bits.max(2))).collect(),
+            shift: (0..outputs).map(|_| -between(rng, 0, bits + 2)).collect(),
             to: (between(rng, -128, 127), if limited { -60 } else { -128 }, if limited { 50 } else { 127 }),
         }
     }

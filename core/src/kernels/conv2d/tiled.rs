@@ -28,10 +28,10 @@ pub struct Tiled<'a> {
     pub y: &'a mut [i8],
 }
 
-/// Words of scratch: a tile, unless patches lie side by side in the input and are read there; and behind it a patch, if
-/// its pieces cannot be placed one by one.
+/// Words of scratch: a tile, unless patches lie side by side in the input and are read there; and behind it a patch
+/// and a word, if its pieces cannot be placed one by one.
 pub fn scratch_words<L: Layout>(shape: &Conv2d) -> usize {
-    let gathered = if places_pieces::<L>(shape) { 0 } else { shape.patch().div_ceil(4) };
+    let gathered = if places_pieces::<L>(shape) { 0 } else { shape.patch().div_ceil(4) + 1 };
     if reads_input::<L>(shape) { 0 } else { L::tile_words(shape.patch()) + gathered }
 }
 
@@ -54,7 +54,7 @@ fn in_one_row(shape: &Conv2d) -> Conv2d {
 impl layout::Task for Tiled<'_> {
     fn run<L: Layout>(mut self, layout: L) {
         let one_row;
-        let shape = if L::TILES && self.shape.window.is_pointwise() {
+        let shape = if (L::TILES || L::RUNS) && self.shape.window.is_pointwise() {
             // Where rows begin means nothing to it: as one row, all its tiles lie inside it.
             one_row = in_one_row(self.shape);
             &one_row
@@ -71,11 +71,18 @@ impl layout::Task for Tiled<'_> {
         let scratch = core::mem::take(&mut self.scratch);
         let (tile, gathered) = scratch.split_at_mut_checked(L::tile_words(patch)).unwrap_or_default();
         let gathered = if places_pieces::<L>(shape) { Default::default() } else { view_mut(gathered.as_mut_bytes()) };
-        let gathered = sub_mut(gathered, 0, patch);
         let walk = Walk::new(shape, self.pad);
         for (x, y) in rows(self.x, shape.in_elements()).zip(rows_mut(self.y, shape.out_elements())) {
             let mut next = 0;
             while next < pixels {
+                if L::RUNS
+                    && let Some((count, x)) = Window::at(&walk, x, next).run(L::PIXELS)
+                {
+                    let y = sub_mut(y, next * out_c, count * out_c);
+                    layout.tiles(&filters, &walk.pieces, walk.apart(), x, tile, gathered, y);
+                    next += count;
+                    continue;
+                }
                 // The last tile begins early enough to end with the last pixel, and computes some once more.
                 let first = next.min(last);
                 let mut window = Window::at(&walk, x, first);
@@ -165,6 +172,14 @@ impl<'a> Window<'a> {
         Some(from(self.x, (down.input * width.input as usize + column) * walk.shape.in_c as usize))
     }
 
+    /// How many windows from here on lie inside, in whole groups of `pixels`, and the input as [`Window::inside`] has it.
+    #[inline(always)]
+    fn run(&self, pixels: usize) -> Option<(usize, &'a [i8])> {
+        let x = self.inside(pixels)?;
+        let left = self.walk.inner.end - self.out_x;
+        Some((left - left % pixels, x))
+    }
+
     /// Puts what the filters meet here into the tile.
     #[inline(always)]
     fn place<L: Layout>(&self, layout: L, tile: &mut [u32], pixel: usize, gathered: &mut [i8]) {
@@ -183,7 +198,9 @@ impl<'a> Window<'a> {
         let (Window2d { height, width }, in_c) = (walk.shape.window, walk.shape.in_c as usize);
         let across = width.taps(self.out_x);
         if down.count < height.kernel as usize || across.count < width.kernel as usize {
-            layout.fill(tile, *patch, pixel, walk.pad);
+            if gathered.is_empty() {
+                layout.fill(tile, *patch, pixel, walk.pad);
+            }
             gathered.fill(walk.pad);
         }
         let at = (down.input * width.input as usize + across.input) * in_c;
@@ -210,7 +227,7 @@ impl<'a> Window<'a> {
             }
         }
         if !gathered.is_empty() {
-            layout.place(tile, *patch, pixel, 0, gathered);
+            layout.place(tile, *patch, pixel, 0, sub(gathered, 0, *patch));
         }
     }
 }

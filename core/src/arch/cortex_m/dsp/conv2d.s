@@ -76,15 +76,57 @@ embernet_dsp_filters:
     .type embernet_dsp_place, %function
     .thumb_func
     .p2align 2
-@ r0: from; r1: its end; r2: to.
+@ r0: first row; r1: to; r2: fours in a row; r3: from the end of a row to the next; on the stack: rows.
 embernet_dsp_place:
-    push    {r4, lr}
-1:  ldr     r3, [r0], #4
-    sxtb16  r12, r3
-    sxtb16  r3, r3, ror #8
-    str     r12, [r2], #12
-    str     r3, [r2], #12
-    cmp     r0, r1
+    push    {r4-r10, lr}
+    ldr     r4, [sp, #32]
+1:  subs    r5, r2, #4
+    blo     3f
+2:  ldr     r6, [r0], #4
+    ldr     r7, [r0], #4
+    ldr     r8, [r0], #4
+    ldr     r9, [r0], #4
+    .irp    four, r6, r7, r8, r9
+    sxtb16  r10, \four
+    sxtb16  \four, \four, ror #8
+    str     r10, [r1], #12
+    str     \four, [r1], #12
+    .endr
+    subs    r5, r5, #4
+    bhs     2b
+3:  adds    r5, r5, #4
+    beq     5f
+4:  ldr     r6, [r0], #4
+    sxtb16  r10, r6
+    sxtb16  r6, r6, ror #8
+    str     r10, [r1], #12
+    str     r6, [r1], #12
+    subs    r5, r5, #1
+    bne     4b
+5:  add     r0, r0, r3
+    subs    r4, r4, #1
     bne     1b
-    pop     {r4, pc}
+    pop     {r4-r10, pc}
     .size embernet_dsp_place, . - embernet_dsp_place
+
+    .section .text.embernet_dsp_gather, "ax", %progbits
+    .global embernet_dsp_gather
+    .type embernet_dsp_gather, %function
+    .thumb_func
+    .p2align 2
+@ r0: first row; r1: to; r2: bytes of a row, whole words are copied; r3: distance of rows; on the stack: rows.
+embernet_dsp_gather:
+    push    {r4-r8, lr}
+    ldr     r4, [sp, #24]
+1:  movs    r5, #0
+2:  ldr     r6, [r0, r5]
+    str     r6, [r1, r5]
+    adds    r5, #4
+    cmp     r5, r2
+    blo     2b
+    add     r0, r0, r3
+    add     r1, r1, r2
+    subs    r4, r4, #1
+    bne     1b
+    pop     {r4-r8, pc}
+    .size embernet_dsp_gather, . - embernet_dsp_gather

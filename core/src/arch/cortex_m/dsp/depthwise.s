@@ -62,6 +62,7 @@
     ldr     r3, [sp, #.Ldoubled]
     add     r2, r2, r1
     smmlar  r2, r2, r3, r2
+    lsl     r2, r2, #2
     add     r2, r2, r2, asr #31
     ldr     r1, [sp, #.Lpower]
     ldr     r3, [sp, #.Lzero]
@@ -176,6 +177,8 @@ embernet_dsp_depthwise:
     add     r2, r2, r1
     smmlar  r11, r11, r3, r11
     smmlar  r2, r2, r3, r2
+    lsl     r11, r11, #2
+    lsl     r2, r2, #2
     add     r11, r11, r11, asr #31
     add     r2, r2, r2, asr #31
     ldr     r1, [sp, #.Lpower]

@@ -4,6 +4,7 @@
 @ A sum becomes an output: see `Factors` beside the twins.
     .macro embernet_dsp_requantize sum, doubled, power, zero
     smmlar  \sum, \sum, \doubled, \sum
+    lsl     \sum, \sum, #2
     add     \sum, \sum, \sum, asr #31
     smmlar  \sum, \sum, \power, \zero
     ssat    \sum, #8, \sum

@@ -9,7 +9,7 @@ mod conv2d;
 mod dense;
 mod depthwise;
 
-use crate::arch::layout::{Depthwise, Filters, Layout};
+use crate::arch::layout::{self, Depthwise, Filters, Layout, Pieces};
 use crate::arch::{Isa, IsaId};
 use crate::kernels::add::Sum;
 use crate::kernels::dense::Dense;
@@ -68,6 +68,7 @@ impl Isa for Dsp {
 impl Layout for Dsp {
     const ID: IsaId = IsaId::Dsp;
     const PIXELS: usize = conv2d::PIXELS;
+    const RUNS: bool = true;
 
     fn tile_words(patch: usize) -> usize {
         patch.div_ceil(4) * conv2d::TILE_QUAD
@@ -77,12 +78,31 @@ impl Layout for Dsp {
         conv2d::place(tile, pixel, at, x);
     }
 
+    fn place_all(self, tile: &mut [u32], _: usize, pixel: usize, pieces: &Pieces, x: &[i8]) {
+        conv2d::place_all(tile, pixel, pieces, x);
+    }
+
     fn fill(self, tile: &mut [u32], _: usize, pixel: usize, value: i8) {
         conv2d::fill(tile, pixel, value);
     }
 
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
         conv2d::filters(filters, tile, y);
+    }
+
+    fn tiles(
+        self,
+        filters: &Filters<'_>,
+        pieces: &Pieces,
+        apart: usize,
+        x: &[i8],
+        tile: &mut [u32],
+        gathered: &mut [i8],
+        y: &mut [i8],
+    ) {
+        if !conv2d::tiles(filters, pieces, apart, x, tile, gathered, y) {
+            layout::tiles(self, filters, pieces, apart, x, tile, gathered, y);
+        }
     }
 
     fn dense(self, shape: &Dense, stream: &[u32], to: &Requantize<'_>, x: &[i8], y: &mut [i8]) {
