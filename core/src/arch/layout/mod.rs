@@ -114,8 +114,8 @@ pub trait Layout: Copy {
     /// All outputs of a tile: `y [PIXELS][count]`.
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]);
 
-    /// Several tiles of patches that lie inside, `apart` bytes from each other: as many as fill `y`. `gathered` is a place
-    /// to put a patch together if it cannot be placed piece by piece, a word longer than it, else empty.
+    /// Several tiles of patches that lie inside, `apart` bytes from each other: as many as fill `y`. Scratch is a tile, and a
+    /// place to put a patch together if it cannot be placed piece by piece, a word longer than it, else empty.
     #[inline]
     fn tiles(
         self,
@@ -123,11 +123,10 @@ pub trait Layout: Copy {
         pieces: &Pieces,
         apart: usize,
         x: &[i8],
-        tile: &mut [u32],
-        gathered: &mut [i8],
+        scratch: (&mut [u32], &mut [i8]),
         y: &mut [i8],
     ) {
-        tiles(self, filters, pieces, apart, x, tile, gathered, y);
+        tiles(self, filters, pieces, apart, x, scratch, y);
     }
 
     /// All outputs of pixels whose patches lie side by side in the input, `x [pixels][patch]`: `y [pixels][count]`.
@@ -150,8 +149,7 @@ pub fn tiles<L: Layout>(
     pieces: &Pieces,
     apart: usize,
     x: &[i8],
-    tile: &mut [u32],
-    gathered: &mut [i8],
+    (tile, gathered): (&mut [u32], &mut [i8]),
     y: &mut [i8],
 ) {
     let (mut start, patch) = (0, filters.patch);

@@ -79,7 +79,7 @@ impl layout::Task for Tiled<'_> {
                     && let Some((count, x)) = Window::at(&walk, x, next).run(L::PIXELS)
                 {
                     let y = sub_mut(y, next * out_c, count * out_c);
-                    layout.tiles(&filters, &walk.pieces, walk.apart(), x, tile, gathered, y);
+                    layout.tiles(&filters, &walk.pieces, walk.apart(), x, (tile, gathered), y);
                     next += count;
                     continue;
                 }

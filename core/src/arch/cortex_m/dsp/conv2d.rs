@@ -146,8 +146,7 @@ pub fn tiles(
     pieces: &Pieces,
     apart: usize,
     x: &[i8],
-    tile: &mut [u32],
-    gathered: &mut [i8],
+    (tile, gathered): (&mut [u32], &mut [i8]),
     y: &mut [i8],
 ) -> bool {
     let Pieces { count, distance, len, .. } = *pieces;

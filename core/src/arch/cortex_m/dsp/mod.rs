@@ -96,12 +96,11 @@ impl Layout for Dsp {
         pieces: &Pieces,
         apart: usize,
         x: &[i8],
-        tile: &mut [u32],
-        gathered: &mut [i8],
+        (tile, gathered): (&mut [u32], &mut [i8]),
         y: &mut [i8],
     ) {
-        if !conv2d::tiles(filters, pieces, apart, x, tile, gathered, y) {
-            layout::tiles(self, filters, pieces, apart, x, tile, gathered, y);
+        if !conv2d::tiles(filters, pieces, apart, x, (tile, gathered), y) {
+            layout::tiles(self, filters, pieces, apart, x, (tile, gathered), y);
         }
     }
 
