@@ -1,4 +1,4 @@
-//! Says which Arm architecture a device program is built for: the compiler knows, but tells a crate only the family.
+//! Says which Arm architecture a crate is built for: the compiler knows, but tells it only the family.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

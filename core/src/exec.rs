@@ -133,8 +133,7 @@ impl<'a, I: Isa> Session<'a, I> {
         for param in self.image.params() {
             let from = Operand::i8(param.init, param.bytes as usize, Access::Read);
             let to = Operand::i8(param.at, param.bytes as usize, Access::Write);
-            let ([from], [to]) = memory.carve([from], [to]);
-            crate::kernels::util::copy(from, to);
+            memory.load(from, to);
         }
         self.settings = self.image.header().optimizer;
         self.reset_optimizer();

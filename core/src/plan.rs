@@ -79,9 +79,14 @@ pub struct Context {
 /// A step's fixed-size record: shape and places, nothing else.
 pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
     /// The step's operands as data; see [`place`].
-    const PLACES: &'static [Place] = &[];
+    const PLACES: &'static [Place];
+
+    /// Whether [`StepRecord::PLACES`] says all; else [`StepRecord::places`] adds what data cannot say. Steps for hosts
+    /// may do that.
+    const IS_DATA: bool = true;
 
     /// One operand for each of [`StepRecord::PLACES`] when the step carries `samples` samples.
+    #[inline]
     fn places(&self, samples: usize) -> Operands {
         Operands::described(Self::PLACES, self.as_bytes(), samples)
     }
@@ -221,7 +226,7 @@ impl<'a> Plan<'a> {
             if !decoded.shape_is_valid() || decoded.optimizer_slots().is_some_and(|slots| slots != bounds.slots) {
                 return Err(PlanError::BadShape { step, kind });
             }
-            check_operands(step, decoded.operands(bounds.samples).as_slice(), bounds)?;
+            check_operands(step, decoded.places(bounds.samples).as_slice(), bounds)?;
             rest = after;
         }
         if !rest.is_empty() {
@@ -277,7 +282,7 @@ fn split_step(bytes: &[u8]) -> Option<(StepHeader, &[u8], &[u8])> {
 }
 
 fn check_operands(step: u32, operands: &[Operand], bounds: &Bounds) -> Result<(), PlanError> {
-    for (index, operand) in operands.iter().enumerate() {
+    for (index, operand) in operands.iter().filter(|operand| !operand.at.is_none()).enumerate() {
         let bad = PlanError::BadOperand { step, operand: index as u32 };
         let section = if operand.at.is_data() { bounds.data_bytes } else { bounds.arena_bytes };
         let start = operand.at.offset();
@@ -293,7 +298,7 @@ fn check_operands(step: u32, operands: &[Operand], bounds: &Bounds) -> Result<()
                 && operand.bytes > 0
                 && other.bytes > 0
         };
-        if writes && operands.iter().enumerate().any(|(i, other)| i != index && overlaps(other)) {
+        if writes && operands.iter().any(|other| !core::ptr::eq(other, operand) && overlaps(other)) {
             return Err(PlanError::Overlap { step, operand: index as u32 });
         }
     }
@@ -334,10 +339,17 @@ macro_rules! steps {
 
         impl<'a> Step<'a> {
             /// The record of `kind`; `None` if the kind is unknown or the length is not that kind's.
-            #[inline]
+            // A device has room for one copy.
+            #[cfg_attr(target_os = "none", inline(never))]
+            #[cfg_attr(not(target_os = "none"), inline)]
             pub fn decode(kind: u16, record: &'a [u8]) -> Option<Self> {
+                // Words, so that an arm has a length to compare and nothing else.
+                let words = <[u32]>::ref_from_bytes(record).ok()?;
                 match kind {
-                    $($kind if const { carries($kind) } => <$record>::ref_from_bytes(record).ok().map(Step::$name),)*
+                    $($kind if const { carries($kind) } => {
+                        let words: &[u32; size_of::<$record>() / 4] = words.try_into().ok()?;
+                        Some(Step::$name(zerocopy::transmute_ref!(words)))
+                    })*
                     _ => None,
                 }
             }
@@ -352,12 +364,17 @@ macro_rules! steps {
                 match self { $(Step::$name(_) => stringify!($name),)* }
             }
 
-            /// See [`StepRecord::operands`].
-            pub fn operands(&self, samples: usize) -> Operands {
+            /// See [`StepRecord::places`].
+            fn places(&self, samples: usize) -> Operands {
                 match self {
-                    $(Step::$name(record) if const { carries($kind) } => record.operands(samples),)*
+                    $(Step::$name(record) if const { carries($kind) } => record.places(samples),)*
                     _ => Operands::default(),
                 }
+            }
+
+            /// See [`StepRecord::operands`].
+            pub fn operands(&self, samples: usize) -> Operands {
+                self.places(samples).present()
             }
 
             /// See [`StepRecord::shape_is_valid`].

@@ -16,9 +16,9 @@ use super::trained::Trained;
 use super::util::{bias_backward, elements, from, rows, rows_mut, start_from_bias, sub_mut};
 use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
-use crate::memory::{Memory, signed, signed_mut, view, view_mut};
+use crate::memory::{Memory, signed, signed_mut, view};
 use crate::optim::{GradSink, Update};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord, operands};
+use crate::plan::{Context, Ref, StepRecord, operands};
 use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -296,25 +296,14 @@ pub struct ForwardI8 {
     pub order: OrderRecord,
 }
 
-impl ForwardI8 {
-    fn places(&self, samples: usize) -> ([Operand; 5], Operand) {
-        let (inputs, outputs) = self.shape.dims();
-        let [multiplier, shift] = self.requantize.places();
-        let reads = [
-            Operand::i8(self.x, samples.saturating_mul(inputs), Access::Read),
-            self.order.weights(self.w, inputs.saturating_mul(outputs)),
-            Operand::i32(self.b, outputs, Access::Read),
-            multiplier,
-            shift,
-        ];
-        (reads, Operand::i8(self.y, samples.saturating_mul(outputs), Access::Write))
-    }
-}
-
 impl StepRecord for ForwardI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b, multiplier, shift], y) = self.places(samples);
-        Operands::of([x, w, b, multiplier, shift, y])
+    operands! {
+        x: read i8 [samples, shape.inputs],
+        w: read order(order) [shape.outputs, shape.inputs],
+        b: read i32 [shape.outputs],
+        requantize.multiplier: read i32 [requantize.channels],
+        requantize.shift: read i32 [requantize.channels],
+        y: write i8 [samples, shape.outputs],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -331,10 +320,9 @@ impl StepRecord for ForwardI8 {
             let (stream, x, y) = (view(stream), signed(x), signed_mut(y));
             return layout::run(isa, id, Ordered { shape, x, stream, to: self.requantize.limits(), y });
         }
-        let ([x, w, b, multiplier, shift], y) = self.places(context.samples);
-        let ([x, w, b, multiplier, shift], [y]) = memory.carve([x, w, b, multiplier, shift], [y]);
-        let to = self.requantize.view(multiplier, shift);
-        forward_i8(isa, shape, view(x), view(w), view(b), &to, view_mut(y));
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, b, to) = (at.read(), at.read(), at.read(), self.requantize.read(&mut at));
+        forward_i8(isa, shape, x, w, b, &to, at.write());
     }
 }
 

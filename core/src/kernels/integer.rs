@@ -4,7 +4,6 @@
 
 use super::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
 use crate::arch::Isa;
-use crate::plan::{Access, Operand, Ref};
 use crate::quant;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -101,22 +100,6 @@ impl Width {
     /// Whether it is one of them.
     pub const fn is_valid(self) -> bool {
         matches!(self, Self::I8 | Self::I16)
-    }
-
-    /// `elements` activations.
-    pub const fn operand(self, at: Ref, elements: usize, access: Access) -> Operand {
-        match self {
-            Self::I16 => Operand::i16(at, elements, access),
-            _ => Operand::i8(at, elements, access),
-        }
-    }
-
-    /// `elements` biases.
-    pub const fn bias(self, at: Ref, elements: usize) -> Operand {
-        match self {
-            Self::I16 => Operand::i64(at, elements, Access::Read),
-            _ => Operand::i32(at, elements, Access::Read),
-        }
     }
 
     /// Whether `requantize` fits a layer of `outputs` outputs and `zero_point` is one of its inputs'.

@@ -180,8 +180,8 @@ pub struct ForwardInt {
 
 impl ForwardInt {
     fn compute<T: Integer>(&self, at: &mut Slices<'_>) {
-        let (a, b, multiplier, shift) = (at.read(), at.read(), at.read(), at.read());
-        let (to, zeros) = (self.requantize.view(multiplier, shift), [self.a_zero, self.b_zero]);
+        let (a, b) = (at.read(), at.read());
+        let (to, zeros) = (self.requantize.read(at), [self.a_zero, self.b_zero]);
         forward_int::<T>(&self.shape, a, b, zeros, &to, at.write());
     }
 }

@@ -1,7 +1,6 @@
 //! In which order the weights of an int8 layer lie: part of its record.
 
 use crate::arch::IsaId;
-use crate::plan::{Access, Operand, Ref};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The order of a layer's weights; see [`crate::arch::layout`].
@@ -41,21 +40,5 @@ impl OrderRecord {
     /// Bytes of the stream.
     pub fn bytes(&self) -> usize {
         4 * self.words as usize
-    }
-
-    /// The layer's weights: so many of them, or the stream.
-    pub fn weights(&self, at: Ref, plain: usize) -> Operand {
-        match self.isa {
-            0 => Operand::i8(at, plain, Access::Read),
-            _ => Operand::i32(at, self.words as usize, Access::Read),
-        }
-    }
-
-    /// Scratch, in words where the order is a token's.
-    pub fn scratch(&self, at: Ref, bytes: u32) -> Operand {
-        match self.isa {
-            0 => Operand::i8(at, bytes as usize, Access::Scratch),
-            _ => Operand::i32(at, bytes as usize / 4, Access::Scratch),
-        }
     }
 }

@@ -10,7 +10,7 @@ use super::util::{elements, rows_mut, sub};
 use crate::arch::Isa;
 use crate::math;
 use crate::memory::Memory;
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::plan::{Context, Ref, StepRecord, factors, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most axes of either kind after neighbours have become one.
@@ -66,6 +66,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Elements of one input sample.
+    pub const INPUT: &[u8] = factors!(6 of kept);
+    /// Elements of one output sample.
+    pub const OUTPUT: &[u8] = factors!(3 of kept);
+
     /// Whether the shape is consistent: every input index is inside.
     pub fn is_valid(&self) -> bool {
         let [a, b, c] = self.kept.map(|axis| axis.extent);
@@ -89,13 +94,6 @@ impl Shape {
     /// Elements of one input sample.
     pub fn in_elements(&self) -> usize {
         self.out_elements() * self.count()
-    }
-
-    /// Input and output, for elements of `size` bytes. (Too many factors for a [`crate::plan::Place`].)
-    fn places(&self, size: u32, x: Ref, y: Ref, samples: usize) -> Operands {
-        let operand =
-            |at, elements, access| Operand::sized(at, samples.saturating_mul(elements), size as usize, access);
-        Operands::of([operand(x, self.in_elements(), Access::Read), operand(y, self.out_elements(), Access::Write)])
     }
 
     /// For each output row along the last kept axis: where its first value's input lies.
@@ -161,8 +159,9 @@ pub struct ForwardF32 {
 }
 
 impl StepRecord for ForwardF32 {
-    fn places(&self, samples: usize) -> Operands {
-        self.shape.places(4, self.x, self.y, samples)
+    operands! {
+        x: read f32 [samples, shape => Shape::INPUT],
+        y: write f32 [samples, shape => Shape::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {

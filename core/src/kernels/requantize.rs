@@ -2,8 +2,8 @@
 
 use super::util::{copy, from, sub};
 use crate::arch::Isa;
-use crate::memory::view;
-use crate::plan::{Access, Operand, Ref};
+use crate::memory::Slices;
+use crate::plan::Ref;
 use crate::quant::{multiply_by_quantized_multiplier, multiply_wide};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -139,12 +139,6 @@ pub struct RequantizeRecord {
 }
 
 impl RequantizeRecord {
-    /// Operands `multiplier, shift`.
-    pub fn places(&self) -> [Operand; 2] {
-        let channels = self.channels as usize;
-        [Operand::i32(self.multiplier, channels, Access::Read), Operand::i32(self.shift, channels, Access::Read)]
-    }
-
     /// Whether it fits a layer of `outputs` outputs.
     pub fn is_valid(&self, outputs: u32) -> bool {
         (self.channels == 1 || self.channels == outputs) && self.sum_bits == 32 && limits_are_valid(self.lo, self.hi)
@@ -164,8 +158,9 @@ impl RequantizeRecord {
         Requantize { multiplier: &[], shift: &[], zero_point, lo, hi, sum_bits }
     }
 
-    /// With the tables resolved.
-    pub fn view<'a>(&self, multiplier: &'a [u8], shift: &'a [u8]) -> Requantize<'a> {
-        Requantize { multiplier: view(multiplier), shift: view(shift), ..self.limits() }
+    /// With the tables, which are the next operands: `multiplier, shift`.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub fn read<'m>(&self, at: &mut Slices<'m>) -> Requantize<'m> {
+        Requantize { multiplier: at.read(), shift: at.read(), ..self.limits() }
     }
 }

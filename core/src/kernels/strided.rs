@@ -6,7 +6,7 @@
 use super::util::{elements, sub, sub_mut};
 use crate::arch::Isa;
 use crate::memory::Memory;
-use crate::plan::{Access, Context, Operands, Ref, StepRecord, operands};
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most axes of a box.
@@ -143,15 +143,7 @@ impl Row {
 impl StepRecord for StridedCopy {
     operands! {
         x.at: read size(size) [samples unless repeats, x.elements],
-        y.at: write size(size) [samples, y.elements],
-    }
-
-    fn places(&self, samples: usize) -> Operands {
-        let mut operands = Operands::described(Self::PLACES, self.as_bytes(), samples);
-        if self.outside == Outside::Keep as u32 {
-            operands.change(1, Access::ReadWrite);
-        }
-        operands
+        y.at: parts size(size) [outside, samples, y.elements],
     }
 
     fn shape_is_valid(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Parameters that a step trains, and where their optimiser state lies.
 
-use crate::plan::{Access, Operand, Ref};
+use crate::plan::Ref;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Where the parameters of one layer and their optimiser state lie; shared by all layers with weights and bias.
@@ -26,18 +26,6 @@ pub struct Trained {
 impl Trained {
     /// Most state slots that any optimiser has.
     pub const MAX_SLOTS: u32 = 4;
-
-    /// Operands `w, b, w_state, b_state, tile` for that many weights and biases.
-    pub fn places(&self, weights: usize, biases: usize) -> [Operand; 5] {
-        let slots = self.slots as usize;
-        [
-            Operand::f32(self.w, weights, Access::ReadWrite),
-            Operand::f32(self.b, biases, Access::ReadWrite),
-            Operand::f32(self.w_state, weights.saturating_mul(slots), Access::ReadWrite),
-            Operand::f32(self.b_state, biases.saturating_mul(slots), Access::ReadWrite),
-            Operand::f32(self.tile, self.tile_elements as usize, Access::Scratch),
-        ]
-    }
 
     /// Whether tile and slots are usable.
     pub fn is_valid(&self) -> bool {

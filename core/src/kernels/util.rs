@@ -2,7 +2,6 @@
 
 use crate::arch::Isa;
 use crate::optim::GradSink;
-use crate::plan::{Access, Operand};
 
 /// `items[start..start + len]`, or nothing if that leaves the slice.
 #[inline(always)]
@@ -120,12 +119,6 @@ pub fn limit<I: Isa>(isa: I, lo: f32, hi: f32, y: &mut [f32]) {
     if lo > f32::NEG_INFINITY || hi < f32::INFINITY {
         isa.clamp_f32(lo, hi, y);
     }
-}
-
-/// Operands of a step that can work in place: if both places are the same, `x` is absent and `y` is read and
-/// written.
-pub fn in_place(x: Operand, y: Operand) -> (Operand, Operand) {
-    if x.at == y.at { (Operand::NONE, Operand { access: Access::ReadWrite, ..y }) } else { (x, y) }
 }
 
 /// Product of dimensions, if it fits 31 bits (an arena offset) and none is zero.

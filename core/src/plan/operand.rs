@@ -54,11 +54,6 @@ impl Operand {
         Self { align: 4, ..Self::new(at, elements, 8, access) }
     }
 
-    /// `elements` elements of `size` bytes.
-    pub const fn sized(at: Ref, elements: usize, size: usize, access: Access) -> Self {
-        Self::new(at, elements, size, access)
-    }
-
     // Every step comes here for each of its operands: on a device once is enough.
     #[cfg_attr(target_os = "none", inline(never))]
     #[cfg_attr(not(target_os = "none"), inline)]
@@ -78,20 +73,6 @@ impl Operands {
     /// More than any step needs.
     pub const MAX: usize = 12;
 
-    /// Collects `operands`, leaving absent ones out.
-    #[inline]
-    pub fn of<const N: usize>(operands: [Operand; N]) -> Self {
-        const { assert!(N <= Self::MAX) };
-        Self::collect(&operands)
-    }
-
-    /// One copy for all numbers of operands.
-    #[inline(never)]
-    fn collect(operands: &[Operand]) -> Self {
-        // Those beyond MAX would be left out, but there are none.
-        Self { list: operands.iter().filter(|operand| !operand.at.is_none()).take(Self::MAX).copied().collect() }
-    }
-
     /// Without those that are absent.
     #[inline(never)]
     pub fn present(mut self) -> Self {
@@ -99,11 +80,13 @@ impl Operands {
         self
     }
 
-    /// Another access to operand `index`.
-    pub fn change(&mut self, index: usize, access: Access) {
-        if let Some(operand) = self.list.get_mut(index) {
-            operand.access = access;
+    /// With so many words as the last one, unless it is absent.
+    #[must_use]
+    pub fn with_last(mut self, words: usize) -> Self {
+        if let Some(last) = self.list.last_mut().filter(|last| !last.at.is_none()) {
+            last.bytes = words.saturating_mul(4);
         }
+        self
     }
 
     /// As a slice.

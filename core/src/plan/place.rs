@@ -15,11 +15,16 @@
 //! product is the number of its elements.
 //!
 //! - Uses: `read`; `input`, which is read but absent where a `write` further down has the same place (that one is then
-//!   read and written: the step works in place); `write`; `update`, read and written; `scratch`.
+//!   read and written: the step works in place); `write`; `parts`, a `write` whose
+//!   first factor is none: where that field is 1, the step writes only parts of it; `update`, read and written;
+//!   `scratch`.
 //! - Elements: `i8`, `u8`, `i16`, `u16`, `i32`, `u32`, `f32`; `i64` in two words; `i4`, two in a byte; `size(field)`,
 //!   whose bytes that field says; `bias(field)`, the bias for activations of as many bytes: four times as long.
+//!   `order(field)` is for weights and scratch whose order that field says: `i8` in the plain order, else words, of
+//!   weights as many as the order says, of scratch as many as fit the bytes.
 //! - Factors: `samples`; a field; `path => LIST`, a list made by [`factors!`] for the shape at that path; `/ field`,
-//!   which divides what stands before it; `const NUMBER`; `factor unless field`, which counts as 1 where the field is 1.
+//!   which divides what stands before it; `const NUMBER`; `NUMBER of field`, the first words of so many pairs that begin
+//!   there; `factor unless field`, which counts as 1 where the field is 1.
 
 mod build;
 
@@ -41,6 +46,8 @@ const CONST: u8 = 0x80;
 const UNLESS: u8 = 0x81;
 const SAMPLES: u8 = 0x82;
 const END: u8 = 0x83;
+/// Plus a number of pairs; the first word of the first pair follows, and the first words multiply.
+pub(crate) const PAIRS: u8 = 0x90;
 
 /// What a step does with an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +58,8 @@ pub enum Use {
     Input,
     /// Writes it.
     Write,
+    /// Writes it; but where the word is 1 whose number is the first code behind the element's, only parts of it.
+    Parts,
     /// Reads and writes it.
     Update,
     /// Needs it for itself.
@@ -74,6 +83,8 @@ pub enum Element {
     Size,
     /// Four times as many, aligned as words.
     Bias,
+    /// What depends on an [`crate::kernels::order::OrderRecord`], whose first word's number is the first code.
+    Order,
 }
 
 /// One operand of a kind of steps; made by [`operands!`].
@@ -86,55 +97,113 @@ pub struct Place {
 }
 
 impl Place {
-    /// The operand of the record that consists of these words.
-    fn operand(&self, words: &[u32], samples: usize) -> Operand {
+    /// The operand of the record that consists of these words. A step comes here for each operand whenever it runs.
+    #[inline(always)]
+    pub(crate) fn operand(&self, words: &[u32], samples: usize) -> Operand {
         let word = |number: u8| words.get(usize::from(number)).copied().unwrap_or(0);
-        let mut codes = self.codes.iter().copied();
-        let mut next = || codes.next().unwrap_or(END);
-        let (size, align) = match self.element {
+        let mut codes = self.codes.as_slice();
+        let access = match self.using {
+            Use::Read | Use::Input => Access::Read,
+            Use::Write | Use::Parts => Access::Write,
+            Use::Update => Access::ReadWrite,
+            Use::Scratch => Access::Scratch,
+        };
+        let size = match self.element {
+            Element::Byte => 1,
+            Element::Half => 2,
+            Element::Word => 4,
+            _ => 0,
+        };
+        let mut operand = Operand { at: Ref(word(self.word)), bytes: size, access, align: size };
+        if size == 0 || self.using == Use::Parts {
+            self.resolve(words, &mut operand, &mut codes);
+        }
+        let mut elements = 1usize;
+        while let [code, rest @ ..] = codes {
+            codes = rest;
+            let factor = match *code {
+                END => break,
+                SAMPLES => samples,
+                code if code < BY => word(code) as usize,
+                code => match special(code, words, samples, elements, &mut codes) {
+                    Ok(factor) => factor,
+                    Err(divided) => {
+                        elements = divided;
+                        continue;
+                    }
+                },
+            };
+            elements = elements.saturating_mul(factor);
+        }
+        operand.bytes = match self.element {
+            _ if operand.at.is_none() => 0,
+            Element::Nibble => elements.div_ceil(2),
+            // Whole words; of a stream, `resolve` has found how many.
+            Element::Order if operand.align == 4 && operand.access == Access::Read => operand.bytes,
+            Element::Order if operand.align == 4 => elements & !3,
+            _ => elements.saturating_mul(operand.bytes),
+        };
+        operand
+    }
+
+    /// Whether a written operand may have the same place.
+    pub(crate) fn is_input(&self) -> bool {
+        self.using == Use::Input
+    }
+
+    /// Bytes and alignment of an element, and the access, where words of the record decide.
+    #[inline(never)]
+    fn resolve(&self, words: &[u32], operand: &mut Operand, codes: &mut &[u8]) {
+        let word = |number: u8| words.get(usize::from(number)).copied().unwrap_or(0) as usize;
+        let mut next = || take(codes);
+        (operand.bytes, operand.align) = match self.element {
             Element::Byte | Element::Nibble => (1, 1),
             Element::Half => (2, 2),
             Element::Word => (4, 4),
             Element::Wide => (8, 4),
             Element::Size => {
-                let size = word(next()) as usize;
+                let size = word(next());
                 (size, size.max(1))
             }
-            Element::Bias => ((word(next()) as usize).saturating_mul(4), 4),
+            Element::Bias => (word(next()).saturating_mul(4), 4),
+            Element::Order => {
+                let order = next();
+                if word(order) == 0 { (1, 1) } else { (word(order + 1).saturating_mul(4), 4) }
+            }
         };
-        let mut elements = 1usize;
-        let mut counts = true;
-        loop {
-            let factor = match next() {
-                END => break,
-                SAMPLES => samples,
-                CONST => usize::from(u16::from_le_bytes([next(), next()])),
-                UNLESS => {
-                    counts = word(next()) != 1;
-                    continue;
-                }
-                code if code >= BY => {
-                    elements = elements.checked_div(word(code - BY) as usize).unwrap_or(0);
-                    continue;
-                }
-                code => word(code) as usize,
-            };
-            if core::mem::replace(&mut counts, true) {
-                elements = elements.saturating_mul(factor);
+        if self.using == Use::Parts && word(next()) == 1 {
+            operand.access = Access::ReadWrite;
+        }
+    }
+}
+
+/// The next code.
+fn take(codes: &mut &[u8]) -> u8 {
+    let Some((code, rest)) = codes.split_first() else { return END };
+    *codes = rest;
+    *code
+}
+
+/// The factor that a code stands for which is neither a word nor the number of samples, or the quotient.
+#[inline(never)]
+fn special(code: u8, words: &[u32], samples: usize, elements: usize, codes: &mut &[u8]) -> Result<usize, usize> {
+    let word = |number: u8| words.get(usize::from(number)).copied().unwrap_or(0) as usize;
+    let mut next = || take(codes);
+    match code {
+        CONST => Ok(usize::from(u16::from_le_bytes([next(), next()]))),
+        UNLESS => {
+            let repeats = word(next()) == 1;
+            match next() {
+                _ if repeats => Ok(1),
+                SAMPLES => Ok(samples),
+                code => Ok(word(code)),
             }
         }
-        if self.element == Element::Nibble {
-            elements = elements.div_ceil(2);
+        code if code >= PAIRS => {
+            let first = next();
+            Ok((0..code - PAIRS).fold(1, |product: usize, pair| product.saturating_mul(word(first + 2 * pair))))
         }
-        let access = match self.using {
-            Use::Read | Use::Input => Access::Read,
-            Use::Write => Access::Write,
-            Use::Update => Access::ReadWrite,
-            Use::Scratch => Access::Scratch,
-        };
-        let at = Ref(word(self.word));
-        let bytes = if at.is_none() { 0 } else { elements.saturating_mul(size) };
-        Operand { at, bytes, access, align }
+        code => Err(elements.checked_div(word(code - BY)).unwrap_or(0)),
     }
 }
 

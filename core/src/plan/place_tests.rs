@@ -1,6 +1,7 @@
 //! Tests of operands as data.
 
 use crate::arch::Isa;
+use crate::kernels::order::OrderRecord;
 use crate::memory::Memory;
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord, factors, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -57,7 +58,7 @@ const RECORD: Record = Record {
 };
 
 fn bytes(record: &Record, samples: usize) -> [usize; 5] {
-    let places = record.places(samples);
+    let places = Operands::described(Record::PLACES, record.as_bytes(), samples);
     let mut operands = places.as_slice().iter().map(|operand| operand.bytes);
     core::array::from_fn(|_| operands.next().unwrap())
 }
@@ -67,7 +68,7 @@ fn every_kind_of_factor_counts() {
     assert_eq!(bytes(&RECORD, 5), [5 * 3 * 2, 8 / 4 * 3 * 8, (513 * 4usize).div_ceil(2), 0, 5 * 3 * 2]);
     let repeating = Record { repeats: 1, size: 1, d: Ref::arena(64), ..RECORD };
     assert_eq!(bytes(&repeating, 5), [3, 8 / 4 * 3 * 4, 513usize.div_ceil(2), 8 * 8, 5 * 3 * 2]);
-    let places = repeating.places(5);
+    let places = Operands::described(Record::PLACES, repeating.as_bytes(), 5);
     let of = |operand: &Operand| (operand.access, operand.align);
     let found: [_; 5] = core::array::from_fn(|i| of(&places.as_slice()[i]));
     use Access::{Read, Scratch, Write};
@@ -84,8 +85,57 @@ fn what_does_not_exist_or_fit_is_safe() {
 #[test]
 fn an_input_gives_its_place_to_the_output() {
     let shared = Record { a: RECORD.y, ..RECORD };
-    let places = shared.places(2);
+    let places = Operands::described(Record::PLACES, shared.as_bytes(), 2);
     assert_eq!(places.as_slice()[0], Operand::NONE);
     assert_eq!(places.as_slice()[4].access, Access::ReadWrite);
     assert_eq!(shared.operands(2).as_slice().len(), 3);
+}
+
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Special {
+    keeps: u32,
+    pairs: [[u32; 2]; 3],
+    order: OrderRecord,
+    bytes: u32,
+    w: Ref,
+    s: Ref,
+    y: Ref,
+}
+
+impl StepRecord for Special {
+    operands! {
+        w: read order(order) [2 of pairs],
+        s: scratch order(order) [bytes],
+        y: parts i8 [keeps, samples, 3 of pairs],
+    }
+
+    fn shape_is_valid(&self) -> bool {
+        true
+    }
+
+    fn run<I: Isa>(&self, _: I, _: &mut Memory<'_>, _: &mut Context) {}
+}
+
+#[test]
+fn orders_and_parts_follow_their_fields() {
+    let at = Ref::arena(0);
+    let plain = Special {
+        keeps: 0,
+        pairs: [[2, 9], [3, 9], [5, 9]],
+        order: OrderRecord::PLAIN,
+        bytes: 27,
+        w: at,
+        s: at,
+        y: at,
+    };
+    let found = |record: &Special| {
+        let places = Operands::described(Special::PLACES, record.as_bytes(), 7);
+        let mut operands = places.as_slice().iter().map(|o| (o.bytes, o.align, o.access));
+        core::array::from_fn::<_, 3, _>(|_| operands.next().unwrap())
+    };
+    use Access::{Read, ReadWrite, Scratch, Write};
+    assert_eq!(found(&plain), [(6, 1, Read), (27, 1, Scratch), (7 * 30, 1, Write)]);
+    let packed = Special { keeps: 1, order: OrderRecord { isa: 4, words: 11 }, ..plain };
+    assert_eq!(found(&packed), [(44, 4, Read), (24, 4, Scratch), (7 * 30, 1, ReadWrite)]);
 }

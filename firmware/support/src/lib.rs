@@ -6,6 +6,8 @@
 #![no_std]
 #![warn(missing_docs)]
 
+#[cfg(any(armv7m, armv7em, armv8m))]
+mod bytes;
 mod hardware;
 #[cfg(all(target_os = "none", feature = "log"))]
 pub mod log;

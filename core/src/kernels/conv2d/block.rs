@@ -17,6 +17,7 @@ use crate::kernels::pool::Pool2d;
 use crate::kernels::util::{from, from_mut, rows, rows_mut, start_from_bias, sub, sub_mut};
 use crate::kernels::window::Window2d;
 use crate::optim::{GradSink, Update};
+use crate::plan::factors;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Into how many parts a batch is cut: what more threads than that are not used for.
@@ -41,6 +42,10 @@ pub struct Block {
 }
 
 impl Block {
+    /// Elements of one output sample.
+    pub const OUTPUT: &[u8] =
+        factors!(conv.window.height.output, / pool_h, conv.window.width.output, / pool_w, conv.out_c);
+
     /// The block of a convolution and the pool that reads it, if these kernels can do it.
     pub fn new(conv: &Conv2d, pool: Option<&Pool2d>) -> Option<Self> {
         let Some(pool) = pool else {

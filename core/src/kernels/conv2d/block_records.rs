@@ -1,11 +1,12 @@
 //! The step records of [`super::block`].
 
+use super::Conv2d;
 use super::block::{self, Block};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
-use crate::memory::{Memory, view, view_mut};
+use crate::memory::Memory;
 use crate::optim::Update;
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::plan::{Context, Operands, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Forward step: convolution, limits, max pool.
@@ -32,25 +33,20 @@ pub struct BlockF32 {
     pub hi: f32,
 }
 
-impl BlockF32 {
-    fn places(&self, samples: usize) -> ([Operand; 3], [Operand; 3]) {
-        let Block { conv, .. } = &self.shape;
-        let outputs = samples.saturating_mul(self.shape.out_elements());
-        let reads = [
-            Operand::f32(self.x, samples.saturating_mul(conv.in_elements()), Access::Read),
-            Operand::f32(self.w, conv.weights(), Access::Read),
-            Operand::f32(self.b, conv.out_c as usize, Access::Read),
-        ];
-        let scratch = Operand::f32(self.scratch, self.shape.forward_scratch(), Access::Scratch);
-        let y = Operand::f32(self.y, outputs, Access::Write);
-        (reads, [scratch, y, Operand::f32(self.places, outputs, Access::Write)])
-    }
-}
-
 impl StepRecord for BlockF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b], [scratch, y, places]) = self.places(samples);
-        Operands::of([x, w, b, scratch, y, places])
+    operands! {
+        x: read f32 [samples, shape.conv => Conv2d::INPUT],
+        w: read f32 [shape.conv => Conv2d::WEIGHTS],
+        b: read f32 [shape.conv.out_c],
+        y: write f32 [shape => Block::OUTPUT, samples],
+        places: write f32 [shape => Block::OUTPUT, samples],
+        scratch: scratch f32 [],
+    }
+
+    const IS_DATA: bool = false;
+
+    fn places(&self, samples: usize) -> Operands {
+        Operands::described(Self::PLACES, self.as_bytes(), samples).with_last(self.shape.forward_scratch())
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -58,11 +54,10 @@ impl StepRecord for BlockF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let ([x, w, b], [scratch, y, places]) = memory.carve(reads, writes);
-        let limits = (self.lo, self.hi);
-        let (scratch, y, places) = (view_mut(scratch), view_mut(y), view_mut(places));
-        block::forward_f32(isa, &self.shape, view(x), view(w), view(b), limits, scratch, y, places);
+        let mut at = memory.slices(self, context.samples);
+        let (x, w, b) = (at.read(), at.read(), at.read());
+        let (y, places, scratch) = (at.write(), at.write(), at.write());
+        block::forward_f32(isa, &self.shape, x, w, b, (self.lo, self.hi), scratch, y, places);
     }
 }
 
@@ -84,27 +79,23 @@ pub struct BlockBackwardF32 {
     pub trained: Trained,
 }
 
-impl BlockBackwardF32 {
-    fn places(&self, samples: usize) -> ([Operand; 3], Operand, [Operand; 5]) {
-        let Block { conv, .. } = &self.shape;
-        let inputs = samples.saturating_mul(conv.in_elements());
-        let outputs = samples.saturating_mul(self.shape.out_elements());
-        let reads = [
-            Operand::f32(self.x, inputs, Access::Read),
-            Operand::f32(self.dy, outputs, Access::Read),
-            Operand::f32(self.places, outputs, Access::Read),
-        ];
-        let dx = Operand::f32(self.dx, inputs, Access::Write);
-        let [w, b, w_state, b_state, _] = self.trained.places(conv.weights(), conv.out_c as usize);
-        let scratch = Operand::f32(self.trained.tile, self.shape.backward_scratch(samples), Access::Scratch);
-        (reads, dx, [w, b, w_state, b_state, scratch])
-    }
-}
-
 impl StepRecord for BlockBackwardF32 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, dy, places], dx, [w, b, w_state, b_state, tile]) = self.places(samples);
-        Operands::of([x, dy, places, dx, w, b, w_state, b_state, tile])
+    operands! {
+        x: read f32 [samples, shape.conv => Conv2d::INPUT],
+        dy: read f32 [shape => Block::OUTPUT, samples],
+        places: read f32 [shape => Block::OUTPUT, samples],
+        dx: write f32 [samples, shape.conv => Conv2d::INPUT],
+        trained.w: update f32 [shape.conv => Conv2d::WEIGHTS],
+        trained.b: update f32 [shape.conv.out_c],
+        trained.w_state: update f32 [shape.conv => Conv2d::WEIGHTS, trained.slots],
+        trained.b_state: update f32 [shape.conv.out_c, trained.slots],
+        trained.tile: scratch f32 [],
+    }
+
+    const IS_DATA: bool = false;
+
+    fn places(&self, samples: usize) -> Operands {
+        Operands::described(Self::PLACES, self.as_bytes(), samples).with_last(self.shape.backward_scratch(samples))
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -119,14 +110,14 @@ impl StepRecord for BlockBackwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, dx, [w, b, w_state, b_state, tile]) = self.places(context.samples);
-        let ([x, dy, places], [dx, w, b, w_state, b_state, tile]) =
-            memory.carve(reads, [dx, w, b, w_state, b_state, tile]);
-        let (scratch, w): (&mut [f32], &mut [f32]) = (view_mut(tile), view_mut(w));
-        block::backward_f32(isa, &self.shape, view(x), w, view(dy), view(places), scratch, view_mut(dx));
+        let mut at = memory.slices(self, context.samples);
+        let (x, dy, places) = (at.read(), at.read(), at.read());
+        let (dx, w, b, w_state, b_state) = (at.write(), at.write::<f32>(), at.write(), at.write(), at.write());
+        let scratch: &mut [f32] = at.write();
+        block::backward_f32(isa, &self.shape, x, w, dy, places, scratch, dx);
         let optimizer = context.optimizer;
-        let w = Update { isa, optimizer, w, state: view_mut(w_state) };
-        let b = Update { isa, optimizer, w: view_mut(b), state: view_mut(b_state) };
+        let w = Update { isa, optimizer, w, state: w_state };
+        let b = Update { isa, optimizer, w: b, state: b_state };
         block::update(&self.shape, context.samples, scratch, w, b);
     }
 }

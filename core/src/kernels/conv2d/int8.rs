@@ -7,8 +7,8 @@ use crate::kernels::order::OrderRecord;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, add_constant_i8, start_from_bias_i8};
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
-use crate::memory::{LayerSlices, Memory, view, view_mut};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord};
+use crate::memory::Memory;
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Filters whose sums are held at once.
@@ -215,26 +215,15 @@ pub struct ForwardI8 {
     pub order: OrderRecord,
 }
 
-impl ForwardI8 {
-    fn places(&self, samples: usize) -> ([Operand; 5], [Operand; 2]) {
-        let shape = &self.shape;
-        let [multiplier, shift] = self.requantize.places();
-        let reads = [
-            Operand::i8(self.x, samples.saturating_mul(shape.in_elements()), Access::Read),
-            self.order.weights(self.w, shape.weights()),
-            Operand::i32(self.b, shape.out_c as usize, Access::Read),
-            multiplier,
-            shift,
-        ];
-        let scratch = self.order.scratch(self.scratch, self.scratch_bytes);
-        (reads, [scratch, Operand::i8(self.y, samples.saturating_mul(shape.out_elements()), Access::Write)])
-    }
-}
-
 impl StepRecord for ForwardI8 {
-    fn operands(&self, samples: usize) -> Operands {
-        let ([x, w, b, multiplier, shift], [scratch, y]) = self.places(samples);
-        Operands::of([x, w, b, multiplier, shift, scratch, y])
+    operands! {
+        x: read i8 [samples, shape => Conv2d::INPUT],
+        w: read order(order) [shape => Conv2d::WEIGHTS],
+        b: read i32 [shape.out_c],
+        requantize.multiplier: read i32 [requantize.channels],
+        requantize.shift: read i32 [requantize.channels],
+        scratch: scratch order(order) [scratch_bytes],
+        y: write i8 [samples, shape => Conv2d::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
@@ -246,18 +235,20 @@ impl StepRecord for ForwardI8 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (reads, writes) = self.places(context.samples);
-        let (shape, pad) = (&self.shape, self.pad_value as i8);
-        if let Some(id) = self.order.id() {
-            let ([x, w, ..], [scratch, y]) = (reads, writes);
-            let LayerSlices { constants, x, scratch, y } = memory.carve_layer(w, x, scratch, y);
-            let (x, stream, scratch, y) = (view(x), view(constants), view_mut(scratch), view_mut(y));
-            let to = self.requantize.limits();
-            return layout::run(isa, id, Tiled { shape, x, stream, pad, to, scratch, y });
+        let (shape, at) = (&self.shape, &mut memory.slices(self, context.samples));
+        let (x, pad) = (at.read(), self.pad_value as i8);
+        match self.order.id() {
+            None => {
+                let (w, b, to) = (at.read(), at.read(), self.requantize.read(at));
+                let (scratch, y) = (at.write(), at.write());
+                forward_i8(isa, shape, x, w, b, pad, &to, scratch, y);
+            }
+            Some(id) => {
+                let (stream, _) = (at.read(), at.read::<i32>());
+                let (to, scratch, y) = (self.requantize.read(at), at.write(), at.write());
+                layout::run(isa, id, Tiled { shape, x, stream, pad, to, scratch, y });
+            }
         }
-        let ([x, w, b, multiplier, shift], [scratch, y]) = memory.carve(reads, writes);
-        let to = self.requantize.view(multiplier, shift);
-        forward_i8(isa, shape, view(x), view(w), view(b), pad, &to, view_mut(scratch), view_mut(y));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::kernels::trained::Trained;
 use crate::kernels::util::bias_backward;
 use crate::memory::Memory;
 use crate::optim::Update;
-use crate::plan::{Access, Context, Operand, Ref, StepRecord, operands};
+use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Scratch for packed filters, shared by all steps of this layer.
@@ -23,11 +23,6 @@ pub struct Scratch {
 impl Scratch {
     /// For targets that do not pack.
     pub const NONE: Scratch = Scratch { at: Ref::NONE, elements: 0 };
-
-    /// As an operand.
-    pub fn place(&self) -> Operand {
-        Operand::f32(self.at, self.elements as usize, Access::Scratch)
-    }
 }
 
 /// Forward step, f32, with the activation's limits fused.

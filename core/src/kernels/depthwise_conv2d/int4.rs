@@ -47,9 +47,9 @@ impl StepRecord for ForwardI4 {
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let mut at = memory.slices(self, context.samples);
-        let (x, w, b, multiplier, shift) = (at.read(), at.read(), at.read(), at.read(), at.read());
-        let (scratch, y) = (at.write(), at.write());
-        let (to, pad, unpacked) = (self.requantize.view(multiplier, shift), self.pad_value as i8, scratch);
+        let (x, w, b) = (at.read(), at.read(), at.read());
+        let (to, pad) = (self.requantize.read(&mut at), self.pad_value as i8);
+        let (unpacked, y) = (at.write(), at.write());
         unpack(w, 0, unpacked);
         forward_i8(isa, &self.shape, x, unpacked, b, pad, &to, y);
     }

@@ -5,7 +5,7 @@ use crate::arch::Isa;
 use crate::kernels::requantize::integer_limits_are_valid;
 use crate::kernels::util::{rows_mut, sub};
 use crate::memory::Memory;
-use crate::plan::{Context, Operands, Ref, StepRecord};
+use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::multiply_by_quantized_multiplier;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -96,8 +96,9 @@ pub struct ForwardInteger {
 }
 
 impl StepRecord for ForwardInteger {
-    fn places(&self, samples: usize) -> Operands {
-        self.shape.places(self.size, self.x, self.y, samples)
+    operands! {
+        x: read size(size) [samples, shape => Shape::INPUT],
+        y: write size(size) [samples, shape => Shape::OUTPUT],
     }
 
     fn shape_is_valid(&self) -> bool {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::arch::Scalar;
 use crate::optim::{Optimizer, OptimizerRecord};
+use crate::plan::Access;
 use proptest::prelude::*;
 use std::vec::Vec;
 

@@ -75,8 +75,8 @@ pub struct ForwardInt {
 
 impl ForwardInt {
     fn compute<I: Isa, T: Integer>(&self, isa: I, at: &mut Slices<'_>) {
-        let (x, w, b, multiplier, shift) = (at.read(), at.read(), at.read(), at.read(), at.read());
-        let to = self.requantize.view(multiplier, shift);
+        let (x, w, b) = (at.read(), at.read(), at.read());
+        let to = self.requantize.read(at);
         forward::<I, T>(isa, &self.conv, x, self.zero_point, w, b, &to, at.write());
     }
 }

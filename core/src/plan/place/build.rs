@@ -108,6 +108,9 @@ macro_rules! using {
     (write) => {
         Use::Write
     };
+    (parts) => {
+        Use::Parts
+    };
     (update) => {
         Use::Update
     };
@@ -151,6 +154,9 @@ macro_rules! element {
     (bias) => {
         Element::Bias
     };
+    (order) => {
+        Element::Order
+    };
 }
 pub(crate) use element;
 
@@ -165,6 +171,11 @@ macro_rules! pieces {
     };
     ({$($done:tt)*} samples $(, $($rest:tt)*)?) => {
         $crate::plan::place::pieces!({$($done)* $crate::plan::place::OF_SAMPLES,} $($($rest)*)?)
+    };
+    ({$($done:tt)*} $pairs:literal of $($field:ident).+ $(, $($rest:tt)*)?) => {
+        $crate::plan::place::pieces!({
+            $($done)* $crate::plan::place::piece!($pairs of $($field).+),
+        } $($($rest)*)?)
     };
     ({$($done:tt)*} const $number:expr $(, $($rest:tt)*)?) => {
         $crate::plan::place::pieces!({
@@ -201,6 +212,12 @@ macro_rules! piece {
     };
     (unless $($field:ident).+) => { $crate::plan::place::piece!(@ UNLESS_WORD, 0, $($field).+) };
     (/ $($field:ident).+) => { $crate::plan::place::piece!(@ BY_WORD, 0, $($field).+) };
+    ($pairs:literal of $($field:ident).+) => {
+        $crate::plan::place::Piece(
+            $crate::plan::place::word(core::mem::offset_of!(Self, $($field).+)),
+            &[$crate::plan::place::PAIRS + $pairs, 0],
+        )
+    };
     ($($field:ident).+ => $list:expr) => {
         $crate::plan::place::Piece($crate::plan::place::word(core::mem::offset_of!(Self, $($field).+)), $list)
     };
