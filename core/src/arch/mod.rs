@@ -144,6 +144,11 @@ impl IsaId {
         matches!(self, Self::Dsp | Self::Mve | Self::Thumb2 | Self::Thumb1 | Self::Rv32)
     }
 
+    /// Whether programs with it have room for a second way of doing the same: a host's, which no device has.
+    pub const fn has_room(self) -> bool {
+        !matches!(self, Self::Scalar) && !self.has_layout()
+    }
+
     /// Whether all float results are the scalar token's bits.
     pub const fn is_exact(self) -> bool {
         !self.packs()
@@ -463,7 +468,8 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     }
 
     /// [`Isa::window_f32`] for neighbouring [`Windows`]. Every token gives the same bits.
-    #[inline(always)]
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     fn windows_f32(self, windows: &Windows, a: &[f32], b: &[f32], y: &mut [f32]) {
         scalar::windows_f32(self, windows, a, b, y);
     }

@@ -1,7 +1,7 @@
 //! The f32 kernels. Inner loops run over the channels of one pixel.
 
 use super::DepthwiseConv2d;
-use crate::arch::{Isa, IsaId, Steps, Window, Windows};
+use crate::arch::{Isa, Steps, Window, Windows};
 use crate::kernels::util::{from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
 use core::ops::Range;
 
@@ -103,7 +103,7 @@ pub fn backward_input_f32<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w
 /// Adds the products to `dx`.
 fn input_of<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     // A device has no room for a third way; the second does as well, pixel by pixel.
-    let turned = shape.window.turned().filter(|_| I::ID != IsaId::Scalar);
+    let turned = shape.window.turned().filter(|_| I::ID.has_room());
     let turned = turned.map(|window| DepthwiseConv2d { window, ..*shape });
     let walks = (shape.window.height.dilation, shape.window.width.dilation) == (1, 1);
     for (dy, dx) in rows(dy, shape.out_elements()).zip(rows_mut(dx, shape.in_elements())) {
