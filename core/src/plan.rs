@@ -9,7 +9,7 @@
 use crate::arch::Isa;
 use crate::kernels::{
     activation, add, average_pool, batch_norm, binary, conv2d, copy, dense, depthwise_conv2d, gru, layer_norm, lookup,
-    lstm, matmul, max_pool, mean, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
+    lstm, matmul, max_pool, mean, prelu, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
 };
 use crate::loss;
 use crate::memory::Memory;
@@ -496,6 +496,8 @@ steps! {
     235 BatchNormGradientsF32(batch_norm::GradientsF32),
     236 BatchNormBackwardInputF32(batch_norm::BackwardInputF32),
     237 UpdateF32(update::UpdateF32),
+    240 PReluBackwardF32(prelu::BackwardF32),
+    241 LayerNormBackwardF32(layer_norm::BackwardF32),
     // f32, for hosts only
     512 ConvBlockF32(conv2d::BlockF32),
     513 ConvBlockBackwardF32(conv2d::BlockBackwardF32),

@@ -114,22 +114,32 @@ fn importers(page: &mut String, nodes: &std::path::Path) {
             .filter(|t| t["ops"].as_array().is_some_and(|ops| ops.iter().any(|o| o.as_str() == Some(name))))
             .count()
     };
-    let _ = write!(page, "\n## Importers\n\nOperators that become operations of the graph, or vanish into them.\n\n");
-    let tflite: Vec<String> = tflite::OPERATORS.iter().map(|name| format!("`{name}`")).collect();
-    let _ = write!(page, "**TFLite**: {}.\n\n", tflite.join(", "));
-    let onnx: Vec<String> = onnx::OPERATORS
-        .iter()
-        .map(|name| match cases_of(name) {
-            0 => format!("`{name}`"),
-            number => format!("`{name}` ({number})"),
-        })
-        .collect();
-    let _ = writeln!(
+    let _ = write!(
         page,
-        "**ONNX**, with the number of ONNX's own node tests that use the operator (`tests/tests/onnx_nodes.rs` says which \
-         pass and why others do not run): {}.",
-        onnx.join(", ")
+        "\n## Importers\n\nOperators of the files, in alphabetical order, that become operations of the graph or vanish \
+         into them. What else a file has makes the import end with the operator's name.\n\n### TFLite\n\n"
     );
+    for name in sorted(tflite::OPERATORS) {
+        let _ = writeln!(page, "- `{name}`");
+    }
+    let _ = write!(
+        page,
+        "\n### ONNX\n\nBehind the name: how many of ONNX's own node tests use the operator \
+         (`tests/tests/onnx_nodes.rs` says which pass and why others do not run). Names with `com.microsoft` are \
+         onnxruntime's.\n\n"
+    );
+    for name in sorted(onnx::OPERATORS) {
+        let _ = match cases_of(name) {
+            0 => writeln!(page, "- `{name}`"),
+            number => writeln!(page, "- `{name}` ({number})"),
+        };
+    }
+}
+
+fn sorted<'n>(names: &[&'n str]) -> Vec<&'n str> {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names
 }
 
 fn row<T: AsRef<str>>(page: &mut String, cells: &[T]) {

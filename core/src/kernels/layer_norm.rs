@@ -2,6 +2,10 @@
 //!
 //! Shapes: `x [samples][rows][len]`, `gamma [len]`, `beta [len]`, `y` as `x`.
 
+mod backward;
+
+pub use backward::{BackwardF32, input_backward_f32, parameters_backward_f32};
+
 use super::util::{copy, elements, rows_mut};
 use crate::arch::Isa;
 use crate::math;

@@ -32,6 +32,7 @@ pub mod max_pool;
 pub mod mean;
 pub mod order;
 pub mod pool;
+pub mod prelu;
 pub mod quantize;
 pub mod recurrent;
 pub mod reduce;

@@ -72,7 +72,7 @@ impl Emit<'_, '_> {
     }
 
     /// The update of a parameter whose gradient lies in memory; none if it is frozen.
-    fn update_parameter(&mut self, site: Site<'_>, parameter: TensorId, gradient: BufferId, state: &State) {
+    pub(super) fn update_parameter(&mut self, site: Site<'_>, parameter: TensorId, gradient: BufferId, state: &State) {
         let tensor = self.tensor(parameter);
         if !tensor.trainable {
             return;

@@ -7,8 +7,10 @@
 mod batch_norm;
 mod elementwise;
 mod loss;
+mod matmul;
 mod movement;
 mod pool;
+mod rows;
 mod weighted;
 
 use super::error::LowerError;
@@ -182,6 +184,9 @@ impl Emit<'_, '_> {
             Op::Softmax(op) => self.softmax_backward(site, op.beta, dy, gradients),
             Op::Reduce(op) => self.reduce_backward(site, op, dy, gradients),
             Op::Pad(_) | Op::Concat(_) | Op::Slice(_) | Op::Transpose(_) => self.movement_backward(site, dy, gradients),
+            Op::PRelu(_) => self.prelu_backward(site, dy, gradients, state),
+            Op::LayerNorm(op) => self.layer_norm_backward(site, op, dy, gradients, state),
+            Op::MatMul(op) => self.matmul_backward(site, op, dy, gradients),
             Op::BatchNorm(op) => self.batch_norm_backward(site, op, dy, gradients, state),
             op => match binary_kind(op) {
                 Some(kind) => self.binary_backward(site, kind, dy, gradients),
