@@ -22,7 +22,7 @@ pub(crate) mod place;
 #[cfg(test)]
 mod place_tests;
 
-pub use carried::{TRAINS, carries};
+pub use carried::{OWN, PLAIN, TRAINS, carries};
 pub use operand::{Access, Operand, Operands};
 pub use place::Place;
 pub(crate) use place::{factors, operands};

@@ -46,7 +46,8 @@ fn works_like_the_host(name: &str, client: &mut Client, image: &Image<'_>) {
         stats.arena_used,
         stats.arena_bytes
     );
-    assert!(one > 100 && step > 10 * one, "{one} and {step} instructions");
+    // Not ten times as many: what a run costs by itself is paid once for the whole batch.
+    assert!(one > 100 && step > 2 * one, "{one} and {step} instructions");
     assert_eq!((stats.steps, stats.bad_frames), (100, 0));
     assert!(stats.stack_used < stats.stack_bytes, "{stats:?}");
 }

@@ -160,20 +160,22 @@ fn rv32_runs_imported_models() {
 /// Programs that carry one model's kernels: flash of the program alone, and the reference's bytes all the same.
 #[test]
 fn programs_for_one_model_are_small() {
-    const LIMITS: [(&str, u64); 3] = [
-        ("mlperf_kws_dscnn_int8", 24 * 1024),
-        ("mlperf_ad_autoencoder_int8", 16 * 1024),
-        ("tflm_hello_world_int8", 16 * 1024),
-    ];
     let board = Board::named("m4").unwrap();
+    // For size, weights stay in the plain order; else they are in the core's own, whose loops take more room.
+    let limits = [
+        ("mlperf_kws_dscnn_int8", IsaId::Scalar, 24 * 1024),
+        ("mlperf_kws_dscnn_int8", board.isa, 27 * 1024),
+        ("mlperf_ad_autoencoder_int8", board.isa, 16 * 1024),
+        ("tflm_hello_world_int8", board.isa, 16 * 1024),
+    ];
     let models: Vec<Model> = integer_models().collect();
-    for (name, most) in LIMITS {
+    for (name, isa, most) in limits {
         let Some(model) = models.iter().find(|model| model.name == name) else { return };
         if let Some(obstacle) = firmware::obstacle(board) {
             eprintln!("skipped: {obstacle}");
             return;
         }
-        let packed = model.pack(1, board.isa, true);
+        let packed = model.pack(1, isa, true);
         let image = packed.image().unwrap();
         let options = FirmwareOptions::for_image(&image);
         let bytes = flash_bytes(&firmware::build(board, &options)).unwrap();
@@ -198,7 +200,7 @@ fn programs_for_one_model_are_small() {
     }
     // A program that lacks a model's kernels says so.
     let packed = |name: &str| models.iter().find(|model| model.name == name).unwrap().pack(1, IsaId::Scalar, true);
-    let (hello, kws) = (packed(LIMITS[2].0), packed(LIMITS[0].0));
+    let (hello, kws) = (packed("tflm_hello_world_int8"), packed("mlperf_kws_dscnn_int8"));
     let options = FirmwareOptions::for_image(&hello.image().unwrap());
     let flashed = slot(&kws.bytes, &board.slots, 1).unwrap();
     let mut client = firmware::start_with("m4", &options, Some(flashed)).unwrap();

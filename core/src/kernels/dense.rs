@@ -18,7 +18,7 @@ use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
 use crate::memory::{Memory, signed, signed_mut, view};
 use crate::optim::{GradSink, Update};
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{Context, PLAIN, Ref, StepRecord, operands};
 use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -319,6 +319,9 @@ impl StepRecord for ForwardI8 {
             let Some((stream, x, y)) = memory.carve_short((self.w, self.order.bytes()), x, y) else { return };
             let (stream, x, y) = (view(stream), signed(x), signed_mut(y));
             return layout::run(isa, id, Ordered { shape, x, stream, to: self.requantize.limits(), y });
+        }
+        if !PLAIN {
+            return;
         }
         let mut at = memory.slices(self, context.samples);
         let (x, w, b, to) = (at.read(), at.read(), at.read(), self.requantize.read(&mut at));

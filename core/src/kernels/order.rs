@@ -1,6 +1,7 @@
 //! In which order the weights of an int8 layer lie: part of its record.
 
 use crate::arch::IsaId;
+use crate::plan::{OWN, PLAIN};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The order of a layer's weights; see [`crate::arch::layout`].
@@ -27,14 +28,15 @@ impl OrderRecord {
         *self == Self::PLAIN
     }
 
-    /// Whether it is the plain one or one of a token's.
+    /// Whether it is the plain one or one of a token's, and this program has loops for it.
     pub fn is_valid(&self) -> bool {
-        self.is_plain() || self.id().is_some()
+        (PLAIN && self.is_plain()) || self.id().is_some()
     }
 
     /// Whose order it is; `None` for the plain one.
     pub fn id(&self) -> Option<IsaId> {
-        IsaId::from_u32(self.isa).filter(|id| id.has_layout())
+        // Where `OWN` is false no loops for other orders get into the program.
+        IsaId::from_u32(self.isa).filter(|id| OWN && id.has_layout())
     }
 
     /// Bytes of the stream.

@@ -2,13 +2,32 @@
 //!
 //! All of them, unless `EMBERNET_STEPS` lists kinds when the program is compiled for a device: numbers and ranges, as
 //! `64,65,70` or `1-127`. Kernels that no listed kind needs are then not in the program, and an image that needs them
-//! is refused as if the kind were unknown. On a PC the list has no meaning.
+//! is refused as if the kind were unknown. On a PC the list has no meaning. `EMBERNET_ORDERS` does the same for the
+//! orders of int8 weights.
 //!
 //! Some steps are for hosts: they do in one go, with much scratch, what a device does step by step. No device program
 //! carries them.
 
 /// The list; `None` means all.
 const LIST: Option<&str> = if cfg!(target_os = "none") { option_env!("EMBERNET_STEPS") } else { None };
+
+/// Orders of int8 weights (see [`crate::arch::layout`]) that a device program has loops for: `plain`, `own` (the
+/// token's), or both where `EMBERNET_ORDERS` is not set.
+const ORDERS: Option<&str> = if cfg!(target_os = "none") { option_env!("EMBERNET_ORDERS") } else { None };
+
+/// Whether this program has loops for int8 weights in the plain order.
+pub const PLAIN: bool = orders(b"plain");
+
+/// Whether this program has loops for int8 weights in its token's own order.
+pub const OWN: bool = orders(b"own");
+
+const fn orders(name: &[u8]) -> bool {
+    match ORDERS {
+        // The two names differ in their first letters.
+        Some(set) => matches!((set.as_bytes(), name), ([a, ..], [b, ..]) if *a == *b),
+        None => true,
+    }
+}
 
 /// Kinds from here on belong to training.
 const FIRST_TRAINING_KIND: u16 = 128;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use embernet_core::image::Image;
+use embernet_core::plan::Step;
 use object::{Object, ObjectSection, SectionFlags, SectionKind, elf};
 
 use super::{Board, LinkError, workspace};
@@ -16,23 +17,54 @@ use super::{Board, LinkError, workspace};
 pub struct FirmwareOptions {
     /// The kinds of steps whose kernels it carries; `None` for all.
     pub steps: Option<BTreeSet<u16>>,
+    /// The orders of int8 weights that it has loops for.
+    pub orders: Orders,
     /// Whether it has a log.
     pub log: bool,
     /// Whether it takes models over the link; else it runs what was flashed beside it.
     pub transfer: bool,
 }
 
+/// In which orders int8 weights may lie; see `embernet_core::arch::layout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orders {
+    /// The plain one and the token's.
+    Both,
+    /// The plain one.
+    Plain,
+    /// The token's.
+    Own,
+}
+
+/// Whether a step's int8 weights lie in the plain order; `None` if it has none.
+fn is_plain(step: &Step<'_>) -> Option<bool> {
+    match step {
+        Step::DenseI8(record) => Some(record.order.is_plain()),
+        Step::Conv2dI8(record) => Some(record.order.is_plain()),
+        Step::DepthwiseConv2dI8(record) => Some(record.order.is_plain()),
+        _ => None,
+    }
+}
+
 impl Default for FirmwareOptions {
     fn default() -> Self {
-        Self { steps: None, log: true, transfer: true }
+        Self { steps: None, orders: Orders::Both, log: true, transfer: true }
     }
 }
 
 impl FirmwareOptions {
     /// The least that runs this image: its kernels, no log, no other models.
     pub fn for_image(image: &Image<'_>) -> Self {
-        let steps = image.infer_plan().steps().chain(image.train_plan().steps());
-        Self { steps: Some(steps.map(|step| step.kind()).collect()), log: false, transfer: false }
+        let steps = || image.infer_plan().steps().chain(image.train_plan().steps());
+        let orders = match (
+            steps().any(|step| is_plain(&step) == Some(true)),
+            steps().any(|step| is_plain(&step) == Some(false)),
+        ) {
+            (true, true) => Orders::Both,
+            (false, true) => Orders::Own,
+            _ => Orders::Plain,
+        };
+        Self { steps: Some(steps().map(|step| step.kind()).collect()), orders, log: false, transfer: false }
     }
 }
 
@@ -53,7 +85,12 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
         let chosen = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
         command.args(["--no-default-features", "--features", &chosen.collect::<Vec<_>>().join(",")]);
     }
-    command.env_remove(STEPS);
+    command.env_remove(STEPS).env_remove(ORDERS);
+    match options.orders {
+        Orders::Both => {}
+        Orders::Plain => drop(command.env(ORDERS, "plain")),
+        Orders::Own => drop(command.env(ORDERS, "own")),
+    }
     if let Some(steps) = &options.steps {
         command.env(STEPS, steps.iter().map(u16::to_string).collect::<Vec<_>>().join(","));
     }
@@ -73,6 +110,9 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
 
 /// The list of kinds, for `embernet_core::plan::carries`.
 const STEPS: &str = "EMBERNET_STEPS";
+
+/// The orders of weights, for `embernet_core::plan::{PLAIN, OWN}`.
+const ORDERS: &str = "EMBERNET_ORDERS";
 
 /// Bytes of flash that a program takes: code, constants, initial values of variables.
 pub fn flash_bytes(program: &Path) -> Result<u64, LinkError> {

@@ -23,7 +23,7 @@ mod transport;
 pub use board::{Board, QemuMachine, Region, Slots, workspace};
 pub use client::{Client, Info, Patience};
 pub use error::LinkError;
-pub use firmware::{FirmwareOptions, build as build_firmware, flash_bytes};
+pub use firmware::{FirmwareOptions, Orders, build as build_firmware, flash_bytes};
 pub use log::{LogDecoder, LogLine};
 pub use memory::{DeviceEnd, Memory, pipe};
 pub use model::{Run, TrainStep, Upload};

@@ -1,8 +1,8 @@
 //! Which layers have their weights in the order of the target's token, and which in the plain one.
 //!
 //! A token's order is the fast one, but may take more flash (sums are padded, tables of multipliers written out) and
-//! more RAM (patches are put into scratch). [`Optimize`] says what matters. Flash is compared layer by layer, where the
-//! weights are written. RAM belongs to the whole plan: scratch costs nothing where the arena is larger elsewhere. So
+//! more RAM (patches are put into scratch). [`Optimize`] says what matters. For size all layers are plain: a program
+//! that has the loops of one order only is smaller by more than any layer could save. RAM belongs to the whole plan: scratch costs nothing where the arena is larger elsewhere. So
 //! all layers begin in the plain order, and one after the other, those with most work first, gets the token's, if the
 //! arena does not grow.
 
@@ -18,7 +18,7 @@ pub enum Optimize {
     /// Time.
     #[default]
     Speed,
-    /// The image.
+    /// The image, and the program that runs it.
     Size,
     /// The arena.
     Ram,

@@ -8,7 +8,7 @@ use crate::kernels::requantize::{Requantize, RequantizeRecord, start_from_bias_i
 use crate::kernels::util::{from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
 use crate::memory::Memory;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{Context, PLAIN, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Channels whose sums are held at once.
@@ -152,11 +152,12 @@ impl StepRecord for ForwardI8 {
         let (shape, at) = (&self.shape, &mut memory.slices(self, context.samples));
         let (x, pad_value) = (at.read(), self.pad_value as i8);
         match self.order.id() {
-            None => {
+            None if PLAIN => {
                 let (w, b, to) = (at.read(), at.read(), self.requantize.read(at));
                 let (_, y) = (at.write::<i8>(), at.write());
                 forward_i8(isa, shape, x, w, b, pad_value, &to, y);
             }
+            None => {}
             Some(id) => {
                 let (stream, _) = (at.read(), at.read::<i32>());
                 let (to, scratch, y) = (self.requantize.read(at), at.write(), at.write());

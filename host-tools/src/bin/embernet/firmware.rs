@@ -47,8 +47,7 @@ impl Firmware {
     pub fn run(&self, output: &Output) -> Result<()> {
         let bytes = read_image(&self.model)?;
         let image = Image::parse(&bytes)?;
-        let steps = FirmwareOptions::for_image(&image).steps;
-        let options = FirmwareOptions { steps, log: self.log, transfer: self.transfer };
+        let options = FirmwareOptions { log: self.log, transfer: self.transfer, ..FirmwareOptions::for_image(&image) };
         let board = Board::named(&self.board)?;
         let program = build_firmware(board, &options)?;
         let flash_bytes = flash_bytes(&program)?;

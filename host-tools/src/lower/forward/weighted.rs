@@ -178,12 +178,9 @@ impl Emit<'_, '_> {
             let (multiplier, shift) = (each(&mantissas), each(&shifts));
             let zero_point = plain.zero_point;
             let layer = Layer { weights, bias, multiplier: &multiplier, shift: &shift, zero_point };
-            let plain_words = weights.len().div_ceil(4) + bias.len() + mantissas.len() + shifts.len();
-            let fits = |packed: &Packed| {
-                self.lowering.options.optimize != Optimize::Size || packed.stream.len() <= plain_words
-            };
-            let stays = self.lowering.choice.plain.contains(&id);
-            if let Some(packed) = pack(isa, &layer).filter(|packed| !stays && fits(packed)) {
+            // The plain order takes no more flash, and a program with loops for one order is smaller than one for both.
+            let stays = self.lowering.options.optimize == Optimize::Size || self.lowering.choice.plain.contains(&id);
+            if let Some(packed) = pack(isa, &layer).filter(|_| !stays) {
                 let macs = self.lowering.graph.node_macs(node);
                 self.lowering.choice.packed.push((id, macs));
                 let order = OrderRecord::of(isa, word(packed.stream.len()));
