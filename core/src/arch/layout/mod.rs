@@ -216,11 +216,14 @@ pub trait Task {
 /// Runs `task` with the loops that read what was packed for `id`: the token's own, or on a host a twin.
 #[inline]
 pub fn run<I: Isa>(isa: I, id: IsaId, task: impl Task) {
-    if id as u32 == <I::Layout as Layout>::ID as u32 {
-        return task.run(isa.layout());
+    let own = id as u32 == <I::Layout as Layout>::ID as u32;
+    #[cfg(not(any(test, feature = "std")))]
+    if own {
+        task.run(isa.layout());
     }
     #[cfg(any(test, feature = "std"))]
     match id {
+        _ if own => task.run(isa.layout()),
         IsaId::Dsp => task.run(dsp::Twin),
         IsaId::Mve => task.run(mve::Twin),
         IsaId::Thumb2 | IsaId::Rv32 => task.run(words::Words(words::Twin::<2>)),

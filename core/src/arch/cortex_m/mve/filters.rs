@@ -64,9 +64,10 @@ fn run(filters: &Filters<'_>, x: &[i8], step: usize, y: &mut [i8]) {
     let Some(blocks) = Blocks::new(filters).filter(|_| step >= filters.patch) else { return };
     let (mut pixels, mut outputs) = (rows(x, step), rows_mut(y, filters.count));
     while let (Some(x), Some(y)) = (pixels.next(), outputs.next()) {
-        // SAFETY: rows of `x` hold a patch, rows of `y` the outputs of a pixel.
         match (pixels.next(), outputs.next()) {
+            // SAFETY: rows of `x` hold a patch, rows of `y` the outputs of a pixel.
             (Some(x1), Some(y1)) => unsafe { blocks.two([x.as_ptr(), x1.as_ptr()], [y, y1]) },
+            // SAFETY: as above.
             _ => unsafe { blocks.one(x, y) },
         }
     }

@@ -24,12 +24,12 @@ pub mod band;
 mod packing;
 pub mod quad;
 pub mod tile;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(any(armv7em, armv8m))))]
 mod token;
 #[cfg(any(test, feature = "std"))]
 mod twin;
 
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(any(armv7em, armv8m))))]
 pub(crate) use token::token;
 #[cfg(any(test, feature = "std"))]
 pub use twin::Twin;
