@@ -78,7 +78,7 @@ pub struct Context {
 
 /// A step's fixed-size record: shape and places, nothing else.
 pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
-    /// The step's operands as data; see [`place`].
+    /// The step's operands as data; see `plan/place.rs`.
     const PLACES: &'static [Place];
 
     /// Whether [`StepRecord::PLACES`] says all; else [`StepRecord::places`] adds what data cannot say. Steps for hosts

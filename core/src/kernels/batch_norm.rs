@@ -9,7 +9,7 @@
 //! `shift = beta - mean scale`, so that one step ([`ScaleShiftF32`]) serves both.
 //!
 //! A sum over rows is one chain for each channel, in order of rows, starting from zero. Tokens that are not exact cut
-//! many rows into parts, each a chain ([`parts`]); the number of parts follows from the number of rows alone. So the
+//! many rows into parts, each a chain (`parts.rs`); the number of parts follows from the number of rows alone. So the
 //! bits never depend on the number of threads.
 
 mod backward;

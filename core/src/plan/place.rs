@@ -1,6 +1,6 @@
 //! The operands of a kind of step, as data: a device has no room for a function of each kind.
 //!
-//! A record lists its operands with [`operands!`], in the order in which its `run` takes their slices:
+//! A record lists its operands with `operands!`, in the order in which its `run` takes their slices:
 //!
 //! ```ignore
 //! operands! {
@@ -22,7 +22,7 @@
 //!   whose bytes that field says; `bias(field)`, the bias for activations of as many bytes: four times as long.
 //!   `order(field)` is for weights and scratch whose order that field says: `i8` in the plain order, else words, of
 //!   weights as many as the order says, of scratch as many as fit the bytes.
-//! - Factors: `samples`; a field; `path => LIST`, a list made by [`factors!`] for the shape at that path; `/ field`,
+//! - Factors: `samples`; a field; `path => LIST`, a list made by `factors!` for the shape at that path; `/ field`,
 //!   which divides what stands before it; `const NUMBER`; `NUMBER of field`, the first words of so many pairs that begin
 //!   there; `factor unless field`, which counts as 1 where the field is 1.
 
@@ -87,7 +87,7 @@ pub enum Element {
     Order,
 }
 
-/// One operand of a kind of steps; made by [`operands!`].
+/// One operand of a kind of steps; made by `operands!`.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     word: u8,

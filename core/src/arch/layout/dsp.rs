@@ -11,7 +11,7 @@
 //! - A dense layer's filters come in fours: four biases; for each four inputs the words of filters 0 and 1 for
 //!   `(k0, k2)`, those of 2 and 3, then both for `(k1, k3)`; factors of all four.
 //! - A depthwise layer (three by three taps, see [`super::lines`]) has six words for each channel: bias, factors, and
-//!   three words with the nine taps, in the order that [`TAPS`] has them, the last one alone.
+//!   three words with the nine taps, in the order that `TAPS` has them, the last one alone.
 
 use super::lines::{Line, Lines};
 use super::packing::{Layer, Packed, Packing};

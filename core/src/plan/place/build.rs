@@ -1,4 +1,4 @@
-//! How [`operands!`] and [`factors!`] become data. All of it runs in the compiler.
+//! How `operands!` and `factors!` become data. All of it runs in the compiler.
 #![allow(clippy::indexing_slicing, reason = "what leaves an array here does not compile")]
 
 use super::{BY, CODES, CONST, END, Element, NO_WORD, Place, SAMPLES, UNLESS, Use};
@@ -8,7 +8,7 @@ use super::{BY, CODES, CONST, END, Element, NO_WORD, Place, SAMPLES, UNLESS, Use
 pub struct Piece(pub u8, pub &'static [u8]);
 
 impl Place {
-    /// For [`operands!`].
+    /// For `operands!`.
     pub const fn new(field: u8, using: Use, element: Element, pieces: &[Piece]) -> Self {
         let mut codes = [END; CODES];
         let mut used = 0;

@@ -4,7 +4,7 @@
 //! the odd ones become words of two halves, and what the 128 add is taken off a block's sums by the sum of its inputs.
 //!
 //! The stream is the distance between groups of four filters in words, and then the groups: for each filter its
-//! [`NUMBERS`], and then blocks: a word with [`LONGEST`] less its length, and the weights. Filters beyond the last are
+//! [`NUMBERS`], and then blocks: a word with `LONGEST` less its length, and the weights. Filters beyond the last are
 //! the last one again. Behind the stream lie as many words as any lengths of blocks lead to; a block that is longer
 //! than what is left of the input ends its group.
 
