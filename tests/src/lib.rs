@@ -1,6 +1,7 @@
 //! What crosses a folder: one list of cases, run on every runtime; goldens, QEMU, the command line, fuzzing.
 
 pub mod cases;
+pub mod costs;
 pub mod device;
 pub mod firmware;
 pub mod imported;

@@ -12,8 +12,10 @@ use std::io::ErrorKind;
 
 const FILE: &str = "firmware/instructions.toml";
 
-/// The key of a whole inference.
+/// The keys of a whole inference: instructions, and where the board has them estimated cycles; its arena.
 const ALL: &str = "all";
+const CYCLES: &str = "all, est. cycles";
+const ARENA: &str = "arena bytes";
 
 /// By board, model and layer.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ impl Snapshot {
         }
     }
 
-    /// A line for everything that takes more or fewer instructions than before.
+    /// A line for everything that differs from before.
     pub fn changes(&self, measured: &[&Measured]) -> String {
         let mut lines = Vec::new();
         for row in measured {
@@ -72,7 +74,7 @@ impl Snapshot {
     pub fn save(&self) -> Result<()> {
         let table = toml::to_string(self).context("the snapshot as TOML")?;
         let text = format!(
-            "# Instructions of one inference on each emulated board, layer by layer. Written by `cargo xtask bench mcu \
+            "# What one inference takes on each emulated board; layers in instructions. Written by `cargo xtask bench mcu \
              --save`.\n\n{table}"
         );
         files::write(&workspace().join(FILE), text.as_bytes()).context(FILE)?;
@@ -86,5 +88,10 @@ fn figures(row: &Measured) -> impl Iterator<Item = (String, u64)> + '_ {
     let step = |(number, step): (usize, &crate::measure::Step)| {
         (format!("{:02} {} {}", number + 1, step.layer, step.kind), step.count.instructions)
     };
-    std::iter::once((ALL.to_owned(), row.whole.instructions)).chain(row.steps.iter().enumerate().map(step))
+    let whole = [
+        Some((ALL.to_owned(), row.whole.instructions)),
+        row.whole.cycles.map(|cycles| (CYCLES.to_owned(), cycles)),
+        Some((ARENA.to_owned(), row.arena_bytes as u64)),
+    ];
+    whole.into_iter().flatten().chain(row.steps.iter().enumerate().map(step))
 }

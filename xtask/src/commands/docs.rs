@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: the pages under `docs/` that are made from the code.
+//! `cargo xtask docs`: pages and tables that are made from the code and from what was measured.
 
 use crate::tools;
 use anyhow::{Context, Result};
@@ -7,10 +7,10 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// Writes them anew. The same test without the variable compares them.
+/// Writes them anew. The same tests without the variable compare them.
 pub fn run(_: &Args) -> Result<ExitCode> {
     let mut command = tools::cargo();
-    command.args(["test", "--quiet", "--package", "embernet-tests", "--test", "ops_page"]);
+    command.args(["test", "--quiet", "--package", "embernet-tests", "--test", "pages"]);
     let status = command.env("EMBERNET_WRITE_DOCS", "1").status().context("cannot start cargo test")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
