@@ -80,10 +80,15 @@ impl Record {
     /// image does not fit the slot.
     pub fn newest(slot: &[u8], erase_bytes: usize) -> Option<(Self, &[u8])> {
         let (records, images) = slot.split_at_checked(erase_bytes)?;
+        let record = Self::newest_of(records)?;
+        Some((record, images.get(..usize::try_from(record.bytes).ok()?)?))
+    }
+
+    /// The newest whole record among those of a slot's first erase unit.
+    pub fn newest_of(records: &[u8]) -> Option<Self> {
         let (places, _) = records.as_chunks::<RECORD_BYTES>();
         let newest = |record: &Self| (record.generation, record.verified);
-        let record = places.iter().filter_map(Self::parse).max_by_key(newest)?;
-        Some((record, images.get(..usize::try_from(record.bytes).ok()?)?))
+        places.iter().filter_map(Self::parse).max_by_key(newest)
     }
 
     /// Whether `image` has this record's checksum.

@@ -34,7 +34,7 @@ enum Command {
     Firmware(commands::firmware::Args),
     /// Show flash and RAM of every board's firmware, and what changed
     Sizes(commands::sizes::Args),
-    /// Write the pages under docs/ that are made from the code
+    /// Write the pages and tables that are made from the code and from what was measured
     Docs(commands::docs::Args),
     /// Measure how fast networks train here, or what they cost on microcontrollers, beside other frameworks
     Bench(commands::bench::Args),

@@ -125,6 +125,15 @@ pub enum Request<'a> {
         /// The first step told of.
         first: u16,
     },
+    /// What lies in the model slots. Answered by [`Response::Data`]: the newest record of slot 0 and of slot 1 as
+    /// [`crate::slot::Record::emit`] writes it (all ones where there is none), then a byte, the active slot or 255.
+    Slots,
+    /// Makes the image that lies in a slot the active one, with a new generation, once it is found whole and able to
+    /// run here. Answered by [`Response::Committed`].
+    Activate {
+        /// 0 or 1.
+        slot: u8,
+    },
 }
 
 /// What the device answers.
@@ -297,6 +306,11 @@ pub enum Fault {
     Image(ImageError),
     /// The model cannot run here, or cannot do this.
     Session(SessionError),
+    /// There is no such slot, or no image in it.
+    EmptySlot {
+        /// The slot asked for.
+        slot: u8,
+    },
 }
 
 impl core::fmt::Display for Fault {
@@ -326,6 +340,7 @@ impl core::fmt::Display for Fault {
             Self::Flash => f.write_str("the device's flash did not erase or program"),
             Self::Image(error) => write!(f, "on the device: {error}"),
             Self::Session(error) => write!(f, "on the device: {error}"),
+            Self::EmptySlot { slot } => write!(f, "slot {slot} holds no image"),
         }
     }
 }

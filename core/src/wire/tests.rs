@@ -144,6 +144,8 @@ fn variants_keep_their_numbers() {
         Request::Verify,
         Request::Boot,
         Request::Profile { samples: 0, first: 0 },
+        Request::Slots,
+        Request::Activate { slot: 0 },
     ];
     for (place, request) in requests.iter().enumerate() {
         assert_eq!(usize::from(number(request)), place, "{request:?}");
@@ -193,6 +195,8 @@ fn messages_are_postcards() {
         Request::SetHyper(Hyper::Updates(1 << 21)),
         Request::ModelCommit,
         Request::Profile { samples: u16::MAX, first: 127 },
+        Request::Slots,
+        Request::Activate { slot: u8::MAX },
     ];
     for request in requests {
         let bytes = equals_postcard(&request);
@@ -207,6 +211,7 @@ fn messages_are_postcards() {
         Fault::Image(ImageError::Train(plan)),
         Fault::Session(SessionError::ArenaTooSmall { need: 128, have: 127 }),
         Fault::Flash,
+        Fault::EmptySlot { slot: 7 },
     ];
     let responses = faults.map(Response::Fault).into_iter().chain([
         Response::Info(INFO),

@@ -64,6 +64,7 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
         loop {
             let (active, spare) = self.store.split();
             let arena_bytes = self.arena.len();
+            let found = active.map(|(active, _)| active);
             let model = match active {
                 None => Err(ModelState::Empty),
                 Some((active, bytes)) => Model::start(active, bytes, self.arena, self.isa).map_err(ModelState::Refused),
@@ -79,8 +80,9 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
                 self.counters.boot_ticks = self.board.ticks();
             }
             let counters = self.counters;
-            let profile = [0; PROFILE_BYTES];
-            let mut work = Work { model, spare, arena_bytes, transfer: None, replaced: false, counters, profile };
+            let answer = [0; PROFILE_BYTES];
+            let mut work =
+                Work { model, active: found, spare, arena_bytes, transfer: None, replaced: false, counters, answer };
             let ended = self.port.serve(&mut self.board, &mut work);
             self.counters = work.counters;
             match ended {

@@ -4,13 +4,14 @@ use embedded_io::{Read, Write};
 use embernet_core::arch::Isa;
 use embernet_core::exec::SessionError;
 use embernet_core::plan::TRAINS;
+use embernet_core::slot::RECORD_BYTES;
 use embernet_core::wire::{DeviceInfo, DeviceStats, Fault, Frame, Kind, ModelState, Request, Response, VERSION};
 
 use crate::PROFILE_BYTES;
 use crate::board::Board;
 use crate::link::{Ended, LOG_CHUNK, Receiver, Sender, send_log};
 use crate::model::Model;
-use crate::store::{Region, Spare};
+use crate::store::{Active, Region, Spare};
 use crate::transfer::Transfer;
 
 /// Whether this program takes models over the link; else it runs what was flashed beside it.
@@ -21,14 +22,16 @@ const TAKES_MODELS: bool = cfg!(feature = "transfer");
 pub(crate) struct Work<'a, F, I> {
     /// The model at work, or why there is none.
     pub model: Result<Model<'a, I>, ModelState>,
+    /// The slot that the model lies in, whether it runs or is refused.
+    pub active: Option<Active>,
     pub spare: Spare<'a, F>,
     pub arena_bytes: usize,
     pub transfer: Option<Transfer>,
     /// Set when another image has become active: this work is over.
     pub replaced: bool,
     pub counters: Counters,
-    /// The answer to a profile.
-    pub profile: [u8; PROFILE_BYTES],
+    /// The answer to a profile, or to a question for the slots.
+    pub answer: [u8; PROFILE_BYTES],
 }
 
 /// What survives a change of model.
@@ -170,16 +173,49 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             Request::Profile { samples, first } => {
                 let model = self.model.as_mut().map_err(fault_of)?;
                 let overhead = self.counters.overhead;
-                let bytes = model.profile(samples, first, || board.ticks(), overhead, &mut self.profile)?;
-                Ok(Response::Data(self.profile.get(..bytes).unwrap_or_default()))
+                let bytes = model.profile(samples, first, || board.ticks(), overhead, &mut self.answer)?;
+                Ok(Response::Data(self.answer.get(..bytes).unwrap_or_default()))
+            }
+            Request::Slots if TAKES_MODELS => Ok(Response::Data(self.slots())),
+            Request::Activate { slot } if TAKES_MODELS => {
+                let active = match self.active.filter(|active| active.slot == slot) {
+                    Some(active) => active,
+                    None => {
+                        self.transfer = None;
+                        let active = self.spare.activate::<I>(slot, self.arena_bytes)?;
+                        self.replaced = true;
+                        active
+                    }
+                };
+                Ok(Response::Committed { slot, generation: active.record.generation })
             }
             // What this program was built without.
             Request::Train { .. }
             | Request::SetHyper(_)
             | Request::ModelBegin { .. }
             | Request::ModelChunk { .. }
-            | Request::ModelCommit => Err(Fault::Unknown),
+            | Request::ModelCommit
+            | Request::Slots
+            | Request::Activate { .. } => Err(Fault::Unknown),
         }
+    }
+
+    /// The newest record of both slots and the number of the active one.
+    #[inline(never)]
+    fn slots(&mut self) -> &[u8] {
+        let spare = self.spare.newest();
+        let records = [spare, self.active].map(|found| found.map(|found| (found.slot, found.record.emit())));
+        self.answer.fill(0xFF);
+        let (places, _) = self.answer.as_chunks_mut::<RECORD_BYTES>();
+        for (slot, record) in records.into_iter().flatten() {
+            if let Some(place) = places.get_mut(usize::from(slot)) {
+                *place = record;
+            }
+        }
+        if let (Some(place), Some(active)) = (self.answer.get_mut(2 * RECORD_BYTES), self.active) {
+            *place = active.slot;
+        }
+        self.answer.get(..2 * RECORD_BYTES + 1).unwrap_or_default()
     }
 
     #[inline(never)]

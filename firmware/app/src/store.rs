@@ -7,7 +7,10 @@
 //! again. An image that a programmer put there is read once; then it gets such a record too.
 
 use embedded_storage::nor_flash::NorFlash;
+use embernet_core::arch::Isa;
 use embernet_core::checksum::crc32;
+use embernet_core::exec::Session;
+use embernet_core::image::Image;
 use embernet_core::slot::{RECORD_BYTES, Record};
 use embernet_core::wire::Fault;
 
@@ -103,14 +106,21 @@ fn is_whole<F: Region>(flash: &mut F, record: &Record, trust: Trust) -> bool {
     if !record.matches(image_of::<F>(flash.bytes(), record.bytes)) {
         return false;
     }
-    let free = |place: &[u8; RECORD_BYTES]| place.iter().all(|byte| *byte == 0xFF);
-    let records = flash.bytes().get(..F::ERASE_SIZE).unwrap_or_default();
-    let place = records.as_chunks::<RECORD_BYTES>().0.iter().position(free);
-    if let Some(place) = place.filter(|_| !record.verified) {
+    if !record.verified
+        && let Some(place) = free_place(flash)
+    {
         // A flash that refuses costs the next start the time of this one, nothing else.
-        let _ = flash.write((place * RECORD_BYTES) as u32, &Record { verified: true, ..*record }.emit());
+        let _ = flash.write(place, &Record { verified: true, ..*record }.emit());
     }
     true
+}
+
+/// Where the next record of a slot can be programmed; `None` when its erase unit is full.
+fn free_place<F: Region>(flash: &F) -> Option<u32> {
+    let free = |place: &[u8; RECORD_BYTES]| place.iter().all(|byte| *byte == 0xFF);
+    let records = flash.bytes().get(..F::ERASE_SIZE)?;
+    let place = records.as_chunks::<RECORD_BYTES>().0.iter().position(free)?;
+    Some((place * RECORD_BYTES) as u32)
 }
 
 fn image_of<F: Region>(slot: &[u8], bytes: u32) -> &[u8] {
@@ -123,6 +133,12 @@ fn image_of<F: Region>(slot: &[u8], bytes: u32) -> &[u8] {
 pub(crate) fn verify(image: &[u8], expected: u32) -> Result<(), Fault> {
     let found = crc32(image);
     if found == expected { Ok(()) } else { Err(Fault::Crc { found, expected }) }
+}
+
+/// Whether an image runs here.
+pub(crate) fn check<I: Isa>(image: &[u8], arena_bytes: usize) -> Result<(), Fault> {
+    let image = Image::parse(image).map_err(Fault::Image)?;
+    Session::<I>::check(&image, arena_bytes).map_err(Fault::Session)
 }
 
 /// The slot that is not active.
@@ -182,5 +198,30 @@ impl<F: Region> Spare<'_, F> {
         let record = Record { generation: self.generation, bytes, crc, verified: true };
         self.flash.write(0, &record.emit()).map_err(|_| Fault::Flash)?;
         Ok(Active { slot: self.slot, record })
+    }
+
+    /// The newest record here, whose image may be damaged.
+    pub fn newest(&self) -> Option<Active> {
+        let (record, _) = Record::newest(self.flash.bytes(), F::ERASE_SIZE)?;
+        Some(Active { slot: self.slot, record })
+    }
+
+    /// Makes the image that lies here the active one after [`Store::reopen`], if it is whole and runs in an arena of
+    /// this size. `slot` is the one that the host means.
+    #[inline(never)]
+    pub fn activate<I: Isa>(&mut self, slot: u8, arena_bytes: usize) -> Result<Active, Fault> {
+        let old = self.newest().filter(|found| found.slot == slot).ok_or(Fault::EmptySlot { slot })?.record;
+        check::<I>(self.image(old.bytes, old.crc)?, arena_bytes)?;
+        let record = Record { generation: self.generation, verified: true, ..old };
+        let place = match free_place(self.flash) {
+            Some(place) => place,
+            None => {
+                // A cut between this and the new record costs this image, not the active one.
+                self.flash.erase(0, F::ERASE_SIZE as u32).map_err(|_| Fault::Flash)?;
+                0
+            }
+        };
+        self.flash.write(place, &record.emit()).map_err(|_| Fault::Flash)?;
+        Ok(Active { slot, record })
     }
 }

@@ -1,12 +1,10 @@
 //! The transfer of an image into the spare slot, chunk by chunk.
 
 use embernet_core::arch::Isa;
-use embernet_core::exec::Session;
-use embernet_core::image::Image;
 use embernet_core::slot::RECORD_BYTES;
 use embernet_core::wire::Fault;
 
-use crate::store::{Active, Region, Spare};
+use crate::store::{Active, Region, Spare, check};
 
 /// How far a transfer is.
 #[derive(Debug, Clone, Copy)]
@@ -48,8 +46,7 @@ impl Transfer {
         if self.written != self.bytes {
             return Err(Fault::OutOfOrder { found: self.written, expected: self.bytes });
         }
-        let image = Image::parse(spare.image(self.bytes, self.crc)?).map_err(Fault::Image)?;
-        Session::<I>::check(&image, arena_bytes).map_err(Fault::Session)?;
+        check::<I>(spare.image(self.bytes, self.crc)?, arena_bytes)?;
         spare.commit(self.bytes, self.crc)
     }
 }

@@ -54,8 +54,22 @@ pub struct Board {
     pub slots: Slots,
     /// Ticks per second of the counter that times runs.
     pub tick_hz: u32,
+    /// The chip's name in probe-rs, if a debug probe can flash it.
+    pub chip: Option<String>,
+    /// The drive of its boot loader, if it has one.
+    pub uf2: Option<Uf2>,
     /// The emulated machine, if there is one.
     pub qemu: Option<QemuMachine>,
+}
+
+/// A boot loader that shows up as a drive and takes UF2 files.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uf2 {
+    /// The processor family that its files name.
+    pub family: u32,
+    /// `Board-ID` in the drive's `INFO_UF2.TXT`.
+    pub board_id: String,
 }
 
 /// A piece of a board's memory.

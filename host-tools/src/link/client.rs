@@ -159,6 +159,7 @@ impl Client {
             | Request::Profile { .. }
             | Request::Verify
             | Request::ModelBegin { .. }
+            | Request::Activate { .. }
             | Request::ModelCommit => self.patience.give_up_work,
             _ => self.patience.give_up,
         };

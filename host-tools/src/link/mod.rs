@@ -18,9 +18,10 @@ mod memory;
 mod model;
 mod qemu;
 mod serial;
+mod slots;
 mod transport;
 
-pub use board::{Board, QemuMachine, Region, Slots, workspace};
+pub use board::{Board, QemuMachine, Region, Slots, Uf2, workspace};
 pub use client::{Client, Info, Patience};
 pub use error::LinkError;
 pub use firmware::{FirmwareOptions, Orders, build as build_firmware, flash_bytes};
@@ -29,4 +30,5 @@ pub use memory::{DeviceEnd, Memory, pipe};
 pub use model::{Run, TrainStep, Upload};
 pub use qemu::{Qemu, QemuOptions, find_program};
 pub use serial::Serial;
+pub use slots::SlotStates;
 pub use transport::Transport;
