@@ -21,7 +21,7 @@ pub fn iris(optimizer: OptimizerRecord) -> Packed {
         .add(Dense::new(3).activation(Activation::Softmax))
         .build(7)
         .expect("a sound graph");
-    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, layers: None };
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, ..TrainOptions::default() };
     pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
         .expect("a sound image")
 }
@@ -35,7 +35,7 @@ pub fn normalised(optimizer: OptimizerRecord) -> Packed {
         .add(Dense::new(3).activation(Activation::Softmax))
         .build(7)
         .expect("a sound graph");
-    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, layers: None };
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, ..TrainOptions::default() };
     pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
         .expect("a sound image")
 }
@@ -126,7 +126,7 @@ pub fn ragged(seed: u64, batch: usize) -> (Packed, usize, u32) {
         net.add(Dense::new(classes as usize).activation(Activation::Softmax)).build(seed).expect("a sound graph");
     let mut optimizer = OptimizerRecord::sgd(0.05);
     optimizer.weight_decay = 0.01;
-    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, layers: None };
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, ..TrainOptions::default() };
     let options = PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() };
     (pack(&graph, &options, None).expect("a sound image"), (6 * 5 * channels) as usize, classes)
 }

@@ -37,7 +37,7 @@ fn network() -> Graph {
 fn images() -> Vec<Vec<u8>> {
     let graph = network();
     let train = |optimizer, loss| {
-        let train = Some(TrainOptions { optimizer, loss, batch: 2, layers: None });
+        let train = Some(TrainOptions { optimizer, loss, batch: 2, ..TrainOptions::default() });
         pack(&graph, &PackOptions { train, ..PackOptions::default() }, None).expect("packs").bytes.to_vec()
     };
     let int8 = quantize(&graph, &[0.5; 72 * 4], Scheme::Int8).expect("quantises").graph;

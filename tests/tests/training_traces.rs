@@ -74,7 +74,7 @@ impl Trace {
 
         let options = PackOptions {
             isa,
-            train: Some(TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, layers: None }),
+            train: Some(TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, ..TrainOptions::default() }),
             ..PackOptions::default()
         };
         let packed = pack(&self.graph, &options, None).expect("the network packs");

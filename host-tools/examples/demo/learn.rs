@@ -55,7 +55,7 @@ pub struct Plan {
 pub fn plans(model: &Model) -> Result<Vec<Plan>> {
     let parent = Checkpoint::new(model.graph.clone()).id()?;
     let plan = |(name, optimizer)| {
-        let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, layers: None };
+        let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, ..TrainOptions::default() };
         let options = PackOptions { train: Some(train), ..PackOptions::default() };
         Ok(Plan { name, packed: pack(&model.graph, &options, Some(parent))? })
     };

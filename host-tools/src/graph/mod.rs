@@ -11,19 +11,23 @@ mod fold;
 mod lanes;
 pub mod ops;
 mod render;
+mod selection;
 mod sequential;
+mod sparse;
 mod tensor;
 mod validate;
 
 #[cfg(test)]
 mod tests;
 
-pub use edit::Selection;
 pub use error::{GraphError, OpError, TensorError};
 pub use lanes::{is_chain, lanes};
 pub use ops::{Activation, Op, Operation};
 pub use render::{LayerRow, grouped, layer_rows, layer_table, text_table};
+pub use selection::{Channels, Choice, Layers, Selection, SelectionError, What};
 pub use sequential::{LayerSpec, Sequential};
+pub(crate) use sparse::merge;
+pub use sparse::{Piece, Role};
 pub use tensor::{DType, Data, Quant, Tensor, elements, shape_text};
 
 use crate::data::Preprocessing;

@@ -1,6 +1,7 @@
 //! What an image carries for the host: names, labels, preprocessing. The device skips it.
 
 use crate::data::Preprocessing;
+use crate::graph::Piece;
 use crate::import::checkpoint::ModelId;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub struct Metadata {
     pub outputs: Vec<String>,
     /// The graph's name of each parameter record.
     pub params: Vec<String>,
+    /// Those of them that stand for parts of the graph's own.
+    pub pieces: Vec<Piece>,
     /// The layers that have steps.
     pub layers: Vec<LayerInfo>,
     /// The layer of each step of the inference plan, as an index.

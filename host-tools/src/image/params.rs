@@ -2,9 +2,10 @@
 
 use super::AlignedBytes;
 use super::metadata::{Metadata, MetadataError};
-use crate::graph::{Data, Graph};
+use crate::graph::{DType, Data, Graph, merge};
 use embernet_core::checksum::crc32;
 use embernet_core::image::{Header, Image, ImageError};
+use std::collections::HashMap;
 use zerocopy::IntoBytes;
 
 /// Parameters that do not fit.
@@ -21,6 +22,8 @@ pub enum ParamsError {
     Names { names: usize, records: usize },
     #[error("the image trains `{name}`, which the graph does not have as f32 of {bytes} bytes")]
     Graph { name: String, bytes: usize },
+    #[error("the image trains `{name}`, which belongs to a parameter that the graph does not have in this shape")]
+    Piece { name: String },
 }
 
 /// Bytes of all parameters as the arena holds them (`Session::params`), checked for length.
@@ -57,23 +60,42 @@ pub fn with_params(image: &Image<'_>, params: &[u8]) -> Result<AlignedBytes, Par
 /// All names are checked before the first value changes.
 pub fn apply_params(graph: &mut Graph, image: &Image<'_>, params: &[u8]) -> Result<(), ParamsError> {
     check_length(image, params)?;
-    let names = Metadata::from_bytes(image.metadata())?.params;
+    let Metadata { params: names, pieces, .. } = Metadata::from_bytes(image.metadata())?;
     let records = image.params();
     if names.len() != records.len() {
         return Err(ParamsError::Names { names: names.len(), records: records.len() });
     }
-    let mut found = Vec::with_capacity(names.len());
+    let (mut found, mut parts) = (Vec::with_capacity(names.len()), HashMap::new());
     for (name, record) in names.into_iter().zip(records) {
-        let bytes = record.bytes as usize;
+        let len = record.bytes as usize;
+        let bytes = &params[record.at.offset()..][..len];
+        if pieces.iter().any(|piece| piece.name == name) {
+            let values = Data::from_le_bytes(DType::F32, bytes);
+            parts.insert(name, values);
+            continue;
+        }
         let fits = |t: &crate::graph::TensorId| {
-            matches!(graph.tensor(*t).data, Some(Data::F32(_))) && graph.tensor(*t).bytes() == bytes
+            matches!(graph.tensor(*t).data, Some(Data::F32(_))) && graph.tensor(*t).bytes() == len
         };
-        let id = graph.find_tensor(&name).filter(fits).ok_or(ParamsError::Graph { name, bytes })?;
-        found.push((id, &params[record.at.offset()..][..bytes]));
+        let id = graph.find_tensor(&name).filter(fits).ok_or(ParamsError::Graph { name, bytes: len })?;
+        found.push((id, bytes));
     }
+    let values = |name: &str| parts.get(name)?.as_ref()?.as_f32();
+    merge(graph, &pieces, values).map_err(|name| ParamsError::Piece { name })?;
     for (id, bytes) in found {
         let tensor = graph.tensor_mut(id);
         tensor.data = Data::from_le_bytes(tensor.dtype, bytes);
     }
     Ok(())
+}
+
+/// The parameters that an image starts with, as a session holds them.
+pub(super) fn initial_params(image: &Image<'_>) -> Vec<u8> {
+    let mut params = vec![0; image.header().param_bytes as usize];
+    // The parser has proved that both ranges exist.
+    for record in image.params() {
+        let from = &image.data()[record.init.offset()..][..record.bytes as usize];
+        params[record.at.offset()..][..from.len()].copy_from_slice(from);
+    }
+    params
 }

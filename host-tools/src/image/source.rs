@@ -8,6 +8,8 @@
 //! section where they stand there as they are (so that what a device learned is exported, too), else
 //! in the values here. `docs/image-format.md` is the specification.
 
+use super::metadata::{Metadata, MetadataError};
+use super::params::{ParamsError, apply_params, initial_params};
 use super::write::Packed;
 use crate::graph::{Data, Graph, GraphError, TensorId};
 use crate::lower::{BufferId, Home, Program};
@@ -51,6 +53,10 @@ pub enum SourceError {
     Values { tensor: String },
     #[error("the graph behind the image does not hold together")]
     Graph(#[from] GraphError),
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    #[error(transparent)]
+    Params(#[from] ParamsError),
 }
 
 /// Where a constant's little-endian values begin.
@@ -173,6 +179,10 @@ pub fn read_source(file: &[u8]) -> Result<Graph, SourceError> {
         tensor.data = Some(data.ok_or_else(|| SourceError::Values { tensor: name() })?);
     }
     graph.validate()?;
+    // Parts of parameters that learn have places of their own in the image.
+    if !Metadata::from_bytes(image.metadata())?.pieces.is_empty() {
+        apply_params(&mut graph, &image, &initial_params(&image))?;
+    }
     Ok(graph)
 }
 
@@ -204,7 +214,7 @@ mod tests {
             optimizer: OptimizerRecord::sgd(0.1),
             loss: Loss::SparseCrossEntropy,
             batch: 1,
-            layers: None,
+            ..TrainOptions::default()
         };
         pack(graph, &PackOptions { train: Some(train), ..PackOptions::default() }, None).unwrap()
     }

@@ -86,6 +86,7 @@ fn describe(graph: &Graph, program: &Program, options: &Options, parent: Option<
         inputs: names(&program.infer.inputs),
         outputs: names(&program.infer.outputs),
         params: parameters.map(|b| b.name.clone()).collect(),
+        pieces: program.pieces.clone(),
         layers,
         infer_steps,
         train_steps,

@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn mutated_graphs_never_panic() {
         let train =
-            TrainOptions { optimizer: OptimizerRecord::sgd(0.1), loss: Loss::MeanSquaredError, batch: 2, layers: None };
+            TrainOptions { optimizer: OptimizerRecord::sgd(0.1), loss: Loss::MeanSquaredError, batch: 2, ..TrainOptions::default() };
         let options = PackOptions { train: Some(train), ..PackOptions::default() };
         let mut rng = Rng::new(12);
         let (mut loaded, mut packed) = (0, 0);
@@ -380,7 +380,7 @@ mod tests {
             optimizer: OptimizerRecord::adam(0.1),
             loss: Loss::SparseCrossEntropy,
             batch: 2,
-            layers: None,
+            ..TrainOptions::default()
         };
         let options = PackOptions { train: Some(train), ..PackOptions::default() };
         for _ in 0..20_000 {

@@ -75,8 +75,15 @@ pub struct TrainOptions {
     pub loss: Loss,
     /// Most samples in one update.
     pub batch: usize,
-    /// Which layers learn; `None`: as the graph says.
+    /// What learns; `None`: as the graph says.
     pub layers: Option<Selection>,
+}
+
+impl Default for TrainOptions {
+    /// Plain gradient descent, one sample at a time.
+    fn default() -> Self {
+        Self { optimizer: OptimizerRecord::sgd(0.01), loss: Loss::default(), batch: 1, layers: None }
+    }
 }
 
 /// What to lower for.
@@ -108,13 +115,14 @@ impl Default for Options {
 ///
 /// The graph is simplified first ([`passes`]), unless every tensor has to stay.
 pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
-    let (graph, simplified) = passes::prepare(graph, options)?;
+    let passes::Prepared { graph, report, pieces } = passes::prepare(graph, options)?;
     let with = |plain| lower_with(&graph, options, plain);
     let mut program = match options.optimize {
         Optimize::Ram => choice::least_ram(with)?,
         Optimize::Speed | Optimize::Size => with(HashSet::new())?.0,
     };
-    program.simplified = simplified;
+    program.simplified = report;
+    program.pieces = pieces;
     Ok(program)
 }
 

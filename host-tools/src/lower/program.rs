@@ -7,7 +7,7 @@
 
 use super::error::LowerError;
 use super::pack::{Item, Packing, pack};
-use crate::graph::{DType, NodeId, TensorId};
+use crate::graph::{DType, NodeId, Piece, TensorId};
 use crate::image::LayerInfo;
 use crate::passes::Report;
 use embernet_core::kernels::copy::Copy;
@@ -216,6 +216,8 @@ pub struct Program {
     pub layers: Vec<LayerInfo>,
     /// What was simplified before.
     pub simplified: Report,
+    /// Parameters that stand for parts of the graph's own.
+    pub pieces: Vec<Piece>,
     /// The inference plan.
     pub infer: Sequence,
     /// The training plan.

@@ -20,7 +20,7 @@ mod reach;
 #[cfg(test)]
 mod tests;
 
-use crate::graph::{Graph, GraphError};
+use crate::graph::{Graph, GraphError, Piece};
 use crate::lower::Options;
 use editor::Editor;
 use serde::Serialize;
@@ -143,24 +143,39 @@ pub fn simplify(graph: &mut Graph) -> Result<Report, GraphError> {
     Ok(Report { changes: changes.map(|(pass, count)| Change { pass: pass.name, count }).collect() })
 }
 
-/// The graph as it is lowered for `options`: flags say what learns, and the rest is simplified.
+/// A graph as it is lowered.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Its flags say what learns.
+    pub graph: Graph,
+    /// What was simplified.
+    pub report: Report,
+    /// Parameters that stand for parts of others.
+    pub pieces: Vec<Piece>,
+}
+
+/// The graph as it is lowered for `options`: what is selected learns, and the rest is simplified.
 ///
 /// Without [`Options::reuse`] every tensor can be read after a run, and so the graph stays whole.
 /// Batch normalisation that nothing trains goes into the layer before it ([`Graph::fold_batch_norm`]).
 ///
 /// # Errors
 /// If the graph does not hold together, or the selection names no layer of it.
-pub fn prepare(graph: &Graph, options: &Options) -> Result<(Graph, Report), GraphError> {
+pub fn prepare(graph: &Graph, options: &Options) -> Result<Prepared, GraphError> {
     graph.validate()?;
     let mut graph = graph.clone();
+    let mut pieces = Vec::new();
     match options.train.as_ref().map(|t| t.layers.as_ref()) {
         // Nothing learns: every parameter is a constant.
         None => graph.tensors.iter_mut().for_each(|t| t.trainable = false),
         Some(None) => {}
-        Some(Some(layers)) => graph.set_trainable(layers)?,
+        Some(Some(layers)) => {
+            pieces = graph.set_trainable(layers)?;
+            graph.validate()?;
+        }
     }
     let report = if options.reuse { fold_and_simplify(&mut graph, Graph::fold_batch_norm)? } else { Report::default() };
-    Ok((graph, report))
+    Ok(Prepared { graph, report, pieces })
 }
 
 /// Folds batch normalisation with `fold`, and simplifies before and after.

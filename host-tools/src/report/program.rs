@@ -77,7 +77,7 @@ mod tests {
             optimizer: OptimizerRecord::adam(0.01),
             loss: Loss::SparseCrossEntropy,
             batch: 5,
-            layers: None,
+            ..TrainOptions::default()
         };
         let packed = pack(&graph, &PackOptions { train: Some(train), ..PackOptions::default() }, None).unwrap();
         let program = &packed.program;

@@ -27,9 +27,10 @@ pub struct Pack {
     /// The image to write (.emb).
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Add a training plan for these layers: all, last:N, or names with commas between.
+    /// Add a training plan for these layers: all, last:N, or names with commas between. Behind each may stand what of it
+    /// learns: :bias, :channels=0-7+12 (output channels), or :lora=RANK (a low-rank adapter beside frozen weights).
     #[arg(long, value_name = "LAYERS")]
-    train: Option<String>,
+    train: Option<Selection>,
     /// The update rule on the device: sgd, momentum, nesterov, adam or adagrad.
     #[arg(long, value_name = "NAME", default_value = "sgd", requires = "train")]
     optimizer: Optimizer,
@@ -89,7 +90,7 @@ struct Line {
 impl Pack {
     pub fn run(&self, output: &Output) -> Result<()> {
         let checkpoint = read_checkpoint(&self.model)?;
-        let train = match &self.train {
+        let train = match self.train.clone() {
             None => None,
             Some(layers) => Some(TrainOptions {
                 optimizer: self.optimizer()?.record(),
@@ -99,7 +100,7 @@ impl Pack {
                     None => loss_of(&checkpoint.graph.meta.properties).unwrap_or_default(),
                 },
                 batch: self.batch,
-                layers: Some(selection(layers)?),
+                layers: Some(layers),
             }),
         };
         let options = PackOptions { samples: self.samples, train, ..self.packing.options()? };
@@ -183,29 +184,5 @@ fn number(text: &str) -> Result<u32, std::num::ParseIntError> {
     match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => text.parse(),
-    }
-}
-
-fn selection(text: &str) -> Result<Selection> {
-    match text.split_once(':') {
-        Some(("last", count)) => match count.parse() {
-            Ok(count @ 1..) => Ok(Selection::Last(count)),
-            _ => bail!("--train last:{count}: {count:?} is no number of layers"),
-        },
-        _ if text == "all" => Ok(Selection::All),
-        _ => Ok(Selection::Names(text.split(',').map(|name| name.trim().to_string()).collect())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn layers_by_count_or_name() {
-        assert_eq!(selection("all").unwrap(), Selection::All);
-        assert_eq!(selection("last:2").unwrap(), Selection::Last(2));
-        assert_eq!(selection("a, b").unwrap(), Selection::Names(vec!["a".into(), "b".into()]));
-        assert!(selection("last:0").is_err() && selection("last:x").is_err());
     }
 }

@@ -93,12 +93,13 @@ impl Emit<'_, '_> {
     /// The step that makes the gradients of a layer's parameters and updates them.
     fn update_step(&mut self, site: Site<'_>, dy: BufferId, update: UpdateBuffers) -> Result<(), LowerError> {
         let node = site.node;
-        let x = self.value(node.inputs[0]);
+        // A bias does not need it, and so nobody keeps it for one.
+        let x = update.w.map(|_| self.value(node.inputs[0]));
         let name = &node.name;
         if let Some(shape) = self.convolution(node)? {
             self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardWeightsF32 {
                 shape,
-                x: p.at(x),
+                x: p.opt(x),
                 dy: p.at(dy),
                 trained: update.record(p),
             });
@@ -109,7 +110,7 @@ impl Emit<'_, '_> {
                 let shape = self.dense_shape(node);
                 self.sequence.push(name, Some(site.id), move |p| dense::BackwardWeightsF32 {
                     shape,
-                    x: p.at(x),
+                    x: p.opt(x),
                     dy: p.at(dy),
                     trained: update.record(p),
                 });
@@ -118,7 +119,7 @@ impl Emit<'_, '_> {
                 let shape = self.depthwise_shape(node, op)?;
                 self.sequence.push(name, Some(site.id), move |p| depthwise_conv2d::BackwardWeightsF32 {
                     shape,
-                    x: p.at(x),
+                    x: p.opt(x),
                     dy: p.at(dy),
                     trained: update.record(p),
                 });
@@ -133,7 +134,7 @@ impl Emit<'_, '_> {
                     self.sequence.push(name, Some(site.id), move |p| conv2d::BackwardWeightsF32 {
                         shape,
                         x: p.at(dy),
-                        dy: p.at(x),
+                        dy: p.opt(x),
                         trained: kernel.record(p),
                     });
                 }

@@ -11,9 +11,10 @@ use zerocopy::IntoBytes;
 mod blocks;
 mod operations;
 mod rows;
+mod sparse;
 
 fn train_options(optimizer: OptimizerRecord, loss: Loss, batch: usize) -> Options {
-    Options { train: Some(TrainOptions { optimizer, loss, batch, layers: None }), ..Options::default() }
+    Options { train: Some(TrainOptions { optimizer, loss, batch, ..TrainOptions::default() }), ..Options::default() }
 }
 
 /// Runs `work` in a scalar session of the graph.

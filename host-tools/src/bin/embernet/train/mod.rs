@@ -145,7 +145,7 @@ impl Train {
             report: file("report.html"),
         };
         // What a device would need: to infer alone, and to learn with the same rule, a sample at a time.
-        let train = TrainOptions { optimizer: options.optimizer, loss, batch: 1, layers: None };
+        let train = TrainOptions { optimizer: options.optimizer, loss, batch: 1, ..TrainOptions::default() };
         let device = [
             pack(&graph, &PackOptions::default(), None)?,
             pack(&graph, &PackOptions { train: Some(train), ..PackOptions::default() }, None)?,
