@@ -100,9 +100,7 @@ impl Graph {
         };
         match self.obstacle(*id, what) {
             None => Ok(*id),
-            Some(why) => {
-                Err(refused(&Choice { layers: Layers::Name(name.to_owned()), what: what.clone() }, why))
-            }
+            Some(why) => Err(refused(&Choice { layers: Layers::Name(name.to_owned()), what: what.clone() }, why)),
         }
     }
 
@@ -118,10 +116,9 @@ impl Graph {
         };
         match (what, &node.op) {
             (What::Whole, _) => None,
-            (
-                What::Biases,
-                Op::Dense(_) | Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::TransposeConv2d(_),
-            ) => (node.parameters().len() < 2).then(|| "it has no bias".into()),
+            (What::Biases, Op::Dense(_) | Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::TransposeConv2d(_)) => {
+                (node.parameters().len() < 2).then(|| "it has no bias".into())
+            }
             (What::Biases, op) => Some(format!("a {} has no bias", op.kind())),
             (What::Channels(_), Op::Conv2d(op)) if op.groups > 1 => Some("its channels come in groups".into()),
             (What::Channels(channels), Op::Dense(_) | Op::Conv2d(_)) => {
@@ -133,9 +130,8 @@ impl Graph {
                 match op {
                     Op::Dense(_) => {}
                     Op::Conv2d(op)
-                        if op.kernel == [1, 1]
-                            && op.groups == 1
-                            && !matches!(op.padding, Padding::Explicit { .. }) => {}
+                        if op.kernel == [1, 1] && op.groups == 1 && !matches!(op.padding, Padding::Explicit { .. }) => {
+                    }
                     _ => return Some("only dense layers and convolutions of 1x1 have adapters".into()),
                 }
                 (*rank > most).then(|| format!("the rank of its weights is {most} at most"))

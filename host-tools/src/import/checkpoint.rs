@@ -327,8 +327,12 @@ mod tests {
     /// graph's own checks and the lowering are what they meet.
     #[test]
     fn mutated_graphs_never_panic() {
-        let train =
-            TrainOptions { optimizer: OptimizerRecord::sgd(0.1), loss: Loss::MeanSquaredError, batch: 2, ..TrainOptions::default() };
+        let train = TrainOptions {
+            optimizer: OptimizerRecord::sgd(0.1),
+            loss: Loss::MeanSquaredError,
+            batch: 2,
+            ..TrainOptions::default()
+        };
         let options = PackOptions { train: Some(train), ..PackOptions::default() };
         let mut rng = Rng::new(12);
         let (mut loaded, mut packed) = (0, 0);
