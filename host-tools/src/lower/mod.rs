@@ -10,7 +10,8 @@
 //! | loss, backward steps, gradients that meet | `backward/` |
 //! | steps for hosts that do several of these at once | `block.rs` |
 //! | which layers have weights in an order of the target's own | `choice.rs` |
-//! | lifetimes and places | `program.rs`, `pack.rs` |
+//! | steps over named buffers | `program.rs` |
+//! | lifetimes and places | `place.rs`, `parts.rs`, `pack.rs` |
 
 mod backward;
 mod block;
@@ -18,6 +19,8 @@ mod choice;
 mod error;
 mod forward;
 mod pack;
+mod parts;
+mod place;
 mod program;
 
 #[cfg(test)]

@@ -49,10 +49,19 @@ const SWAPS: usize = 2000;
 /// ...or fewer, so that this many pairs of buffers are compared: a fraction of a second.
 const MOST_COMPARISONS: usize = 1 << 26;
 
+/// Bytes that no packing of `items` at multiples of `align` can do without.
+pub(super) fn lower_bound(items: &[Item], align: usize) -> usize {
+    alive(&rounded(items, align))
+}
+
+fn rounded(items: &[Item], align: usize) -> Vec<Item> {
+    items.iter().map(|i| Item { bytes: i.bytes.next_multiple_of(align), ..*i }).collect()
+}
+
 /// Packs `items`; every offset is a multiple of `align`.
 pub fn pack(items: &[Item], align: usize) -> Packing {
-    let items: Vec<Item> = items.iter().map(|i| Item { bytes: i.bytes.next_multiple_of(align), ..*i }).collect();
-    let lower_bound = lower_bound(&items);
+    let items = rounded(items, align);
+    let lower_bound = alive(&items);
     let orders: [(&'static str, Key); 4] = [
         ("by size", |i| [usize::MAX - i.bytes, i.first]),
         ("by first use", |i| [i.first, usize::MAX - i.bytes]),
@@ -95,7 +104,7 @@ pub fn pack(items: &[Item], align: usize) -> Packing {
 }
 
 /// The most bytes alive at one step.
-fn lower_bound(items: &[Item]) -> usize {
+fn alive(items: &[Item]) -> usize {
     // The maximum is reached where some item begins.
     let alive = |step| items.iter().filter(|i| i.first <= step && step <= i.last).map(|i| i.bytes).sum();
     items.iter().map(|i| alive(i.first)).max().unwrap_or(0)

@@ -5,8 +5,6 @@
 //! buffers it touches and how; then with the real ones. So the planner, the device's parser and
 //! `inspect` all read the same list.
 
-use super::error::LowerError;
-use super::pack::{Item, Packing, pack};
 use crate::graph::{DType, NodeId, Piece, TensorId};
 use crate::image::LayerInfo;
 use crate::passes::Report;
@@ -94,7 +92,7 @@ impl Encoded {
 /// The places of all buffers, as a step's function asks for them.
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
-    at: &'a [Ref],
+    pub(super) at: &'a [Ref],
 }
 
 impl Places<'_> {
@@ -120,6 +118,24 @@ pub struct Use {
     pub access: Access,
 }
 
+/// Where a buffer lies that has no place of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Inside {
+    pub buffer: BufferId,
+    pub offset: usize,
+}
+
+/// A copy between a buffer and one piece of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub whole: BufferId,
+    /// Where in it, in bytes.
+    pub offset: usize,
+    pub part: BufferId,
+    /// All of the part.
+    pub bytes: usize,
+}
+
 type Make = Box<dyn Fn(Places<'_>) -> Encoded>;
 
 /// One step.
@@ -129,10 +145,12 @@ pub struct StepSpec {
     /// The node it belongs to.
     pub node: Option<NodeId>,
     /// Pairs of buffers that may share one place if the first is not read after this step.
-    in_place: Vec<(BufferId, BufferId)>,
+    pub(super) in_place: Vec<(BufferId, BufferId)>,
     /// Whether the step does nothing once they share it.
-    vanishes: bool,
-    make: Make,
+    pub(super) vanishes: bool,
+    /// The copy that the step is, if it does nothing once the part lies in the whole.
+    pub(super) part: Option<Part>,
+    pub(super) make: Make,
 }
 
 impl core::fmt::Debug for StepSpec {
@@ -228,8 +246,8 @@ pub struct Program {
     pub persistent_bytes: usize,
     /// Bytes of the data section.
     pub data_bytes: usize,
-    /// Buffers merged into another one's place (in place steps), by number.
-    merged: Vec<Option<BufferId>>,
+    /// Buffers that lie in others, by number.
+    pub(super) merged: Vec<Option<Inside>>,
 }
 
 impl Sequence {
@@ -241,7 +259,7 @@ impl Sequence {
         make: impl Fn(Places<'_>) -> R + 'static,
     ) {
         let make: Make = Box::new(move |places| Encoded::of(make(places)));
-        self.steps.push(StepSpec { layer: layer.into(), node, in_place: Vec::new(), vanishes: false, make });
+        self.steps.push(StepSpec { layer: layer.into(), node, in_place: Vec::new(), vanishes: false, part: None, make });
     }
 
     /// Appends a step that may write the second buffer of a pair over the first. Its record must be
@@ -274,7 +292,14 @@ impl Sequence {
         }
     }
 
-    fn ports(&self) -> impl Iterator<Item = &Port> {
+    /// Says that the last step is such a copy.
+    pub(super) fn copies_part(&mut self, part: Part) {
+        if let Some(step) = self.steps.last_mut() {
+            step.part = Some(part);
+        }
+    }
+
+    pub(super) fn ports(&self) -> impl Iterator<Item = &Port> {
         self.inputs.iter().chain(&self.outputs).chain(&self.target)
     }
 }
@@ -307,198 +332,6 @@ impl Program {
     pub fn initial_at(&self, parameter: BufferId) -> Ref {
         let base = self.data_bytes - self.parameter_bytes;
         Ref::data((base + self.buffer(parameter).at.offset()) as u32)
-    }
-
-    /// Gives every buffer its place and every step its record.
-    ///
-    /// Without `reuse` all transients live from the first step to the last.
-    ///
-    /// Transients begin at multiples of `align`, a power of two no less than [`BUFFER_ALIGN`]; what outlives a run lies
-    /// where it lies for every target.
-    pub fn place(&mut self, reuse: bool, align: usize) -> Result<(), LowerError> {
-        self.place_fixed()?;
-        self.merged = vec![None; self.buffers.len()];
-        let mut infer = std::mem::take(&mut self.infer);
-        self.place_sequence(&mut infer, reuse, align)?;
-        self.infer = infer;
-        if let Some(mut train) = self.train.take() {
-            self.place_sequence(&mut train, reuse, align)?;
-            self.train = Some(train);
-        }
-        Ok(())
-    }
-
-    /// Data, parameters and state: one after the other.
-    fn place_fixed(&mut self) -> Result<(), LowerError> {
-        let (mut data, mut parameters) = (0usize, 0usize);
-        for buffer in &mut self.buffers {
-            let (counter, at): (&mut usize, fn(u32) -> Ref) = match buffer.home {
-                Home::Data(_) => (&mut data, Ref::data),
-                Home::Parameter { .. } => (&mut parameters, Ref::arena),
-                _ => continue,
-            };
-            buffer.at = at(*counter as u32);
-            *counter = counter.saturating_add(buffer.bytes).next_multiple_of(BUFFER_ALIGN);
-            if *counter > MOST_BYTES {
-                return Err(LowerError::TooLarge { what: "the model", bytes: *counter, most: MOST_BYTES });
-            }
-        }
-        self.parameter_bytes = parameters;
-        self.data_bytes = data + parameters;
-        let mut persistent = parameters;
-        for buffer in &mut self.buffers {
-            if let Home::State { bytes } = buffer.home {
-                buffer.at = Ref::arena(persistent as u32);
-                persistent = persistent.saturating_add(bytes).next_multiple_of(BUFFER_ALIGN);
-            }
-        }
-        self.persistent_bytes = persistent;
-        Ok(())
-    }
-
-    fn place_sequence(&mut self, sequence: &mut Sequence, reuse: bool, align: usize) -> Result<(), LowerError> {
-        sequence.uses = self.uses_of(sequence)?;
-        if reuse {
-            self.merge(sequence);
-        }
-        let idle = |s: &StepSpec| s.vanishes && s.in_place.iter().all(|(a, b)| self.root(*a) == self.root(*b));
-        sequence.steps.retain(|s| !idle(s));
-        sequence.uses = self.uses_of(sequence)?;
-        let mut spans = self.spans(sequence);
-        if !reuse {
-            let end = sequence.steps.len().saturating_sub(1);
-            spans.iter_mut().for_each(|(_, first, last)| (*first, *last) = (0, end));
-        }
-        let items: Vec<Item> =
-            spans.iter().map(|&(buffer, first, last)| Item { bytes: self.buffer(buffer).bytes, first, last }).collect();
-        let Packing { offsets, bytes, lower_bound, strategy } = pack(&items, align);
-        let first = self.persistent_bytes.next_multiple_of(align);
-        let arena_bytes = first.saturating_add(bytes);
-        if arena_bytes > MOST_BYTES {
-            return Err(LowerError::TooLarge { what: "the arena", bytes: arena_bytes, most: MOST_BYTES });
-        }
-        for (&(buffer, ..), offset) in spans.iter().zip(offsets) {
-            self.buffers[buffer.index()].at = Ref::arena((first + offset) as u32);
-        }
-        let places: Vec<Ref> = (0..self.buffers.len() as u32).map(|b| self.buffer(self.root(BufferId(b))).at).collect();
-        sequence.records = sequence.steps.iter().map(|s| (s.make)(Places { at: &places })).collect();
-        sequence.layout = Layout { arena_bytes, transient_bytes: bytes, lower_bound, strategy, spans };
-        for port in sequence.inputs.iter_mut().chain(&mut sequence.outputs).chain(&mut sequence.target) {
-            port.buffer = self.root(port.buffer);
-        }
-        for value in sequence.values.iter_mut().flatten() {
-            *value = self.root(*value);
-        }
-        Ok(())
-    }
-
-    /// The buffer whose place this one has.
-    fn root(&self, mut buffer: BufferId) -> BufferId {
-        while let Some(into) = self.merged[buffer.index()] {
-            buffer = into;
-        }
-        buffer
-    }
-
-    /// What every step touches, read from its record; sets the sizes of transients on the way.
-    fn uses_of(&mut self, sequence: &Sequence) -> Result<Vec<Vec<Use>>, LowerError> {
-        let symbols: Vec<Ref> = (0..self.buffers.len() as u32)
-            .map(|b| self.root(BufferId(b)))
-            .map(|b| match self.buffer(b).home {
-                Home::Data(_) => Ref::data(b.0),
-                _ => Ref::arena(b.0),
-            })
-            .collect();
-        let mut all = Vec::with_capacity(sequence.steps.len());
-        for spec in &sequence.steps {
-            let encoded = (spec.make)(Places { at: &symbols });
-            let refused = || LowerError::Record { node: spec.layer.clone(), step: encoded.name };
-            let step = encoded.step().filter(Step::shape_is_valid).ok_or_else(refused)?;
-            let uses: Vec<Use> = step
-                .operands(sequence.samples)
-                .as_slice()
-                .iter()
-                .map(|o| Use { buffer: BufferId(o.at.offset() as u32), bytes: o.bytes, access: o.access })
-                .collect();
-            for u in &uses {
-                let buffer = &mut self.buffers[u.buffer.index()];
-                if u.bytes > MOST_BYTES {
-                    return Err(LowerError::TooLarge { what: "a tensor", bytes: u.bytes, most: MOST_BYTES });
-                }
-                if buffer.home == Home::Transient {
-                    buffer.bytes = buffer.bytes.max(u.bytes);
-                }
-            }
-            all.push(uses);
-        }
-        for port in sequence.ports() {
-            let root = self.root(port.buffer);
-            let bytes = port.bytes(sequence.samples).filter(|b| *b <= MOST_BYTES).unwrap_or(usize::MAX);
-            if bytes > MOST_BYTES {
-                return Err(LowerError::TooLarge { what: "a tensor", bytes, most: MOST_BYTES });
-            }
-            let buffer = &mut self.buffers[root.index()];
-            buffer.bytes = buffer.bytes.max(bytes);
-        }
-        Ok(all)
-    }
-
-    /// Lets steps work in place where nobody reads their input afterwards.
-    fn merge(&mut self, sequence: &Sequence) {
-        let mut last_use = vec![0; self.buffers.len()];
-        let mut first_use = vec![usize::MAX; self.buffers.len()];
-        for (index, uses) in sequence.uses.iter().enumerate() {
-            for u in uses {
-                last_use[u.buffer.index()] = index;
-                first_use[u.buffer.index()] = first_use[u.buffer.index()].min(index);
-            }
-        }
-        for port in sequence.outputs.iter() {
-            last_use[port.buffer.index()] = usize::MAX;
-        }
-        // What is there before the first step begins at none: two inputs that the first step reads may
-        // not both become its output.
-        for port in sequence.inputs.iter().chain(&sequence.target) {
-            first_use[port.buffer.index()] = usize::MAX;
-        }
-        for (index, step) in sequence.steps.iter().enumerate() {
-            for (from, to) in &step.in_place {
-                let (from, to) = (self.root(*from), self.root(*to));
-                let transient = |b: BufferId| self.buffer(b).home == Home::Transient;
-                // `to` must begin here (nothing of it exists before) and `from` end here.
-                if from != to
-                    && transient(from)
-                    && transient(to)
-                    && self.buffer(from).bytes == self.buffer(to).bytes
-                    && last_use[from.index()] == index
-                    && first_use[to.index()] == index
-                {
-                    self.merged[to.index()] = Some(from);
-                    last_use[from.index()] = last_use[to.index()];
-                }
-            }
-        }
-    }
-
-    /// Transients of a sequence with first and last step. Inputs are there from the start, outputs
-    /// to the end.
-    fn spans(&self, sequence: &Sequence) -> Vec<(BufferId, usize, usize)> {
-        let mut spans: std::collections::BTreeMap<BufferId, (usize, usize)> = Default::default();
-        let mut extend = |buffer: BufferId, step: usize| {
-            let span = spans.entry(buffer).or_insert((step, step));
-            *span = (span.0.min(step), span.1.max(step));
-        };
-        for (index, uses) in sequence.uses.iter().enumerate() {
-            uses.iter().for_each(|u| extend(u.buffer, index));
-        }
-        let end = sequence.steps.len().saturating_sub(1);
-        sequence.inputs.iter().chain(&sequence.target).for_each(|p| extend(self.root(p.buffer), 0));
-        sequence.outputs.iter().for_each(|p| extend(self.root(p.buffer), end));
-        spans
-            .into_iter()
-            .filter(|(b, _)| self.buffer(*b).home == Home::Transient)
-            .map(|(b, (first, last))| (b, first, last))
-            .collect()
     }
 }
 

@@ -113,18 +113,27 @@ impl Block {
         merged
     }
 
+    /// Where the box begins on both sides, if it is one piece of either, in the same order.
+    pub fn piece(&self) -> Option<[usize; 2]> {
+        let merged = self.merged();
+        let sides = [&merged.x, &merged.y];
+        let dense = sides.iter().all(|lay| lay.strides.first().is_none_or(|stride| *stride == 1));
+        (merged.extents.len() <= 1 && dense).then(|| sides.map(|lay| lay.start))
+    }
+
+    /// Values that move.
+    pub fn count(&self) -> usize {
+        self.extents.iter().product()
+    }
+
     /// Whether nothing moves: both tensors are the box.
     pub fn is_identity(&self) -> bool {
-        let merged = self.merged();
-        let whole = merged.extents.iter().product::<usize>();
-        let steps =
-            [&merged.x, &merged.y].map(|lay| (lay.elements, lay.start, lay.strides.first().copied().unwrap_or(1)));
-        merged.extents.len() <= 1 && steps == [(whole, 0, 1); 2]
+        self.piece() == Some([0, 0]) && [&self.x, &self.y].iter().all(|lay| lay.elements == self.count())
     }
 
     /// Whether the box is all of the output.
     pub fn fills_output(&self) -> bool {
-        self.extents.iter().product::<usize>() == self.y.elements
+        self.count() == self.y.elements
     }
 
     /// In the words of a record: extents, and start and strides of both sides. `None` if it has too many axes.

@@ -1,5 +1,6 @@
 //! Operations that move values: a copy of a box for each input, or nothing at all where no value changes its place.
 
+use super::super::program::Part;
 use super::super::{BufferId, Emit, LowerError, unsupported, word};
 use super::Site;
 use super::boxes::{Block, blocks};
@@ -95,7 +96,22 @@ impl Emit<'_, '_> {
             outside: outside as u32,
             fill,
         });
+        if outside != Outside::Fill && self.sequence.samples == 1 {
+            self.say_part(&block, dtype, x, y);
+        }
         Ok(())
+    }
+
+    /// Tells the plan where one side of the last step's copy is one piece of the other, so that it may lie there.
+    fn say_part(&mut self, block: &Block, dtype: DType, x: BufferId, y: BufferId) {
+        let (Some([from, to]), count) = (block.piece(), block.count()) else { return };
+        let (whole, start, part) = match count {
+            _ if count == block.x.elements => (y, to, x),
+            _ if count == block.y.elements => (x, from, y),
+            _ => return,
+        };
+        let [offset, bytes] = [start, count].map(|elements| elements * dtype.bytes());
+        self.sequence.copies_part(Part { whole, offset, part, bytes });
     }
 
     pub(super) fn resize_nearest(&mut self, site: Site<'_>, op: &ResizeNearest) -> Result<(), LowerError> {

@@ -10,6 +10,7 @@ use zerocopy::IntoBytes;
 
 mod blocks;
 mod operations;
+mod parts;
 mod rows;
 mod sparse;
 

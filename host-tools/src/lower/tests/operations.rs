@@ -125,7 +125,9 @@ fn what_moves_nothing_takes_no_step() {
     let nothing = || vec![0, 0];
     assert_eq!(steps(Pad { before: nothing(), after: nothing(), value: 1.0 }.into(), &[3, 4]), 1);
     assert_eq!(steps(Slice { begin: nothing(), size: vec![3, 4], stride: vec![1, 1] }.into(), &[3, 4]), 1);
-    assert_eq!(steps(Slice { begin: nothing(), size: vec![2, 4], stride: vec![1, 1] }.into(), &[3, 4]), 2);
+    assert_eq!(steps(Slice { begin: nothing(), size: vec![2, 4], stride: vec![1, 1] }.into(), &[3, 4]), 1);
+    assert_eq!(steps(Slice { begin: nothing(), size: vec![3, 2], stride: vec![1, 1] }.into(), &[3, 4]), 2);
+    assert_eq!(steps(Slice { begin: vec![1, 0], size: vec![2, 4], stride: vec![-1, 1] }.into(), &[3, 4]), 2);
     assert_eq!(steps(Concat { axis: 0 }.into(), &[3, 4]), 1);
 }
 
