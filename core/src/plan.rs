@@ -9,7 +9,7 @@
 use crate::arch::Isa;
 use crate::kernels::{
     activation, add, average_pool, batch_norm, binary, conv2d, copy, dense, depthwise_conv2d, gru, layer_norm, lookup,
-    lstm, matmul, max_pool, mean, prelu, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
+    lstm, matmul, max_pool, prelu, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
 };
 use crate::loss;
 use crate::memory::Memory;
@@ -455,7 +455,7 @@ steps! {
     71 AddI8(add::ForwardI8),
     72 QuantizeI8(quantize::QuantizeI8),
     73 DequantizeI8(quantize::DequantizeI8),
-    74 MeanI8(mean::ForwardI8),
+    74 MeanI8(reduce::MeanI8),
     75 BinaryInteger(binary::ForwardInteger),
     76 ReduceInteger(reduce::ForwardInteger),
     77 LogSoftmaxI8(softmax::ForwardLogI8),

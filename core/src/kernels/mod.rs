@@ -29,7 +29,6 @@ pub mod lookup;
 pub mod lstm;
 pub mod matmul;
 pub mod max_pool;
-pub mod mean;
 pub mod order;
 pub mod pool;
 pub mod prelu;

@@ -3,8 +3,10 @@
 //! An output takes its values in index order of the axes that vanish, the last of them fastest.
 
 mod integer;
+mod mean;
 
 pub use integer::{ForwardInteger, Scaling};
+pub use mean::{Mean, MeanI8, mean_i8};
 
 use super::util::{elements, rows_mut, sub};
 use crate::arch::Isa;

@@ -40,7 +40,8 @@ impl Program {
     /// Merges those that may be merged, unless that takes memory. Says whether anything was.
     fn merge_group(&mut self, sequence: &Sequence, group: &[(usize, Part)], align: usize) -> bool {
         let before = self.bound(sequence, align);
-        let merged: Vec<BufferId> = group.iter().filter_map(|(step, part)| self.merge_part(sequence, *step, part)).collect();
+        let merged: Vec<BufferId> =
+            group.iter().filter_map(|(step, part)| self.merge_part(sequence, *step, part)).collect();
         // A plan has at least one step.
         let empty = sequence.steps.iter().all(|step| self.is_idle(step));
         let worth = !merged.is_empty() && !empty && self.bound(sequence, align) <= before;
@@ -122,7 +123,10 @@ impl Program {
                 .map(|(at, used)| (at.offset..at.offset + used.bytes, used.access != Access::Read))
                 .collect();
             places.iter().enumerate().any(|(index, (a, writes))| {
-                places.iter().enumerate().any(|(other, (b, _))| *writes && index != other && a.start < b.end && b.start < a.end)
+                places
+                    .iter()
+                    .enumerate()
+                    .any(|(other, (b, _))| *writes && index != other && a.start < b.end && b.start < a.end)
             })
         })
     }

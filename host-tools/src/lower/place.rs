@@ -2,7 +2,9 @@
 
 use super::error::LowerError;
 use super::pack::{Item, Packing, pack};
-use super::program::{BUFFER_ALIGN, BufferId, Home, Inside, Layout, MOST_BYTES, Places, Program, Sequence, StepSpec, Use};
+use super::program::{
+    BUFFER_ALIGN, BufferId, Home, Inside, Layout, MOST_BYTES, Places, Program, Sequence, StepSpec, Use,
+};
 use embernet_core::plan::{Ref, Step};
 
 impl Program {

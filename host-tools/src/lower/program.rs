@@ -259,7 +259,14 @@ impl Sequence {
         make: impl Fn(Places<'_>) -> R + 'static,
     ) {
         let make: Make = Box::new(move |places| Encoded::of(make(places)));
-        self.steps.push(StepSpec { layer: layer.into(), node, in_place: Vec::new(), vanishes: false, part: None, make });
+        self.steps.push(StepSpec {
+            layer: layer.into(),
+            node,
+            in_place: Vec::new(),
+            vanishes: false,
+            part: None,
+            make,
+        });
     }
 
     /// Appends a step that may write the second buffer of a pair over the first. Its record must be

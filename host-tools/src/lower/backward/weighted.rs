@@ -5,7 +5,6 @@ use super::super::program::Places;
 use super::super::{BufferId, Emit, LowerError, unsupported, word};
 use super::{Gradients, State};
 use crate::graph::{Node, Op, TensorId};
-use embernet_core::kernels::conv2d::Scratch;
 use embernet_core::kernels::trained::Trained;
 use embernet_core::kernels::window::Window2d;
 use embernet_core::kernels::{conv2d, dense, depthwise_conv2d};
@@ -47,7 +46,7 @@ impl Emit<'_, '_> {
                 dy: p.at(dy),
                 w: p.opt(w),
                 dx: p.at(dx),
-                scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
+                scratch: scratch.at(p),
             });
             return Ok(());
         }
@@ -80,7 +79,7 @@ impl Emit<'_, '_> {
                     w: p.opt(w),
                     b: Ref::NONE,
                     y: p.at(dx),
-                    scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
+                    scratch: scratch.at(p),
                     lo: f32::NEG_INFINITY,
                     hi: f32::INFINITY,
                 });

@@ -1,6 +1,8 @@
 //! Convolutions and depthwise convolutions.
 
+use super::super::program::Places;
 use super::super::{BufferId, Emit, LowerError, word};
+use super::layer::{FloatLayer, IntegerLayer};
 use super::{Site, bounds};
 use crate::graph::ops;
 use crate::graph::{DType, Node, Op};
@@ -13,6 +15,20 @@ use embernet_core::kernels::{conv2d, depthwise_conv2d};
 /// such block of filters costs little.
 const UNPACKED_BYTES: usize = 2048;
 
+/// Scratch of a float convolution.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Gathered {
+    buffer: Option<BufferId>,
+    elements: u32,
+}
+
+impl Gathered {
+    /// As a record has it.
+    pub fn at(self, p: Places<'_>) -> Scratch {
+        Scratch { at: p.opt(self.buffer), elements: self.elements }
+    }
+}
+
 impl Emit<'_, '_> {
     pub(super) fn conv2d(&mut self, site: Site<'_>, op: &ops::Conv2d) -> Result<(), LowerError> {
         let shape = self.conv2d_shape(site.node, op)?;
@@ -21,77 +37,70 @@ impl Emit<'_, '_> {
 
     /// The steps of a convolution, or of a dense layer that is one.
     pub(super) fn convolve(&mut self, site: Site<'_>, shape: conv2d::Conv2d) -> Result<(), LowerError> {
-        let Site { id, node, dtype } = site;
-        let x = self.value(node.inputs[0]);
-        let name = &node.name;
+        let Site { node, dtype, .. } = site;
         match (dtype, self.tensor(node.inputs[1]).dtype) {
             (DType::F32, DType::I8 | DType::I4) => self.convolve_weights_i8(site, shape)?,
             (DType::F32, _) => {
                 if self.pooled_block(site, &shape)? {
                     return Ok(());
                 }
-                let (lo, hi) = bounds(node.op.fused());
-                let (w, b) = self.float_weights(node)?;
-                let y = self.output(node);
                 let scratch = self.conv2d_scratch(node, &shape);
-                self.sequence.push(name, Some(id), move |p| conv2d::ForwardF32 {
+                self.float_layer(site, move |FloatLayer { x, w, b, y, lo, hi }, p| conv2d::ForwardF32 {
                     shape,
-                    x: p.at(x),
-                    w: p.opt(w),
-                    b: p.opt(b),
-                    y: p.at(y),
-                    scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
+                    x,
+                    w,
+                    b,
+                    y,
+                    scratch: scratch.at(p),
                     lo,
                     hi,
-                });
+                })?;
             }
             (DType::I8, DType::I4) => {
                 let pad_value = self.affine(node, node.inputs[0])?.zero_point();
-                let y = self.output(node);
                 let t = self.weighted(site)?;
                 let scratch_bytes = conv2d::scratch_bytes_i4(&shape, UNPACKED_BYTES);
-                let scratch = self.lowering.program.transient(format!("{}/scratch", node.name));
-                self.sequence.push(name, Some(id), move |p| conv2d::ForwardI4 {
+                let scratch = self.scratch(node, scratch_bytes);
+                self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, p| conv2d::ForwardI4 {
                     shape,
-                    x: p.at(x),
-                    w: p.at(t.w),
-                    b: p.opt(t.b),
-                    y: p.at(y),
-                    scratch: p.at(scratch),
+                    x,
+                    w,
+                    b,
+                    y,
+                    scratch: p.opt(scratch),
                     scratch_bytes: word(scratch_bytes),
                     pad_value,
-                    requantize: t.requantize(p),
+                    requantize,
                 });
             }
             (DType::I8, _) => {
                 let pad_value = self.affine(node, node.inputs[0])?.zero_point();
-                let y = self.output(node);
                 let t = self.weighted_for(site, |isa, layer| packing::conv2d(isa, &shape, layer))?;
-                let scratch_bytes = if t.order.is_plain() { conv2d::scratch_bytes_i8(&shape) } else { t.scratch_bytes };
+                let order = t.order;
+                let scratch_bytes = if order.is_plain() { conv2d::scratch_bytes_i8(&shape) } else { t.scratch_bytes };
                 let scratch = self.scratch(node, scratch_bytes);
-                self.sequence.push(name, Some(id), move |p| conv2d::ForwardI8 {
+                self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, p| conv2d::ForwardI8 {
                     shape,
-                    x: p.at(x),
-                    w: p.at(t.w),
-                    b: p.opt(t.b),
-                    y: p.at(y),
+                    x,
+                    w,
+                    b,
+                    y,
                     scratch: p.opt(scratch),
                     scratch_bytes: word(scratch_bytes),
                     pad_value,
-                    requantize: t.requantize(p),
-                    order: t.order,
+                    requantize,
+                    order,
                 });
             }
             (DType::I16, _) => {
                 let t = self.weighted(site)?;
-                let y = self.output(node);
-                self.sequence.push(name, Some(id), move |p| conv2d::ForwardI16 {
+                self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, _| conv2d::ForwardI16 {
                     shape,
-                    x: p.at(x),
-                    w: p.at(t.w),
-                    b: p.opt(t.b),
-                    y: p.at(y),
-                    requantize: t.requantize(p),
+                    x,
+                    w,
+                    b,
+                    y,
+                    requantize,
                 });
             }
             _ => return Err(self.no_kernel(site)),
@@ -100,10 +109,8 @@ impl Emit<'_, '_> {
     }
 
     pub(super) fn depthwise_conv2d(&mut self, site: Site<'_>, op: &ops::DepthwiseConv2d) -> Result<(), LowerError> {
-        let Site { id, node, dtype } = site;
+        let Site { node, dtype, .. } = site;
         let shape = self.depthwise_shape(node, op)?;
-        let x = self.value(node.inputs[0]);
-        let name = &node.name;
         match (dtype, self.tensor(node.inputs[1]).dtype) {
             (DType::F32, DType::I8 | DType::I4) => {
                 // Every input channel is a group of its own.
@@ -111,63 +118,48 @@ impl Emit<'_, '_> {
                 self.convolve_weights_i8(site, conv2d::Conv2d { window, in_c, out_c, groups: in_c })?;
             }
             (DType::F32, _) => {
-                let (lo, hi) = bounds(node.op.fused());
-                let (w, b) = self.float_weights(node)?;
-                let y = self.output(node);
-                self.sequence.push(name, Some(id), move |p| depthwise_conv2d::ForwardF32 {
+                self.float_layer(site, move |FloatLayer { x, w, b, y, lo, hi }, _| depthwise_conv2d::ForwardF32 {
                     shape,
-                    x: p.at(x),
-                    w: p.opt(w),
-                    b: p.opt(b),
-                    y: p.at(y),
+                    x,
+                    w,
+                    b,
+                    y,
                     lo,
                     hi,
-                });
+                })?;
             }
             (DType::I8, DType::I4) => {
                 let pad_value = self.affine(node, node.inputs[0])?.zero_point();
-                let y = self.output(node);
                 let t = self.weighted(site)?;
                 let scratch = self.lowering.program.transient(format!("{}/scratch", node.name));
-                self.sequence.push(name, Some(id), move |p| depthwise_conv2d::ForwardI4 {
-                    shape,
-                    x: p.at(x),
-                    w: p.at(t.w),
-                    b: p.opt(t.b),
-                    y: p.at(y),
-                    scratch: p.at(scratch),
-                    pad_value,
-                    requantize: t.requantize(p),
+                self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, p| {
+                    depthwise_conv2d::ForwardI4 { shape, x, w, b, y, scratch: p.at(scratch), pad_value, requantize }
                 });
             }
             (DType::I8, _) => {
                 let pad_value = self.affine(node, node.inputs[0])?.zero_point();
-                let y = self.output(node);
                 let t = self.weighted_for(site, |isa, layer| packing::depthwise(isa, &shape, layer))?;
-                let scratch = self.scratch(node, t.scratch_bytes);
-                self.sequence.push(name, Some(id), move |p| depthwise_conv2d::ForwardI8 {
-                    shape,
-                    x: p.at(x),
-                    w: p.at(t.w),
-                    b: p.opt(t.b),
-                    y: p.at(y),
-                    scratch: p.opt(scratch),
-                    scratch_bytes: word(t.scratch_bytes),
-                    pad_value,
-                    requantize: t.requantize(p),
-                    order: t.order,
+                let (order, scratch_bytes) = (t.order, t.scratch_bytes);
+                let scratch = self.scratch(node, scratch_bytes);
+                self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, p| {
+                    depthwise_conv2d::ForwardI8 {
+                        shape,
+                        x,
+                        w,
+                        b,
+                        y,
+                        scratch: p.opt(scratch),
+                        scratch_bytes: word(scratch_bytes),
+                        pad_value,
+                        requantize,
+                        order,
+                    }
                 });
             }
             (DType::I16, _) => {
                 let t = self.weighted(site)?;
-                let y = self.output(node);
-                self.sequence.push(name, Some(id), move |p| depthwise_conv2d::ForwardI16 {
-                    shape,
-                    x: p.at(x),
-                    w: p.at(t.w),
-                    b: p.opt(t.b),
-                    y: p.at(y),
-                    requantize: t.requantize(p),
+                self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, _| {
+                    depthwise_conv2d::ForwardI16 { shape, x, w, b, y, requantize }
                 });
             }
             _ => return Err(self.no_kernel(site)),
@@ -220,10 +212,10 @@ impl Emit<'_, '_> {
         Ok(conv2d::Conv2d { window, in_c, out_c, groups: word(op.groups) })
     }
 
-    /// Scratch for a convolution on the target, and its elements.
-    pub(in super::super) fn conv2d_scratch(&mut self, node: &Node, shape: &conv2d::Conv2d) -> (Option<BufferId>, u32) {
+    /// Scratch for a convolution on the target.
+    pub(in super::super) fn conv2d_scratch(&mut self, node: &Node, shape: &conv2d::Conv2d) -> Gathered {
         let elements = conv2d::scratch_elements(shape, self.lowering.options.isa);
-        (self.scratch(node, elements), word(elements))
+        Gathered { buffer: self.scratch(node, elements), elements: word(elements) }
     }
 
     /// A buffer for a node's scratch, if it takes any; its length comes from the step.

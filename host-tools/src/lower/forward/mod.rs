@@ -9,6 +9,7 @@ mod boxes;
 mod conv;
 mod dense;
 mod elementwise;
+mod layer;
 mod layer_norm;
 mod matmul;
 mod movement;

@@ -1,37 +1,32 @@
 //! Transposed convolutions: steps are described by the convolution that goes the other way.
 
 use super::super::{Emit, LowerError, unsupported, word};
-use super::{Site, bounds};
+use super::Site;
+use super::layer::{FloatLayer, IntegerLayer};
 use crate::graph::ops;
 use crate::graph::{DType, Node};
-use embernet_core::kernels::conv2d::{Conv2d, Scratch};
+use embernet_core::kernels::conv2d::Conv2d;
 use embernet_core::kernels::integer::Width;
 use embernet_core::kernels::transpose_conv2d::{ForwardF32, ForwardInt};
 use embernet_core::kernels::window::{Axis, Window2d};
 
 impl Emit<'_, '_> {
     pub(super) fn transpose_conv2d(&mut self, site: Site<'_>, op: &ops::TransposeConv2d) -> Result<(), LowerError> {
-        let Site { id, node, dtype } = site;
+        let Site { node, dtype, .. } = site;
         let conv = self.transposed_shape(node, op)?;
-        let x = self.value(node.inputs[0]);
-        let name = &node.name;
         let width = match dtype {
             DType::F32 => {
-                let (lo, hi) = bounds(node.op.fused());
-                let (w, b) = self.float_weights(node)?;
-                let y = self.output(node);
                 let scratch = self.conv2d_scratch(node, &conv);
-                self.sequence.push(name, Some(id), move |p| ForwardF32 {
+                return self.float_layer(site, move |FloatLayer { x, w, b, y, lo, hi }, p| ForwardF32 {
                     conv,
-                    x: p.at(x),
-                    w: p.opt(w),
-                    b: p.opt(b),
-                    y: p.at(y),
-                    scratch: Scratch { at: p.opt(scratch.0), elements: scratch.1 },
+                    x,
+                    w,
+                    b,
+                    y,
+                    scratch: scratch.at(p),
                     lo,
                     hi,
                 });
-                return Ok(());
             }
             DType::I8 => Width::I8,
             DType::I16 => Width::I16,
@@ -41,16 +36,15 @@ impl Emit<'_, '_> {
         let conv = dense(&conv);
         let zero_point = self.affine(node, node.inputs[0])?.zero_point();
         let t = self.weighted(site)?;
-        let y = self.output(node);
-        self.sequence.push(name, Some(id), move |p| ForwardInt {
+        self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, _| ForwardInt {
             conv,
             width,
-            x: p.at(x),
-            w: p.at(t.w),
-            b: p.opt(t.b),
-            y: p.at(y),
+            x,
+            w,
+            b,
+            y,
             zero_point,
-            requantize: t.requantize(p),
+            requantize,
         });
         Ok(())
     }

@@ -1,9 +1,11 @@
-//! Mean, int8 forward.
+//! Mean over neighbouring axes, int8: [`super::ForwardInteger`] can do all that it can, but slowly.
+//!
+//! Shapes: `x [samples][outer][count][inner]` to `y [samples][outer][inner]`.
 
-use super::Mean;
+use super::Scaling;
 use crate::arch::Isa;
 use crate::kernels::requantize::limits_are_valid;
-use crate::kernels::util::{rows, rows_mut, sub};
+use crate::kernels::util::{elements, rows, rows_mut, sub};
 use crate::memory::Memory;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::requantize_i8;
@@ -12,26 +14,37 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Outputs whose sums are held at once.
 const BLOCK: usize = 32;
 
-/// How sums become means.
+/// Shape of a mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct ScalingI8 {
-    /// Zero point of the input.
-    pub in_zero_point: i32,
-    /// Mantissa of `input scale / (count * output scale)`.
-    pub multiplier: i32,
-    /// Its exponent.
-    pub shift: i32,
-    /// Zero point of the output.
-    pub zero_point: i32,
-    /// Least output.
-    pub lo: i32,
-    /// Greatest output.
-    pub hi: i32,
+pub struct Mean {
+    /// Product of the axes before those that vanish.
+    pub outer: u32,
+    /// Product of the axes that vanish.
+    pub count: u32,
+    /// Product of the axes behind them.
+    pub inner: u32,
+}
+
+impl Mean {
+    /// Elements of one input sample.
+    pub fn in_elements(&self) -> usize {
+        self.outer as usize * self.count as usize * self.inner as usize
+    }
+
+    /// Elements of one output sample.
+    pub fn out_elements(&self) -> usize {
+        self.outer as usize * self.inner as usize
+    }
+
+    /// Whether the shape is consistent.
+    pub fn is_valid(&self) -> bool {
+        elements([self.outer, self.count, self.inner]).is_some()
+    }
 }
 
 /// `y = clamp(requantize(sum of x - count * zero point))`.
-pub fn forward_i8<I: Isa>(isa: I, shape: &Mean, x: &[i8], to: &ScalingI8, y: &mut [i8]) {
+pub fn mean_i8<I: Isa>(isa: I, shape: &Mean, x: &[i8], to: &Scaling, y: &mut [i8]) {
     let (count, inner) = (shape.count as usize, shape.inner as usize);
     let offset = (shape.count as i32).wrapping_mul(to.in_zero_point).wrapping_neg();
     for (x, y) in rows(x, count * inner).zip(rows_mut(y, inner)) {
@@ -51,7 +64,7 @@ pub fn forward_i8<I: Isa>(isa: I, shape: &Mean, x: &[i8], to: &ScalingI8, y: &mu
 /// Forward step, int8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct ForwardI8 {
+pub struct MeanI8 {
     /// Shape.
     pub shape: Mean,
     /// Input.
@@ -59,10 +72,10 @@ pub struct ForwardI8 {
     /// Output.
     pub y: Ref,
     /// How sums become means.
-    pub scaling: ScalingI8,
+    pub scaling: Scaling,
 }
 
-impl StepRecord for ForwardI8 {
+impl StepRecord for MeanI8 {
     operands! {
         x: read i8 [samples, shape.outer, shape.count, shape.inner],
         y: write i8 [samples, shape.outer, shape.inner],
@@ -75,7 +88,7 @@ impl StepRecord for ForwardI8 {
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let mut at = memory.slices(self, context.samples);
         let (x, y) = (at.read(), at.write());
-        forward_i8(isa, &self.shape, x, &self.scaling, y);
+        mean_i8(isa, &self.shape, x, &self.scaling, y);
     }
 }
 
@@ -95,7 +108,7 @@ mod tests {
             let shape = Mean { outer, count, inner };
             let mut rng = Rng::new(seed);
             let bits = count.ilog2() as i32;
-            let to = ScalingI8 {
+            let to = Scaling {
                 in_zero_point: between(&mut rng, -128, 127),
                 multiplier: between(&mut rng, 1 << 29, i32::MAX),
                 shift: between(&mut rng, -2, 1) - bits,
@@ -114,11 +127,11 @@ mod tests {
                 }
             }
             let mut y = std::vec![99; 2 * shape.out_elements()];
-            forward_i8(Scalar, &shape, &x, &to, &mut y);
+            mean_i8(Scalar, &shape, &x, &to, &mut y);
             prop_assert_eq!(&y, &expected);
             #[cfg(target_arch = "x86_64")]
             if let Some(isa) = crate::arch::Avx2::new() {
-                forward_i8(isa, &shape, &x, &to, &mut y);
+                mean_i8(isa, &shape, &x, &to, &mut y);
                 prop_assert_eq!(&y, &expected);
             }
         }
@@ -126,13 +139,12 @@ mod tests {
 
     #[test]
     fn impossible_shapes_are_refused() {
-        let scaling = ScalingI8 { in_zero_point: 0, multiplier: 1, shift: 0, zero_point: 0, lo: -128, hi: 127 };
-        let step =
-            ForwardI8 { shape: Mean { outer: 1, count: 4, inner: 2 }, x: Ref::arena(0), y: Ref::arena(8), scaling };
+        let scaling = Scaling { in_zero_point: 0, multiplier: 1, shift: 0, zero_point: 0, lo: -128, hi: 127 };
+        let step = MeanI8 { shape: Mean { outer: 1, count: 4, inner: 2 }, x: Ref::arena(0), y: Ref::arena(8), scaling };
         assert!(step.shape_is_valid());
-        assert!(!ForwardI8 { shape: Mean { outer: 1, count: 0, inner: 2 }, ..step }.shape_is_valid());
-        assert!(!ForwardI8 { scaling: ScalingI8 { hi: 128, ..scaling }, ..step }.shape_is_valid());
+        assert!(!MeanI8 { shape: Mean { outer: 1, count: 0, inner: 2 }, ..step }.shape_is_valid());
+        assert!(!MeanI8 { scaling: Scaling { hi: 128, ..scaling }, ..step }.shape_is_valid());
         let huge = u32::MAX;
-        assert!(!ForwardI8 { shape: Mean { outer: huge, count: huge, inner: huge }, ..step }.shape_is_valid());
+        assert!(!MeanI8 { shape: Mean { outer: huge, count: huge, inner: huge }, ..step }.shape_is_valid());
     }
 }
