@@ -176,8 +176,7 @@ impl<'g> Lowering<'g> {
             return Err(LowerError::Batch { found: 0 });
         }
         let order = graph.order()?;
-        let mut program = Program::default();
-        program.layers = layers(graph);
+        let program = Program { layers: layers(graph), ..Program::default() };
         let mut lowering =
             Self { graph, options, program, constants: HashMap::new(), order, choice: Choice::default() };
         // Only a program that trains has parameters in the arena. They come first and in the order
