@@ -14,6 +14,22 @@ pub(super) struct Device<'i> {
     cost: Cost,
 }
 
+/// Opens the link to a device and says hello; an emulated one is started first, and comes with its facts.
+///
+/// # Errors
+/// [`EngineError::NoDevice`]: the place is this machine; [`EngineError::Link`]: there is no answer.
+pub fn connect(place: &Place) -> Result<(Client, Option<&'static Board>), EngineError> {
+    match place {
+        Place::Qemu(name) => {
+            let board = Board::named(name)?;
+            let firmware = board.firmware()?;
+            Ok((Client::connect(Qemu::start(board, &firmware, &QemuOptions::default())?)?, Some(board)))
+        }
+        Place::Serial { port, baud } => Ok((Client::connect(Serial::open(port, *baud)?)?, None)),
+        Place::Host => Err(EngineError::NoDevice),
+    }
+}
+
 /// Samples between two reports of progress.
 const STRIDE: usize = 16;
 
@@ -23,15 +39,7 @@ impl<'i> Device<'i> {
         image: &Image<'i>,
         sending: &mut dyn FnMut(Sending),
     ) -> Result<Self, EngineError> {
-        let (mut client, board) = match place {
-            Place::Qemu(name) => {
-                let board = Board::named(name)?;
-                let firmware = board.firmware()?;
-                (Client::connect(Qemu::start(board, &firmware, &QemuOptions::default())?)?, Some(board))
-            }
-            Place::Serial { port, baud } => (Client::connect(Serial::open(port, *baud)?)?, None),
-            Place::Host => unreachable!("the host is no device"),
-        };
+        let (mut client, board) = connect(place)?;
         client.load(image, |done, total| sending(Sending { done, total }))?;
         Ok(Self { client, image: *image, board, cost: Cost::default() })
     }

@@ -19,6 +19,7 @@ use embernet_core::image::Image;
 use crate::link::LinkError;
 
 pub use against::signal_to_error;
+pub use device::connect;
 pub use edges::{EdgeError, decode, decode_f32, encode, encode_f32, encode_labels};
 pub use place::{Place, PlaceError};
 
@@ -104,6 +105,9 @@ pub enum EngineError {
     /// The device refuses, or is gone.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// A place without a device.
+    #[error("the host is no device; name one: qemu:BOARD, serial:PORT or serial:PORT@BAUD")]
+    NoDevice,
     /// More or fewer inputs or outputs than one.
     #[error("the model has {found} {what}; this works with one")]
     Ports {

@@ -1,58 +1,40 @@
-//! What to write to a board's flash so that it starts with a model: the slot's bytes, and the program's.
+//! Getting a model into a board's flash.
+//!
+//! | way | file | which slot |
+//! |---|---|---|
+//! | through the program on the board | `link.rs` | the one that is not active: a pulled cable leaves the old model |
+//! | with a debug probe | `probe.rs` | likewise; the host reads the records itself |
+//! | as a file for the boot loader's drive | `drive.rs` | the one that the caller names: a drive cannot be read |
 //!
 //! The layout is `docs/slots.md`; `embernet_core::slot` holds the record that both sides share.
 
+#[cfg(feature = "probe")]
+mod debug_probe;
+mod drive;
+mod error;
+mod link;
+mod plan;
+mod probe;
 mod program;
+mod slot;
 
+#[cfg(feature = "probe")]
+pub use debug_probe::DebugProbe;
+pub use drive::Drive;
+pub use error::FlashError;
+pub use link::over_link;
+pub use plan::{Action, Content, Plan, Step};
+pub use probe::{Probe, over_probe, slot_states};
 pub use program::{NoProgram, Program};
+pub use slot::{TooLarge, fits, slot};
 
-use embernet_core::slot::{RECORD_BYTES, Record};
-
-use crate::link::Slots;
-
-/// An image that no slot takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the image has {need} bytes, the board's slot takes {have}")]
-pub struct TooLarge {
-    /// Bytes of the image.
-    pub need: u64,
-    /// Bytes that a slot takes.
-    pub have: u64,
-}
-
-/// The bytes of a slot that holds `image`, from the slot's first address on.
-///
-/// Written to erased flash they make the image the board's model, if no slot holds a higher
-/// generation. The result ends with the image; what follows on flash does not matter.
-pub fn slot(image: &[u8], slots: &Slots, generation: u32) -> Result<Vec<u8>, TooLarge> {
-    let (need, have) = (image.len() as u64, u64::from(slots.image_bytes()));
-    if need > have {
-        return Err(TooLarge { need, have });
-    }
-    let mut bytes = vec![0xFF; slots.erase_bytes as usize];
-    bytes[..RECORD_BYTES].copy_from_slice(&Record::of(image, generation).emit());
-    bytes.extend_from_slice(image);
-    Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SLOTS: Slots = Slots { origins: [0, 8192], bytes: 8192, erase_bytes: 1024 };
-
-    #[test]
-    fn a_slot_is_found_again() {
-        let image = vec![42; 7168];
-        let slot = slot(&image, &SLOTS, 3).unwrap();
-        let (record, found) = Record::newest(&slot, 1024).unwrap();
-        assert_eq!((record.generation, found), (3, &image[..]));
-        assert!(record.matches(found) && !record.verified, "that is for the device to find out");
-    }
-
-    #[test]
-    fn too_large_says_need_and_have() {
-        let error = slot(&[0; 7169], &SLOTS, 1).unwrap_err();
-        assert_eq!(error, TooLarge { need: 7169, have: 7168 });
-    }
+/// What flashing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flashed {
+    /// The slot of the model.
+    pub slot: u8,
+    /// Its generation.
+    pub generation: u32,
+    /// Bytes that were sent: 0 when the board had the image already.
+    pub sent: usize,
 }

@@ -29,6 +29,12 @@ impl Serial {
         }
     }
 
+    /// The names of the ports of this machine; none where the system cannot tell.
+    pub fn ports() -> Vec<String> {
+        let ports = serialport::available_ports().unwrap_or_default();
+        ports.into_iter().map(|port| port.port_name).collect()
+    }
+
     fn io(&self, source: std::io::Error) -> LinkError {
         match source.kind() {
             ErrorKind::BrokenPipe | ErrorKind::NotConnected | ErrorKind::UnexpectedEof => {

@@ -152,6 +152,24 @@ fn an_image_larger_than_the_board() {
 }
 
 #[test]
+fn boards_that_cannot_be_flashed() {
+    let desk = Desk::with_iris(1);
+    desk.succeed(&["pack", "model.safetensors", "-o", "model.emb"]);
+    let flash = |rest: &[&str]| desk.fail(&[&["flash", "model.emb", "--board", "m4"], rest].concat());
+    assert!(flash(&[]).starts_with("how shall m4 be reached? --on serial:PORT ("));
+    assert!(flash(&["--on", "host"]).starts_with("the host is no device; name one"));
+    assert!(flash(&["--on", "serial:no-such-port"]).starts_with("cannot open serial port no-such-port"));
+    assert!(flash(&["--drive", "."]).starts_with(". is no drive of a UF2 boot loader"));
+    desk.write("INFO_UF2.TXT", "Board-ID: RPI-RP2\n");
+    assert_eq!(flash(&["--drive", "."]), "board `m4` has no boot loader that shows up as a drive");
+    let probe = flash(&["--probe"]);
+    assert!(probe.contains("built without support for debug probes") || probe.contains("names no chip"), "{probe}");
+    let error = desk.fail(&["flash", "model.safetensors", "--board", "m4"]);
+    assert!(error.contains("model.safetensors"), "{error}");
+    assert!(desk.fail(&["slots"]).starts_with("the host is no device"));
+}
+
+#[test]
 fn folders_that_cannot_be_written() {
     let desk = Desk::with_iris(1);
     let error = desk.fail(&["pack", "model.safetensors", "-o", "none/a.emb"]);

@@ -8,6 +8,7 @@ mod data;
 mod eval;
 mod export;
 mod firmware;
+mod flash;
 mod import;
 mod inspect;
 mod learn;
@@ -17,6 +18,7 @@ mod pack;
 mod progress;
 mod quantize;
 mod run;
+mod slots;
 mod train;
 
 use std::process::ExitCode;
@@ -45,6 +47,8 @@ enum Command {
     Quantize(quantize::Quantize),
     Pack(pack::Pack),
     Firmware(firmware::Firmware),
+    Flash(flash::Flash),
+    Slots(slots::Slots),
     Inspect(inspect::Inspect),
     Run(run::Run),
     Learn(learn::Learn),
@@ -62,6 +66,8 @@ fn main() -> ExitCode {
         Command::Quantize(command) => command.run(&output),
         Command::Pack(command) => command.run(&output),
         Command::Firmware(command) => command.run(&output),
+        Command::Flash(command) => command.run(&output),
+        Command::Slots(command) => command.run(&output),
         Command::Inspect(command) => command.run(&output),
         Command::Run(command) => command.run(&output),
         Command::Learn(command) => command.run(&output),
