@@ -1,7 +1,7 @@
 //! Model slots: how an image and its record lie in a device's flash. `docs/slots.md` is the
 //! specification; host and device share this file.
 //!
-//! A slot is one erase unit of records, then the image from the next erase unit on.
+//! A slot is a head of records, then the image. The head is one erase unit, or less where those are large.
 //! The record is written last, so a transfer that is cut leaves no record, and the slot that was
 //! active before stays so.
 
@@ -76,15 +76,15 @@ impl Record {
 
     /// The newest record of a slot and the bytes of its image, which are not looked at.
     ///
-    /// `slot` is the whole slot, `erase_bytes` its erase unit. `None` when no record is whole, or the newest one's
+    /// `slot` is the whole slot, `head_bytes` what its records take. `None` when no record is whole, or the newest one's
     /// image does not fit the slot.
-    pub fn newest(slot: &[u8], erase_bytes: usize) -> Option<(Self, &[u8])> {
-        let (records, images) = slot.split_at_checked(erase_bytes)?;
+    pub fn newest(slot: &[u8], head_bytes: usize) -> Option<(Self, &[u8])> {
+        let (records, images) = slot.split_at_checked(head_bytes)?;
         let record = Self::newest_of(records)?;
         Some((record, images.get(..usize::try_from(record.bytes).ok()?)?))
     }
 
-    /// The newest whole record among those of a slot's first erase unit.
+    /// The newest whole record among those of a slot's head.
     pub fn newest_of(records: &[u8]) -> Option<Self> {
         let (places, _) = records.as_chunks::<RECORD_BYTES>();
         let newest = |record: &Self| (record.generation, record.verified);

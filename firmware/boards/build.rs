@@ -28,14 +28,25 @@ fn main() {
 
     let out = PathBuf::from(variable("OUT_DIR"));
     let riscv = target.starts_with("riscv");
+    let has_hal = board.value(&["hal"]).is_some();
     fs::write(out.join("memory.x"), memory_x(&board, riscv)).expect("writing memory.x");
     fs::write(out.join("facts.rs"), facts(&board)).expect("writing facts.rs");
-    // For cortex-m-rt: names of interrupt handlers, of which there are none.
-    fs::write(out.join("device.x"), "").expect("writing device.x");
+    if !has_hal {
+        // For cortex-m-rt: names of interrupt handlers, of which there are none. A HAL brings its own.
+        fs::write(out.join("device.x"), "").expect("writing device.x");
+    }
     println!("cargo:rustc-link-search={}", out.display());
-    let scripts: &[&str] = if riscv { &["-Tmemory.x", "-Tlink.x"] } else { &["--nmagic", "-Tlink.x"] };
-    let log = env::var_os("CARGO_FEATURE_LOG").map(|_| "-Tdefmt.x");
-    for argument in scripts.iter().copied().chain(log) {
+    let mut scripts = if riscv { vec!["-Tmemory.x", "-Tlink.x"] } else { vec!["--nmagic", "-Tlink.x"] };
+    // What the chip's boot ROM wants to see.
+    println!("cargo:rerun-if-changed=boot.x");
+    if let Ok(script) = fs::read(Path::new(&variable("CARGO_MANIFEST_DIR")).join("boot.x")) {
+        fs::write(out.join("boot.x"), script).expect("writing boot.x");
+        scripts.push("-Tboot.x");
+    }
+    if env::var_os("CARGO_FEATURE_LOG").is_some() {
+        scripts.push("-Tdefmt.x");
+    }
+    for argument in scripts {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
 }
@@ -108,33 +119,50 @@ fn token(isa: &str) -> String {
 }
 
 fn facts(board: &Entry<'_>) -> String {
-    let slots = board.value(&["slots", "origins"]).and_then(Value::as_array);
-    let origins: Vec<String> = slots
-        .unwrap_or_else(|| board.missing(&["slots", "origins"]))
+    let erase_bytes = board.number(&["slots", "erase_bytes"]);
+    let head_bytes = board.value(&["slots", "head_bytes"]).and_then(Value::as_integer).unwrap_or(erase_bytes);
+    let mut text = format!(
+        "use embernet_board_support::Facts;\n\
+         pub const ERASE_BYTES: usize = {erase_bytes};\n\
+         pub const HEAD_BYTES: usize = {head_bytes};\n"
+    );
+    for (name, path) in [("CLOCK_HZ", &["clock_hz"][..]), ("BAUD", &["link", "uart"])] {
+        if let Some(number) = board.value(path).and_then(Value::as_integer) {
+            let _ = writeln!(text, "pub const {name}: u32 = {number};");
+        }
+    }
+    text.push_str(&token(board.text("isa")));
+    text.push_str(&constant(board, "BOARD", &[]));
+    if board.value(&["qemu", "slots"]).is_some() {
+        text.push_str(&constant(board, "EMULATED", &["qemu"]));
+    }
+    text
+}
+
+/// One `Facts`; its counter's rate and its slots are those of the table `within`.
+fn constant(board: &Entry<'_>, constant: &str, within: &[&str]) -> String {
+    let path = |rest: &[&'static str]| [within, rest].concat();
+    let slots = path(&["slots", "origins"]);
+    let origins: Vec<String> = board
+        .value(&slots)
+        .and_then(Value::as_array)
+        .unwrap_or_else(|| board.missing(&slots))
         .iter()
         .filter_map(Value::as_integer)
         .map(|origin| format!("{origin:#x}"))
         .collect();
-    let (name, tick_hz, origins) = (board.name, board.number(&["tick_hz"]), origins.join(", "));
-    let slot_bytes = board.number(&["slots", "bytes"]);
-    let erase_bytes = board.number(&["slots", "erase_bytes"]);
-    let mut text = format!("pub const ERASE_BYTES: usize = {erase_bytes};\n{}", token(board.text("isa")));
-    let _ = if board.value(&["arena"]).is_some() {
-        let (arena, arena_bytes) = (board.number(&["arena", "origin"]), board.number(&["arena", "bytes"]));
-        writeln!(
-            text,
-            "pub const BOARD: embernet_board_support::emulated::Facts = embernet_board_support::emulated::Facts {{\n    \
-             name: {name:?},\n    tick_hz: {tick_hz},\n    slots: [{origins}],\n    slot_bytes: {slot_bytes:#x},\n    \
-             arena: {arena:#x},\n    arena_bytes: {arena_bytes:#x},\n}};"
-        )
-    } else {
-        writeln!(
-            text,
-            "pub const NAME: &str = {name:?};\n\
-             pub const TICK_HZ: u32 = {tick_hz};\n\
-             pub const SLOTS: [usize; 2] = [{origins}];\n\
-             pub const SLOT_BYTES: usize = {slot_bytes:#x};"
-        )
+    let arena = match board.value(&["arena"]) {
+        Some(_) => {
+            format!("Some(({:#x}, {:#x}))", board.number(&["arena", "origin"]), board.number(&["arena", "bytes"]))
+        }
+        None => "None".to_owned(),
     };
-    text
+    format!(
+        "pub const {constant}: Facts = Facts {{\n    name: {:?},\n    tick_hz: {},\n    slots: [{}],\n    \
+         slot_bytes: {:#x},\n    arena: {arena},\n}};\n",
+        board.name,
+        board.number(&path(&["tick_hz"])),
+        origins.join(", "),
+        board.number(&path(&["slots", "bytes"])),
+    )
 }

@@ -14,7 +14,7 @@ const ARENA: usize = 12_000;
 
 /// The board that `device` is.
 fn board() -> Board {
-    let slots = Slots { origins: [0x8000, 0x8000 + SLOT as u32], bytes: SLOT as u32, erase_bytes: PAGE as u32 };
+    let slots = Slots::new([0x8000, 0x8000 + SLOT as u32], SLOT as u32, PAGE as u32);
     Board { name: "in-process".into(), slots, ..Board::named("m0").unwrap().clone() }
 }
 

@@ -13,8 +13,8 @@ fn boots(name: &str) {
     let info = client.info().unwrap();
     assert_eq!(info.board, name);
     assert_eq!(info.model, ModelState::Empty);
-    assert_eq!(info.slot_bytes, board.slots.image_bytes());
-    assert_eq!(info.tick_hz, board.tick_hz);
+    assert_eq!(info.slot_bytes, board.emulated_slots().image_bytes());
+    assert_eq!(info.tick_hz, board.emulated_tick_hz());
     if let Some(arena) = board.arena {
         assert_eq!(info.arena_bytes, arena.bytes);
     } else {
@@ -65,6 +65,11 @@ fn m55_boots() {
 #[test]
 fn rv32_boots() {
     boots("rv32");
+}
+
+#[test]
+fn netduinoplus2_boots() {
+    boots("netduinoplus2");
 }
 
 /// Program and model in one file, as `embernet pack --firmware` writes it.

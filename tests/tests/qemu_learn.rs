@@ -55,7 +55,7 @@ fn works_like_the_host(name: &str, client: &mut Client, image: &Image<'_>) {
 fn learns(name: &str) {
     let board = Board::named(name).unwrap();
     let sgd = models::iris(OptimizerRecord::sgd(0.1));
-    let flashed = slot(&sgd.bytes, &board.slots, 1).unwrap();
+    let flashed = slot(&sgd.bytes, board.emulated_slots(), 1).unwrap();
     let Some(mut client) = firmware::start(name, Some(flashed)) else { return };
     let image = sgd.image().unwrap();
     // The model was flashed: nothing is sent.
@@ -115,6 +115,11 @@ fn m55_learns() {
 #[test]
 fn rv32_learns() {
     learns("rv32");
+}
+
+#[test]
+fn netduinoplus2_learns() {
+    learns("netduinoplus2");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use embernet_core::wire::Fault;
 use embernet_tests::nor::{Nor, PAGE};
 
 const SLOT: usize = 8 * PAGE;
-const SLOTS: Slots = Slots { origins: [0, SLOT as u32], bytes: SLOT as u32, erase_bytes: PAGE as u32 };
+const SLOTS: Slots = Slots::new([0, SLOT as u32], SLOT as u32, PAGE as u32);
 
 fn image(seed: u8, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|place| (place as u8).wrapping_mul(31).wrapping_add(seed)).collect()

@@ -27,8 +27,8 @@ pub struct Board {
     pub flash_budget_bytes: Option<u64>,
     /// The same for a program with all kernels but those that train, where that is to be watched.
     pub inference_budget_bytes: Option<u64>,
-    /// The machine that emulates it.
-    pub qemu: Emulation,
+    /// The machine that emulates it, if one does.
+    pub qemu: Option<Emulation>,
 }
 
 /// A piece of memory.

@@ -17,6 +17,10 @@ use embernet_core::wire::Fault;
 /// The flash of one slot: a driver whose offset 0 is the slot's first byte, and the same bytes
 /// mapped for reading.
 pub trait Region: NorFlash {
+    /// Bytes at the slot's front for records; the image follows. Less than an erase unit where those are large: then
+    /// records and image share the first one.
+    const HEAD: usize = Self::ERASE_SIZE;
+
     /// The whole slot, [`capacity`](embedded_storage::nor_flash::ReadNorFlash::capacity) bytes.
     fn bytes(&self) -> &[u8];
 }
@@ -52,7 +56,8 @@ impl<F: Region> Store<F> {
     /// Finds the active image: of two whole ones the newer.
     pub fn open(slots: [F; 2]) -> Self {
         const { assert!(RECORD_BYTES.is_multiple_of(F::WRITE_SIZE), "write size of 1 to 32") }
-        const { assert!(F::ERASE_SIZE.is_multiple_of(RECORD_BYTES) && F::ERASE_SIZE > 0, "erase unit of whole records") }
+        const { assert!(F::HEAD.is_multiple_of(RECORD_BYTES) && F::HEAD > 0, "a head of whole records") }
+        const { assert!(F::HEAD <= F::ERASE_SIZE, "records are erased at one go") }
         let mut store = Self { slots, active: None, newest: 0 };
         store.reopen(Trust::Records);
         store
@@ -62,7 +67,7 @@ impl<F: Region> Store<F> {
     pub fn reopen(&mut self, trust: Trust) {
         let [first, second] = &mut self.slots;
         let candidate = |slot: u8, flash: &F| {
-            let (record, _) = Record::newest(flash.bytes(), F::ERASE_SIZE)?;
+            let (record, _) = Record::newest(flash.bytes(), F::HEAD)?;
             Some(Active { slot, record })
         };
         let (zero, one) = (candidate(0, first), candidate(1, second));
@@ -115,18 +120,18 @@ fn is_whole<F: Region>(flash: &mut F, record: &Record, trust: Trust) -> bool {
     true
 }
 
-/// Where the next record of a slot can be programmed; `None` when its erase unit is full.
+/// Where the next record of a slot can be programmed; `None` when its head is full.
 fn free_place<F: Region>(flash: &F) -> Option<u32> {
     let free = |place: &[u8; RECORD_BYTES]| place.iter().all(|byte| *byte == 0xFF);
-    let records = flash.bytes().get(..F::ERASE_SIZE)?;
+    let records = flash.bytes().get(..F::HEAD)?;
     let place = records.as_chunks::<RECORD_BYTES>().0.iter().position(free)?;
     Some((place * RECORD_BYTES) as u32)
 }
 
 fn image_of<F: Region>(slot: &[u8], bytes: u32) -> &[u8] {
     // `open` has seen that the image fits its slot; an empty image parses to an error.
-    let end = F::ERASE_SIZE.saturating_add(bytes as usize);
-    slot.get(F::ERASE_SIZE..end).unwrap_or_default()
+    let end = F::HEAD.saturating_add(bytes as usize);
+    slot.get(F::HEAD..end).unwrap_or_default()
 }
 
 /// Reads a whole image: does it have this checksum?
@@ -152,7 +157,7 @@ pub struct Spare<'a, F> {
 impl<F: Region> Spare<'_, F> {
     /// Bytes of the largest image.
     pub fn capacity(&self) -> u32 {
-        let bytes = self.flash.capacity().saturating_sub(F::ERASE_SIZE);
+        let bytes = self.flash.capacity().saturating_sub(F::HEAD);
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
@@ -163,15 +168,17 @@ impl<F: Region> Spare<'_, F> {
             return Err(Fault::SlotTooSmall { need: bytes, have });
         }
         let unit = F::ERASE_SIZE as u32;
-        self.flash.erase(0, unit).map_err(|_| Fault::Flash)?;
-        let end = bytes.div_ceil(unit).saturating_mul(unit).saturating_add(unit);
-        self.flash.erase(unit, end).map_err(|_| Fault::Flash)
+        // The slot's last unit ends where the slot does.
+        let whole = |bytes: u32| bytes.div_ceil(unit).saturating_mul(unit).min(self.flash.capacity() as u32);
+        let (first, end) = (whole(1), whole(bytes.saturating_add(F::HEAD as u32)));
+        self.flash.erase(0, first).map_err(|_| Fault::Flash)?;
+        if end > first { self.flash.erase(first, end).map_err(|_| Fault::Flash) } else { Ok(()) }
     }
 
     /// Programs `data` at `offset` of the image. `offset` is a multiple of the flash's write size;
     /// a last, odd piece of the data is filled up with ones, which flash keeps as it is.
     pub fn program(&mut self, offset: u32, data: &[u8]) -> Result<(), Fault> {
-        let at = offset.saturating_add(F::ERASE_SIZE as u32);
+        let at = offset.saturating_add(F::HEAD as u32);
         let whole = data.len() - data.len() % F::WRITE_SIZE;
         let (front, rest) = data.split_at_checked(whole).unwrap_or((data, &[]));
         self.flash.write(at, front).map_err(|_| Fault::Flash)?;
@@ -202,7 +209,7 @@ impl<F: Region> Spare<'_, F> {
 
     /// The newest record here, whose image may be damaged.
     pub fn newest(&self) -> Option<Active> {
-        let (record, _) = Record::newest(self.flash.bytes(), F::ERASE_SIZE)?;
+        let (record, _) = Record::newest(self.flash.bytes(), F::HEAD)?;
         Some(Active { slot: self.slot, record })
     }
 
@@ -215,6 +222,8 @@ impl<F: Region> Spare<'_, F> {
         let record = Record { generation: self.generation, verified: true, ..old };
         let place = match free_place(self.flash) {
             Some(place) => place,
+            // Its records cannot be erased without it.
+            None if F::HEAD < F::ERASE_SIZE => return Err(Fault::Flash),
             None => {
                 // A cut between this and the new record costs this image, not the active one.
                 self.flash.erase(0, F::ERASE_SIZE as u32).map_err(|_| Fault::Flash)?;

@@ -15,6 +15,11 @@ const TX_FULL: u32 = 1 << 0;
 const RX_FULL: u32 = 1 << 1;
 const ENABLE_TX_AND_RX: u32 = 0b11;
 
+/// What a UART clocked at `clock_hz` divides by for 115200 baud.
+pub const fn divider(clock_hz: u32) -> u32 {
+    (clock_hz + 57_600) / 115_200
+}
+
 impl Uart {
     /// Switches the UART on; `divider` (at least 16) is its clock over the baud rate.
     ///

@@ -3,47 +3,49 @@
 use embedded_io::{Read, Write};
 use embernet_core::arch::Isa;
 
-use crate::{Hardware, RamFlash, memory_mut, serve, stack};
+use crate::{Facts, RamFlash, memory_mut, start};
 
-/// A board's name, counter and memory, as `boards.toml` has them; `build.rs` writes this.
-#[derive(Debug)]
-pub struct Facts {
-    /// The board's name.
-    pub name: &'static str,
-    /// Ticks per second of its counter.
-    pub tick_hz: u32,
-    /// First address of each model slot.
-    pub slots: [usize; 2],
-    /// Bytes of a slot.
-    pub slot_bytes: usize,
-    /// First address of the memory for models.
-    pub arena: usize,
-    /// Its bytes.
-    pub arena_bytes: usize,
-}
-
-unsafe extern "C" {
-    static mut _stack_end: u32;
-    static mut _stack_start: u32;
-}
-
-/// Serves requests on `link` for ever: everything that follows once a board has its link and counter.
+/// [`start::run`] with slots in memory.
 ///
 /// # Safety
-/// Runs once, on the stack between the linker script's two ends. `facts` are this machine's: slots and arena are
-/// memory that nothing else uses, apart from each other, and that the machine or a loader has initialised.
+/// As there, and the slots are memory that nothing else uses and that the machine or a loader has initialised.
 pub unsafe fn run<const ERASE_BYTES: usize>(
     facts: &Facts,
     isa: impl Isa,
     link: impl Read + Write,
     ticks: impl FnMut() -> u32,
 ) -> ! {
-    // SAFETY: the linker script's ends of the stack that this program runs on.
-    let stack = unsafe { stack::paint((&raw mut _stack_end).expose_provenance(), (&raw mut _stack_start).addr()) };
     // SAFETY: the caller's promise.
-    let slots = facts.slots.map(|origin| unsafe { memory_mut(origin, facts.slot_bytes) });
+    let slots = facts.slots.map(|origin| RamFlash::<ERASE_BYTES>::new(unsafe { memory_mut(origin, facts.slot_bytes) }));
     // SAFETY: likewise.
-    let arena = unsafe { memory_mut(facts.arena, facts.arena_bytes) };
-    let hardware = Hardware { name: facts.name, tick_hz: facts.tick_hz, ticks, stack };
-    serve(link, slots.map(RamFlash::<ERASE_BYTES>::new), hardware, arena, isa)
+    unsafe { start::run(facts, isa, link, ticks, slots) }
+}
+
+/// A whole board with Arm's CMSDK peripherals: the address of its UART, and its counter, whose clock is the UART's.
+#[macro_export]
+macro_rules! cmsdk_board {
+    (uart: $uart:literal, counter: $counter:expr) => {
+        use ::cortex_m as _; // its critical section
+        use ::cortex_m_rt::entry;
+
+        $crate::facts!();
+        $crate::no_interrupts!();
+
+        fn uart() -> $crate::cmsdk::Uart {
+            // SAFETY: the machine's UART; nothing else in this program uses it, and last words are said by a program
+            // that goes on no more.
+            unsafe { $crate::cmsdk::Uart::new($uart, $crate::cmsdk::divider(facts::BOARD.tick_hz)) }
+        }
+
+        #[entry]
+        fn main() -> ! {
+            // SAFETY: the machine's counter; nothing else in this program uses it.
+            let counter = unsafe { $counter };
+            let ticks = move || counter.ticks();
+            // SAFETY: this machine's facts; its flash is memory, initialised with zeros or by a loader.
+            unsafe { $crate::emulated::run::<{ facts::ERASE_BYTES }>(&facts::BOARD, facts::ISA, uart(), ticks) }
+        }
+
+        $crate::say_last_words!(uart());
+    };
 }

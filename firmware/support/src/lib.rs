@@ -15,11 +15,16 @@ pub mod log;
 mod marks;
 mod mmio;
 pub mod panic;
+mod polled;
 mod ram_flash;
 pub mod stack;
+#[cfg(target_os = "none")]
+pub mod start;
 
 #[cfg(target_os = "none")]
 pub mod emulated;
+#[cfg(target_os = "none")]
+pub mod hal;
 
 /// Drivers for Arm's CMSDK peripherals, as on the MPS2 boards.
 pub mod cmsdk;
@@ -30,14 +35,22 @@ pub mod sse300;
 /// The 16550 UART of PCs and of many RISC-V systems.
 pub mod uart16550;
 
-/// The vectors of a Cortex-M's interrupts: none is ever enabled, and the linker script wants one at least.
-#[cfg(all(target_arch = "arm", target_os = "none"))]
-#[unsafe(link_section = ".vector_table.interrupts")]
-#[unsafe(no_mangle)]
-pub static __INTERRUPTS: [usize; 1] = [0];
+/// The vectors of a Cortex-M's interrupts for a board without a HAL: none is ever enabled, and the linker script wants
+/// one at least.
+#[macro_export]
+macro_rules! no_interrupts {
+    () => {
+        #[unsafe(link_section = ".vector_table.interrupts")]
+        #[unsafe(no_mangle)]
+        pub static __INTERRUPTS: [usize; 1] = [0];
+    };
+}
 
 /// Tokens of instruction sets; `boards.toml` says which one a board's core has.
 pub use embernet_core::arch;
 pub use hardware::{Hardware, serve};
 pub use mmio::{memory, memory_mut};
+pub use polled::Polled;
 pub use ram_flash::{FlashError, RamFlash};
+#[cfg(target_os = "none")]
+pub use start::Facts;

@@ -5,7 +5,7 @@ use embedded_storage::nor_flash::{ErrorType as FlashErrorType, NorFlash, ReadNor
 use embernet_app::Region;
 
 use crate::mmio::{Register, memory};
-use crate::ram_flash::FlashError;
+use crate::ram_flash::{FlashError, check};
 
 /// The UART (nRF51 reference manual, chapter 29), 8N1 without flow control.
 #[derive(Debug)]
@@ -138,17 +138,6 @@ impl Flash {
     fn wait(&self) {
         while self.ready.read() == 0 {}
     }
-
-    fn check(&self, start: u32, end: usize, unit: usize) -> Result<(), FlashError> {
-        let start = start as usize;
-        if !start.is_multiple_of(unit) || !end.is_multiple_of(unit) {
-            return Err(FlashError::NotAligned);
-        }
-        if start > end || end > self.bytes {
-            return Err(FlashError::OutOfBounds);
-        }
-        Ok(())
-    }
 }
 
 impl FlashErrorType for Flash {
@@ -174,7 +163,7 @@ impl NorFlash for Flash {
     const ERASE_SIZE: usize = PAGE;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
-        self.check(from, to as usize, PAGE)?;
+        check(from, to as usize, PAGE, self.bytes)?;
         for page in (from as usize..to as usize).step_by(PAGE) {
             let address = (self.base + page) as u32;
             self.with_mode(ERASE, || self.erase_page.write(address));
@@ -183,7 +172,7 @@ impl NorFlash for Flash {
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
-        self.check(offset, (offset as usize).saturating_add(bytes.len()), Self::WRITE_SIZE)?;
+        check(offset, (offset as usize).saturating_add(bytes.len()), Self::WRITE_SIZE, self.bytes)?;
         let words = bytes.as_chunks::<4>().0.iter().enumerate();
         for (index, word) in words {
             // SAFETY: `check` has seen that the word lies in the region, which is this value's;

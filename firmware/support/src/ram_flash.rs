@@ -18,6 +18,20 @@ pub enum FlashError {
     NotAligned,
     /// Beyond the end.
     OutOfBounds,
+    /// The chip did not do it.
+    Refused,
+}
+
+/// Whether `start..end` is whole units of a region; its last unit may be shorter.
+pub(crate) fn check(start: u32, end: usize, unit: usize, region: usize) -> Result<(), FlashError> {
+    let start = start as usize;
+    if !start.is_multiple_of(unit) || !(end.is_multiple_of(unit) || end == region) {
+        return Err(FlashError::NotAligned);
+    }
+    if start > end || end > region {
+        return Err(FlashError::OutOfBounds);
+    }
+    Ok(())
 }
 
 impl core::fmt::Display for FlashError {
@@ -25,6 +39,7 @@ impl core::fmt::Display for FlashError {
         f.write_str(match self {
             Self::NotAligned => "flash access is not aligned",
             Self::OutOfBounds => "flash access is out of bounds",
+            Self::Refused => "the chip has not erased or programmed its flash",
         })
     }
 }
@@ -36,6 +51,7 @@ impl NorFlashError for FlashError {
         match self {
             Self::NotAligned => NorFlashErrorKind::NotAligned,
             Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
+            Self::Refused => NorFlashErrorKind::Other,
         }
     }
 }
@@ -47,11 +63,8 @@ impl<'a, const ERASE: usize> RamFlash<'a, ERASE> {
     }
 
     fn range(&mut self, start: u32, end: usize, unit: usize) -> Result<&mut [u8], FlashError> {
-        let start = start as usize;
-        if !start.is_multiple_of(unit) || !end.is_multiple_of(unit) {
-            return Err(FlashError::NotAligned);
-        }
-        self.bytes.get_mut(start..end).ok_or(FlashError::OutOfBounds)
+        check(start, end, unit, self.bytes.len())?;
+        self.bytes.get_mut(start as usize..end).ok_or(FlashError::OutOfBounds)
     }
 }
 

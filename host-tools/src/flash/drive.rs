@@ -93,7 +93,7 @@ mod tests {
     use crate::link::Uf2;
     use std::io::{Error, ErrorKind};
 
-    const SLOTS: Slots = Slots { origins: [0x1000_0000, 0x1000_2000], bytes: 0x2000, erase_bytes: 0x1000 };
+    const SLOTS: Slots = Slots::new([0x1000_0000, 0x1000_2000], 0x2000, 0x1000);
 
     fn board() -> Board {
         let uf2 = Some(Uf2 { family: 0xE48B_FF56, board_id: "RPI-RP2".into() });

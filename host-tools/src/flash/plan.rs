@@ -74,16 +74,19 @@ impl Plan {
         fits(image, slots)?;
         let slot = slot.min(1);
         let records = slots.origins[usize::from(slot)];
-        let at = records.saturating_add(slots.erase_bytes);
+        let at = records.saturating_add(slots.head_bytes());
         // Larger than its slot it is not, so it fits 32 bits.
         let bytes = image.len() as u32;
+        let (first, whole) = (slots.erase_bytes, (slots.head_bytes() + bytes).next_multiple_of(slots.erase_bytes));
         let step = |action, start, bytes, what| Step { action, start, bytes, what };
-        let steps = vec![
-            step(Action::Erase, records, slots.erase_bytes, Content::Records),
-            step(Action::Erase, at, bytes.next_multiple_of(slots.erase_bytes), Content::Image),
+        let mut steps = vec![
+            step(Action::Erase, records, first, Content::Records),
+            step(Action::Erase, records.saturating_add(first), whole - first, Content::Image),
             step(Action::Write, at, bytes, Content::Image),
             step(Action::Write, records, RECORD_BYTES as u32, Content::Record),
         ];
+        // Where an image shares its records' erase unit, that may be all.
+        steps.retain(|step| step.bytes > 0);
         Ok(Self { slot, steps })
     }
 }
@@ -91,8 +94,9 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::Board;
 
-    const SLOTS: Slots = Slots { origins: [0x1000, 0x3000], bytes: 0x2000, erase_bytes: 0x400 };
+    const SLOTS: Slots = Slots::new([0x1000, 0x3000], 0x2000, 0x400);
 
     #[test]
     fn every_range_is_named_in_order() {
@@ -108,5 +112,20 @@ mod tests {
             ]
         );
         assert!(Plan::new(&[0; 0x1C01], &SLOTS, 0).is_err());
+    }
+
+    #[test]
+    fn an_image_may_share_the_erase_unit_of_its_records() {
+        let slots = &Board::named("netduinoplus2").unwrap().slots;
+        let ranges = |bytes| -> Vec<_> {
+            let plan = Plan::new(&vec![0; bytes], slots, 0).unwrap();
+            plan.steps.iter().map(|step| (step.action, step.start, step.bytes)).collect()
+        };
+        let (erase, write) = (Action::Erase, Action::Write);
+        let (start, head) = (0x0808_0000, 0x1000);
+        let small = [(erase, start, 0x2_0000), (write, start + head, 0x1_F000), (write, start, 32)];
+        assert_eq!(ranges(0x1_F000), small);
+        let large = [(erase, start, 0x2_0000), (erase, start + 0x2_0000, 0x2_0000), (write, start + head, 0x1_F001)];
+        assert_eq!(ranges(0x1_F001)[..3], large);
     }
 }

@@ -24,7 +24,7 @@ pub trait Probe {
 /// What lies in the board's slots, found as a device finds it at its start (`docs/slots.md`).
 pub fn slot_states(probe: &mut dyn Probe, board: &Board) -> Result<SlotStates, FlashError> {
     let mut states = SlotStates { records: [None; 2], active: None };
-    let mut records = vec![0; board.slots.erase_bytes as usize];
+    let mut records = vec![0; board.slots.head_bytes() as usize];
     for (origin, place) in board.slots.origins.into_iter().zip(&mut states.records) {
         probe.read(origin, &mut records).map_err(FlashError::Probe)?;
         *place = Record::newest_of(&records).filter(|record| record.bytes <= board.slots.image_bytes());
@@ -83,7 +83,7 @@ const PIECE: usize = 1 << 15;
 
 fn image_in(probe: &mut dyn Probe, board: &Board, slot: usize, bytes: u32) -> Result<Vec<u8>, FlashError> {
     let mut image = vec![0; bytes as usize];
-    let origin = board.slots.origins[slot.min(1)].saturating_add(board.slots.erase_bytes);
+    let origin = board.slots.origins[slot.min(1)].saturating_add(board.slots.head_bytes());
     probe.read(origin, &mut image).map_err(FlashError::Probe)?;
     Ok(image)
 }

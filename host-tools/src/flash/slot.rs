@@ -26,7 +26,7 @@ pub fn fits(image: &[u8], slots: &Slots) -> Result<(), TooLarge> {
 /// generation. The result ends with the image; what follows on flash does not matter.
 pub fn slot(image: &[u8], slots: &Slots, generation: u32) -> Result<Vec<u8>, TooLarge> {
     fits(image, slots)?;
-    let mut bytes = vec![0xFF; slots.erase_bytes as usize];
+    let mut bytes = vec![0xFF; slots.head_bytes() as usize];
     bytes[..RECORD_BYTES].copy_from_slice(&Record::of(image, generation).emit());
     bytes.extend_from_slice(image);
     Ok(bytes)
@@ -36,7 +36,7 @@ pub fn slot(image: &[u8], slots: &Slots, generation: u32) -> Result<Vec<u8>, Too
 mod tests {
     use super::*;
 
-    const SLOTS: Slots = Slots { origins: [0, 8192], bytes: 8192, erase_bytes: 1024 };
+    const SLOTS: Slots = Slots::new([0, 8192], 8192, 1024);
 
     #[test]
     fn a_slot_is_found_again() {

@@ -54,6 +54,12 @@ pub struct Board {
     pub slots: Slots,
     /// Ticks per second of the counter that times runs.
     pub tick_hz: u32,
+    /// The processor's clock, in Hz, where the board is a real one.
+    pub clock_hz: Option<u32>,
+    /// The crate that drives the chip, where one does.
+    pub hal: Option<String>,
+    /// How the host reaches the board, where it is a real one.
+    pub link: Option<Cable>,
     /// The chip's name in probe-rs, if a debug probe can flash it.
     pub chip: Option<String>,
     /// The drive of its boot loader, if it has one.
@@ -70,6 +76,16 @@ pub struct Uf2 {
     pub family: u32,
     /// `Board-ID` in the drive's `INFO_UF2.TXT`.
     pub board_id: String,
+}
+
+/// How a real board is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Cable {
+    /// A UART behind a converter, such as a debug probe's, at this many bits per second.
+    Uart(u32),
+    /// The chip's own USB, as a serial port with this vendor and product number.
+    Usb([u16; 2]),
 }
 
 /// A piece of a board's memory.
@@ -90,14 +106,26 @@ pub struct Slots {
     pub origins: [u32; 2],
     /// Bytes of each.
     pub bytes: u32,
-    /// Bytes of the smallest piece that can be erased; the first holds the records.
+    /// Bytes of the smallest piece that can be erased; the records lie in the first.
     pub erase_bytes: u32,
+    /// Bytes that the records take, where that is less than an erase unit.
+    head_bytes: Option<u32>,
 }
 
 impl Slots {
+    /// Slots whose records have a whole erase unit.
+    pub const fn new(origins: [u32; 2], bytes: u32, erase_bytes: u32) -> Self {
+        Self { origins, bytes, erase_bytes, head_bytes: None }
+    }
+
+    /// Bytes of records before the image.
+    pub fn head_bytes(&self) -> u32 {
+        self.head_bytes.unwrap_or(self.erase_bytes)
+    }
+
     /// Bytes of the largest image.
     pub fn image_bytes(&self) -> u32 {
-        self.bytes.saturating_sub(self.erase_bytes)
+        self.bytes.saturating_sub(self.head_bytes())
     }
 }
 
@@ -114,6 +142,10 @@ pub struct QemuMachine {
     pub arguments: Vec<String>,
     /// One instruction takes `2^icount_shift` ns of the machine's clock.
     pub icount_shift: u8,
+    /// Ticks per second of its counter, where that is another one than the board's.
+    tick_hz: Option<u32>,
+    /// Its model slots, where the board's flash is not emulated.
+    slots: Option<Slots>,
 }
 
 fn isa_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IsaId, D::Error> {
@@ -151,13 +183,23 @@ impl Board {
         if path.is_file() { Ok(path) } else { Err(LinkError::NoFirmware { board: self.name.clone(), path }) }
     }
 
+    /// The model slots of the emulated board: what QEMU plays may have them elsewhere.
+    pub fn emulated_slots(&self) -> &Slots {
+        self.qemu.as_ref().and_then(|machine| machine.slots.as_ref()).unwrap_or(&self.slots)
+    }
+
+    /// Ticks per second of the emulated board's counter.
+    pub fn emulated_tick_hz(&self) -> u32 {
+        self.qemu.as_ref().and_then(|machine| machine.tick_hz).unwrap_or(self.tick_hz)
+    }
+
     /// Instructions that this many ticks of the emulated board's counter stand for.
     ///
     /// QEMU counts instructions, not cycles: its clock advances by a fixed time per instruction.
     /// `None` for a board that is not emulated.
     pub fn instructions(&self, ticks: u64) -> Option<u64> {
         let shift = u32::from(self.qemu.as_ref()?.icount_shift);
-        let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.tick_hz.max(1));
+        let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.emulated_tick_hz().max(1));
         u64::try_from(nanoseconds >> shift).ok()
     }
 }
@@ -182,19 +224,24 @@ mod tests {
         assert!(Board::all().count() >= 4);
         for board in Board::all() {
             let name = &board.name;
-            let slots = board.slots;
             assert_eq!(board.package, format!("embernet-board-{name}"));
-            assert_eq!(slots.bytes % slots.erase_bytes, 0, "{name}");
-            assert_eq!(slots.erase_bytes % 32, 0, "{name}: whole records");
-            let mut regions = vec![board.flash, board.ram];
-            regions.extend(board.arena);
-            regions.extend(slots.origins.map(|origin| Region { origin, bytes: slots.bytes }));
-            regions.sort_by_key(|region| region.origin);
-            for pair in regions.windows(2) {
-                let end = u64::from(pair[0].origin) + u64::from(pair[0].bytes);
-                assert!(end <= u64::from(pair[1].origin), "{name}: {pair:x?} overlap");
+            for slots in [&board.slots, board.emulated_slots()] {
+                assert_eq!(slots.bytes % slots.erase_bytes, 0, "{name}");
+                assert_eq!(slots.head_bytes() % 32, 0, "{name}: whole records");
+                assert!(slots.head_bytes() <= slots.erase_bytes, "{name}: records are erased at one go");
+                let mut regions = vec![board.flash, board.ram];
+                regions.extend(board.arena);
+                regions.extend(slots.origins.map(|origin| Region { origin, bytes: slots.bytes }));
+                regions.sort_by_key(|region| region.origin);
+                for pair in regions.windows(2) {
+                    let end = u64::from(pair[0].origin) + u64::from(pair[0].bytes);
+                    assert!(end <= u64::from(pair[1].origin), "{name}: {pair:x?} overlap");
+                }
             }
             assert!(board.stack_bytes < board.ram.bytes, "{name}");
+            assert!(board.qemu.is_some() || board.chip.is_some(), "{name}: neither emulated nor real");
+            let real = [board.chip.is_some(), board.link.is_some(), board.clock_hz.is_some()];
+            assert!(real == [real[0]; 3], "{name}: a real board has chip, link and clock_hz");
         }
     }
 

@@ -56,7 +56,7 @@ impl Qemu {
         let slot = match &options.slot {
             Some(bytes) => {
                 let file = slot_file(bytes).map_err(|source| LinkError::SlotFile { source })?;
-                let origin = board.slots.origins[0];
+                let origin = board.emulated_slots().origins[0];
                 // QEMU's option syntax escapes a comma by doubling it.
                 let path = file.path().display().to_string().replace(',', ",,");
                 command.arg("-device").arg(format!("loader,file={path},addr={origin:#x},force-raw=on"));

@@ -1,6 +1,6 @@
 //! `cargo xtask qemu`
 
-use crate::boards::{self, Board};
+use crate::boards::{self, Board, Emulation};
 use crate::commands::firmware;
 use crate::setup::{Machine, qemu::Qemu};
 use crate::steps::Steps;
@@ -28,17 +28,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let Some(board) = firmware::build(&boards, &machine, &mut steps).pop() else {
         return Ok(ExitCode::FAILURE);
     };
+    let Some(emulation) = &board.qemu else { bail!("QEMU does not emulate {}", board.name) };
     let end = if args.pty { "`quit` ends it" } else { "Ctrl-A X ends it" };
-    eprintln!("==> {} on QEMU's {}; {end}", board.name, board.qemu.machine);
-    let mut command = command(&board, qemu, args);
-    let status = command.status().with_context(|| format!("cannot start {}", board.qemu.program))?;
+    eprintln!("==> {} on QEMU's {}; {end}", board.name, emulation.machine);
+    let mut command = command(&board, emulation, qemu, args);
+    let status = command.status().with_context(|| format!("cannot start {}", emulation.program))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn command(board: &Board, qemu: &Qemu, args: &Args) -> Command {
-    let mut command = Command::new(qemu.dir.join(&board.qemu.program));
-    command.args(["-machine", &board.qemu.machine]).args(&board.qemu.arguments);
-    command.arg("-icount").arg(format!("shift={}", board.qemu.icount_shift));
+fn command(board: &Board, emulation: &Emulation, qemu: &Qemu, args: &Args) -> Command {
+    let mut command = Command::new(qemu.dir.join(&emulation.program));
+    command.args(["-machine", &emulation.machine]).args(&emulation.arguments);
+    command.arg("-icount").arg(format!("shift={}", emulation.icount_shift));
     command.args(["-display", "none", "-serial", if args.pty { "pty" } else { "mon:stdio" }]);
     if args.pty {
         command.args(["-monitor", "stdio"]);

@@ -4,53 +4,30 @@
 #[cfg(target_os = "none")]
 mod device {
     use cortex_m as _; // its critical section
-    use cortex_m_rt::{ExceptionFrame, entry, exception};
-    use embernet_board_support::{Hardware, memory_mut, nrf51, panic, serve, stack};
+    use cortex_m_rt::entry;
+    use embernet_board_support::{nrf51, start};
 
-    /// From `boards.toml`, by `build.rs`.
-    mod facts {
-        include!(concat!(env!("OUT_DIR"), "/facts.rs"));
-    }
-
-    /// The pins that lead to the USB chip.
-    const TX_PIN: u32 = 24;
-    const RX_PIN: u32 = 25;
+    embernet_board_support::facts!();
+    embernet_board_support::no_interrupts!();
+    embernet_board_support::say_last_words!(uart());
 
     const _: () = assert!(facts::ERASE_BYTES == nrf51::PAGE);
 
-    unsafe extern "C" {
-        static mut __euninit: u32;
-        static mut _stack_end: u32;
-        static mut _stack_start: u32;
+    /// On the pins that lead to the USB chip.
+    fn uart() -> nrf51::Uart {
+        // SAFETY: nothing else in this program uses the UART, and last words are said by a program that goes on no
+        // more.
+        unsafe { nrf51::Uart::new(24, 25) }
     }
 
     #[entry]
     fn main() -> ! {
-        let (statics_end, stack_end) =
-            ((&raw mut __euninit).expose_provenance(), (&raw mut _stack_end).expose_provenance());
-        // SAFETY: the linker script's ends of the stack that this program runs on.
-        let stack = unsafe { stack::paint(stack_end, (&raw mut _stack_start).addr()) };
-        // SAFETY: nothing else in this program uses UART and timer.
-        let (link, timer) = unsafe { (nrf51::Uart::new(TX_PIN, RX_PIN), nrf51::Timer::new()) };
+        // SAFETY: nothing else in this program uses the timer.
+        let timer = unsafe { nrf51::Timer::new() };
         // SAFETY: pages of flash behind the firmware's, as `boards.toml` keeps them apart.
-        let slots = facts::SLOTS.map(|origin| unsafe { nrf51::Flash::new(origin, facts::SLOT_BYTES) });
-        // SAFETY: the memory between the statics and the stack, which nothing else uses. It has no
-        // value yet, and any bytes are a valid arena.
-        let arena = unsafe { memory_mut(statics_end, stack_end - statics_end) };
-        let hardware = Hardware { name: facts::NAME, tick_hz: facts::TICK_HZ, ticks: move || timer.ticks(), stack };
-        serve(link, slots, hardware, arena, facts::ISA)
-    }
-
-    #[panic_handler]
-    fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
-        // SAFETY: the program that used the UART goes on no more.
-        panic::panicked(&mut unsafe { nrf51::Uart::new(TX_PIN, RX_PIN) }, info)
-    }
-
-    #[exception]
-    unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-        // SAFETY: the program that used the UART goes on no more.
-        panic::faulted(&mut unsafe { nrf51::Uart::new(TX_PIN, RX_PIN) }, frame.pc())
+        let slots = facts::BOARD.slots.map(|origin| unsafe { nrf51::Flash::new(origin, facts::BOARD.slot_bytes) });
+        // SAFETY: this machine's facts.
+        unsafe { start::run(&facts::BOARD, facts::ISA, uart(), move || timer.ticks(), slots) }
     }
 }
 

@@ -3,42 +3,9 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-mod device {
-    use cortex_m as _; // its critical section
-    use cortex_m_rt::{ExceptionFrame, entry, exception};
-    use embernet_board_support::{cmsdk, emulated, panic, sse300};
-
-    /// From `boards.toml`, by `build.rs`.
-    mod facts {
-        include!(concat!(env!("OUT_DIR"), "/facts.rs"));
-    }
-
-    const UART0: usize = 0x5930_3000;
-    const COUNTER_CONTROL: usize = 0x5810_0000;
-    const COUNTER_STATUS: usize = 0x5810_1000;
-    /// 32 MHz over 115200 baud.
-    const DIVIDER: u32 = 278;
-
-    #[entry]
-    fn main() -> ! {
-        // SAFETY: the machine's UART and counter; nothing else in this program uses them.
-        let (link, timer) =
-            unsafe { (cmsdk::Uart::new(UART0, DIVIDER), sse300::Counter::new(COUNTER_CONTROL, COUNTER_STATUS)) };
-        // SAFETY: this machine's facts; its flash is memory, initialised with zeros or by a loader.
-        unsafe { emulated::run::<{ facts::ERASE_BYTES }>(&facts::BOARD, facts::ISA, link, move || timer.ticks()) }
-    }
-
-    #[panic_handler]
-    fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
-        // SAFETY: the program that used the UART goes on no more.
-        panic::panicked(&mut unsafe { cmsdk::Uart::new(UART0, DIVIDER) }, info)
-    }
-
-    #[exception]
-    unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-        // SAFETY: the program that used the UART goes on no more.
-        panic::faulted(&mut unsafe { cmsdk::Uart::new(UART0, DIVIDER) }, frame.pc())
-    }
+embernet_board_support::cmsdk_board! {
+    uart: 0x5930_3000,
+    counter: embernet_board_support::sse300::Counter::new(0x5810_0000, 0x5810_1000)
 }
 
 #[cfg(not(target_os = "none"))]

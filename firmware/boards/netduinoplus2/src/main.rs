@@ -1,0 +1,94 @@
+//! Netduino Plus 2: Cortex-M4F of an STM32F405 with 1 MB of flash and 128 KB of RAM. The link is USART1 at PB6 (to the
+//! host) and PB7 (from it).
+//!
+//! The same program runs in QEMU, which has neither a clock controller nor a flash controller nor a cycle counter for
+//! this chip: there it leaves the clocks alone, has its slots in RAM that the chip lacks, and counts with TIM2.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod device {
+    use cortex_m::peripheral::DWT;
+    use cortex_m_rt::entry;
+    use embedded_storage::nor_flash::NorFlash;
+    use embernet_board_support::hal::{Programmer, run};
+    use embernet_board_support::{FlashError, Polled, memory_mut};
+    use stm32f4xx_hal::flash::{FlashExt, LockedFlash, UnlockedFlash};
+    use stm32f4xx_hal::pac::{FLASH, Peripherals};
+    use stm32f4xx_hal::prelude::*;
+    use stm32f4xx_hal::rcc::Config;
+    use stm32f4xx_hal::serial::config;
+
+    embernet_board_support::facts!();
+    embernet_board_support::keep_last_words!();
+
+    #[entry]
+    fn main() -> ! {
+        let (Some(mut core), Some(chip)) = (cortex_m::Peripherals::take(), Peripherals::take()) else {
+            unreachable!("nobody has taken them before")
+        };
+        // No clock runs, not even the one that a reset starts: only QEMU says so.
+        let is_emulated = chip.RCC.cr().read().bits() == 0;
+        let (facts, clocks) = match is_emulated {
+            true => (&facts::EMULATED, Config::hsi()),
+            false => (&facts::BOARD, Config::hse(25.MHz()).sysclk(facts::CLOCK_HZ.Hz())),
+        };
+        let mut rcc = chip.RCC.freeze(clocks);
+        let pins = chip.GPIOB.split(&mut rcc);
+        let settings = config::Config::default().baudrate(facts::BAUD.bps());
+        let Ok(serial) = chip.USART1.serial((pins.pb6, pins.pb7), settings, &mut rcc) else {
+            unreachable!("the clocks suit this rate")
+        };
+        let (mut tx, mut rx) = serial.split();
+        let link = Polled::new(move || rx.read(), move |byte| tx.write(byte));
+
+        core.DCB.enable_trace();
+        core.DWT.enable_cycle_counter();
+        chip.TIM2.cr1().write(|w| w.cen().enabled());
+        let ticks = move || if is_emulated { chip.TIM2.cnt().read().bits() } else { DWT::cycle_count() };
+        // SAFETY: this machine's facts; the slots are sectors behind the firmware's, and each driver changes its own.
+        unsafe { run(facts, facts::ISA, link, ticks, [Flash { is_emulated }, Flash { is_emulated }]) }
+    }
+
+    /// The chip's flash; in QEMU memory that plays its part.
+    struct Flash {
+        is_emulated: bool,
+    }
+
+    /// Where the driver's offset 0 lies.
+    const FLASH_BASE: usize = 0x0800_0000;
+
+    const _: () = assert!(facts::ERASE_BYTES == <UnlockedFlash as NorFlash>::ERASE_SIZE);
+
+    impl Programmer for Flash {
+        const ERASE_BYTES: usize = facts::ERASE_BYTES;
+        const WRITE_BYTES: usize = 1;
+        const HEAD_BYTES: usize = facts::HEAD_BYTES;
+
+        fn erase(&mut self, from: usize, to: usize) -> Result<(), FlashError> {
+            if self.is_emulated {
+                // SAFETY: a slot's own memory, of which nobody holds a slice while it is erased.
+                unsafe { memory_mut(from, to - from) }.fill(0xFF);
+                return Ok(());
+            }
+            // SAFETY: nothing else uses the controller.
+            let mut flash = LockedFlash::new(unsafe { FLASH::steal() });
+            let (from, to) = ((from - FLASH_BASE) as u32, (to - FLASH_BASE) as u32);
+            NorFlash::erase(&mut flash.unlocked(), from, to).map_err(|_| FlashError::Refused)
+        }
+
+        fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), FlashError> {
+            if self.is_emulated {
+                // SAFETY: as in `erase`.
+                let cells = unsafe { memory_mut(at, bytes.len()) };
+                cells.iter_mut().zip(bytes).for_each(|(cell, byte)| *cell &= byte);
+                return Ok(());
+            }
+            // SAFETY: nothing else uses the controller.
+            let mut flash = LockedFlash::new(unsafe { FLASH::steal() });
+            NorFlash::write(&mut flash.unlocked(), (at - FLASH_BASE) as u32, bytes).map_err(|_| FlashError::Refused)
+        }
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {}
