@@ -109,7 +109,7 @@ pub struct Slots {
     /// Bytes of the smallest piece that can be erased; the records lie in the first.
     pub erase_bytes: u32,
     /// Bytes that the records take, where that is less than an erase unit.
-    head_bytes: Option<u32>,
+    pub head_bytes: Option<u32>,
 }
 
 impl Slots {
