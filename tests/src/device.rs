@@ -19,6 +19,21 @@ pub fn start(slots: [Nor; 2], arena_bytes: usize) -> (Memory, JoinHandle<[Nor; 2
     (host, start_on(device, slots, arena_bytes))
 }
 
+/// [`connect`] to a device that has flash for what it learns, too: model slots, then slots of checkpoints.
+pub fn connect_learner(slots: [[Nor; 2]; 2], arena_bytes: usize) -> (Client, JoinHandle<[[Nor; 2]; 2]>) {
+    let (host, device) = pipe();
+    let [models, checkpoints] = slots;
+    let thread = thread::spawn(move || {
+        let mut arena = AlignedBytes::zeroed(arena_bytes);
+        let app = App::new(Link(device), models, InProcess { ticks: 0 }, &mut arena, Scalar);
+        let mut app = app.with_checkpoints(checkpoints);
+        app.run();
+        let (models, checkpoints) = app.into_slots();
+        [models, checkpoints.expect("it was given them")]
+    });
+    (Client::connect(host).expect("the device in this process answers"), thread)
+}
+
 /// [`start`] on any link. It ends when the link does.
 pub fn start_on(
     link: impl std::io::Read + std::io::Write + Send + 'static,
@@ -29,7 +44,7 @@ pub fn start_on(
         let mut arena = AlignedBytes::zeroed(arena_bytes);
         let mut app = App::new(Link(link), slots, InProcess { ticks: 0 }, &mut arena, Scalar);
         app.run();
-        app.into_slots()
+        app.into_slots().0
     })
 }
 

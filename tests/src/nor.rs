@@ -73,6 +73,7 @@ impl Power {
 pub struct Nor {
     cells: AlignedBytes,
     power: Power,
+    erased: Vec<u32>,
 }
 
 /// What this flash refuses.
@@ -113,7 +114,7 @@ impl Nor {
         for (place, cell) in cells.iter_mut().enumerate() {
             *cell = (place * 37 % 251) as u8;
         }
-        Self { cells, power }
+        Self { cells, power, erased: vec![0; bytes / PAGE] }
     }
 
     /// Two slots on one power supply.
@@ -125,6 +126,11 @@ impl Nor {
     /// Puts bytes at the front, as a programmer does.
     pub fn flash(&mut self, bytes: &[u8]) {
         self.cells[..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// How often each page has been erased.
+    pub fn wear(&self) -> &[u32] {
+        &self.erased
     }
 
     /// Turns one bit of the byte at `offset` over, as ageing flash may.
@@ -165,7 +171,11 @@ impl NorFlash for Nor {
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NorError> {
         let power = self.power.clone();
-        for page in self.range(from, to as usize, PAGE)?.chunks_mut(PAGE) {
+        let first = from as usize / PAGE;
+        self.range(from, to as usize, PAGE)?;
+        for number in first..to as usize / PAGE {
+            self.erased[number] += 1;
+            let page = &mut self.cells[number * PAGE..][..PAGE];
             match power.take() {
                 Moment::On => page.fill(0xFF),
                 Moment::Failing => {

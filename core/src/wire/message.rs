@@ -134,6 +134,11 @@ pub enum Request<'a> {
         /// 0 or 1.
         slot: u8,
     },
+    /// Writes parameters, optimiser state, updates and learning rate to flash; from now on a start of the device begins
+    /// with them. Answered by [`Response::Committed`], with the slot and the generation of the checkpoint.
+    Checkpoint,
+    /// [`Request::Reset`], and starts begin with the image's own parameters again. Answered by [`Response::Done`].
+    Forget,
 }
 
 /// What the device answers.
@@ -311,6 +316,8 @@ pub enum Fault {
         /// The slot asked for.
         slot: u8,
     },
+    /// The board has no flash for what is learned.
+    NoCheckpoints,
 }
 
 impl core::fmt::Display for Fault {
@@ -340,6 +347,7 @@ impl core::fmt::Display for Fault {
             Self::Flash => f.write_str("the device's flash did not erase or program"),
             Self::Image(error) => write!(f, "on the device: {error}"),
             Self::Session(error) => write!(f, "on the device: {error}"),
+            Self::NoCheckpoints => f.write_str("the board has no flash for what is learned"),
             Self::EmptySlot { slot } => write!(f, "slot {slot} holds no image"),
         }
     }

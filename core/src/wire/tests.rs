@@ -146,6 +146,8 @@ fn variants_keep_their_numbers() {
         Request::Profile { samples: 0, first: 0 },
         Request::Slots,
         Request::Activate { slot: 0 },
+        Request::Checkpoint,
+        Request::Forget,
     ];
     for (place, request) in requests.iter().enumerate() {
         assert_eq!(usize::from(number(request)), place, "{request:?}");
@@ -212,6 +214,7 @@ fn messages_are_postcards() {
         Fault::Session(SessionError::ArenaTooSmall { need: 128, have: 127 }),
         Fault::Flash,
         Fault::EmptySlot { slot: 7 },
+        Fault::NoCheckpoints,
     ];
     let responses = faults.map(Response::Fault).into_iter().chain([
         Response::Info(INFO),

@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod board;
+mod checkpoint;
 mod link;
 mod model;
 mod serve;
@@ -19,6 +20,7 @@ mod transfer;
 
 use embedded_io::{Read, Write};
 use embernet_core::arch::Isa;
+use embernet_core::plan::TRAINS;
 use embernet_core::wire::{Fault, ModelState, PROFILE_STEPS};
 
 pub use board::{Board, Stack};
@@ -37,6 +39,7 @@ const PROFILE_BYTES: usize = 4 * PROFILE_STEPS;
 pub struct App<'a, L, F, B, I> {
     port: Port<L>,
     store: Store<F>,
+    checkpoints: Option<Store<F>>,
     board: B,
     arena: &'a mut [u8],
     isa: I,
@@ -51,11 +54,18 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
         Self {
             port: Port { link, receiver: Receiver::new(), sender: Sender::new() },
             store: Store::open(slots),
+            checkpoints: None,
             board,
             arena,
             isa,
             counters: Counters { overhead, ..Counters::default() },
         }
+    }
+
+    /// With two more slots of flash, where the model keeps what it learns when the host asks for it.
+    pub fn with_checkpoints(mut self, slots: [F; 2]) -> Self {
+        self.checkpoints = Some(Store::open(slots));
+        self
     }
 
     /// Serves requests until the link ends, which on most boards is never.
@@ -65,7 +75,7 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
             let (active, spare) = self.store.split();
             let arena_bytes = self.arena.len();
             let found = active.map(|(active, _)| active);
-            let model = match active {
+            let mut model = match active {
                 None => Err(ModelState::Empty),
                 Some((active, bytes)) => Model::start(active, bytes, self.arena, self.isa).map_err(ModelState::Refused),
             };
@@ -75,14 +85,26 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
                 self.store.reopen(trust);
                 continue;
             }
+            if TRAINS && let (Ok(model), Some(checkpoints)) = (&mut model, &mut self.checkpoints) {
+                checkpoint::restore(checkpoints, model);
+            }
             report(&model);
             if self.counters.boot_ticks == 0 {
                 self.counters.boot_ticks = self.board.ticks();
             }
             let counters = self.counters;
             let answer = [0; PROFILE_BYTES];
-            let mut work =
-                Work { model, active: found, spare, arena_bytes, transfer: None, replaced: false, counters, answer };
+            let mut work = Work {
+                model,
+                active: found,
+                spare,
+                checkpoints: self.checkpoints.as_mut(),
+                arena_bytes,
+                transfer: None,
+                replaced: false,
+                counters,
+                answer,
+            };
             let ended = self.port.serve(&mut self.board, &mut work);
             self.counters = work.counters;
             match ended {
@@ -95,9 +117,9 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
         }
     }
 
-    /// Takes the program apart, as a loss of power does: only the flash remains.
-    pub fn into_slots(self) -> [F; 2] {
-        self.store.into_slots()
+    /// Takes the program apart, as a loss of power does: only the flash remains, of models and of checkpoints.
+    pub fn into_slots(self) -> ([F; 2], Option<[F; 2]>) {
+        (self.store.into_slots(), self.checkpoints.map(Store::into_slots))
     }
 }
 

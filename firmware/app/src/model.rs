@@ -52,6 +52,29 @@ impl<'a, I: Isa> Model<'a, I> {
         self.session.updates()
     }
 
+    /// Checksum of the image.
+    pub fn crc(&self) -> u32 {
+        self.active.record.crc
+    }
+
+    /// The learning rate.
+    pub fn lr(&self) -> f32 {
+        self.session.optimizer().lr
+    }
+
+    /// The trainable parameters and the optimiser's state.
+    pub fn learned(&self) -> (&[u8], &[u8]) {
+        (self.session.params(), self.session.optimizer_state())
+    }
+
+    /// Puts back what [`Model::learned`] gave, after so many updates.
+    pub fn learn_again(&mut self, params: &[u8], state: &[u8], updates: u32, lr: f32) {
+        copy(self.session.params_mut(), params);
+        copy(self.session.optimizer_state_mut(), state);
+        self.session.set_updates(updates);
+        self.session.set_lr(lr);
+    }
+
     pub fn reset(&mut self) {
         self.session.reset();
         self.inferences = 0;
@@ -134,9 +157,7 @@ impl<'a, I: Isa> Model<'a, I> {
         };
         let end = checked_end(place, offset, data.len())?;
         let part = place.get_mut(offset as usize..end).unwrap_or_default();
-        for (to, from) in part.iter_mut().zip(data) {
-            *to = *from;
-        }
+        copy(part, data);
         Ok(())
     }
 
@@ -169,6 +190,13 @@ fn checked_end(place: &[u8], offset: u32, bytes: usize) -> Result<usize, Fault> 
         return Err(Fault::OutOfRange { need: end as u32, have: len_u32(place) });
     }
     Ok(end)
+}
+
+/// As many bytes as both have.
+fn copy(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
 }
 
 fn len_u32(bytes: &[u8]) -> u32 {

@@ -9,9 +9,10 @@ use embernet_core::wire::{DeviceInfo, DeviceStats, Fault, Frame, Kind, ModelStat
 
 use crate::PROFILE_BYTES;
 use crate::board::Board;
+use crate::checkpoint;
 use crate::link::{Ended, LOG_CHUNK, Receiver, Sender, send_log};
 use crate::model::Model;
-use crate::store::{Active, Region, Spare};
+use crate::store::{Active, Region, Spare, Store};
 use crate::transfer::Transfer;
 
 /// Whether this program takes models over the link; else it runs what was flashed beside it.
@@ -25,6 +26,8 @@ pub(crate) struct Work<'a, F, I> {
     /// The slot that the model lies in, whether it runs or is refused.
     pub active: Option<Active>,
     pub spare: Spare<'a, F>,
+    /// What was learned, where the board has flash for it.
+    pub checkpoints: Option<&'a mut Store<F>>,
     pub arena_bytes: usize,
     pub transfer: Option<Transfer>,
     /// Set when another image has become active: this work is over.
@@ -189,6 +192,19 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 };
                 Ok(Response::Committed { slot, generation: active.record.generation })
             }
+            Request::Checkpoint if TRAINS => {
+                let model = self.model.as_mut().map_err(fault_of)?;
+                let checkpoints = self.checkpoints.as_mut().ok_or(Fault::NoCheckpoints)?;
+                let saved = checkpoint::save(checkpoints, model)?;
+                Ok(Response::Committed { slot: saved.slot, generation: saved.record.generation })
+            }
+            Request::Forget if TRAINS => {
+                self.checkpoints.as_mut().ok_or(Fault::NoCheckpoints)?.clear()?;
+                if let Ok(model) = &mut self.model {
+                    model.reset();
+                }
+                Ok(Response::Done)
+            }
             // What this program was built without.
             Request::Train { .. }
             | Request::SetHyper(_)
@@ -196,7 +212,9 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             | Request::ModelChunk { .. }
             | Request::ModelCommit
             | Request::Slots
-            | Request::Activate { .. } => Err(Fault::Unknown),
+            | Request::Activate { .. }
+            | Request::Checkpoint
+            | Request::Forget => Err(Fault::Unknown),
         }
     }
 

@@ -96,6 +96,20 @@ impl<F: Region> Store<F> {
         (Some((active, image)), Spare { flash, slot, generation })
     }
 
+    /// Makes both slots empty; cut in between, it leaves the active one.
+    pub fn clear(&mut self) -> Result<(), Fault> {
+        let (active, spare) = self.split();
+        let first = usize::from(spare.slot);
+        let order = if active.is_some() { [first, 1 - first] } else { [0, 1] };
+        for slot in order {
+            if let Some(flash) = self.slots.get_mut(slot) {
+                flash.erase(0, F::ERASE_SIZE as u32).map_err(|_| Fault::Flash)?;
+            }
+        }
+        self.reopen(Trust::Records);
+        Ok(())
+    }
+
     /// Gives the flash back.
     pub fn into_slots(self) -> [F; 2] {
         self.slots

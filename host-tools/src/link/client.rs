@@ -160,6 +160,8 @@ impl Client {
             | Request::Verify
             | Request::ModelBegin { .. }
             | Request::Activate { .. }
+            | Request::Checkpoint
+            | Request::Forget
             | Request::ModelCommit => self.patience.give_up_work,
             _ => self.patience.give_up,
         };

@@ -89,6 +89,20 @@ impl Client {
         Ok(Upload { sent: done, slot, generation })
     }
 
+    /// Writes what the device has learned to its flash, where its next start finds it. Gives the checkpoint's
+    /// generation.
+    pub fn checkpoint(&mut self) -> Result<u32, LinkError> {
+        match self.ask("checkpoint", &Request::Checkpoint)? {
+            Reply::Committed(_, generation) => Ok(generation),
+            _ => Err(LinkError::Unexpected { request: "checkpoint" }),
+        }
+    }
+
+    /// Forgets what was learned, on flash too: the image's own parameters are back for good.
+    pub fn forget(&mut self) -> Result<(), LinkError> {
+        self.order("forget", &Request::Forget)
+    }
+
     /// Runs the device's model, which must be `image`, over any number of samples.
     ///
     /// `inputs` has one entry per input of the model: raw bytes of its type, samples one after
@@ -181,6 +195,15 @@ impl Client {
         match image.header().param_bytes {
             0 => Ok(Vec::new()),
             bytes => self.read(Buffer::Params, bytes as usize),
+        }
+    }
+
+    /// The optimiser's state as it is now.
+    pub fn state(&mut self, image: &Image<'_>) -> Result<Vec<u8>, LinkError> {
+        let header = image.header();
+        match header.persistent_bytes.saturating_sub(header.param_bytes) {
+            0 => Ok(Vec::new()),
+            bytes => self.read(Buffer::State, bytes as usize),
         }
     }
 
