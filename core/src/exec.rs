@@ -129,7 +129,7 @@ impl<'a, I: Isa> Session<'a, I> {
 
     /// Back to the image's own parameters, with fresh optimiser state and no updates done.
     pub fn reset(&mut self) {
-        let mut memory = Memory { data: self.image.data(), arena: self.arena };
+        let mut memory = Memory::new(self.image.data(), self.arena);
         for param in self.image.params() {
             let from = Operand::i8(param.init, param.bytes as usize, Access::Read);
             let to = Operand::i8(param.at, param.bytes as usize, Access::Write);
@@ -294,10 +294,13 @@ impl<'a, I: Isa> Session<'a, I> {
 
     /// Not generic over `observe`: one copy serves inference, training and profiles.
     fn run(&mut self, plan: Plan<'a>, context: &mut Context, observe: &mut dyn FnMut(usize, &Step<'_>, &Memory<'_>)) {
-        let mut memory = Memory { data: self.image.data(), arena: self.arena };
-        for (index, step) in plan.steps().enumerate() {
+        let mut memory = Memory::new(self.image.data(), self.arena);
+        let (mut steps, mut index) = (plan.steps(), 0);
+        while let Some((step, table)) = steps.advance() {
+            memory.table = table;
             self.isa.run_step(&step, &mut memory, context);
             observe(index, &step, &memory);
+            index += 1;
         }
     }
 

@@ -91,7 +91,7 @@ impl StepRecord for MeanSquaredError {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (target, y) = (at.read(), at.write());
         context.loss = mean_squared_error(self.len as usize, target, y);
     }
@@ -122,7 +122,7 @@ impl StepRecord for SoftmaxCrossEntropy {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let target = if self.sparse == 1 { Target::Class(at.read()) } else { Target::Distribution(at.read()) };
         context.loss = softmax_cross_entropy(self.classes as usize, target, at.write());
     }

@@ -1,9 +1,9 @@
 //! Carving disjoint slices out of one arena, without `unsafe`.
 //!
 //! A step reads some ranges and writes others. Reads may overlap each other; a write overlaps nothing.
-//! `carve` splits the arena at the written ranges and finds the reads in what is left.
+//! The step's table (`plan/table.rs`) lists them in an order in which the arena is cut once for each written range.
 
-use crate::plan::{Access, Operand, Operands, Place, Ref, StepRecord};
+use crate::plan::{Operand, Operands, Ref, Table};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What a running step sees: the image's data section and the arena.
@@ -13,63 +13,35 @@ pub struct Memory<'m> {
     pub data: &'m [u8],
     /// Trainable parameters, optimiser state, activations and scratch.
     pub arena: &'m mut [u8],
+    /// Where the operands of the step lie that runs now.
+    pub(crate) table: Table<'m>,
 }
 
-impl Memory<'_> {
-    /// Borrows what a step touches, in the order of its [`StepRecord::PLACES`].
+impl<'m> Memory<'m> {
+    /// Memory before the first step.
+    pub fn new(data: &'m [u8], arena: &'m mut [u8]) -> Self {
+        Self { data, arena, table: &[] }
+    }
+
+    /// Borrows what the step touches that runs now: it takes them in the order of its
+    /// [`PLACES`](crate::plan::StepRecord::PLACES).
     ///
     /// [`crate::image::Image::parse`] has proved that all of it exists and that writes are disjoint from everything
     /// else; should that promise be broken, the step sees empty slices and does nothing.
-    pub fn slices<R: StepRecord>(&mut self, record: &R, samples: usize) -> Slices<'_> {
-        if R::IS_DATA {
-            self.slices_of(R::PLACES, record.as_bytes(), samples)
-        } else {
-            let operands = record.places(samples);
-            self.carved(operands.as_slice().iter().map(|operand| (false, *operand)))
-        }
+    #[inline(always)]
+    pub fn slices(&mut self, samples: usize) -> Slices<'_> {
+        let mut slices = Slices::default();
+        self.fill(samples, &mut slices);
+        slices
     }
 
     /// One copy serves all steps: a device has no room for one of each.
     #[inline(never)]
-    fn slices_of(&mut self, places: &[Place], record: &[u8], samples: usize) -> Slices<'_> {
-        let words = view::<u32>(record);
-        self.carved(places.iter().map(|place| (place.is_input(), place.operand(words, samples))))
-    }
-
-    #[inline(always)]
-    fn carved(&mut self, operands: impl Iterator<Item = (bool, Operand)>) -> Slices<'_> {
-        let mut slices = Slices::default();
-        if carve(self.data, self.arena, operands, &mut slices.list).is_none() {
+    fn fill<'a>(&'a mut self, samples: usize, slices: &mut Slices<'a>) {
+        if carve(self.data, self.arena, self.table, samples, slices).is_none() {
             debug_assert!(false, "operands overlap or leave the arena");
-            slices.list.clear();
-        }
-        slices
-    }
-
-    /// Constants, what a step reads, and what it writes: so many bytes each. For layers so short that
-    /// [`Memory::slices`] would take longer. `None` where constants are not in the data section, or [`Memory::slices`]
-    /// would give nothing.
-    #[inline(always)]
-    pub fn carve_short(
-        &mut self,
-        constants: (Ref, usize),
-        x: (Ref, usize),
-        y: (Ref, usize),
-    ) -> Option<(&[u8], &[u8], &mut [u8])> {
-        if !constants.0.is_data() || y.0.is_data() {
-            return None;
-        }
-        let bytes = |(at, bytes): (Ref, usize)| at.offset()..at.offset().saturating_add(bytes);
-        let (data, constants) = (self.data, self.data.get(bytes(constants))?);
-        if x.0.is_data() {
-            return Some((constants, data.get(bytes(x))?, self.arena.get_mut(bytes(y))?));
-        }
-        let (x_start, y_start) = (x.0.offset(), y.0.offset());
-        let (low, high) = self.arena.split_at_mut_checked(x_start.max(y_start))?;
-        if x_start < y_start {
-            Some((constants, low.get(bytes(x))?, high.get_mut(..y.1)?))
-        } else {
-            Some((constants, high.get(..x.1)?, low.get_mut(bytes(y))?))
+            slices.reads.clear();
+            slices.writes.clear();
         }
     }
 
@@ -99,110 +71,74 @@ impl Memory<'_> {
 /// The memory of a step's operands, taken one after the other.
 #[derive(Debug, Default)]
 pub struct Slices<'m> {
-    list: heapless::Vec<Slice<'m>, { Operands::MAX }>,
-    next: usize,
-}
-
-#[derive(Debug)]
-enum Slice<'m> {
-    Read(&'m [u8]),
-    Write(&'m mut [u8]),
+    reads: heapless::Vec<&'m [u8], { Operands::MAX }>,
+    writes: heapless::Vec<&'m mut [u8], { Operands::MAX }>,
+    next_read: usize,
+    next_write: usize,
 }
 
 impl<'m> Slices<'m> {
-    /// The next operand, which the step reads; empty if it is absent.
+    /// The next operand that the step reads; empty if it is absent.
     // On a device one copy for each type, not one for each operand of each kernel.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn read<T: FromBytes + Immutable + KnownLayout>(&mut self) -> &'m [T] {
-        match self.next() {
-            Some(Slice::Read(bytes)) => view(bytes),
-            _ => &[],
-        }
+        let bytes = self.reads.get(self.next_read).copied().unwrap_or_default();
+        self.next_read += 1;
+        view(bytes)
     }
 
-    /// The next operand, which the step writes.
+    /// The next operand that the step writes.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn write<T: FromBytes + IntoBytes + Immutable + KnownLayout>(&mut self) -> &'m mut [T] {
-        match self.next() {
-            Some(Slice::Write(bytes)) => view_mut(core::mem::take(bytes)),
-            _ => Default::default(),
-        }
-    }
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<&mut Slice<'m>> {
-        let slice = self.list.get_mut(self.next);
-        self.next += 1;
-        slice
+        let bytes = self.writes.get_mut(self.next_write).map(core::mem::take).unwrap_or_default();
+        self.next_write += 1;
+        view_mut(bytes)
     }
 }
 
-/// An operand in the arena.
-struct Range {
-    start: usize,
-    bytes: usize,
-    /// Number of its slice.
-    index: usize,
-    writes: bool,
-    /// Whether a written range may take its place.
-    gives_way: bool,
-}
-
-/// Splits memory into the ranges read (shared) and those written (exclusive). Absent operands stay empty, as do those
-/// that give way.
+/// Splits memory into the ranges read (shared) and those written (exclusive).
 ///
 /// None if a write overlaps another operand or anything lies outside.
-// Of every step, whenever it runs: most operands lie in the data section, so that few need more than one look.
+// Of every step, whenever it runs.
 #[inline(always)]
 fn carve<'a>(
     data: &'a [u8],
     arena: &'a mut [u8],
-    operands: impl Iterator<Item = (bool, Operand)>,
-    slices: &mut heapless::Vec<Slice<'a>, { Operands::MAX }>,
+    table: Table<'a>,
+    samples: usize,
+    slices: &mut Slices<'a>,
 ) -> Option<()> {
-    let mut ranges = heapless::Vec::<Range, { Operands::MAX }>::new();
-    let mut missing = 0;
-    for (gives_way, operand) in operands {
-        let (start, bytes, writes) = (operand.at.offset(), operand.bytes, operand.access != Access::Read);
-        let mut slice = Slice::Read(&[]);
-        if operand.at.is_data() && !writes {
-            slice = Slice::Read(range(data, &operand));
-        } else if bytes > 0 {
-            if operand.at.is_data() {
-                return None;
+    // What is not yet cut, and what lies between the last two cuts.
+    let (mut left, mut gap, mut gap_start) = (arena, &[][..], 0);
+    for entry in table {
+        let (start, number) = (entry.at.offset(), entry.number());
+        let bytes = (entry.bytes as usize).wrapping_mul(if entry.scales() { samples } else { 1 });
+        if entry.is_written() {
+            gap_start = start.checked_add(bytes)?;
+            let (below, above) = core::mem::take(&mut left).split_at_mut_checked(gap_start)?;
+            gap = above;
+            let (below, cut) = below.split_at_mut_checked(start)?;
+            left = below;
+            *place(&mut slices.writes, number)? = cut;
+        } else {
+            if entry.is_below() {
+                (gap, gap_start) = (core::mem::take(&mut left), 0);
             }
-            for range in ranges.iter_mut().filter(|range| writes && range.gives_way && range.start == start) {
-                range.bytes = 0;
-                missing -= 1;
-            }
-            ranges.push(Range { start, bytes, index: slices.len(), writes, gives_way }).ok()?;
-            missing += 1;
+            let (section, base) = if entry.at.is_data() { (data, 0) } else { (gap, gap_start) };
+            let start = start.wrapping_sub(base);
+            *place(&mut slices.reads, number)? = section.get(start..start.checked_add(bytes)?)?;
         }
-        slices.push(slice).ok()?;
     }
-    let (mut rest, mut rest_start) = (arena, 0);
-    while missing > 0 {
-        // The next written range. What lies before it, or up to the end, is shared.
-        let ahead = |range: &&Range| range.writes && range.start >= rest_start;
-        let next = ranges.iter().filter(ahead).min_by_key(|range| range.start);
-        let gap_bytes = next.map_or(rest.len(), |range| range.start - rest_start);
-        let (gap, after) = rest.split_at_mut_checked(gap_bytes)?;
-        let gap: &'a [u8] = gap;
-        for range in ranges.iter().filter(|range| !range.writes && range.bytes > 0) {
-            let start = range.start.checked_sub(rest_start);
-            if let Some(found) = start.and_then(|start| gap.get(start..start.checked_add(range.bytes)?)) {
-                *slices.get_mut(range.index)? = Slice::Read(found);
-                missing -= 1;
-            }
-        }
-        let Some(write) = next else { break };
-        let (taken, after) = after.split_at_mut_checked(write.bytes)?;
-        *slices.get_mut(write.index)? = Slice::Write(taken);
-        missing -= 1;
-        rest = after;
-        rest_start += gap_bytes + write.bytes;
+    Some(())
+}
+
+/// The place of operand `number`; those before it that are absent stay empty.
+#[inline(always)]
+fn place<T: Default, const N: usize>(list: &mut heapless::Vec<T, N>, number: usize) -> Option<&mut T> {
+    while list.len() <= number {
+        list.push(T::default()).ok()?;
     }
-    (missing == 0).then_some(())
+    list.get_mut(number)
 }
 
 fn range<'a>(bytes: &'a [u8], operand: &Operand) -> &'a [u8] {
@@ -229,12 +165,6 @@ pub fn view_mut<T: FromBytes + IntoBytes + Immutable + KnownLayout>(bytes: &mut 
 }
 
 /// Bytes as signed ones.
-#[inline(always)]
-pub fn signed(bytes: &[u8]) -> &[i8] {
-    <[i8]>::ref_from_bytes(bytes).unwrap_or(&[])
-}
-
-/// [`signed`] for writing.
 #[inline(always)]
 pub fn signed_mut(bytes: &mut [u8]) -> &mut [i8] {
     <[i8]>::mut_from_bytes(bytes).unwrap_or_default()

@@ -1,6 +1,7 @@
 //! Plans: linear lists of step records, read in place.
 //!
-//! A plan lies in the image as records, each a [`StepHeader`] followed by one `#[repr(C)]` struct of 32-bit words.
+//! A plan lies in the image as records, each a [`StepHeader`] followed by one `#[repr(C)]` struct of 32-bit words and a
+//! table of where its operands lie (`plan/table.rs`).
 //! [`Plan::check`] proves a whole plan sound before the first step runs; after that steps run without any check.
 //!
 //! To add a kind of step: write its record beside its kernel, implement [`StepRecord`], and give it a line in
@@ -12,7 +13,7 @@ use crate::kernels::{
     lstm, matmul, max_pool, prelu, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
 };
 use crate::loss;
-use crate::memory::Memory;
+use crate::memory::{Memory, view};
 use crate::optim::Optimizer;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -21,11 +22,14 @@ mod operand;
 pub(crate) mod place;
 #[cfg(test)]
 mod place_tests;
+pub(crate) mod table;
 
 pub use carried::{OWN, PLAIN, TRAINS, carries};
 pub use operand::{Access, Operand, Operands};
 pub use place::Place;
 pub(crate) use place::{factors, operands};
+pub(crate) use table::Table;
+pub use table::NewTable;
 
 /// Where an operand lies: bit 31 set means the arena, clear means the image's data section; the rest is a byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -81,11 +85,8 @@ pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
     /// The step's operands as data; see `plan/place.rs`.
     const PLACES: &'static [Place];
 
-    /// Whether [`StepRecord::PLACES`] says all; else [`StepRecord::places`] adds what data cannot say. Steps for hosts
-    /// may do that.
-    const IS_DATA: bool = true;
-
-    /// One operand for each of [`StepRecord::PLACES`] when the step carries `samples` samples.
+    /// One operand for each of [`StepRecord::PLACES`] when the step carries `samples` samples. Steps for hosts may add
+    /// what data cannot say.
     #[inline]
     fn places(&self, samples: usize) -> Operands {
         Operands::described(Self::PLACES, self.as_bytes(), samples)
@@ -117,7 +118,9 @@ pub struct StepHeader {
     /// Which kind of record follows.
     pub kind: u16,
     /// The record's length in 32-bit words, without this header.
-    pub words: u16,
+    pub words: u8,
+    /// How many operands the table behind the record has.
+    pub operands: u8,
 }
 
 /// Why a plan was refused.
@@ -155,18 +158,19 @@ pub enum PlanError {
         /// Its kind.
         kind: u16,
     },
-    /// An operand outside its section, misaligned, or written although it lies in flash.
+    /// An operand outside its section, misaligned, written although it lies in flash, or not where the step's table
+    /// has it.
     BadOperand {
         /// Index of the step.
         step: u32,
         /// Index among the step's operands.
         operand: u32,
     },
-    /// A written operand overlaps another one.
+    /// A written operand overlaps another one, or the step's table lists them in another order than that of cutting.
     Overlap {
         /// Index of the step.
         step: u32,
-        /// Index of the written operand.
+        /// Index in the step's table.
         operand: u32,
     },
 }
@@ -182,9 +186,11 @@ impl core::fmt::Display for PlanError {
             Self::BadLength { step, kind } => write!(f, "step {step} (kind {kind}) has an unexpected length"),
             Self::BadShape { step, kind } => write!(f, "step {step} (kind {kind}) has a shape that contradicts itself"),
             Self::BadOperand { step, operand } => {
-                write!(f, "operand {operand} of step {step} is outside its section or misaligned")
+                write!(f, "operand {operand} of step {step} is outside its section, misaligned or not where its table says")
             }
-            Self::Overlap { step, operand } => write!(f, "operand {operand} of step {step} overlaps another"),
+            Self::Overlap { step, operand } => {
+                write!(f, "entry {operand} of the table of step {step} overlaps another or is out of order")
+            }
         }
     }
 }
@@ -217,7 +223,7 @@ impl<'a> Plan<'a> {
     pub fn check(bytes: &'a [u8], steps: u32, bounds: &Bounds) -> Result<Self, PlanError> {
         let mut rest = bytes;
         for step in 0..steps {
-            let (header, record, after) = split_step(rest).ok_or(PlanError::Truncated { step })?;
+            let (header, record, table, after) = split_step(rest).ok_or(PlanError::Truncated { step })?;
             let kind = header.kind;
             if !is_known(kind) {
                 return Err(PlanError::UnknownKind { step, kind });
@@ -226,7 +232,7 @@ impl<'a> Plan<'a> {
             if !decoded.shape_is_valid() || decoded.optimizer_slots().is_some_and(|slots| slots != bounds.slots) {
                 return Err(PlanError::BadShape { step, kind });
             }
-            check_operands(step, decoded.places(bounds.samples).as_slice(), bounds)?;
+            table::check(step, table, |samples| decoded.places(samples), bounds)?;
             rest = after;
         }
         if !rest.is_empty() {
@@ -264,45 +270,31 @@ impl Steps<'_> {
     }
 }
 
+impl<'a> Steps<'a> {
+    /// The next step, and where its operands lie.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Option<(Step<'a>, Table<'a>)> {
+        let (header, record, table, after) = split_step(self.rest)?;
+        self.rest = after;
+        Some((Step::decode(header.kind, record)?, table))
+    }
+}
+
 impl<'a> Iterator for Steps<'a> {
     type Item = Step<'a>;
 
     #[inline]
     fn next(&mut self) -> Option<Step<'a>> {
-        let (header, record, after) = split_step(self.rest)?;
-        self.rest = after;
-        Step::decode(header.kind, record)
+        Some(self.advance()?.0)
     }
 }
 
-fn split_step(bytes: &[u8]) -> Option<(StepHeader, &[u8], &[u8])> {
+#[inline(always)]
+fn split_step(bytes: &[u8]) -> Option<(StepHeader, &[u8], Table<'_>, &[u8])> {
     let (header, after) = StepHeader::ref_from_prefix(bytes).ok()?;
-    let (record, rest) = after.split_at_checked(usize::from(header.words) * 4)?;
-    Some((*header, record, rest))
-}
-
-fn check_operands(step: u32, operands: &[Operand], bounds: &Bounds) -> Result<(), PlanError> {
-    for (index, operand) in operands.iter().filter(|operand| !operand.at.is_none()).enumerate() {
-        let bad = PlanError::BadOperand { step, operand: index as u32 };
-        let section = if operand.at.is_data() { bounds.data_bytes } else { bounds.arena_bytes };
-        let start = operand.at.offset();
-        let end = start.checked_add(operand.bytes).ok_or(bad)?;
-        let writes = operand.access != Access::Read;
-        if end > section || start & (operand.align - 1) != 0 || (writes && operand.at.is_data()) {
-            return Err(bad);
-        }
-        let overlaps = |other: &Operand| {
-            !other.at.is_data()
-                && other.at.offset() < end
-                && start < other.at.offset().saturating_add(other.bytes)
-                && operand.bytes > 0
-                && other.bytes > 0
-        };
-        if writes && operands.iter().any(|other| !core::ptr::eq(other, operand) && overlaps(other)) {
-            return Err(PlanError::Overlap { step, operand: index as u32 });
-        }
-    }
-    Ok(())
+    let (record, after) = after.split_at_checked(usize::from(header.words) * 4)?;
+    let (table, rest) = after.split_at_checked(usize::from(header.operands) * size_of::<table::Entry>())?;
+    Some((*header, record, view(table), rest))
 }
 
 /// The one table of step kinds. Numbers are part of the image format: append, never renumber.
@@ -372,6 +364,12 @@ macro_rules! steps {
                 }
             }
 
+            /// The table of where the operands lie, for an image whose runs carry up to `samples` samples; `None` for
+            /// operands larger than any image.
+            pub fn table(&self, samples: usize) -> Option<NewTable> {
+                NewTable::of(&self.places(1), &self.places(samples), samples)
+            }
+
             /// See [`StepRecord::operands`].
             pub fn operands(&self, samples: usize) -> Operands {
                 self.places(samples).present()
@@ -412,11 +410,6 @@ pub trait Encode: StepRecord {
     const KIND: u16;
     /// Name for tables.
     const NAME: &'static str;
-
-    /// The header that precedes it.
-    fn header(&self) -> StepHeader {
-        StepHeader { kind: Self::KIND, words: (size_of::<Self>() / 4) as u16 }
-    }
 }
 
 steps! {

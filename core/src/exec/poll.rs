@@ -61,8 +61,10 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # }
     /// ```
     pub fn poll(&mut self, run: &mut Running<'a>, budget: usize) -> Poll<()> {
-        let mut memory = Memory { data: self.image.data(), arena: self.arena };
-        for step in run.rest.by_ref().take(budget) {
+        let mut memory = Memory::new(self.image.data(), self.arena);
+        for _ in 0..budget {
+            let Some((step, table)) = run.rest.advance() else { break };
+            memory.table = table;
             self.isa.run_step(&step, &mut memory, &mut run.context);
         }
         if run.rest.is_done() { Poll::Ready(()) } else { Poll::Pending }

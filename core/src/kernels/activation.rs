@@ -202,7 +202,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         copy(x, y);
         let Some(kind) = Kind::from_u32(self.kind) else { return };
@@ -242,7 +242,7 @@ impl StepRecord for BackwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (y, dy, dx) = (at.read(), at.read(), at.write());
         copy(dy, dx);
         let Some(kind) = Kind::from_u32(self.kind) else { return };

@@ -69,7 +69,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (a, b, y) = (at.read(), at.read(), at.write());
         let (lo, hi) = (self.lo, self.hi);
         match (self.a == self.y, self.b == self.y) {
@@ -104,7 +104,7 @@ impl StepRecord for AccumulateF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y): (&[f32], &mut [f32]) = (at.read(), at.write());
         isa.split(y.len(), 1, [(y, 1)], |of, [y]| isa.accumulate_f32(from(x, of.start), y));
     }

@@ -113,7 +113,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         forward_f32(isa, &self.shape, x, self.lo, self.hi, y);
     }
@@ -142,7 +142,7 @@ impl StepRecord for BackwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (dy, dx) = (at.read(), at.write());
         backward_f32(isa, &self.shape, dy, dx);
     }

@@ -29,7 +29,7 @@ impl StepRecord for Copy {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y): (&[u8], &mut [u8]) = (at.read(), at.write());
         // A host's threads share whole words.
         match (<[f32]>::ref_from_bytes(x), <[f32]>::mut_from_bytes(y)) {

@@ -16,7 +16,7 @@ use super::trained::Trained;
 use super::util::{bias_backward, elements, from, rows, rows_mut, start_from_bias, sub_mut};
 use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
-use crate::memory::{Memory, signed, signed_mut, view};
+use crate::memory::Memory;
 use crate::optim::{GradSink, Update};
 use crate::plan::{Context, PLAIN, Ref, StepRecord, operands};
 use core::ops::Range;
@@ -185,7 +185,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, w, b) = (at.read(), at.read(), at.read());
         let y = at.write();
         forward_f32(isa, &self.shape, x, w, b, self.lo, self.hi, y);
@@ -218,7 +218,7 @@ impl StepRecord for BackwardInputF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (dy, w, dx) = (at.read(), at.read(), at.write());
         backward_input_f32(isa, &self.shape, dy, w, dx);
     }
@@ -258,7 +258,7 @@ impl StepRecord for BackwardWeightsF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, dy) = (at.read(), at.read());
         let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
         let optimizer = context.optimizer;
@@ -311,19 +311,15 @@ impl StepRecord for ForwardI8 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+        let mut at = memory.slices(context.samples);
         let shape = &self.shape;
         if let Some(id) = self.order.id() {
-            let (inputs, outputs) = shape.dims();
-            let bytes = |each: usize| context.samples.saturating_mul(each);
-            let (x, y) = ((self.x, bytes(inputs)), (self.y, bytes(outputs)));
-            let Some((stream, x, y)) = memory.carve_short((self.w, self.order.bytes()), x, y) else { return };
-            let (stream, x, y) = (view(stream), signed(x), signed_mut(y));
+            let (x, stream, y) = (at.read(), at.read(), at.write());
             return layout::run(isa, id, Ordered { shape, x, stream, to: self.requantize.limits(), y });
         }
         if !PLAIN {
             return;
         }
-        let mut at = memory.slices(self, context.samples);
         let (x, w, b, to) = (at.read(), at.read(), at.read(), self.requantize.read(&mut at));
         forward_i8(isa, shape, x, w, b, &to, at.write());
     }

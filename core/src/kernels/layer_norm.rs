@@ -65,7 +65,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, gamma, beta) = (at.read(), at.read(), at.read());
         let y = at.write();
         copy(x, y);

@@ -56,7 +56,7 @@ impl StepRecord for LookupI8 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (table, x, y) = (at.read(), at.read(), at.write());
         let Some(table) = table.first_chunk() else { return };
         if self.x == self.y {
@@ -71,6 +71,7 @@ impl StepRecord for LookupI8 {
 mod tests {
     use super::*;
     use crate::arch::Scalar;
+    use crate::kernels::testing::run_record;
     use crate::optim::{Optimizer, OptimizerRecord, Rule};
     use zerocopy::FromZeros;
 
@@ -95,8 +96,8 @@ mod tests {
             let step = LookupI8 { len: 3, table: Ref::data(0), x: Ref::arena(x), y: Ref::arena(y) };
             assert!(step.shape_is_valid());
             let optimizer = Optimizer { rule: Rule::Sgd, settings: OptimizerRecord::new_zeroed(), rate: 0.0 };
-            let mut memory = Memory { data: &table, arena: &mut arena };
-            step.run(Scalar, &mut memory, &mut Context { samples: 2, optimizer, training: false, loss: 0.0 });
+            let mut context = Context { samples: 2, optimizer, training: false, loss: 0.0 };
+            run_record(Scalar, &step, &table, &mut arena, &mut context);
             assert_eq!(arena[y as usize..y as usize + 6], [255, 254, 253, 128, 127, 0]);
         }
     }

@@ -134,7 +134,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, w, r, b, p, h0, c0) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
         let (y, h, c, gates) = (at.write(), at.write(), at.write(), at.write());
         let units = self.shape.units as usize;

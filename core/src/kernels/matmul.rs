@@ -150,7 +150,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (a, b, y) = (at.read(), at.read(), at.write());
         forward_f32(isa, &self.shape, a, b, self.lo, self.hi, y);
     }
@@ -201,7 +201,7 @@ impl StepRecord for ForwardInt {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let at = &mut memory.slices(self, context.samples);
+        let at = &mut memory.slices(context.samples);
         if self.width == Width::I16 { self.compute::<i16>(at) } else { self.compute::<i8>(at) }
     }
 }

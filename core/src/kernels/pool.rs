@@ -65,7 +65,7 @@ macro_rules! forward_step {
             }
 
             fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-                let mut at = memory.slices(self, context.samples);
+                let mut at = memory.slices(context.samples);
                 $kernel(isa, &self.shape, at.read(), self.lo, self.hi, at.write());
             }
         }

@@ -66,7 +66,7 @@ impl StepRecord for BackwardF32 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, slope, dy) = (at.read(), at.read(), at.read());
         let (dslope, dx) = (at.write(), at.write());
         slope_backward_f32(x, dy, dslope);

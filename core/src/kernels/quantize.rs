@@ -58,7 +58,7 @@ impl StepRecord for QuantizeI8 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         quantize(self.scale, self.zero_point, x, y);
     }
@@ -91,7 +91,7 @@ impl StepRecord for DequantizeI8 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         dequantize(self.scale, self.zero_point, x, y);
     }

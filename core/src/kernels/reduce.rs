@@ -171,7 +171,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         let Some(kind) = Kind::from_u32(self.kind) else { return };
         forward_f32(isa, kind, &self.shape, x, y);

@@ -47,7 +47,7 @@ impl StepRecord for ResizeNearest {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (rows, cols, x) = (at.read::<u32>(), at.read::<u32>(), at.read());
         let y: &mut [u8] = at.write();
         let pixel = (self.channels * self.size) as usize;
@@ -72,6 +72,7 @@ impl StepRecord for ResizeNearest {
 mod tests {
     use super::*;
     use crate::arch::Scalar;
+    use crate::kernels::testing::run_record;
     use crate::optim::{Optimizer, OptimizerRecord};
     use std::vec::Vec;
     use zerocopy::IntoBytes;
@@ -99,8 +100,8 @@ mod tests {
             let mut arena: Vec<u8> = (0..2 * 18 * pixel).map(|i| i as u8).collect();
             let before = arena.clone();
             let optimizer = Optimizer::at_step(OptimizerRecord::sgd(1.0), 1);
-            let mut memory = Memory { data: tables.as_bytes(), arena: &mut arena };
-            step.run(Scalar, &mut memory, &mut Context { samples: 2, optimizer, training: false, loss: 0.0 });
+            let mut context = Context { samples: 2, optimizer, training: false, loss: 0.0 };
+            run_record(Scalar, &step, tables.as_bytes(), &mut arena, &mut context);
             let pixel = pixel as usize;
             for (i, found) in arena[y.offset()..].chunks(pixel).enumerate() {
                 let (sample, row, col) = (i / 12, rows[i % 12 / 4] as usize, cols[i % 4] as usize);

@@ -89,7 +89,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         copy(x, y);
         let (maths, len) = (Maths::of(context.training), self.len as usize);
@@ -131,7 +131,7 @@ impl StepRecord for BackwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (y, dy, dx) = (at.read(), at.read(), at.write());
         copy(dy, dx);
         backward_f32(isa, self.len as usize, self.beta, y, dx);

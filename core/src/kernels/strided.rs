@@ -159,7 +159,7 @@ impl StepRecord for StridedCopy {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         if self.outside == Outside::Fill as u32 {
             let pattern = self.fill.to_le_bytes();

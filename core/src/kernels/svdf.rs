@@ -128,7 +128,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, w, v, b) = (at.read(), at.read(), at.read(), at.read());
         let (state, y) = (at.write(), at.write());
         forward_f32(isa, &self.shape, x, w, v, b, self.lo, self.hi, state, y);

@@ -4,7 +4,7 @@ use super::window::{Axis, Window2d};
 use crate::arch::{Isa, Scalar};
 use crate::memory::Memory;
 use crate::optim::{Optimizer, OptimizerRecord};
-use crate::plan::{Context, StepRecord};
+use crate::plan::{Bounds, Context, NewTable, StepRecord, table};
 use crate::rng::Rng;
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -141,11 +141,18 @@ pub fn run_with<I: Isa, R: StepRecord>(
     optimizer: OptimizerRecord,
 ) {
     assert!(record.shape_is_valid());
-    for operand in record.operands(samples).as_slice() {
-        assert!(!operand.at.is_data() && operand.at.offset() + operand.bytes <= size_of_val(arena), "{operand:?}");
-    }
     let mut context = Context { samples, optimizer: Optimizer::at_step(optimizer, 1), training: true, loss: 0.0 };
-    record.run(isa, &mut Memory { data: &[], arena: arena.as_mut_bytes() }, &mut context);
+    run_record(isa, record, &[], arena.as_mut_bytes(), &mut context);
+}
+
+/// Runs one record as a session does, with the table that an image would have.
+pub fn run_record<I: Isa, R: StepRecord>(isa: I, record: &R, data: &[u8], arena: &mut [u8], context: &mut Context) {
+    let bounds = Bounds { data_bytes: data.len(), arena_bytes: arena.len(), samples: context.samples, slots: 0 };
+    let table = NewTable::of(&record.places(1), &record.places(context.samples), context.samples).expect("small operands");
+    table::check(0, table.table(), |samples| record.places(samples), &bounds).expect("a sound step");
+    let mut memory = Memory::new(data, arena);
+    memory.table = table.table();
+    record.run(isa, &mut memory, context);
 }
 
 /// Optimiser settings that turn updated parameters into gradients: `w -= 1 * g` from zero leaves `-g`.

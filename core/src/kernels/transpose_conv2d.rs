@@ -74,7 +74,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, w, b) = (at.read(), at.read(), at.read());
         let (scratch, y) = (at.write(), at.write());
         let (lo, hi) = (self.lo, self.hi);

@@ -42,7 +42,7 @@ impl StepRecord for UpdateF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (gradient, w, state) = (at.read(), at.write(), at.write());
         let mut sink = Update { isa, optimizer: context.optimizer, w, state };
         sink.tile(0, gradient);

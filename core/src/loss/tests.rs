@@ -128,7 +128,7 @@ fn run_loss<R: StepRecord>(record: &R, predictions: &[f32], target: &[u8]) -> (f
     let optimizer = Optimizer::at_step(OptimizerRecord::sgd(0.0), 1);
     let mut context = Context { samples, optimizer, training: true, loss: f32::NAN };
     assert!(record.shape_is_valid());
-    record.run(Scalar, &mut Memory { data: &[], arena: arena.as_mut_bytes() }, &mut context);
+    run_record(Scalar, record, &[], arena.as_mut_bytes(), &mut context);
     arena.truncate(predictions.len());
     (context.loss, arena)
 }

@@ -73,6 +73,12 @@ impl Operands {
     /// More than any step needs.
     pub const MAX: usize = 12;
 
+    /// These.
+    #[cfg(test)]
+    pub(crate) fn of(list: impl Iterator<Item = Operand>) -> Self {
+        Self { list: list.collect() }
+    }
+
     /// Without those that are absent.
     #[inline(never)]
     pub fn present(mut self) -> Self {

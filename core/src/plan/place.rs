@@ -97,8 +97,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The operand of the record that consists of these words. A step comes here for each operand whenever it runs.
-    #[inline(always)]
+    /// The operand of the record that consists of these words.
     pub(crate) fn operand(&self, words: &[u32], samples: usize) -> Operand {
         let word = |number: u8| words.get(usize::from(number)).copied().unwrap_or(0);
         let mut codes = self.codes.as_slice();
@@ -144,11 +143,6 @@ impl Place {
             _ => elements.saturating_mul(operand.bytes),
         };
         operand
-    }
-
-    /// Whether a written operand may have the same place.
-    pub(crate) fn is_input(&self) -> bool {
-        self.using == Use::Input
     }
 
     /// Bytes and alignment of an element, and the access, where words of the record decide.

@@ -11,7 +11,7 @@ use embernet_core::image::{
     TensorRecord, VERSION,
 };
 use embernet_core::optim::OptimizerRecord;
-use embernet_core::plan::StepHeader;
+use embernet_core::plan::{NewTable, StepHeader};
 use zerocopy::IntoBytes;
 
 /// Where the checksum of the head begins: behind magic, version, lengths and itself.
@@ -121,9 +121,12 @@ impl Layout {
     fn plan(&mut self, sequence: &Sequence) -> PlanSection {
         let mut bytes = Vec::new();
         for record in &sequence.records {
-            let header = StepHeader { kind: record.kind, words: record.words.len() as u16 };
+            let table = record.step().and_then(|step| step.table(sequence.samples));
+            let operands = table.as_ref().map_or(0, NewTable::operands);
+            let header = StepHeader { kind: record.kind, words: record.words.len() as u8, operands };
             bytes.extend_from_slice(header.as_bytes());
             bytes.extend_from_slice(record.words.as_bytes());
+            bytes.extend_from_slice(table.as_ref().map_or(&[], NewTable::as_bytes));
         }
         PlanSection {
             section: self.section(&bytes),

@@ -44,7 +44,7 @@ impl StepRecord for ForwardI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, table, y) = (at.read(), at.read(), at.write());
         copy(x, y);
         let table: &[u16] = table;
@@ -87,7 +87,7 @@ impl StepRecord for LinesI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         copy(x, y);
         for y in y {

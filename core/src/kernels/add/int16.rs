@@ -67,7 +67,7 @@ impl StepRecord for ForwardI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (a, b, y) = (at.read(), at.read(), at.write());
         match (self.a == self.y, self.b == self.y) {
             (false, false) => forward_i16(&self.sum, a, b, y),

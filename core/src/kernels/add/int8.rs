@@ -106,7 +106,7 @@ impl StepRecord for ForwardI8 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (a, b, y) = (at.read(), at.read(), at.write());
         isa.add_i8(&self.sum, (self.a != self.y).then_some(a), (self.b != self.y).then_some(b), y);
     }

@@ -88,7 +88,7 @@ impl StepRecord for GradientsF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let seen = seen([at.read(), at.read(), at.read(), at.read()], self.lo, self.hi);
         let (dy, dgamma, dbeta) = (at.read(), at.write(), at.write());
         gradients_f32(isa, &seen, dy, dgamma, dbeta);
@@ -140,7 +140,7 @@ impl StepRecord for BackwardInputF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let seen = seen([at.read(), at.read(), at.read(), at.read()], self.lo, self.hi);
         let (dgamma, dbeta, dy, dx) = (at.read(), at.read(), at.read(), at.write());
         copy(dy, dx);

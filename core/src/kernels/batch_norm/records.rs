@@ -55,7 +55,7 @@ impl StepRecord for MomentsF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, gamma, beta) = (at.read(), at.read(), at.read());
         let (kept_mean, kept_variance) = (at.write(), at.write());
         let (moments, to) = (at.write::<f32>(), at.write());
@@ -102,7 +102,7 @@ impl StepRecord for FactorsF32 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (gamma, beta, mean, variance) = (at.read(), at.read(), at.read(), at.read::<f32>());
         let to = at.write();
         let inverse = variance.iter().map(|variance| 1.0 / math::sqrt(variance + self.epsilon));
@@ -140,7 +140,7 @@ impl StepRecord for ScaleShiftF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, factors, y) = (at.read(), at.read(), at.write());
         scale_shift_f32(isa, (self.x != self.y).then_some(x), factors, self.lo, self.hi, y);
     }

@@ -48,7 +48,7 @@ impl StepRecord for ForwardF32 {
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
         let shape = &self.shape;
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (a, b, y) = (at.read(), at.read(), at.write());
         let Some(kind) = Kind::from_u32(self.kind) else { return };
         let ([.., len], [.., a_step], [.., b_step]) = (shape.extents, shape.a.strides, shape.b.strides);

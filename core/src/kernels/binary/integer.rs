@@ -119,7 +119,7 @@ impl StepRecord for ForwardInteger {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (a, b, y) = (at.read(), at.read(), at.write());
         match self.size {
             1 => self.compute(a, b, y, |y| y as i8),

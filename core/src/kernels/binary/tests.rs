@@ -4,7 +4,6 @@ use super::*;
 use crate::kernels::add::{Sum, Term};
 use crate::kernels::testing::*;
 use crate::kernels::testing_int8::{between, bytes};
-use crate::memory::Memory;
 use crate::optim::Optimizer;
 use crate::plan::{Context, StepRecord};
 use crate::quant::defined::{divide_as_defined, high_mul_as_defined};
@@ -174,8 +173,7 @@ proptest! {
         let mut arena: Vec<i8> = [&a[..], &b, &[0; 12]].concat();
         let step = ForwardInteger { kind: kind as u32, size: 1, shape: shape(1), numbers };
         prop_assert!(step.shape_is_valid());
-        let mut memory = Memory { data: &[], arena: arena.as_mut_bytes() };
-        step.run(crate::arch::Scalar, &mut memory, &mut context());
+        run_record(crate::arch::Scalar, &step, &[], arena.as_mut_bytes(), &mut context());
         let found: Vec<i64> = arena[places[2] as usize..][..12].iter().map(|y| i64::from(*y)).collect();
         prop_assert_eq!(&found, &expected);
 
@@ -186,8 +184,7 @@ proptest! {
             return Ok(());
         }
         prop_assert!(step.shape_is_valid());
-        let mut memory = Memory { data: &[], arena: arena.as_mut_bytes() };
-        step.run(crate::arch::Scalar, &mut memory, &mut context());
+        run_record(crate::arch::Scalar, &step, &[], arena.as_mut_bytes(), &mut context());
         let found: Vec<i64> = arena[places[2] as usize..][..12].iter().map(|y| i64::from(*y)).collect();
         prop_assert_eq!(&found, &expected);
     }
@@ -216,9 +213,8 @@ fn quotients_are_rounded_to_nearest() {
         let step = ForwardInteger { kind: Kind::Div as u32, size: 1, shape, numbers };
         assert!(step.shape_is_valid() && !ForwardInteger { size: 2, ..step }.shape_is_valid());
         let mut arena: Vec<i8> = [&bytes[..], &bytes, &[0; 65536]].concat();
-        let mut memory = Memory { data: &[], arena: arena.as_mut_bytes() };
         let context = &mut Context { samples: 1, optimizer: Optimizer::at_step(REVEAL, 1), training: false, loss: 0.0 };
-        step.run(crate::arch::Scalar, &mut memory, context);
+        run_record(crate::arch::Scalar, &step, &[], arena.as_mut_bytes(), context);
         for (i, y) in arena[512..].iter().enumerate() {
             let [a, b] = [(i / 256, zero_a), (i % 256, zero_b)].map(|(i, zero)| f64::from(bytes[i]) - f64::from(zero));
             let real = if b == 0.0 { a.signum() * if a == 0.0 { 0.0 } else { 1e6 } } else { a / b };

@@ -4,6 +4,7 @@ use super::Conv2d;
 use super::block::{self, Block};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
+use crate::kernels::util::sub_mut;
 use crate::memory::Memory;
 use crate::optim::Update;
 use crate::plan::{Context, Operands, Ref, StepRecord, operands};
@@ -43,8 +44,6 @@ impl StepRecord for BlockF32 {
         scratch: scratch f32 [],
     }
 
-    const IS_DATA: bool = false;
-
     fn places(&self, samples: usize) -> Operands {
         Operands::described(Self::PLACES, self.as_bytes(), samples).with_last(self.shape.forward_scratch())
     }
@@ -54,7 +53,7 @@ impl StepRecord for BlockF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, w, b) = (at.read(), at.read(), at.read());
         let (y, places, scratch) = (at.write(), at.write(), at.write());
         block::forward_f32(isa, &self.shape, x, w, b, (self.lo, self.hi), scratch, y, places);
@@ -92,8 +91,6 @@ impl StepRecord for BlockBackwardF32 {
         trained.tile: scratch f32 [],
     }
 
-    const IS_DATA: bool = false;
-
     fn places(&self, samples: usize) -> Operands {
         Operands::described(Self::PLACES, self.as_bytes(), samples).with_last(self.shape.backward_scratch(samples))
     }
@@ -110,10 +107,10 @@ impl StepRecord for BlockBackwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, dy, places) = (at.read(), at.read(), at.read());
         let (dx, w, b, w_state, b_state) = (at.write(), at.write::<f32>(), at.write(), at.write(), at.write());
-        let scratch: &mut [f32] = at.write();
+        let scratch = sub_mut(at.write(), 0, self.shape.backward_scratch(context.samples));
         block::backward_f32(isa, &self.shape, x, w, dy, places, scratch, dx);
         let optimizer = context.optimizer;
         let w = Update { isa, optimizer, w, state: w_state };

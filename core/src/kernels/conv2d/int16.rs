@@ -104,7 +104,7 @@ impl StepRecord for ForwardI16 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, w, b) = (at.read(), at.read(), at.read());
         let (to, y) = (self.requantize.read(&mut at), at.write());
         forward_i16(isa, &self.shape, x, w, b, &to, y);

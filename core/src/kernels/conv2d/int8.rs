@@ -235,7 +235,7 @@ impl StepRecord for ForwardI8 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (shape, at) = (&self.shape, &mut memory.slices(self, context.samples));
+        let (shape, at) = (&self.shape, &mut memory.slices(context.samples));
         let (x, pad) = (at.read(), self.pad_value as i8);
         match self.order.id() {
             None if PLAIN => {

@@ -61,7 +61,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, w, b) = (at.read(), at.read(), at.read());
         let (scratch, y) = (at.write(), at.write());
         let (lo, hi) = (self.lo, self.hi);
@@ -98,7 +98,7 @@ impl StepRecord for BackwardInputF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (dy, w) = (at.read(), at.read());
         let (scratch, dx) = (at.write(), at.write());
         backward_input_f32(isa, &self.shape, dy, w, scratch, dx);
@@ -139,7 +139,7 @@ impl StepRecord for BackwardWeightsF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, dy) = (at.read(), at.read());
         let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
         let optimizer = context.optimizer;

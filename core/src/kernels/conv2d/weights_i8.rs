@@ -92,7 +92,7 @@ impl StepRecord for ForwardWeightsI8 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, w, scale, b) = (at.read(), at.read(), at.read(), at.read());
         let y = at.write();
         let (lo, hi) = (self.lo, self.hi);

@@ -46,7 +46,7 @@ impl StepRecord for ForwardI4 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, w, b) = (at.read(), at.read(), at.read());
         let (to, pad) = (self.requantize.read(&mut at), self.pad_value as i8);
         let (unpacked, y) = (at.write(), at.write());

@@ -44,7 +44,7 @@ impl StepRecord for ForwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, w, b) = (at.read(), at.read(), at.read());
         let y = at.write();
         let (lo, hi) = (self.lo, self.hi);
@@ -78,7 +78,7 @@ impl StepRecord for BackwardInputF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (dy, w, dx) = (at.read(), at.read(), at.write());
         backward_input_f32(isa, &self.shape, dy, w, dx);
     }
@@ -118,7 +118,7 @@ impl StepRecord for BackwardWeightsF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, dy) = (at.read(), at.read());
         let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
         let optimizer = context.optimizer;

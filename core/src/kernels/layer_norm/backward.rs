@@ -92,7 +92,7 @@ impl StepRecord for BackwardF32 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, gamma, dy) = (at.read(), at.read(), at.read());
         let (dgamma, dbeta, dx) = (at.write(), at.write(), at.write());
         parameters_backward_f32(self.epsilon, x, dy, dgamma, dbeta);

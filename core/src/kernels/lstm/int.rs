@@ -217,7 +217,7 @@ impl StepRecord for ForwardInt {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let at = &mut memory.slices(self, context.samples);
+        let at = &mut memory.slices(context.samples);
         if self.width == Width::I16 { self.compute::<I, i16>(isa, at) } else { self.compute::<I, i8>(isa, at) }
     }
 }

@@ -49,7 +49,7 @@ impl StepRecord for RequantizeInt {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         if self.width == Width::I8 {
             let (x, y): (&[i8], &mut [i16]) = (at.read(), at.write());
             y.iter_mut().zip(x).for_each(|(y, x)| *y = self.of(i32::from(*x)).clamp(-32768, 32767) as i16);

@@ -50,7 +50,7 @@ impl StepRecord for QuantizeI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         quantize_i16(self.scale, x, y);
     }
@@ -81,7 +81,7 @@ impl StepRecord for DequantizeI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         dequantize_i16(self.scale, x, y);
     }

@@ -108,7 +108,7 @@ impl StepRecord for ForwardInteger {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let Some(kind) = Kind::from_u32(self.kind) else { return };
         let (shape, to) = (&self.shape, &self.scaling);
         match self.size {

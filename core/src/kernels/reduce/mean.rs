@@ -86,7 +86,7 @@ impl StepRecord for MeanI8 {
     }
 
     fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         mean_i8(isa, &self.shape, x, &self.scaling, y);
     }

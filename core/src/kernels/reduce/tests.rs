@@ -88,13 +88,13 @@ proptest! {
         let mut arena: Vec<i8> = [&x[..], &vec![99; outs]].concat();
         let step = ForwardInteger { kind: kind as u32, size: 1, shape, x: Ref::arena(0), y: Ref::arena(ins as u32), scaling };
         prop_assert!(step.shape_is_valid());
-        step.run(Scalar, &mut Memory { data: &[], arena: arena.as_mut_bytes() }, &mut context());
+        run_record(Scalar, &step, &[], arena.as_mut_bytes(), &mut context());
         prop_assert_eq!(&arena[ins..], &expected[..]);
 
         let mut arena: Vec<i16> = [&x[..], &vec![99; outs]].concat().into_iter().map(i16::from).collect();
         let step = ForwardInteger { kind: kind as u32, size: 2, shape, x: Ref::arena(0), y: Ref::arena(2 * ins as u32), scaling };
         prop_assert!(step.shape_is_valid());
-        step.run(Scalar, &mut Memory { data: &[], arena: arena.as_mut_bytes() }, &mut context());
+        run_record(Scalar, &step, &[], arena.as_mut_bytes(), &mut context());
         let found: Vec<i8> = arena[ins..].iter().map(|y| *y as i8).collect();
         prop_assert_eq!(&found, &expected);
     }

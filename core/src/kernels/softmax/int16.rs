@@ -104,7 +104,7 @@ impl StepRecord for ForwardI16 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, exp, reciprocal) = (at.read(), at.read(), at.read());
         let y = at.write();
         copy(x, y);

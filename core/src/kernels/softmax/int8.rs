@@ -107,7 +107,7 @@ impl StepRecord for ForwardI8 {
     }
 
     fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+        let mut at = memory.slices(context.samples);
         let (x, y) = (at.read(), at.write());
         copy(x, y);
         forward_i8(self.len as usize, &self.scaling, y);

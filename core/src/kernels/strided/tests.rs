@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::arch::Scalar;
+use crate::kernels::testing::run_record;
 use crate::optim::{Optimizer, OptimizerRecord};
 use crate::plan::Access;
 use proptest::prelude::*;
@@ -11,7 +12,7 @@ fn run(step: &StridedCopy, arena: &mut [u8], samples: usize) {
     assert!(step.shape_is_valid());
     let optimizer = Optimizer::at_step(OptimizerRecord::sgd(1.0), 1);
     let mut context = Context { samples, optimizer, training: false, loss: 0.0 };
-    step.run(Scalar, &mut Memory { data: &[], arena }, &mut context);
+    run_record(Scalar, step, &[], arena, &mut context);
 }
 
 /// All index tuples of the box, and where each lies on a side.

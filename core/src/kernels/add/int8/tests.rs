@@ -1,5 +1,6 @@
 use super::*;
 use crate::arch::Scalar;
+use crate::kernels::testing::run_record;
 use crate::kernels::testing_int8::{between, bytes};
 use crate::optim::{Optimizer, OptimizerRecord, Rule};
 use crate::quant::defined::{divide_as_defined, high_mul_as_defined};
@@ -75,8 +76,8 @@ fn int8_steps_work_in_place_on_either_side() {
         assert!(step.shape_is_valid());
         let settings = OptimizerRecord::new_zeroed();
         let optimizer = Optimizer { rule: Rule::Sgd, settings, rate: 0.0 };
-        let mut memory = Memory { data: &[], arena: &mut arena };
-        step.run(Scalar, &mut memory, &mut Context { samples: 2, optimizer, training: false, loss: 0.0 });
+        let mut context = Context { samples: 2, optimizer, training: false, loss: 0.0 };
+        run_record(Scalar, &step, &[], &mut arena, &mut context);
         arena[at_y as usize..at_y as usize + 8].to_vec()
     };
     let apart = run([0, 8, 16]);
