@@ -2,9 +2,9 @@
 
 use crate::arch::{Isa, IsaId};
 use crate::image::{ALIGN, DType, Image, TensorRecord};
-use crate::memory::Memory;
+use crate::memory::{Memory, Slices};
 use crate::optim::{Optimizer, OptimizerRecord, Rule};
-use crate::plan::{Access, Context, Operand, Plan, Step, TRAINS};
+use crate::plan::{Access, Context, Operand, Plan, Step, TRAINS, Table};
 
 mod poll;
 
@@ -129,7 +129,7 @@ impl<'a, I: Isa> Session<'a, I> {
 
     /// Back to the image's own parameters, with fresh optimiser state and no updates done.
     pub fn reset(&mut self) {
-        let mut memory = Memory::new(self.image.data(), self.arena);
+        let mut memory = Memory { data: self.image.data(), arena: self.arena };
         for param in self.image.params() {
             let from = Operand::i8(param.init, param.bytes as usize, Access::Read);
             let to = Operand::i8(param.at, param.bytes as usize, Access::Write);
@@ -294,11 +294,10 @@ impl<'a, I: Isa> Session<'a, I> {
 
     /// Not generic over `observe`: one copy serves inference, training and profiles.
     fn run(&mut self, plan: Plan<'a>, context: &mut Context, observe: &mut dyn FnMut(usize, &Step<'_>, &Memory<'_>)) {
-        let mut memory = Memory::new(self.image.data(), self.arena);
+        let mut memory = Memory { data: self.image.data(), arena: self.arena };
         let (mut steps, mut index) = (plan.steps(), 0);
         while let Some((step, table)) = steps.advance() {
-            memory.table = table;
-            self.isa.run_step(&step, &mut memory, context);
+            run_step(self.isa, &step, table, &mut memory, context);
             observe(index, &step, &memory);
             index += 1;
         }
@@ -327,6 +326,12 @@ impl<'a, I: Isa> Session<'a, I> {
         let end = start.saturating_add(tensor.sample_bytes().saturating_mul(samples));
         self.arena.get_mut(start..end).unwrap_or_default()
     }
+}
+
+fn run_step<I: Isa>(isa: I, step: &Step<'_>, table: Table<'_>, memory: &mut Memory<'_>, context: &mut Context) {
+    let mut at = Slices::default();
+    memory.find(table, context.samples, &mut at);
+    isa.run_step(step, &mut at, context);
 }
 
 /// Which plan of an image.

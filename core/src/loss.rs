@@ -4,7 +4,7 @@
 use crate::arch::Isa;
 use crate::kernels::util::{elements, rows, rows_mut};
 use crate::math;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -90,8 +90,7 @@ impl StepRecord for MeanSquaredError {
         elements([self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, context: &mut Context) {
         let (target, y) = (at.read(), at.write());
         context.loss = mean_squared_error(self.len as usize, target, y);
     }
@@ -121,8 +120,7 @@ impl StepRecord for SoftmaxCrossEntropy {
         elements([self.classes]).is_some() && self.sparse <= 1
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, context: &mut Context) {
         let target = if self.sparse == 1 { Target::Class(at.read()) } else { Target::Distribution(at.read()) };
         context.loss = softmax_cross_entropy(self.classes as usize, target, at.write());
     }

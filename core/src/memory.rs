@@ -13,32 +13,17 @@ pub struct Memory<'m> {
     pub data: &'m [u8],
     /// Trainable parameters, optimiser state, activations and scratch.
     pub arena: &'m mut [u8],
-    /// Where the operands of the step lie that runs now.
-    pub(crate) table: Table<'m>,
 }
 
-impl<'m> Memory<'m> {
-    /// Memory before the first step.
-    pub fn new(data: &'m [u8], arena: &'m mut [u8]) -> Self {
-        Self { data, arena, table: &[] }
-    }
-
-    /// Borrows what the step touches that runs now: it takes them in the order of its
-    /// [`PLACES`](crate::plan::StepRecord::PLACES).
+impl Memory<'_> {
+    /// Borrows what a step touches.
     ///
     /// [`crate::image::Image::parse`] has proved that all of it exists and that writes are disjoint from everything
     /// else; should that promise be broken, the step sees empty slices and does nothing.
-    #[inline(always)]
-    pub fn slices(&mut self, samples: usize) -> Slices<'_> {
-        let mut slices = Slices::default();
-        self.fill(samples, &mut slices);
-        slices
-    }
-
-    /// One copy serves all steps: a device has no room for one of each.
+    // Into a place of the caller's: moving so many slices takes longer than finding them.
     #[inline(never)]
-    fn fill<'a>(&'a mut self, samples: usize, slices: &mut Slices<'a>) {
-        if carve(self.data, self.arena, self.table, samples, slices).is_none() {
+    pub(crate) fn find<'a>(&'a mut self, table: Table<'_>, samples: usize, slices: &mut Slices<'a>) {
+        if carve(self.data, self.arena, table, samples, slices).is_none() {
             debug_assert!(false, "operands overlap or leave the arena");
             slices.reads.clear();
             slices.writes.clear();
@@ -68,7 +53,8 @@ impl<'m> Memory<'m> {
     }
 }
 
-/// The memory of a step's operands, taken one after the other.
+/// The memory of a step's operands, taken one after the other in the order of its
+/// [`PLACES`](crate::plan::StepRecord::PLACES).
 #[derive(Debug, Default)]
 pub struct Slices<'m> {
     reads: heapless::Vec<&'m [u8], { Operands::MAX }>,
@@ -104,7 +90,7 @@ impl<'m> Slices<'m> {
 fn carve<'a>(
     data: &'a [u8],
     arena: &'a mut [u8],
-    table: Table<'a>,
+    table: Table<'_>,
     samples: usize,
     slices: &mut Slices<'a>,
 ) -> Option<()> {

@@ -13,7 +13,7 @@ use crate::kernels::{
     lstm, matmul, max_pool, prelu, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
 };
 use crate::loss;
-use crate::memory::{Memory, view};
+use crate::memory::{Slices, view};
 use crate::optim::Optimizer;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -28,8 +28,8 @@ pub use carried::{OWN, PLAIN, TRAINS, carries};
 pub use operand::{Access, Operand, Operands};
 pub use place::Place;
 pub(crate) use place::{factors, operands};
-pub(crate) use table::Table;
 pub use table::NewTable;
+pub(crate) use table::Table;
 
 /// Where an operand lies: bit 31 set means the arena, clear means the image's data section; the rest is a byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -108,7 +108,7 @@ pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
     }
 
     /// Runs the kernel.
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context);
 }
 
 /// Precedes every record.
@@ -186,7 +186,10 @@ impl core::fmt::Display for PlanError {
             Self::BadLength { step, kind } => write!(f, "step {step} (kind {kind}) has an unexpected length"),
             Self::BadShape { step, kind } => write!(f, "step {step} (kind {kind}) has a shape that contradicts itself"),
             Self::BadOperand { step, operand } => {
-                write!(f, "operand {operand} of step {step} is outside its section, misaligned or not where its table says")
+                write!(
+                    f,
+                    "operand {operand} of step {step} is outside its section, misaligned or not where its table says"
+                )
             }
             Self::Overlap { step, operand } => {
                 write!(f, "entry {operand} of the table of step {step} overlaps another or is out of order")
@@ -393,9 +396,9 @@ macro_rules! steps {
 
             /// See [`StepRecord::run`].
             #[inline]
-            pub fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+            pub fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
                 match self {
-                    $(Step::$name(record) if const { carries($kind) } => record.run(isa, memory, context),)*
+                    $(Step::$name(record) if const { carries($kind) } => record.run(isa, at, context),)*
                     // Never: what this build does not carry is not decoded.
                     _ => {}
                 }

@@ -48,7 +48,7 @@ pub use x86::{Avx2, Avx2Exact, Avx512};
 use crate::kernels::add::Sum;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::from;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::optim::Optimizer;
 use crate::plan::{Context, Step};
 use core::ops::Range;
@@ -673,8 +673,8 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     }
 
     /// Runs a step with this token.
-    fn run_step(self, step: &Step<'_>, memory: &mut Memory<'_>, context: &mut Context) {
-        step.run(self, memory, context);
+    fn run_step(self, step: &Step<'_>, at: &mut Slices<'_>, context: &mut Context) {
+        step.run(self, at, context);
     }
 
     /// Runs `body` compiled for this instruction set, as far as the compiler inlines it: for plain loops of kernels

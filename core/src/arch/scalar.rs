@@ -11,7 +11,7 @@ use super::{Gemm, Isa, IsaId, Patch, Pools, Window, Windows};
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub, sub_mut};
 use crate::math;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::optim::{Optimizer, TINY, TINY_SQUARE};
 use crate::plan::{Context, Step};
 use crate::quant;
@@ -31,8 +31,8 @@ impl Isa for Scalar {
 
     // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
     #[inline(never)]
-    fn run_step(self, step: &Step<'_>, memory: &mut Memory<'_>, context: &mut Context) {
-        step.run(self, memory, context);
+    fn run_step(self, step: &Step<'_>, at: &mut Slices<'_>, context: &mut Context) {
+        step.run(self, at, context);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::task::Poll;
 
-use super::{Session, SessionError};
+use super::{Session, SessionError, run_step};
 use crate::arch::Isa;
 use crate::memory::Memory;
 use crate::plan::{Context, Plan, Steps};
@@ -61,11 +61,10 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # }
     /// ```
     pub fn poll(&mut self, run: &mut Running<'a>, budget: usize) -> Poll<()> {
-        let mut memory = Memory::new(self.image.data(), self.arena);
+        let mut memory = Memory { data: self.image.data(), arena: self.arena };
         for _ in 0..budget {
             let Some((step, table)) = run.rest.advance() else { break };
-            memory.table = table;
-            self.isa.run_step(&step, &mut memory, &mut run.context);
+            run_step(self.isa, &step, table, &mut memory, &mut run.context);
         }
         if run.rest.is_done() { Poll::Ready(()) } else { Poll::Pending }
     }

@@ -11,7 +11,7 @@ pub use int16::{ForwardI16, LinesI16};
 use super::util::{copy, elements, from};
 use crate::arch::Isa;
 use crate::math::{self, Maths};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -201,8 +201,7 @@ impl StepRecord for ForwardF32 {
         Kind::from_u32(self.kind).is_some() && elements([self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, y) = (at.read(), at.write());
         copy(x, y);
         let Some(kind) = Kind::from_u32(self.kind) else { return };
@@ -241,8 +240,7 @@ impl StepRecord for BackwardF32 {
         Kind::from_u32(self.kind).is_some() && elements([self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (y, dy, dx) = (at.read(), at.read(), at.write());
         copy(dy, dx);
         let Some(kind) = Kind::from_u32(self.kind) else { return };

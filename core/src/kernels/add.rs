@@ -9,7 +9,7 @@ pub use int16::{ForwardI16, forward_i16, forward_in_place_i16};
 use super::util::{elements, from};
 use crate::arch::Isa;
 use crate::math;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -68,8 +68,7 @@ impl StepRecord for ForwardF32 {
         elements([self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (a, b, y) = (at.read(), at.read(), at.write());
         let (lo, hi) = (self.lo, self.hi);
         match (self.a == self.y, self.b == self.y) {
@@ -103,8 +102,7 @@ impl StepRecord for AccumulateF32 {
         elements([self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y): (&[f32], &mut [f32]) = (at.read(), at.write());
         isa.split(y.len(), 1, [(y, 1)], |of, [y]| isa.accumulate_f32(from(x, of.start), y));
     }

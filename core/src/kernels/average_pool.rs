@@ -12,7 +12,7 @@ pub use int16::{ForwardI16, forward_i16};
 use super::pool::Pool2d;
 use super::util::{from, rows, rows_mut, sub, sub_mut};
 use crate::arch::Isa;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -112,8 +112,7 @@ impl StepRecord for ForwardF32 {
         self.shape.is_dense()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y) = (at.read(), at.write());
         forward_f32(isa, &self.shape, x, self.lo, self.hi, y);
     }
@@ -141,8 +140,7 @@ impl StepRecord for BackwardF32 {
         self.shape.is_dense()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (dy, dx) = (at.read(), at.write());
         backward_f32(isa, &self.shape, dy, dx);
     }

@@ -2,7 +2,7 @@
 
 use super::util::{copy, elements, from};
 use crate::arch::Isa;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -28,8 +28,7 @@ impl StepRecord for Copy {
         elements([self.bytes]).is_some()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y): (&[u8], &mut [u8]) = (at.read(), at.write());
         // A host's threads share whole words.
         match (<[f32]>::ref_from_bytes(x), <[f32]>::mut_from_bytes(y)) {

@@ -16,7 +16,7 @@ use super::trained::Trained;
 use super::util::{bias_backward, elements, from, rows, rows_mut, start_from_bias, sub_mut};
 use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::optim::{GradSink, Update};
 use crate::plan::{Context, PLAIN, Ref, StepRecord, operands};
 use core::ops::Range;
@@ -184,8 +184,7 @@ impl StepRecord for ForwardF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, b) = (at.read(), at.read(), at.read());
         let y = at.write();
         forward_f32(isa, &self.shape, x, w, b, self.lo, self.hi, y);
@@ -217,8 +216,7 @@ impl StepRecord for BackwardInputF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (dy, w, dx) = (at.read(), at.read(), at.write());
         backward_input_f32(isa, &self.shape, dy, w, dx);
     }
@@ -257,8 +255,7 @@ impl StepRecord for BackwardWeightsF32 {
         Some(self.trained.slots)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, dy) = (at.read(), at.read());
         let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
         let optimizer = context.optimizer;
@@ -310,8 +307,7 @@ impl StepRecord for ForwardI8 {
         self.shape.is_valid() && self.requantize.is_valid(self.shape.outputs) && self.order.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let shape = &self.shape;
         if let Some(id) = self.order.id() {
             let (x, stream, y) = (at.read(), at.read(), at.write());
@@ -320,7 +316,7 @@ impl StepRecord for ForwardI8 {
         if !PLAIN {
             return;
         }
-        let (x, w, b, to) = (at.read(), at.read(), at.read(), self.requantize.read(&mut at));
+        let (x, w, b, to) = (at.read(), at.read(), at.read(), self.requantize.read(at));
         forward_i8(isa, shape, x, w, b, &to, at.write());
     }
 }

@@ -10,7 +10,7 @@ use super::recurrent::{Recurrent, add_product_f32, start_state};
 use super::util::{copy, from, rows, rows_mut, start_from_bias, sub, sub_mut};
 use crate::arch::Isa;
 use crate::math::Maths;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -126,8 +126,7 @@ impl StepRecord for ForwardF32 {
         self.reset_after <= 1 && self.shape.is_valid(SCRATCH as u32)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, w, r, b, r_bias, h0) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
         let (y, h, scratch) = (at.write(), at.write(), at.write());
         start_state(h0, 0.0, self.shape.units as usize, h);

@@ -9,7 +9,7 @@ pub use backward::{BackwardF32, input_backward_f32, parameters_backward_f32};
 use super::util::{copy, elements, rows_mut};
 use crate::arch::Isa;
 use crate::math;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -64,8 +64,7 @@ impl StepRecord for ForwardF32 {
         elements([self.rows, self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, gamma, beta) = (at.read(), at.read(), at.read());
         let y = at.write();
         copy(x, y);

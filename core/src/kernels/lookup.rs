@@ -3,7 +3,7 @@
 
 use super::util::elements;
 use crate::arch::Isa;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -55,8 +55,7 @@ impl StepRecord for LookupI8 {
         elements([self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (table, x, y) = (at.read(), at.read(), at.write());
         let Some(table) = table.first_chunk() else { return };
         if self.x == self.y {

@@ -14,7 +14,7 @@ use super::recurrent::{Recurrent, add_product_f32, start_state};
 use super::util::{copy, rows, rows_mut, sub, sub_mut};
 use crate::arch::Isa;
 use crate::math::Maths;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -133,8 +133,7 @@ impl StepRecord for ForwardF32 {
         self.shape.is_valid(GATES as u32)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, w, r, b, p, h0, c0) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
         let (y, h, c, gates) = (at.write(), at.write(), at.write(), at.write());
         let units = self.shape.units as usize;

@@ -8,7 +8,7 @@ use super::integer::{Integer, Width};
 use super::requantize::{Requantize, RequantizeRecord};
 use super::util::{elements, from, rows, rows_mut, sub};
 use crate::arch::{Gemm, Isa};
-use crate::memory::{Memory, Slices};
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, factors, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -149,8 +149,7 @@ impl StepRecord for ForwardF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (a, b, y) = (at.read(), at.read(), at.write());
         forward_f32(isa, &self.shape, a, b, self.lo, self.hi, y);
     }
@@ -200,8 +199,7 @@ impl StepRecord for ForwardInt {
         self.shape.is_valid() && zeros.into_iter().all(|zero| self.width.fits(&self.requantize, 1, zero))
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let at = &mut memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         if self.width == Width::I16 { self.compute::<i16>(at) } else { self.compute::<i8>(at) }
     }
 }

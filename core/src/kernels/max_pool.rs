@@ -12,7 +12,7 @@ pub use int16::{ForwardI16, forward_i16};
 use super::pool::Pool2d;
 use super::util::{from, rows, rows_mut};
 use crate::arch::{Isa, Patch};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -95,8 +95,7 @@ impl StepRecord for ForwardF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y) = (at.read(), at.write());
         forward_f32(isa, &self.shape, x, self.lo, self.hi, y);
     }
@@ -127,8 +126,7 @@ impl StepRecord for BackwardF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, dy, dx) = (at.read(), at.read(), at.write());
         backward_f32(isa, &self.shape, x, dy, dx);
     }

@@ -64,8 +64,7 @@ macro_rules! forward_step {
                 self.shape.$shape_is_valid() && $limits(self.lo, self.hi)
             }
 
-            fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-                let mut at = memory.slices(context.samples);
+            fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
                 $kernel(isa, &self.shape, at.read(), self.lo, self.hi, at.write());
             }
         }

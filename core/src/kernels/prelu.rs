@@ -4,7 +4,7 @@
 
 use super::util::{elements, rows, rows_mut};
 use crate::arch::Isa;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -65,8 +65,7 @@ impl StepRecord for BackwardF32 {
         elements([self.rows, self.channels]).is_some()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, slope, dy) = (at.read(), at.read(), at.read());
         let (dslope, dx) = (at.write(), at.write());
         slope_backward_f32(x, dy, dslope);

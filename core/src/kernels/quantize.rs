@@ -8,7 +8,7 @@ pub use int16::{DequantizeI16, QuantizeI16, dequantize_i16, quantize_i16};
 
 use super::util::elements;
 use crate::arch::Isa;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::{dequantize_i8, quantize_i8};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -57,8 +57,7 @@ impl StepRecord for QuantizeI8 {
         is_valid(self.len, self.scale, self.zero_point)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y) = (at.read(), at.write());
         quantize(self.scale, self.zero_point, x, y);
     }
@@ -90,8 +89,7 @@ impl StepRecord for DequantizeI8 {
         is_valid(self.len, self.scale, self.zero_point)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y) = (at.read(), at.write());
         dequantize(self.scale, self.zero_point, x, y);
     }

@@ -11,7 +11,7 @@ pub use mean::{Mean, MeanI8, mean_i8};
 use super::util::{elements, rows_mut, sub};
 use crate::arch::Isa;
 use crate::math;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, factors, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -170,8 +170,7 @@ impl StepRecord for ForwardF32 {
         Kind::from_u32(self.kind).is_some() && self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y) = (at.read(), at.write());
         let Some(kind) = Kind::from_u32(self.kind) else { return };
         forward_f32(isa, kind, &self.shape, x, y);

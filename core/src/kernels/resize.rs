@@ -2,7 +2,7 @@
 
 use super::util::{elements, rows_mut, sub};
 use crate::arch::Isa;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -46,8 +46,7 @@ impl StepRecord for ResizeNearest {
             && elements([self.out_h, self.out_w, self.channels, self.size]).is_some()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (rows, cols, x) = (at.read::<u32>(), at.read::<u32>(), at.read());
         let y: &mut [u8] = at.write();
         let pixel = (self.channels * self.size) as usize;

@@ -14,7 +14,7 @@ pub use log_int8::{ForwardLogI8, LogScalingI8, forward_log_i8};
 use super::util::{copy, elements, rows, rows_mut};
 use crate::arch::Isa;
 use crate::math::{self, Maths};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -88,8 +88,7 @@ impl StepRecord for ForwardF32 {
         elements([self.rows, self.len]).is_some() && self.logarithm <= 1
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, y) = (at.read(), at.write());
         copy(x, y);
         let (maths, len) = (Maths::of(context.training), self.len as usize);
@@ -130,8 +129,7 @@ impl StepRecord for BackwardF32 {
         elements([self.rows, self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (y, dy, dx) = (at.read(), at.read(), at.write());
         copy(dy, dx);
         backward_f32(isa, self.len as usize, self.beta, y, dx);

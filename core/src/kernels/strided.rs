@@ -5,7 +5,7 @@
 
 use super::util::{elements, sub, sub_mut};
 use crate::arch::Isa;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -158,8 +158,7 @@ impl StepRecord for StridedCopy {
             && self.y.holds(&self.extents)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, y) = (at.read(), at.write());
         if self.outside == Outside::Fill as u32 {
             let pattern = self.fill.to_le_bytes();

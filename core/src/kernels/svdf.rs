@@ -10,7 +10,7 @@ pub use int::ForwardInt;
 
 use super::util::{elements, rows, rows_mut};
 use crate::arch::Isa;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -127,8 +127,7 @@ impl StepRecord for ForwardF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, v, b) = (at.read(), at.read(), at.read(), at.read());
         let (state, y) = (at.write(), at.write());
         forward_f32(isa, &self.shape, x, w, v, b, self.lo, self.hi, state, y);

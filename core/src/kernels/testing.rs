@@ -2,7 +2,7 @@
 
 use super::window::{Axis, Window2d};
 use crate::arch::{Isa, Scalar};
-use crate::memory::Memory;
+use crate::memory::{Memory, Slices};
 use crate::optim::{Optimizer, OptimizerRecord};
 use crate::plan::{Bounds, Context, NewTable, StepRecord, table};
 use crate::rng::Rng;
@@ -148,11 +148,12 @@ pub fn run_with<I: Isa, R: StepRecord>(
 /// Runs one record as a session does, with the table that an image would have.
 pub fn run_record<I: Isa, R: StepRecord>(isa: I, record: &R, data: &[u8], arena: &mut [u8], context: &mut Context) {
     let bounds = Bounds { data_bytes: data.len(), arena_bytes: arena.len(), samples: context.samples, slots: 0 };
-    let table = NewTable::of(&record.places(1), &record.places(context.samples), context.samples).expect("small operands");
+    let table =
+        NewTable::of(&record.places(1), &record.places(context.samples), context.samples).expect("small operands");
     table::check(0, table.table(), |samples| record.places(samples), &bounds).expect("a sound step");
-    let mut memory = Memory::new(data, arena);
-    memory.table = table.table();
-    record.run(isa, &mut memory, context);
+    let (mut memory, mut at) = (Memory { data, arena }, Slices::default());
+    memory.find(table.table(), context.samples, &mut at);
+    record.run(isa, &mut at, context);
 }
 
 /// Optimiser settings that turn updated parameters into gradients: `w -= 1 * g` from zero leaves `-g`.

@@ -14,7 +14,7 @@ pub use int::ForwardInt;
 use super::conv2d::{Conv2d, Scratch, accumulate_input_f32};
 use super::util::start_from_bias;
 use crate::arch::Isa;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -73,8 +73,7 @@ impl StepRecord for ForwardF32 {
         self.conv.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, b) = (at.read(), at.read(), at.read());
         let (scratch, y) = (at.write(), at.write());
         let (lo, hi) = (self.lo, self.hi);

@@ -4,7 +4,7 @@
 use super::trained::Trained;
 use super::util::elements;
 use crate::arch::Isa;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::optim::{GradSink, Update};
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -41,8 +41,7 @@ impl StepRecord for UpdateF32 {
         Some(self.slots)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (gradient, w, state) = (at.read(), at.write(), at.write());
         let mut sink = Update { isa, optimizer: context.optimizer, w, state };
         sink.tile(0, gradient);

@@ -39,9 +39,8 @@ fn found(list: &[(Operand, bool)], most: usize, samples: usize) -> Vec<(Option<u
     assert_eq!(checked(&new, list, most), Ok(()));
     let mut arena: [u8; ARENA] = core::array::from_fn(|i| i as u8);
     let data: [u8; 16] = core::array::from_fn(|i| 100 + i as u8);
-    let mut memory = Memory::new(&data, &mut arena);
-    memory.table = new.table();
-    let mut at = memory.slices(samples);
+    let (mut memory, mut at) = (Memory { data: &data, arena: &mut arena }, Slices::default());
+    memory.find(new.table(), samples, &mut at);
     let reads = list.iter().filter(|(operand, _)| operand.access == Access::Read).map(|_| at.read::<u8>());
     let mut found: Vec<_> = reads.map(|x| (x.first().copied(), x.len())).collect();
     let writes = list.iter().filter(|(operand, _)| operand.access != Access::Read).map(|_| at.write::<u8>());
@@ -146,10 +145,9 @@ proptest! {
         prop_assert!(verdict.is_err() || at % 3 == 2, "{:?}", new);
         if verdict.is_ok() {
             let mut arena: Vec<u8> = vec![0; ARENA];
-            let mut memory = Memory::new(&[0; 16], &mut arena);
-            memory.table = changed;
+            let (mut memory, mut at) = (Memory { data: &[0; 16], arena: &mut arena }, Slices::default());
+            memory.find(changed, most, &mut at);
             let all = grown(&list, most);
-            let mut at = memory.slices(most);
             for operand in all.as_slice() {
                 let bytes = if operand.access == Access::Read { at.read::<u8>().len() } else { at.write::<u8>().len() };
                 prop_assert_eq!(bytes, operand.bytes);

@@ -2,7 +2,7 @@
 
 use crate::arch::Isa;
 use crate::kernels::order::OrderRecord;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord, factors, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -43,7 +43,7 @@ impl StepRecord for Record {
         true
     }
 
-    fn run<I: Isa>(&self, _: I, _: &mut Memory<'_>, _: &mut Context) {}
+    fn run<I: Isa>(&self, _: I, _: &mut Slices<'_>, _: &mut Context) {}
 }
 
 const RECORD: Record = Record {
@@ -114,7 +114,7 @@ impl StepRecord for Special {
         true
     }
 
-    fn run<I: Isa>(&self, _: I, _: &mut Memory<'_>, _: &mut Context) {}
+    fn run<I: Isa>(&self, _: I, _: &mut Slices<'_>, _: &mut Context) {}
 }
 
 #[test]

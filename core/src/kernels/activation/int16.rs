@@ -7,7 +7,7 @@ use super::Kind;
 use crate::arch::Isa;
 use crate::kernels::requantize::{Rescale, limits_are_valid_i16};
 use crate::kernels::util::{copy, elements};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::functions::{TABLE, ToTable, logistic_i16, tanh_i16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -43,8 +43,7 @@ impl StepRecord for ForwardI16 {
             && self.argument.is_valid()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, table, y) = (at.read(), at.read(), at.write());
         copy(x, y);
         let table: &[u16] = table;
@@ -86,8 +85,7 @@ impl StepRecord for LinesI16 {
         elements([self.len]).is_some() && limits_are_valid_i16(self.lo, self.hi)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y) = (at.read(), at.write());
         copy(x, y);
         for y in y {

@@ -4,7 +4,7 @@ use super::{Sum, Term};
 use crate::arch::Isa;
 use crate::kernels::requantize::limits_are_valid_i16;
 use crate::kernels::util::elements;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::multiply_by_quantized_multiplier as scale;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -66,8 +66,7 @@ impl StepRecord for ForwardI16 {
             && limits_are_valid_i16(lo, hi)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (a, b, y) = (at.read(), at.read(), at.write());
         match (self.a == self.y, self.b == self.y) {
             (false, false) => forward_i16(&self.sum, a, b, y),

@@ -6,7 +6,7 @@
 use crate::arch::Isa;
 use crate::kernels::requantize::limits_are_valid;
 use crate::kernels::util::elements;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::{multiply_by_quantized_multiplier, requantize_i8};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -105,8 +105,7 @@ impl StepRecord for ForwardI8 {
         elements([self.len]).is_some() && self.sum.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (a, b, y) = (at.read(), at.read(), at.write());
         isa.add_i8(&self.sum, (self.a != self.y).then_some(a), (self.b != self.y).then_some(b), y);
     }

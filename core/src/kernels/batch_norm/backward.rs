@@ -7,7 +7,7 @@
 use super::{Channels, parts};
 use crate::arch::{Columns, Isa, Normalised};
 use crate::kernels::util::{copy, from, rows, sub};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -87,8 +87,7 @@ impl StepRecord for GradientsF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let seen = seen([at.read(), at.read(), at.read(), at.read()], self.lo, self.hi);
         let (dy, dgamma, dbeta) = (at.read(), at.write(), at.write());
         gradients_f32(isa, &seen, dy, dgamma, dbeta);
@@ -139,8 +138,7 @@ impl StepRecord for BackwardInputF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let seen = seen([at.read(), at.read(), at.read(), at.read()], self.lo, self.hi);
         let (dgamma, dbeta, dy, dx) = (at.read(), at.read(), at.read(), at.write());
         copy(dy, dx);

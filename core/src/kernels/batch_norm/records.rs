@@ -4,7 +4,7 @@ use super::{Channels, factors, inverse_deviation, moments_f32, move_towards, sca
 use crate::arch::Isa;
 use crate::kernels::util::elements;
 use crate::math;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -54,8 +54,7 @@ impl StepRecord for MomentsF32 {
         self.shape.is_valid() && is_epsilon(self.epsilon) && (0.0..=1.0).contains(&self.momentum)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, gamma, beta) = (at.read(), at.read(), at.read());
         let (kept_mean, kept_variance) = (at.write(), at.write());
         let (moments, to) = (at.write::<f32>(), at.write());
@@ -101,8 +100,7 @@ impl StepRecord for FactorsF32 {
         elements([self.channels, 2]).is_some() && is_epsilon(self.epsilon)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (gamma, beta, mean, variance) = (at.read(), at.read(), at.read(), at.read::<f32>());
         let to = at.write();
         let inverse = variance.iter().map(|variance| 1.0 / math::sqrt(variance + self.epsilon));
@@ -139,8 +137,7 @@ impl StepRecord for ScaleShiftF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, factors, y) = (at.read(), at.read(), at.write());
         scale_shift_f32(isa, (self.x != self.y).then_some(x), factors, self.lo, self.hi, y);
     }

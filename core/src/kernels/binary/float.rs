@@ -4,7 +4,7 @@ use super::{Broadcast, Kind, combine, load};
 use crate::arch::Isa;
 use crate::kernels::util::rows_mut;
 use crate::math;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -46,9 +46,8 @@ impl StepRecord for ForwardF32 {
         self.shape.is_valid(Kind::from_u32(self.kind))
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let shape = &self.shape;
-        let mut at = memory.slices(context.samples);
         let (a, b, y) = (at.read(), at.read(), at.write());
         let Some(kind) = Kind::from_u32(self.kind) else { return };
         let ([.., len], [.., a_step], [.., b_step]) = (shape.extents, shape.a.strides, shape.b.strides);

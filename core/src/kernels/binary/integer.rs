@@ -9,7 +9,7 @@ use crate::arch::Isa;
 use crate::kernels::add::{Sum, Term};
 use crate::kernels::requantize::integer_limits_are_valid;
 use crate::kernels::util::rows_mut;
-use crate::memory::{Memory, view, view_mut};
+use crate::memory::{Slices, view, view_mut};
 use crate::plan::{Context, StepRecord, operands};
 use crate::quant::functions::reciprocal;
 use crate::quant::multiply_by_quantized_multiplier as scale;
@@ -118,8 +118,7 @@ impl StepRecord for ForwardInteger {
             && integer_limits_are_valid(*size, numbers.lo, numbers.hi)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (a, b, y) = (at.read(), at.read(), at.write());
         match self.size {
             1 => self.compute(a, b, y, |y| y as i8),

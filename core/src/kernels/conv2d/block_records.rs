@@ -5,7 +5,7 @@ use super::block::{self, Block};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
 use crate::kernels::util::sub_mut;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::optim::Update;
 use crate::plan::{Context, Operands, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -52,8 +52,7 @@ impl StepRecord for BlockF32 {
         self.shape.is_valid() && !self.scratch.is_none()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, b) = (at.read(), at.read(), at.read());
         let (y, places, scratch) = (at.write(), at.write(), at.write());
         block::forward_f32(isa, &self.shape, x, w, b, (self.lo, self.hi), scratch, y, places);
@@ -106,8 +105,7 @@ impl StepRecord for BlockBackwardF32 {
         Some(self.trained.slots)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, dy, places) = (at.read(), at.read(), at.read());
         let (dx, w, b, w_state, b_state) = (at.write(), at.write::<f32>(), at.write(), at.write(), at.write());
         let scratch = sub_mut(at.write(), 0, self.shape.backward_scratch(context.samples));

@@ -5,7 +5,7 @@ use crate::arch::Isa;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
 use crate::kernels::util::{from, rows, rows_mut, sub};
 use crate::kernels::window::Taps;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -103,10 +103,9 @@ impl StepRecord for ForwardI16 {
         self.shape.is_valid() && self.requantize.is_valid_i16(self.shape.out_c)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, b) = (at.read(), at.read(), at.read());
-        let (to, y) = (self.requantize.read(&mut at), at.write());
+        let (to, y) = (self.requantize.read(at), at.write());
         forward_i16(isa, &self.shape, x, w, b, &to, y);
     }
 }

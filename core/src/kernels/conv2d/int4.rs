@@ -7,7 +7,7 @@ use crate::arch::Isa;
 use crate::kernels::int4::unpack;
 use crate::kernels::requantize::{Requantize, RequantizeRecord};
 use crate::kernels::util::sub_mut;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -89,10 +89,9 @@ impl StepRecord for ForwardI4 {
             && self.scratch_bytes as usize >= scratch_bytes_i4(&self.shape, 0)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, b) = (at.read(), at.read(), at.read());
-        let (to, pad) = (self.requantize.read(&mut at), self.pad_value as i8);
+        let (to, pad) = (self.requantize.read(at), self.pad_value as i8);
         let (scratch, y) = (at.write(), at.write());
         forward_i4(isa, &self.shape, x, w, b, pad, &to, scratch, y);
     }

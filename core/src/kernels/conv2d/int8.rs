@@ -7,7 +7,7 @@ use crate::kernels::order::OrderRecord;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, add_constant_i8, start_from_bias_i8};
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, PLAIN, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -234,8 +234,8 @@ impl StepRecord for ForwardI8 {
             && (self.order.is_plain() || self.shape.groups == 1)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let (shape, at) = (&self.shape, &mut memory.slices(context.samples));
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
+        let shape = &self.shape;
         let (x, pad) = (at.read(), self.pad_value as i8);
         match self.order.id() {
             None if PLAIN => {

@@ -5,7 +5,7 @@ use super::float::{backward_input_f32, cost, forward_f32, gradient_of};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
 use crate::kernels::util::bias_backward;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::optim::Update;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -60,8 +60,7 @@ impl StepRecord for ForwardF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, b) = (at.read(), at.read(), at.read());
         let (scratch, y) = (at.write(), at.write());
         let (lo, hi) = (self.lo, self.hi);
@@ -97,8 +96,7 @@ impl StepRecord for BackwardInputF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (dy, w) = (at.read(), at.read());
         let (scratch, dx) = (at.write(), at.write());
         backward_input_f32(isa, &self.shape, dy, w, scratch, dx);
@@ -138,8 +136,7 @@ impl StepRecord for BackwardWeightsF32 {
         Some(self.trained.slots)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, dy) = (at.read(), at.read());
         let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
         let optimizer = context.optimizer;

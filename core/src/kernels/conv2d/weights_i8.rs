@@ -6,7 +6,7 @@ use super::Conv2d;
 use super::float::pieces;
 use crate::arch::Isa;
 use crate::kernels::util::{from, rows, rows_mut, sub};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -91,8 +91,7 @@ impl StepRecord for ForwardWeightsI8 {
         self.shape.is_valid() && (self.scales == 1 || self.scales == self.shape.out_c)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, scale, b) = (at.read(), at.read(), at.read(), at.read());
         let y = at.write();
         let (lo, hi) = (self.lo, self.hi);

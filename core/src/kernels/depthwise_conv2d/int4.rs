@@ -4,7 +4,7 @@ use super::{DepthwiseConv2d, forward_i8};
 use crate::arch::Isa;
 use crate::kernels::int4::unpack;
 use crate::kernels::requantize::RequantizeRecord;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -45,10 +45,9 @@ impl StepRecord for ForwardI4 {
         self.shape.is_valid() && self.requantize.is_valid(self.shape.out_c) && i8::try_from(self.pad_value).is_ok()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, b) = (at.read(), at.read(), at.read());
-        let (to, pad) = (self.requantize.read(&mut at), self.pad_value as i8);
+        let (to, pad) = (self.requantize.read(at), self.pad_value as i8);
         let (unpacked, y) = (at.write(), at.write());
         unpack(w, 0, unpacked);
         forward_i8(isa, &self.shape, x, unpacked, b, pad, &to, y);

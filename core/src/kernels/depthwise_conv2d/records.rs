@@ -6,7 +6,7 @@ use super::gradient::{backward_weights_in_groups, gradient_of_taps, groups};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
 use crate::kernels::util::bias_backward;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::optim::Update;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -43,8 +43,7 @@ impl StepRecord for ForwardF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, b) = (at.read(), at.read(), at.read());
         let y = at.write();
         let (lo, hi) = (self.lo, self.hi);
@@ -77,8 +76,7 @@ impl StepRecord for BackwardInputF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (dy, w, dx) = (at.read(), at.read(), at.write());
         backward_input_f32(isa, &self.shape, dy, w, dx);
     }
@@ -117,8 +115,7 @@ impl StepRecord for BackwardWeightsF32 {
         Some(self.trained.slots)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, dy) = (at.read(), at.read());
         let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
         let optimizer = context.optimizer;

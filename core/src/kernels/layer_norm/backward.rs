@@ -4,7 +4,7 @@
 use crate::arch::Isa;
 use crate::kernels::util::{elements, rows, rows_mut};
 use crate::math;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -91,8 +91,7 @@ impl StepRecord for BackwardF32 {
         elements([self.rows, self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, gamma, dy) = (at.read(), at.read(), at.read());
         let (dgamma, dbeta, dx) = (at.write(), at.write(), at.write());
         parameters_backward_f32(self.epsilon, x, dy, dgamma, dbeta);

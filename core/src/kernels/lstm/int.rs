@@ -10,7 +10,7 @@ use crate::kernels::integer::{Integer, Width};
 use crate::kernels::recurrent::{Recurrent, start_state};
 use crate::kernels::requantize::{Rescale, Wide, bias_i16};
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
-use crate::memory::{Memory, Slices};
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::functions::{TABLE, ToTable, logistic_i16, tanh_i16};
 use crate::quant::multiply_wide;
@@ -216,8 +216,7 @@ impl StepRecord for ForwardInt {
             && (0..=32767).contains(&self.cell_clip)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let at = &mut memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         if self.width == Width::I16 { self.compute::<I, i16>(isa, at) } else { self.compute::<I, i8>(isa, at) }
     }
 }

@@ -4,7 +4,7 @@ use crate::arch::Isa;
 use crate::kernels::pool::{Pool2d, forward_step};
 use crate::kernels::requantize::limits_are_valid;
 use crate::kernels::util::{copy, rows, rows_mut, sub};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

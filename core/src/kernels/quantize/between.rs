@@ -4,7 +4,7 @@ use crate::arch::Isa;
 use crate::kernels::integer::Width;
 use crate::kernels::requantize::Rescale;
 use crate::kernels::util::elements;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -48,8 +48,7 @@ impl StepRecord for RequantizeInt {
         elements([self.len]).is_some() && (widths == [Width::I8, Width::I16] || widths == [Width::I16, Width::I8])
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         if self.width == Width::I8 {
             let (x, y): (&[i8], &mut [i16]) = (at.read(), at.write());
             y.iter_mut().zip(x).for_each(|(y, x)| *y = self.of(i32::from(*x)).clamp(-32768, 32767) as i16);

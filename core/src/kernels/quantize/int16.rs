@@ -3,7 +3,7 @@
 use crate::arch::Isa;
 use crate::kernels::util::elements;
 use crate::math;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -49,8 +49,7 @@ impl StepRecord for QuantizeI16 {
         is_valid(self.len, self.scale)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y) = (at.read(), at.write());
         quantize_i16(self.scale, x, y);
     }
@@ -80,8 +79,7 @@ impl StepRecord for DequantizeI16 {
         is_valid(self.len, self.scale)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y) = (at.read(), at.write());
         dequantize_i16(self.scale, x, y);
     }

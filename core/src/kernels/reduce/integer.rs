@@ -4,7 +4,7 @@ use super::{Kind, Shape, fold, walk};
 use crate::arch::Isa;
 use crate::kernels::requantize::integer_limits_are_valid;
 use crate::kernels::util::{rows_mut, sub};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::multiply_by_quantized_multiplier;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -107,8 +107,7 @@ impl StepRecord for ForwardInteger {
             && integer_limits_are_valid(self.size, self.scaling.lo, self.scaling.hi)
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let Some(kind) = Kind::from_u32(self.kind) else { return };
         let (shape, to) = (&self.shape, &self.scaling);
         match self.size {

@@ -6,7 +6,7 @@ use super::Scaling;
 use crate::arch::Isa;
 use crate::kernels::requantize::limits_are_valid;
 use crate::kernels::util::{elements, rows, rows_mut, sub};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::requantize_i8;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -85,8 +85,7 @@ impl StepRecord for MeanI8 {
         self.shape.is_valid() && limits_are_valid(self.scaling.lo, self.scaling.hi)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y) = (at.read(), at.write());
         mean_i8(isa, &self.shape, x, &self.scaling, y);
     }

@@ -5,7 +5,7 @@
 
 use crate::arch::Isa;
 use crate::kernels::util::{copy, elements, rows_mut};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::multiply_by_quantized_multiplier;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -103,8 +103,7 @@ impl StepRecord for ForwardI16 {
         elements([self.rows, self.len]).is_some() && self.len < 1 << 16
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, exp, reciprocal) = (at.read(), at.read(), at.read());
         let y = at.write();
         copy(x, y);

@@ -6,7 +6,7 @@ use super::{MAX_LEN_I8, ScalingI8};
 use crate::arch::Isa;
 use crate::kernels::requantize::Rescale;
 use crate::kernels::util::{copy, elements, rows_mut};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::functions::ln;
 use crate::quant::rounding_divide_by_pot;
@@ -71,8 +71,7 @@ impl StepRecord for ForwardLogI8 {
         elements([self.rows, self.len]).is_some() && self.len <= MAX_LEN_I8 && self.scaling.scaling.is_valid()
     }
 
-    fn run<I: Isa>(&self, _: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(context.samples);
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, y) = (at.read(), at.write());
         copy(x, y);
         forward_log_i8(self.len as usize, &self.scaling, y);

@@ -6,7 +6,7 @@ use crate::kernels::integer::Width;
 use crate::kernels::requantize::Rescale;
 use crate::kernels::requantize::limits_are_valid;
 use crate::kernels::util::{rows, rows_mut};
-use crate::memory::{Memory, Slices};
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::multiply_by_quantized_multiplier;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -108,8 +108,7 @@ impl StepRecord for ForwardInt {
         self.shape.is_valid() && self.width.is_valid() && limits_are_valid(self.lo, self.hi)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let at = &mut memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         if self.width == Width::I16 { self.forward::<I, i16>(isa, at) } else { self.forward::<I, i8>(isa, at) }
     }
 }

@@ -5,7 +5,7 @@ use crate::kernels::conv2d::Conv2d;
 use crate::kernels::integer::{Integer, Width};
 use crate::kernels::requantize::{Requantize, RequantizeRecord};
 use crate::kernels::util::{rows, rows_mut, sub};
-use crate::memory::{Memory, Slices};
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -98,8 +98,7 @@ impl StepRecord for ForwardInt {
             && self.width.fits(&self.requantize, self.conv.in_c, self.zero_point)
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let at = &mut memory.slices(context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         if self.width == Width::I16 { self.compute::<I, i16>(isa, at) } else { self.compute::<I, i8>(isa, at) }
     }
 }

@@ -15,7 +15,7 @@ use crate::kernels::add::Sum;
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Step};
 
 core::arch::global_asm!(
@@ -60,8 +60,8 @@ impl Isa for Dsp {
 
     // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
     #[inline(never)]
-    fn run_step(self, step: &Step<'_>, memory: &mut Memory<'_>, context: &mut Context) {
-        step.run(self, memory, context);
+    fn run_step(self, step: &Step<'_>, at: &mut Slices<'_>, context: &mut Context) {
+        step.run(self, at, context);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{from_mut, sub};
-use crate::memory::{Memory, signed_mut, view_mut};
+use crate::memory::{Slices, signed_mut, view_mut};
 use crate::plan::{Context, Step};
 use zerocopy::IntoBytes;
 
@@ -80,8 +80,8 @@ impl Isa for Mve {
 
     // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
     #[inline(never)]
-    fn run_step(self, step: &Step<'_>, memory: &mut Memory<'_>, context: &mut Context) {
-        step.run(self, memory, context);
+    fn run_step(self, step: &Step<'_>, at: &mut Slices<'_>, context: &mut Context) {
+        step.run(self, at, context);
     }
 }
 

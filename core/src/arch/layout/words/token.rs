@@ -32,10 +32,10 @@ macro_rules! token {
             fn run_step(
                 self,
                 step: &$crate::plan::Step<'_>,
-                memory: &mut $crate::memory::Memory<'_>,
+                at: &mut $crate::memory::Slices<'_>,
                 context: &mut $crate::plan::Context,
             ) {
-                step.run(self, memory, context);
+                step.run(self, at, context);
             }
         }
 
