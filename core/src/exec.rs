@@ -6,8 +6,10 @@ use crate::memory::{Memory, Slices};
 use crate::optim::{Optimizer, OptimizerRecord, Rule};
 use crate::plan::{Access, Context, Operand, Plan, Step, TRAINS, Table};
 
+mod arena;
 mod poll;
 
+pub use arena::Arena;
 pub use poll::Running;
 
 /// Why a session refuses to work.

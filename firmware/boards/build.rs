@@ -29,7 +29,11 @@ fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));
     let riscv = target.starts_with("riscv");
     let has_hal = board.value(&["hal"]).is_some();
-    fs::write(out.join("memory.x"), memory_x(&board, riscv)).expect("writing memory.x");
+    let mut script = memory_x(&board, riscv);
+    // What the chip's boot ROM wants to see.
+    println!("cargo:rerun-if-changed=boot.x");
+    script.push_str(&fs::read_to_string("boot.x").unwrap_or_default());
+    fs::write(out.join("memory.x"), script).expect("writing memory.x");
     fs::write(out.join("facts.rs"), facts(&board)).expect("writing facts.rs");
     if !has_hal {
         // For cortex-m-rt: names of interrupt handlers, of which there are none. A HAL brings its own.
@@ -37,12 +41,6 @@ fn main() {
     }
     println!("cargo:rustc-link-search={}", out.display());
     let mut scripts = if riscv { vec!["-Tmemory.x", "-Tlink.x"] } else { vec!["--nmagic", "-Tlink.x"] };
-    // What the chip's boot ROM wants to see.
-    println!("cargo:rerun-if-changed=boot.x");
-    if let Ok(script) = fs::read(Path::new(&variable("CARGO_MANIFEST_DIR")).join("boot.x")) {
-        fs::write(out.join("boot.x"), script).expect("writing boot.x");
-        scripts.push("-Tboot.x");
-    }
     if env::var_os("CARGO_FEATURE_LOG").is_some() {
         scripts.push("-Tdefmt.x");
     }
@@ -130,6 +128,9 @@ fn facts(board: &Entry<'_>) -> String {
         if let Some(number) = board.value(path).and_then(Value::as_integer) {
             let _ = writeln!(text, "pub const {name}: u32 = {number};");
         }
+    }
+    if let Some(numbers) = board.value(&["link", "usb"]) {
+        let _ = writeln!(text, "pub const USB: [u16; 2] = {numbers};");
     }
     text.push_str(&token(board.text("isa")));
     text.push_str(&constant(board, "BOARD", &[]));

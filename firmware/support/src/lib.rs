@@ -25,6 +25,10 @@ pub mod start;
 pub mod emulated;
 #[cfg(target_os = "none")]
 pub mod hal;
+#[cfg(feature = "rp")]
+pub mod rp;
+#[cfg(feature = "usb")]
+pub mod usb;
 
 /// Drivers for Arm's CMSDK peripherals, as on the MPS2 boards.
 pub mod cmsdk;

@@ -43,20 +43,25 @@ pub fn build(boards: &[Board], machine: &Machine, steps: &mut Steps) -> Vec<Boar
 
 /// A cargo command for a board: its package, its target, the profile of what goes to flash.
 pub fn cargo(verb: &str, board: &Board) -> Command {
-    cargo_in(&paths::firmware_target(), verb, board)
+    cargo_for(verb, &board.package, &board.target)
+}
+
+/// The same for any package.
+pub fn cargo_for(verb: &str, package: &str, target: &str) -> Command {
+    cargo_in(&paths::firmware_target(), verb, package, target)
 }
 
 /// [`cargo`] for a program that carries the kernels of these steps only; see `core/src/plan/carried.rs`.
 pub fn cargo_for_steps(steps: &str, verb: &str, board: &Board) -> Command {
-    let mut command = cargo_in(&paths::lean_target(), verb, board);
+    let mut command = cargo_in(&paths::lean_target(), verb, &board.package, &board.target);
     command.env("EMBERNET_STEPS", steps);
     command
 }
 
-fn cargo_in(target: &Path, verb: &str, board: &Board) -> Command {
+fn cargo_in(folder: &Path, verb: &str, package: &str, target: &str) -> Command {
     let mut command = tools::cargo();
     command.args([verb, "--quiet", "--profile", "firmware"]);
-    command.args(["--package", &board.package, "--target", &board.target]);
-    command.arg("--target-dir").arg(target);
+    command.args(["--package", package, "--target", target]);
+    command.arg("--target-dir").arg(folder);
     command
 }

@@ -106,6 +106,7 @@ fn checks(machine: &Machine, boards: &[Board], steps: &mut Steps) {
         let mut command = firmware::cargo("clippy", board);
         steps.run(&format!("lints of {}", board.name), command.args(["--", "-D", "warnings"]));
     }
+    examples(machine, clippy, steps);
     let mut fast_math = tools::cargo();
     fast_math.args(["test", "--quiet", "--package", "embernet-core", "--features", "fast-math", "--lib", "math"]);
     steps.run("core with fast-math", &mut fast_math);
@@ -113,6 +114,24 @@ fn checks(machine: &Machine, boards: &[Board], steps: &mut Steps) {
     docs.args(["doc", "--quiet", "--no-deps", "--lib"]).env("RUSTDOCFLAGS", "-D warnings");
     steps.run("documentation", &mut docs);
     steps.run("examples in the documentation", tools::cargo().args(["test", "--quiet", "--doc"]));
+}
+
+/// The examples for firmware of one's own, whole programs.
+fn examples(machine: &Machine, clippy: bool, steps: &mut Steps) {
+    let target = "thumbv7em-none-eabihf";
+    if !machine.builds(target) {
+        return steps.skip(format!("examples for firmware: rustc has no target {target}; see `cargo xtask setup`"));
+    }
+    let mut verbs = vec!["build"];
+    verbs.extend(clippy.then_some("clippy"));
+    for verb in verbs {
+        let mut command = firmware::cargo_for(verb, "embernet-examples", target);
+        command.args(["--features", "device"]);
+        if verb == "clippy" {
+            command.args(["--", "-D", "warnings"]);
+        }
+        steps.run(&format!("{verb} examples for firmware ({target})"), &mut command);
+    }
 }
 
 fn has_component(name: &str) -> bool {

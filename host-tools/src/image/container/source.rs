@@ -20,7 +20,7 @@ pub(super) fn c(bytes: &[u8]) -> String {
 pub(super) fn rust(bytes: &[u8]) -> String {
     format!(
         "// An embernet image; see docs/image-format.md of embernet.\n\n\
-         /// Bytes at a multiple of 16.\n#[repr(C, align(16))]\npub struct Aligned<const N: usize>(pub [u8; N]);\n\n\
+         /// Bytes at a multiple of 16.\n#[derive(Debug)]\n#[repr(C, align(16))]\npub struct Aligned<const N: usize>(pub [u8; N]);\n\n\
          /// The model's image, for `embernet_core::image::Image::parse(&MODEL.0)`.\n#[rustfmt::skip]\n\
          pub static MODEL: Aligned<{}> = Aligned([\n{}]);\n",
         bytes.len(),
