@@ -143,15 +143,14 @@ fn facts(board: &Entry<'_>) -> String {
 /// One `Facts`; its counter's rate and its slots are those of the table `within`.
 fn constant(board: &Entry<'_>, constant: &str, within: &[&str]) -> String {
     let path = |rest: &[&'static str]| [within, rest].concat();
-    let slots = path(&["slots", "origins"]);
-    let origins: Vec<String> = board
-        .value(&slots)
-        .and_then(Value::as_array)
-        .unwrap_or_else(|| board.missing(&slots))
-        .iter()
-        .filter_map(Value::as_integer)
-        .map(|origin| format!("{origin:#x}"))
-        .collect();
+    let slots = origins_of(board, &path(&["slots", "origins"]));
+    let checkpoints = match board.value(&path(&["checkpoints"])) {
+        Some(_) => {
+            let origins = origins_of(board, &path(&["checkpoints", "origins"]));
+            format!("Some(([{origins}], {:#x}))", board.number(&path(&["checkpoints", "bytes"])))
+        }
+        None => "None".to_owned(),
+    };
     let arena = match board.value(&["arena"]) {
         Some(_) => {
             format!("Some(({:#x}, {:#x}))", board.number(&["arena", "origin"]), board.number(&["arena", "bytes"]))
@@ -159,11 +158,17 @@ fn constant(board: &Entry<'_>, constant: &str, within: &[&str]) -> String {
         None => "None".to_owned(),
     };
     format!(
-        "pub const {constant}: Facts = Facts {{\n    name: {:?},\n    tick_hz: {},\n    slots: [{}],\n    \
-         slot_bytes: {:#x},\n    arena: {arena},\n}};\n",
+        "pub const {constant}: Facts = Facts {{\n    name: {:?},\n    tick_hz: {},\n    slots: [{slots}],\n    \
+         slot_bytes: {:#x},\n    checkpoints: {checkpoints},\n    arena: {arena},\n}};\n",
         board.name,
         board.number(&path(&["tick_hz"])),
-        origins.join(", "),
         board.number(&path(&["slots", "bytes"])),
     )
+}
+
+fn origins_of(board: &Entry<'_>, path: &[&str]) -> String {
+    let origins = board.value(path).and_then(Value::as_array).unwrap_or_else(|| board.missing(path));
+    let origins: Vec<String> =
+        origins.iter().filter_map(Value::as_integer).map(|origin| format!("{origin:#x}")).collect();
+    origins.join(", ")
 }

@@ -64,14 +64,25 @@ pub fn start(name: &str, slot: Option<Vec<u8>>) -> Option<Client> {
 /// # Panics
 /// As [`start`].
 pub fn start_with(name: &str, options: &FirmwareOptions, slot: Option<Vec<u8>>) -> Option<Client> {
+    launch(name, options, &QemuOptions { slot, ..QemuOptions::default() })
+}
+
+/// [`start`] with these options for QEMU.
+///
+/// # Panics
+/// As [`start`].
+pub fn start_in(name: &str, options: &QemuOptions) -> Option<Client> {
+    launch(name, &FirmwareOptions::default(), options)
+}
+
+fn launch(name: &str, program: &FirmwareOptions, options: &QemuOptions) -> Option<Client> {
     let board = Board::named(name).expect("a board of boards.toml");
     if let Some(obstacle) = obstacle(board) {
         eprintln!("skipped: board {name}: {obstacle}");
         return None;
     }
-    let elf = build(board, options);
-    let options = QemuOptions { slot, ..QemuOptions::default() };
-    let qemu = Qemu::start(board, &elf, &options).expect("QEMU starts");
+    let elf = build(board, program);
+    let qemu = Qemu::start(board, &elf, options).expect("QEMU starts");
     let mut client = Client::connect(qemu).unwrap_or_else(|error| panic!("{name}: {error}"));
     // A program without a log has no table of its texts.
     if let Ok(decoder) = LogDecoder::new(&std::fs::read(&elf).expect("the ELF is there")) {

@@ -16,9 +16,9 @@ pub unsafe fn run<const ERASE_BYTES: usize>(
     ticks: impl FnMut() -> u32,
 ) -> ! {
     // SAFETY: the caller's promise.
-    let slots = facts.slots.map(|origin| RamFlash::<ERASE_BYTES>::new(unsafe { memory_mut(origin, facts.slot_bytes) }));
+    let flash = facts.regions(|origin, bytes| RamFlash::<ERASE_BYTES>::new(unsafe { memory_mut(origin, bytes) }));
     // SAFETY: likewise.
-    unsafe { start::run(facts, isa, link, ticks, slots) }
+    unsafe { start::run(facts, isa, link, ticks, flash) }
 }
 
 /// A whole board with Arm's CMSDK peripherals: the address of its UART, and its counter, whose clock is the UART's.

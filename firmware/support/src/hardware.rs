@@ -48,8 +48,23 @@ impl<T: FnMut() -> u32> Board for Hardware<T> {
     }
 }
 
+/// A board's flash for models and for what they learn.
+#[derive(Debug)]
+pub struct Regions<R> {
+    /// The model slots.
+    pub models: [R; 2],
+    /// The slots of checkpoints.
+    pub checkpoints: Option<[R; 2]>,
+}
+
+impl<R> From<[R; 2]> for Regions<R> {
+    fn from(models: [R; 2]) -> Self {
+        Self { models, checkpoints: None }
+    }
+}
+
 /// Serves requests for ever. `arena` is cut at its front to start at a multiple of 16.
-pub fn serve<L, F, T, I>(link: L, slots: [F; 2], hardware: Hardware<T>, arena: &mut [u8], isa: I) -> !
+pub fn serve<L, F, T, I>(link: L, flash: Regions<F>, hardware: Hardware<T>, arena: &mut [u8], isa: I) -> !
 where
     L: Read + Write,
     F: Region,
@@ -58,7 +73,10 @@ where
 {
     let skip = arena.as_ptr().align_offset(16);
     let arena = arena.get_mut(skip..).unwrap_or_default();
-    let mut app = App::new(link, slots, hardware, arena, isa);
+    let mut app = App::new(link, flash.models, hardware, arena, isa);
+    if let Some(checkpoints) = flash.checkpoints {
+        app = app.with_checkpoints(checkpoints);
+    }
     loop {
         app.run();
     }

@@ -52,7 +52,7 @@ macro_rules! no_interrupts {
 
 /// Tokens of instruction sets; `boards.toml` says which one a board's core has.
 pub use embernet_core::arch;
-pub use hardware::{Hardware, serve};
+pub use hardware::{Hardware, Regions, serve};
 pub use mmio::{memory, memory_mut};
 pub use polled::Polled;
 pub use ram_flash::{FlashError, RamFlash};

@@ -4,7 +4,7 @@ use embedded_io::{Read, Write};
 use embernet_app::Region;
 use embernet_core::arch::Isa;
 
-use crate::{Hardware, memory_mut, serve, stack};
+use crate::{Hardware, Regions, memory_mut, serve, stack};
 
 /// A board's name, counter and memory, as `boards.toml` has them; `build.rs` writes this.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Facts {
     pub slots: [usize; 2],
     /// Bytes of a slot.
     pub slot_bytes: usize,
+    /// First addresses of the two slots for checkpoints, and bytes of one, where the board has such.
+    pub checkpoints: Option<([usize; 2], usize)>,
     /// First address and bytes of the memory for models; `None`: what statics and stack leave of the RAM.
     pub arena: Option<(usize, usize)>,
 }
@@ -27,17 +29,26 @@ unsafe extern "C" {
     static mut __sheap: u32;
 }
 
+impl Facts {
+    /// Every region by its first address and bytes, made by `region`.
+    pub fn regions<R>(&self, mut region: impl FnMut(usize, usize) -> R) -> Regions<R> {
+        let models = self.slots.map(|origin| region(origin, self.slot_bytes));
+        let checkpoints = self.checkpoints.map(|(origins, bytes)| origins.map(|origin| region(origin, bytes)));
+        Regions { models, checkpoints }
+    }
+}
+
 /// Serves requests on `link` for ever.
 ///
 /// # Safety
 /// Runs once, on the stack between the linker script's two ends. `facts` are this machine's: its arena, or the memory
 /// between statics and stack, is memory that nothing else uses.
-pub unsafe fn run(
+pub unsafe fn run<R: Region>(
     facts: &Facts,
     isa: impl Isa,
     link: impl Read + Write,
     ticks: impl FnMut() -> u32,
-    slots: [impl Region; 2],
+    flash: impl Into<Regions<R>>,
 ) -> ! {
     let stack_end = (&raw mut _stack_end).expose_provenance();
     // SAFETY: the linker script's ends of the stack that this program runs on.
@@ -49,7 +60,7 @@ pub unsafe fn run(
     // SAFETY: the caller's promise. It may have no value yet, and any bytes are a valid arena.
     let arena = unsafe { memory_mut(arena, bytes) };
     let hardware = Hardware { name: facts.name, tick_hz: facts.tick_hz, ticks, stack };
-    serve(link, slots, hardware, arena, isa)
+    serve(link, flash.into(), hardware, arena, isa)
 }
 
 /// The board's entry of `boards.toml` as the module `facts`, by `build.rs`.

@@ -2,7 +2,7 @@
 
 use embernet_core::image::Image;
 
-use super::{Cost, Engine, EngineError, Place, Profile, Sending, StepCost, samples, single};
+use super::{Cost, Engine, EngineError, Learned, Place, Profile, Sending, StepCost, samples, single};
 use crate::counting;
 use crate::link::{Board, Client, Qemu, QemuOptions, Serial};
 
@@ -37,10 +37,15 @@ impl<'i> Device<'i> {
     pub(super) fn open(
         place: &Place,
         image: &Image<'i>,
+        learned: Learned,
         sending: &mut dyn FnMut(Sending),
     ) -> Result<Self, EngineError> {
         let (mut client, board) = connect(place)?;
-        client.load(image, |done, total| sending(Sending { done, total }))?;
+        let sending = |done, total| sending(Sending { done, total });
+        match learned {
+            Learned::Forgotten => client.load(image, sending)?,
+            Learned::Kept => client.load_keeping(image, sending)?,
+        };
         Ok(Self { client, image: *image, board, cost: Cost::default() })
     }
 }
@@ -97,6 +102,14 @@ impl Engine for Device<'_> {
 
     fn set_lr(&mut self, lr: f32) -> Result<(), EngineError> {
         Ok(self.client.set_lr(lr)?)
+    }
+
+    fn updates(&mut self) -> Result<u32, EngineError> {
+        Ok(self.client.stats()?.steps)
+    }
+
+    fn checkpoint(&mut self) -> Result<u32, EngineError> {
+        Ok(self.client.checkpoint()?)
     }
 
     fn reset(&mut self) -> Result<(), EngineError> {

@@ -91,6 +91,14 @@ impl Engine for Host<'_> {
         Ok(())
     }
 
+    fn updates(&mut self) -> Result<u32, EngineError> {
+        Ok(self.session.updates())
+    }
+
+    fn checkpoint(&mut self) -> Result<u32, EngineError> {
+        Err(EngineError::NoDevice)
+    }
+
     fn reset(&mut self) -> Result<(), EngineError> {
         self.session.reset();
         Ok(())

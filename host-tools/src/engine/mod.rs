@@ -89,6 +89,15 @@ pub trait Engine {
     /// Sets the learning rate from the next step on.
     fn set_lr(&mut self, lr: f32) -> Result<(), EngineError>;
 
+    /// Training steps that the parameters and the optimiser's state come from.
+    fn updates(&mut self) -> Result<u32, EngineError>;
+
+    /// Keeps what was learned where a loss of power does not reach it; gives the checkpoint's generation.
+    ///
+    /// # Errors
+    /// [`EngineError::NoDevice`] on the host, which has no such place; [`EngineError::Link`] where a device has none.
+    fn checkpoint(&mut self) -> Result<u32, EngineError>;
+
     /// Back to the image's own parameters.
     fn reset(&mut self) -> Result<(), EngineError>;
 
@@ -147,10 +156,30 @@ pub fn with<T, E: From<EngineError>>(
     sending: &mut dyn FnMut(Sending),
     work: impl FnOnce(&mut dyn Engine) -> Result<T, E>,
 ) -> Result<T, E> {
+    with_learned(place, image, Learned::Forgotten, sending, work)
+}
+
+/// What happens to what a device has learned with an image when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learned {
+    /// The model begins with the image's own parameters.
+    Forgotten,
+    /// It goes on as it is, if the device has this image.
+    Kept,
+}
+
+/// [`with`], where what the device has learned may be kept.
+pub fn with_learned<T, E: From<EngineError>>(
+    place: &Place,
+    image: &Image<'_>,
+    learned: Learned,
+    sending: &mut dyn FnMut(Sending),
+    work: impl FnOnce(&mut dyn Engine) -> Result<T, E>,
+) -> Result<T, E> {
     match place {
         Place::Host => host::with(image, work),
         Place::Qemu(_) | Place::Serial { .. } => {
-            let mut device = device::Device::open(place, image, sending)?;
+            let mut device = device::Device::open(place, image, learned, sending)?;
             work(&mut device)
         }
     }

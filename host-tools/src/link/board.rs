@@ -52,6 +52,8 @@ pub struct Board {
     pub arena: Option<Region>,
     /// The model slots.
     pub slots: Slots,
+    /// The slots of checkpoints, if it has such.
+    pub checkpoints: Option<Checkpoints>,
     /// Ticks per second of the counter that times runs.
     pub tick_hz: u32,
     /// The processor's clock, in Hz, where the board is a real one.
@@ -127,6 +129,16 @@ impl Slots {
     pub fn image_bytes(&self) -> u32 {
         self.bytes.saturating_sub(self.head_bytes())
     }
+}
+
+/// The two slots for what models learn, erased as the model slots are; see `docs/slots.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoints {
+    /// First address of each.
+    pub origins: [u32; 2],
+    /// Bytes of each.
+    pub bytes: u32,
 }
 
 /// How to emulate a board.
@@ -232,6 +244,10 @@ mod tests {
                 let mut regions = vec![board.flash, board.ram];
                 regions.extend(board.arena);
                 regions.extend(slots.origins.map(|origin| Region { origin, bytes: slots.bytes }));
+                let checkpoints = board.checkpoints.iter();
+                regions.extend(
+                    checkpoints.flat_map(|slots| slots.origins.map(|origin| Region { origin, bytes: slots.bytes })),
+                );
                 regions.sort_by_key(|region| region.origin);
                 for pair in regions.windows(2) {
                     let end = u64::from(pair[0].origin) + u64::from(pair[0].bytes);

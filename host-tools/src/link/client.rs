@@ -97,8 +97,14 @@ impl Client {
         // A number that the last program on this port hardly ended with.
         let seq = std::hash::RandomState::new().build_hasher().finish() as u16;
         let mut client = Self { transport, decoder: Decoder::new(), inbox: VecDeque::new(), seq, patience, log: None };
-        match client.ask("hello", &Request::Hello { version: VERSION })? {
-            Reply::Hello(found) if found == VERSION => Ok(client),
+        client.hello()?;
+        Ok(client)
+    }
+
+    /// Says hello again, to a device that has restarted ([`LinkError::is_restart`]).
+    pub fn hello(&mut self) -> Result<(), LinkError> {
+        match self.ask("hello", &Request::Hello { version: VERSION })? {
+            Reply::Hello(found) if found == VERSION => Ok(()),
             Reply::Hello(found) => Err(LinkError::Version { found, known: VERSION }),
             _ => Err(LinkError::Unexpected { request: "hello" }),
         }

@@ -41,7 +41,20 @@ impl Client {
     /// device has it, and forgets what was learned before.
     ///
     /// `progress` hears bytes done and bytes in all.
-    pub fn load(&mut self, image: &Image<'_>, mut progress: impl FnMut(usize, usize)) -> Result<Upload, LinkError> {
+    pub fn load(&mut self, image: &Image<'_>, progress: impl FnMut(usize, usize)) -> Result<Upload, LinkError> {
+        let upload = self.load_keeping(image, progress)?;
+        if upload.sent == 0 {
+            self.reset()?;
+        }
+        Ok(upload)
+    }
+
+    /// [`Client::load`], but a device that has the image keeps what it has learned with it.
+    pub fn load_keeping(
+        &mut self,
+        image: &Image<'_>,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<Upload, LinkError> {
         let info = self.info()?;
         let bytes = image.bytes();
         let crc = crc32(bytes);
@@ -49,7 +62,6 @@ impl Client {
             && model.crc == crc
             && model.bytes as usize == bytes.len()
         {
-            self.reset()?;
             progress(bytes.len(), bytes.len());
             return Ok(Upload { sent: 0, slot: model.slot, generation: model.generation });
         }

@@ -25,9 +25,9 @@ mod device {
         // SAFETY: nothing else in this program uses the timer.
         let timer = unsafe { nrf51::Timer::new() };
         // SAFETY: pages of flash behind the firmware's, as `boards.toml` keeps them apart.
-        let slots = facts::BOARD.slots.map(|origin| unsafe { nrf51::Flash::new(origin, facts::BOARD.slot_bytes) });
+        let flash = facts::BOARD.regions(|origin, bytes| unsafe { nrf51::Flash::new(origin, bytes) });
         // SAFETY: this machine's facts.
-        unsafe { start::run(&facts::BOARD, facts::ISA, uart(), move || timer.ticks(), slots) }
+        unsafe { start::run(&facts::BOARD, facts::ISA, uart(), move || timer.ticks(), flash) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use embernet::engine;
+use embernet::engine::{self, Learned, Place};
 use embernet::files;
 use embernet::image::{apply_params, source_bytes, with_params};
 use embernet_core::checksum::crc32;
@@ -40,6 +40,13 @@ pub struct Learn {
     /// Shuffle the data before every epoch, from this seed. By default they keep their order.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Have the device write what it has learned to its flash after every so many steps.
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    save_every: Option<u64>,
+    /// Go on from what the device has learned, which after a loss of power is its last checkpoint: the steps that it has
+    /// done are left out, so that with the same data and options the result is that of a training without a break.
+    #[arg(long)]
+    resume: bool,
     /// Take npy or IDX samples as the network's input, without scaling or standardising.
     #[arg(long)]
     prepared: bool,
@@ -93,6 +100,9 @@ impl Learn {
         {
             bail!("--lr is {lr}; it must be a positive number");
         }
+        if self.place.on == Place::Host && (self.resume || self.save_every.is_some()) {
+            bail!("--resume and --save-every are for devices, which have flash for what they learn");
+        }
         let most = image.header().train.samples as usize;
         let batch = self.batch.unwrap_or(most);
         if batch == 0 || batch > most {
@@ -107,9 +117,11 @@ impl Learn {
         let sending = progress::bar("sending", 0);
         let steps_in_epoch = data.len().div_ceil(batch);
         let bar = progress::bar("learning", steps_in_epoch * self.epochs as usize);
-        let (params, cost, loss) = engine::with(
+        let total = (steps_in_epoch * self.epochs as usize) as u64;
+        let (params, cost, loss) = engine::with_learned(
             &self.place.on,
             &image,
+            if self.resume { Learned::Kept } else { Learned::Forgotten },
             &mut |at| {
                 sending.set_length(at.total as u64);
                 sending.set_position(at.done as u64);
@@ -122,13 +134,23 @@ impl Learn {
                 let mut order: Vec<usize> = (0..data.len()).collect();
                 let mut rng = self.seed.map(Rng::new);
                 let (mut x, mut y) = (Vec::new(), Vec::new());
+                let done = if self.resume { u64::from(engine.updates()?) } else { 0 };
+                if done >= total {
+                    bail!("the device has done {done} steps, and these are {total}; more --epochs would go on");
+                }
+                let mut step = 0;
                 let mut loss = 0.0;
                 for epoch in 1..=self.epochs {
                     if let Some(rng) = &mut rng {
                         rng.shuffle(&mut order);
                     }
-                    let mut sum = 0.0;
+                    let (mut sum, mut samples) = (0.0, 0);
                     for rows in order.chunks(batch) {
+                        step += 1;
+                        bar.inc(1);
+                        if step <= done {
+                            continue;
+                        }
                         x.clear();
                         y.clear();
                         for &row in rows {
@@ -136,15 +158,20 @@ impl Learn {
                             y.extend_from_slice(&labels[row * y_bytes..(row + 1) * y_bytes]);
                         }
                         sum += f64::from(engine.train_step(&x, &y)?) * rows.len() as f64;
-                        bar.inc(1);
+                        samples += rows.len();
+                        if self.save_every.is_some_and(|every| step.is_multiple_of(every)) {
+                            engine.checkpoint()?;
+                        }
                     }
-                    loss = sum / data.len() as f64;
+                    if samples == 0 {
+                        continue;
+                    }
+                    loss = sum / samples as f64;
                     if !loss.is_finite() {
                         bail!("learning diverged in epoch {epoch}; a smaller --lr may help");
                     }
-                    let steps = u64::from(epoch) * steps_in_epoch as u64;
                     let seconds = began.elapsed().as_secs_f64();
-                    output.json(&EpochLine { epoch, steps, seconds, loss });
+                    output.json(&EpochLine { epoch, steps: step, seconds, loss });
                     bar.suspend(|| output.text(format_args!("epoch {epoch:4}  loss {loss:.5}")));
                 }
                 Ok((engine.params()?, engine.cost()?, loss))
