@@ -1,5 +1,7 @@
 //! ONNX's own operator cases: a model of one or few nodes, with inputs and outputs as tensors.
 
+pub mod models;
+
 use embernet::graph::{DType, Data};
 use embernet::image::{self, PackOptions};
 use embernet::import::onnx::{self, Constant, Imported, Options, Port};

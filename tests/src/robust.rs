@@ -1,5 +1,9 @@
 //! What must hold for any bytes whatever: used by the fuzz targets and by the mutation tests.
 
+pub mod seeds;
+
+use embernet::data::{csv, idx, npy};
+use embernet::graph::Graph;
 use embernet::image::{AlignedBytes, arena_for};
 use embernet_core::arch::Scalar;
 use embernet_core::checksum::crc32;
@@ -27,23 +31,41 @@ pub fn image(bytes: &[u8]) -> bool {
     true
 }
 
-/// Imports `bytes` as a TFLite model and, if it is one, packs and runs what is not too large. Must not panic or hang.
-/// Says whether it was a model.
-pub fn tflite(bytes: &[u8]) -> bool {
-    let Ok(imported) = embernet::import::tflite::from_bytes(bytes) else { return false };
-    graph(&imported.graph);
-    true
+/// Most bytes that importing a file of this size may take at a time.
+pub const fn most_memory(file: usize) -> usize {
+    16 * file + (64 << 20)
+}
+
+/// Imports `bytes` as a TFLite model, if they are one. Must not panic or hang.
+pub fn tflite(bytes: &[u8]) -> Option<Graph> {
+    embernet::import::tflite::from_bytes(bytes).ok().map(|imported| imported.graph)
 }
 
 /// As [`tflite`], of ONNX.
-pub fn onnx(bytes: &[u8]) -> bool {
-    let Ok(imported) = embernet::import::onnx::from_bytes(bytes, &Default::default()) else { return false };
-    graph(&imported.graph);
-    true
+pub fn onnx(bytes: &[u8]) -> Option<Graph> {
+    embernet::import::onnx::from_bytes(bytes, &Default::default()).ok().map(|imported| imported.graph)
+}
+
+/// As [`tflite`], of a checkpoint; the same bytes are also weights for a network of ours.
+pub fn safetensors(bytes: &[u8]) -> Option<Graph> {
+    let mut network = seeds::network();
+    let _ = embernet::import::state_dict::apply(&mut network, bytes, &[]);
+    embernet::import::checkpoint::Checkpoint::from_bytes(bytes).ok().map(|checkpoint| checkpoint.graph)
+}
+
+/// Reads `bytes` as data of every kind that there are files of. Must not panic or hang. Says whether they were any.
+pub fn data(bytes: &[u8]) -> bool {
+    let archive = npy::Npz::new(std::io::Cursor::new(bytes)).map(|mut archive| {
+        for name in archive.names() {
+            let _ = archive.array(&name);
+        }
+    });
+    let table = csv::parse(bytes, &csv::CsvOptions::default());
+    npy::parse(bytes).is_ok() || idx::parse(bytes.to_vec()).is_ok() || archive.is_ok() || table.is_ok()
 }
 
 /// Packs a graph and runs it if its arena is small. Must not panic or hang.
-pub fn graph(graph: &embernet::graph::Graph) {
+pub fn graph(graph: &Graph) {
     let small = graph.tensors.iter().all(|tensor| tensor.bytes() <= MOST_ARENA) && graph.macs() <= MOST_MACS;
     if small && let Ok(packed) = embernet::image::pack(graph, &embernet::image::PackOptions::default(), None) {
         image(&packed.bytes);

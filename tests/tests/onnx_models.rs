@@ -1,68 +1,15 @@
 //! Whole ONNX models against onnxruntime's outputs, on the scalar token and this machine's best.
 //! Without `../shared` the tests say so and pass.
 
-use embernet::image::{self, PackOptions};
-use embernet::import::onnx::{self, Imported, Options};
+use embernet::image;
 use embernet_core::arch::IsaId;
-use embernet_core::exec::PlanKind;
-use embernet_tests::onnx::chain;
+use embernet_tests::onnx::models::{argmax, goldens, import, run};
 use embernet_tests::shared;
-use std::path::Path;
-use zerocopy::IntoBytes;
-
-/// Samples and what they should give.
-struct Golden {
-    tag: String,
-    samples: usize,
-    inputs: Vec<f32>,
-    outputs: Vec<f32>,
-}
-
-fn goldens(folder: &Path) -> Vec<Golden> {
-    let read = |name: String| {
-        let path = folder.join(name);
-        path.exists().then(|| shared::npy(&path))
-    };
-    let golden = |tag: &str| {
-        let (inputs, outputs) = (read(format!("input_{tag}.npy"))?, read(format!("output_{tag}.npy"))?);
-        let samples = inputs.shape()[0];
-        let floats = |a: &embernet::data::Array| match a.values() {
-            embernet::data::Values::F32(v) => v.clone(),
-            other => panic!("unexpected type {}", other.type_name()),
-        };
-        Some(Golden { tag: tag.into(), samples, inputs: floats(&inputs), outputs: floats(&outputs) })
-    };
-    ["random", "real", "dataset"].into_iter().filter_map(golden).collect()
-}
-
-fn import(folder: &Path) -> Imported {
-    onnx::load(&folder.join("model.onnx"), &Options::default()).unwrap_or_else(|e| panic!("{}", chain(&e)))
-}
-
-fn run(imported: &Imported, golden: &Golden, isa: IsaId) -> Vec<f32> {
-    let options = PackOptions { isa, ..PackOptions::default() };
-    let packed = image::pack(&imported.graph, &options, None).unwrap_or_else(|e| panic!("{}", chain(&e)));
-    let image = packed.image().expect("packed images parse");
-    let mut arena = image::arena_for(&image);
-    let mut session = image::open(&image, &mut arena, isa).expect("the arena fits");
-    let mut found = Vec::new();
-    // One channel: channels first and last are the same.
-    for sample in golden.inputs.chunks(golden.inputs.len() / golden.samples) {
-        session.input_mut(PlanKind::Infer, 0).copy_from_slice(sample.as_bytes());
-        session.infer(1).expect("one sample fits");
-        found.extend(session.output(0).as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
-    }
-    found
-}
 
 fn tokens() -> Vec<IsaId> {
     let mut tokens = vec![IsaId::Scalar, image::host_isa(false)];
     tokens.dedup();
     tokens
-}
-
-fn argmax(row: &[f32]) -> usize {
-    (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 
 #[test]

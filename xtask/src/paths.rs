@@ -24,6 +24,11 @@ pub fn lean_target() -> PathBuf {
     root().join("target/lean")
 }
 
+/// Where fuzzing builds, begins and ends.
+pub fn fuzz_target() -> PathBuf {
+    root().join("target/fuzz")
+}
+
 /// Where a private QEMU is unpacked when the system has none.
 pub fn private_qemu() -> PathBuf {
     root().join("target/qemu")

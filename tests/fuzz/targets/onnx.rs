@@ -1,6 +1,11 @@
-//! Any bytes: a graph or an error; what becomes a graph is packed and run.
+//! Any bytes: an ONNX model or an error, in bounded memory; what is imported also packs and runs, or is refused.
 #![no_main]
 
+#[path = "../bound.rs"]
+mod bound;
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    embernet_tests::robust::onnx(bytes);
+    if let Some(graph) = bound::within(bytes, embernet_tests::robust::onnx) {
+        embernet_tests::robust::graph(&graph);
+    }
 });

@@ -1,6 +1,11 @@
-//! Any bytes: a TFLite model or an error; what is imported also packs and runs, or is refused.
+//! Any bytes: a TFLite model or an error, in bounded memory; what is imported also packs and runs, or is refused.
 #![no_main]
 
+#[path = "../bound.rs"]
+mod bound;
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    embernet_tests::robust::tflite(bytes);
+    if let Some(graph) = bound::within(bytes, embernet_tests::robust::tflite) {
+        embernet_tests::robust::graph(&graph);
+    }
 });

@@ -3,13 +3,13 @@
 use super::arrange::sample;
 use super::conv::is_quantized;
 use super::{Call, Converter, Made, Value};
-use crate::graph::ops::{Add, Div, Maximum, Minimum, Mul, Op, PRelu, Sub};
-use crate::graph::{Activation, Data, Quant, TensorId};
+use crate::graph::ops::{Add, Div, Maximum, Minimum, Mul, Op, Sub};
+use crate::graph::{Activation, DType, Data, Quant, TensorId};
 use crate::import::onnx::error::NodeProblem;
 use crate::import::onnx::layout::Layout;
 use crate::import::onnx::model::MAX_RANK;
 use crate::import::onnx::tensor::Constant;
-use std::rc::Rc;
+use crate::quant::fixed_point::{Affine, add_sum, product, quotient};
 
 impl<'m, 'a> Converter<'m, 'a> {
     /// A function of one value.
@@ -83,48 +83,6 @@ impl<'m, 'a> Converter<'m, 'a> {
         self.activation(call, function)
     }
 
-    /// PRelu: one slope for all, one for each channel, or one for each value.
-    pub(super) fn prelu(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
-        call.expect_inputs(2..=2)?;
-        let x = self.real(call, 0, "input")?;
-        let slope = self.constant(call, 1, "slope")?;
-        let wrong = || NodeProblem::Type { role: "slope", found: slope.data.dtype().name().into(), expected: "float" };
-        let slopes = slope.reals().ok_or_else(wrong)?;
-        let mut slope = slope;
-        // Before operator set 7 a list of slopes is one for each channel.
-        if call.opset < 7 && slope.shape.len() == 1 && x.layout.rank() > 1 {
-            let shape: Vec<usize> =
-                [slope.len()].into_iter().chain(core::iter::repeat_n(1, x.layout.rank() - 2)).collect();
-            slope = Rc::new(slope.reshaped(&shape).ok_or(NodeProblem::Overflow)?);
-        }
-        if let [alpha] = *slopes {
-            return self.unary(call, &x, Activation::LeakyRelu { alpha });
-        }
-        let innermost = x.layout.innermost();
-        let rank = x.layout.rank();
-        let along =
-            (0..slope.shape.len()).filter(|a| slope.shape[*a] != 1).map(|a| a + rank - slope.shape.len().min(rank));
-        let along: Vec<usize> = along.collect();
-        if let ([at], Some(channel), true) = (along.as_slice(), innermost, slope.shape.len() <= rank)
-            && *at == channel
-            && x.layout.axes().is_some()
-            && self.graph.tensor(x.id).shape.last() == Some(&slopes.len())
-        {
-            let slopes = self.parameter(call.input(1), &[slopes.len()], Data::F32(slopes), None)?;
-            let id = self.emit(PRelu {}, &[x.id, slopes], None)?;
-            return self.define(call, 0, Value { id, ..x });
-        }
-        // max(x, 0) + slope * min(x, 0)
-        let slope = self.constant_value(call.input(1), &slope, "slope")?;
-        let zero = self.parameter("zero", &[1], Data::F32(vec![0.0]), None)?;
-        let zero = Value { id: zero, layout: Layout::plain(&[1]), dequantized: false };
-        let positive = Value { id: self.emit(Activation::Relu, &[x.id], None)?, ..x.clone() };
-        let negative = self.broadcast(Binary::Min.op(Activation::Linear), &x, &zero, None)?;
-        let negative = self.broadcast(Binary::Mul.op(Activation::Linear), &negative, &slope, None)?;
-        let value = self.broadcast(Binary::Add.op(Activation::Linear), &positive, &negative, None)?;
-        self.define(call, 0, value)
-    }
-
     /// Operations on two tensors.
     pub(super) fn binary(&mut self, call: &Call<'m, 'a>, kind: Binary) -> Result<(), NodeProblem> {
         call.expect_inputs(2..=2)?;
@@ -134,8 +92,8 @@ impl<'m, 'a> Converter<'m, 'a> {
         let (a, b) = (self.operand(call, 0)?, self.operand(call, 1)?);
         if a.dequantized
             && b.dequantized
-            && kind.has_integers()
             && let Some(target) = self.target(call)?
+            && self.has_integers(kind, [&a, &b], &target.quant)
         {
             let op = kind.op(target.activation);
             let value = self.broadcast(op, &a, &b, Some(target.quant.clone()))?;
@@ -144,6 +102,21 @@ impl<'m, 'a> Converter<'m, 'a> {
         let (a, b) = (self.floats(&a, "input A")?, self.floats(&b, "input B")?);
         let value = self.broadcast(kind.op(Activation::Linear), &a, &b, None)?;
         self.define(call, 0, value)
+    }
+
+    /// Whether there is an integer form for these scales; smaller and greater ones need equal scales, which few models
+    /// have.
+    fn has_integers(&self, kind: Binary, inputs: [&Value; 2], output: &Quant) -> bool {
+        let affine = |quant: &Quant| Affine::of(quant, DType::I8).ok();
+        let [a, b] = inputs.map(|value| self.quant(value).as_ref().and_then(affine));
+        let (Some(a), Some(b), Some(y)) = (a, b, affine(output)) else { return false };
+        let numbers = match kind {
+            Binary::Add | Binary::Sub => add_sum,
+            Binary::Mul => product,
+            Binary::Div => quotient,
+            Binary::Min | Binary::Max => return false,
+        };
+        numbers(a, b, y, Activation::Linear).is_ok()
     }
 
     /// Min, Max and Sum of any number of tensors.
@@ -255,11 +228,6 @@ impl Binary {
             Self::Min => Minimum { activation }.into(),
             Self::Max => Maximum { activation }.into(),
         }
-    }
-
-    /// Whether it has an integer form with scales of its own.
-    fn has_integers(self) -> bool {
-        matches!(self, Self::Add | Self::Sub | Self::Mul)
     }
 }
 

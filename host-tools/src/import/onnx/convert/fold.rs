@@ -29,6 +29,7 @@ pub(super) fn is_known(op: &str) -> bool {
             | "Where"
             | "Tile"
     ) || super::fold_arithmetic::is_known(op)
+        || super::fold_reduce::is_known(op)
 }
 
 pub(super) type Operands = Vec<Option<Rc<Constant>>>;
@@ -107,6 +108,8 @@ impl<'m, 'a> Converter<'m, 'a> {
             "Tile" => self.fold_tile(&operands),
             "Range" => self.fold_range(&operands),
             "Where" => self.fold_where(&operands),
+            "Pad" => self.fold_pad(call, &operands),
+            op if super::fold_reduce::is_known(op) => self.fold_reduction(call, &operands),
             _ => self.fold_arithmetic(call, &operands),
         }
     }
@@ -114,6 +117,12 @@ impl<'m, 'a> Converter<'m, 'a> {
     /// Memory for so many elements, however wide, and their indices.
     pub(super) fn room(&mut self, elements: usize) -> Result<(), NodeProblem> {
         Ok(self.budget.take(elements.saturating_mul(8))?)
+    }
+
+    /// Memory for what walks along the axes of this shape: where one is empty, the others are not.
+    pub(super) fn room_along(&mut self, shape: &[usize]) -> Result<(), NodeProblem> {
+        let walked = shape.iter().try_fold(1usize, |product, size| product.checked_mul((*size).max(1)));
+        self.room(walked.filter(|count| *count <= i32::MAX as usize).ok_or(NodeProblem::Overflow)?)
     }
 
     /// Constant, whose value is one of several attributes.

@@ -2,7 +2,6 @@
 
 use super::elementwise::broadcast_shape;
 use super::fold::{first, unscaled};
-use super::operands::axes;
 use super::{Call, Converter};
 use crate::graph::Data;
 use crate::import::onnx::error::NodeProblem;
@@ -11,10 +10,7 @@ use std::rc::Rc;
 
 /// Whether there is an operator of this name here.
 pub(super) fn is_known(op: &str) -> bool {
-    binary(op).is_some()
-        || compare(op).is_some()
-        || unary(op).is_some()
-        || matches!(op, "Not" | "And" | "Or" | "ReduceProd")
+    binary(op).is_some() || compare(op).is_some() || unary(op).is_some() || matches!(op, "Not" | "And" | "Or")
 }
 
 /// Results for integers (`None` on overflow) and for floats.
@@ -107,7 +103,26 @@ impl<'m, 'a> Converter<'m, 'a> {
                     let a = first(operands, 0)?;
                     self.pairs(a, first(operands, 1)?, (compute, |a, _| a))?
                 }
-                "ReduceProd" => self.product_over(call, operands)?,
+                "Clip" => {
+                    // Before operator set 11 the limits are attributes.
+                    let (low, high) = if call.opset < 11 { self.clip_bounds(call)? } else { Default::default() };
+                    let attribute = |limit| Rc::new(Constant::new([], Data::F32(vec![limit])));
+                    let limit = |i: usize, named: f32| match call.opset {
+                        ..11 => Some(attribute(named)),
+                        _ => operands.get(i).cloned().flatten(),
+                    };
+                    let limits: [(_, Binary); 2] = [
+                        (limit(1, low), (|a, b| Some(a.max(b)), f32::max)),
+                        (limit(2, high), (|a, b| Some(a.min(b)), f32::min)),
+                    ];
+                    let mut result = unscaled(first(operands, 0)?)?;
+                    for (limit, compute) in limits {
+                        if let Some(limit) = limit {
+                            result = self.pairs(&result, &limit, compute)?;
+                        }
+                    }
+                    result
+                }
                 _ => return Ok(None),
             }
         };
@@ -149,28 +164,5 @@ impl<'m, 'a> Converter<'m, 'a> {
             _ => return Err(NodeProblem::Overflow),
         };
         Ok(Constant::new(shape, Data::U8(truth)))
-    }
-
-    /// ReduceProd over all axes, as in the number of elements of a shape.
-    fn product_over(
-        &mut self,
-        call: &Call<'m, 'a>,
-        operands: &[Option<Rc<Constant>>],
-    ) -> Result<Constant, NodeProblem> {
-        let x = first(operands, 0)?;
-        let named = self.list(call, "axes", 1)?.unwrap_or_default();
-        let named = axes(&named, x.shape.len())?;
-        if !named.is_empty() && named.len() != x.shape.len() {
-            return Err(NodeProblem::Feature { what: "a product over some axes".into() });
-        }
-        let shape = if call.int("keepdims", 1)? != 0 { vec![1; x.shape.len()] } else { Vec::new() };
-        let data = match (x.integers(), x.reals()) {
-            (Some(values), _) => {
-                let product = values.iter().try_fold(1i64, |p, v| p.checked_mul(*v));
-                Data::I64(vec![product.ok_or(NodeProblem::Overflow)?])
-            }
-            (None, values) => Data::F32(vec![values.unwrap_or_default().iter().product()]),
-        };
-        Ok(Constant::new(shape, data))
     }
 }

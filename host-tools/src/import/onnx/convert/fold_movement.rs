@@ -150,8 +150,7 @@ impl<'m, 'a> Converter<'m, 'a> {
     /// Repeats what has size 1 up to this shape, which it fits.
     pub(super) fn expanded(&mut self, from: &Constant, shape: &[usize]) -> Result<Constant, NodeProblem> {
         let from = unscaled(from)?;
-        let count = elements(shape).filter(|n| *n <= i32::MAX as usize).ok_or(NodeProblem::Overflow)?;
-        self.room(count)?;
+        self.room_along(shape)?;
         if from.shape == shape {
             return Ok(from);
         }
@@ -175,7 +174,7 @@ impl<'m, 'a> Converter<'m, 'a> {
         for (along, times) in repeats.iter().enumerate() {
             let mut shape = result.shape.clone();
             shape[along] = shape[along].checked_mul(*times).ok_or(NodeProblem::Overflow)?;
-            self.room(elements(&shape).ok_or(NodeProblem::Overflow)?)?;
+            self.room_along(&shape)?;
             let size = result.shape[along] as u32;
             let places: Vec<u32> = (0..*times).flat_map(|_| 0..size).collect();
             result =
@@ -199,7 +198,7 @@ impl<'m, 'a> Converter<'m, 'a> {
 }
 
 /// Values of one type, one behind the other.
-fn joined<'d>(parts: impl Iterator<Item = &'d Data>) -> Option<Data> {
+pub(super) fn joined<'d>(parts: impl Iterator<Item = &'d Data>) -> Option<Data> {
     let mut parts = parts.cloned();
     let mut all = parts.next()?;
     for part in parts {

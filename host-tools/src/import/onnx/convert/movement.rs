@@ -209,25 +209,8 @@ impl<'m, 'a> Converter<'m, 'a> {
     pub(super) fn pad(&mut self, call: &Call<'m, 'a>) -> Result<(), NodeProblem> {
         let x = self.raw(call, 0, "input")?;
         let rank = x.layout.rank();
-        let widths = self.list(call, "pads", 1)?.ok_or(NodeProblem::Missing { role: "pads" })?;
         let value = self.scalar(call, "value", 2)?.unwrap_or(0.0);
-        let named = match self.optional_constant(call, 3, "axes")? {
-            Some(list) => super::operands::axes(&super::operands::integer_list(&list, "axes")?, rank)?,
-            None => (0..rank).collect(),
-        };
-        let wrong = || NodeProblem::Value {
-            role: "pads",
-            found: format!("{widths:?}"),
-            expected: format!("two numbers for each of {} axes", named.len()),
-        };
-        let small = |w: &i64| w.unsigned_abs() <= i32::MAX as u64;
-        if widths.len() != 2 * named.len() || !widths.iter().all(small) {
-            return Err(wrong());
-        }
-        let (mut before, mut after) = (vec![0i64; rank], vec![0i64; rank]);
-        for (i, at) in named.iter().enumerate() {
-            (before[*at], after[*at]) = (widths[i], widths[i + named.len()]);
-        }
+        let (before, after): (Vec<i64>, Vec<i64>) = self.pad_widths(call, rank)?.into_iter().unzip();
         // What is cut off goes first.
         let kept = |a: usize| {
             let (from, cut) = (before[a].min(0).unsigned_abs() as usize, after[a].min(0).unsigned_abs() as usize);
@@ -248,6 +231,29 @@ impl<'m, 'a> Converter<'m, 'a> {
             }
         };
         self.define(call, 0, value)
+    }
+
+    /// Pad's widths before and behind each axis.
+    pub(super) fn pad_widths(&mut self, call: &Call<'m, 'a>, rank: usize) -> Result<Vec<(i64, i64)>, NodeProblem> {
+        let widths = self.list(call, "pads", 1)?.ok_or(NodeProblem::Missing { role: "pads" })?;
+        let named = match self.optional_constant(call, 3, "axes")? {
+            Some(list) => super::operands::axes(&super::operands::integer_list(&list, "axes")?, rank)?,
+            None => (0..rank).collect(),
+        };
+        let wrong = || NodeProblem::Value {
+            role: "pads",
+            found: format!("{widths:?}"),
+            expected: format!("two numbers for each of {} axes", named.len()),
+        };
+        let small = |w: &i64| w.unsigned_abs() <= i32::MAX as u64;
+        if widths.len() != 2 * named.len() || !widths.iter().all(small) {
+            return Err(wrong());
+        }
+        let mut each = vec![(0, 0); rank];
+        for (i, at) in named.iter().enumerate() {
+            each[*at] = (widths[i], widths[i + named.len()]);
+        }
+        Ok(each)
     }
 
     fn bordered(&mut self, x: &Value, widths: &[(usize, usize)], value: f32) -> Result<Value, NodeProblem> {

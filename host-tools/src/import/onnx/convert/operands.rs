@@ -179,14 +179,19 @@ impl<'m, 'a> Converter<'m, 'a> {
             return Ok(None);
         }
         let made = self.made.get(name).cloned();
+        if let Some(Made::Constant(constant)) = &made
+            && constant.is_empty()
+        {
+            self.room_along(&constant.shape)?;
+        }
         match made.ok_or_else(|| NodeProblem::NotMade { role, name: name.into() })? {
             Made::Stored(index) => {
                 let def = self.model.initializers.get(index).ok_or(NodeProblem::Overflow)?;
                 let constant = decode(def, self.external, self.budget);
                 let constant = constant.map_err(|source| NodeProblem::Tensor { role, name: name.into(), source })?;
                 let made = Made::Constant(Rc::new(constant));
-                self.made.insert(name, made.clone());
-                Ok(Some(made))
+                self.made.insert(name, made);
+                self.made(name, role)
             }
             made => Ok(Some(made)),
         }

@@ -102,3 +102,23 @@ fn a_small_file_cannot_ask_for_much() {
     let text = refusal(&file);
     assert!(text.contains("out of proportion"), "{text}");
 }
+
+/// What has no values has axes all the same.
+#[test]
+fn nothing_cannot_ask_for_much() {
+    let begin = || File::new(13).input("x", &["1", "1"]).ints("huge", &[2_000_000_000, 0]).floats("none", &[1, 0], &[]);
+    let whole = |file: File| file.ints("a", &[0]).ints("b", &[1_900_000_000]).ints("axis", &[0]);
+    let cases = [
+        begin().node("Expand", &["none", "huge"], "y", &[]),
+        begin().ints("times", &[2_000_000_000, 1]).node("Tile", &["none", "times"], "y", &[]),
+        begin().ints("pads", &[0, 0, 2_000_000_000, 0]).node("Pad", &["none", "pads"], "y", &[]),
+        whole(begin().node("ConstantOfShape", &["huge"], "z", &[])).node("Slice", &["z", "a", "b", "axis"], "y", &[]),
+        begin().node("ConstantOfShape", &["huge"], "z", &[]).node("Split", &["z"], "y", &[]),
+        begin().node("ConstantOfShape", &["huge"], "z", &[]).node("ReduceSum", &["z"], "y", &[]),
+        begin().raw("stored", 1, &[2_000_000_000, 0], &[]).node("Split", &["stored"], "y", &[]),
+    ];
+    for file in cases {
+        let text = refusal(&file.output("x"));
+        assert!(text.contains("out of proportion"), "{text}");
+    }
+}

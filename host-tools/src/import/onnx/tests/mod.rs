@@ -5,6 +5,7 @@ mod file;
 mod layouts;
 mod recurrent;
 mod refusals;
+mod traps;
 
 use super::{Imported, Options, from_bytes};
 use crate::image::{self, PackOptions};

@@ -1,4 +1,23 @@
-//! What importers get wrong, and what must be refused.
+//! What importers of TFLite get wrong, and what must be refused.
+//!
+//! | trap | test |
+//! |---|---|
+//! | biases with one axis name axis 3 for their scales | [`a_bias_may_name_an_axis_that_it_does_not_have`] |
+//! | old files fill only the old operator code | [`old_files_fill_only_the_one_byte_operator_code`] |
+//! | per channel is a matter of the number of scales; weights have zero point 0 | [`one_scale_is_per_tensor_and_several_need_the_channel_axis`] |
+//! | zero points other than -128; SAME pads the zero point, and more at the end | `arithmetic::same_padding_pads_the_zero_point_and_more_at_the_end` |
+//! | a fused RELU ends at the output's zero point; kernels are not square | the same |
+//! | a depth multiplier of 8 | `arithmetic::a_depth_multiplier_gives_each_channel_a_run_of_outputs` |
+//! | AVERAGE_POOL_2D rounds halves away from zero and keeps its scale | `arithmetic::average_pools_round_halves_away_from_zero` |
+//! | MEAN has its axes as an input, and rescales | `arithmetic::means_rescale` |
+//! | SOFTMAX has a scale and zero point of its own | [`what_cannot_be_done_exactly_is_refused_by_name`] |
+//! | ADD of two scales | `arithmetic::added_tensors_may_have_different_scales` |
+//! | an input scale of 1 | `arithmetic::a_scale_of_one_is_a_scale` |
+//! | RESHAPE takes its shape from an option or an input | [`reshape_takes_its_shape_from_an_input_an_option_or_the_output`] |
+//! | int16 activations have biases of 64 bits | [`sixteen_bit_activations_have_wide_biases`] |
+//!
+//! The arithmetic of means, softmax and int16 layers with scales that round: `tests/tests/models.rs` (the reference's
+//! bytes), `tests/tests/tflite_operators.rs`.
 
 use super::*;
 use crate::graph::Quant;
