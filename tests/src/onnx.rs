@@ -61,9 +61,10 @@ impl Case {
         };
         let tensor = |bytes: &Vec<u8>| onnx::read_tensor(bytes).map_err(|e| chain(&e));
         let model = read(&folder.join("model.onnx"));
+        let known = onnx::input_names(&model).map_err(|e| chain(&e))?;
         let mut inputs: Vec<(String, Constant)> = files("input").iter().map(tensor).collect::<Result<_, _>>()?;
         // Older data does not say its names; the order does.
-        for ((name, _), known) in inputs.iter_mut().zip(onnx::input_names(&model).map_err(|e| chain(&e))?) {
+        for ((name, _), known) in inputs.iter_mut().zip(known) {
             if name.is_empty() {
                 *name = known;
             }

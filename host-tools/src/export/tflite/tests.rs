@@ -75,6 +75,18 @@ fn sequential_networks_come_back_in_f32_and_int8() {
     }
 }
 
+/// Desktop TFLite insists on a bias.
+#[test]
+fn convolutions_always_have_a_bias() {
+    let conv = Conv2d::new(4, [3, 3]).use_bias(false);
+    let graph = Sequential::new([5, 5, 2]).add(conv).add(conv.groups(2)).build(1).unwrap();
+    let int8 = quantize(&graph, &noise(1, 500), Scheme::Int8).unwrap().graph;
+    for graph in [graph, int8] {
+        comes_back(&graph);
+        assert!(to_file(&graph).unwrap().operators.iter().all(|o| o.code != op::CONV_2D || o.inputs.len() == 3));
+    }
+}
+
 #[test]
 fn other_paddings_become_operators() {
     let graph = Sequential::new([5, 5, 1])

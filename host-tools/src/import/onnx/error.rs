@@ -105,6 +105,8 @@ pub enum TensorProblem {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum InputProblem {
+    #[error("is no tensor; sequences, maps and optional values are not supported")]
+    NoTensor,
     #[error(
         "axis {axis}{} is not known before the run; fix its shape {} with --shape {input}={}",
         named(.dimension), .shape.join("x"), suggestion(.shape)

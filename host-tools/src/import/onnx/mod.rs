@@ -92,12 +92,17 @@ pub fn constants(bytes: &[u8], options: &Options) -> Result<Vec<(String, Constan
     read(&mut budget).map_err(|e| sized(e, &budget, bytes.len()))
 }
 
-/// Names of the inputs that a caller feeds, in the file's order.
+/// Names of the inputs that a caller feeds, in the file's order; all of them are tensors.
 pub fn input_names(bytes: &[u8]) -> Result<Vec<String>, OnnxError> {
     let mut budget = Budget::for_file(bytes.len());
     let model = model::Model::parse(bytes, &mut budget).map_err(|e| sized(e, &budget, bytes.len()))?;
     let stored = |name: &str| model.initializers.iter().any(|i| i.name == name);
-    Ok(model.inputs.iter().filter(|i| !stored(i.name)).map(|i| i.name.to_owned()).collect())
+    let fed = model.inputs.iter().filter(|input| !stored(input.name));
+    fed.map(|input| match input.is_tensor() {
+        true => Ok(input.name.to_owned()),
+        false => Err(OnnxError::Input { name: input.name.into(), source: InputProblem::NoTensor }),
+    })
+    .collect()
 }
 
 /// Reads a file that holds one tensor: its name and values.

@@ -258,6 +258,11 @@ fn text_field(message: Message<'_>, number: u32) -> Result<&str, WireError> {
 }
 
 impl<'a> ValueInfo<'a> {
+    /// Whether it is a tensor, not a sequence, a map or something optional.
+    pub fn is_tensor(&self) -> bool {
+        self.element != 0 || self.shape.is_some()
+    }
+
     fn parse(message: Message<'a>, budget: &mut Budget) -> Result<Self, OnnxError> {
         budget.take(2 * size_of::<Self>())?;
         let mut info = Self { name: text_field(message, 1)?, element: 0, shape: None };

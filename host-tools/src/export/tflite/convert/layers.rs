@@ -3,11 +3,12 @@
 use super::window::Border;
 use super::{Writer, fused, unsupported};
 use crate::export::tflite::ExportError;
+use crate::export::tflite::file::FileTensor;
 use crate::export::tflite::flat::{Table, Value};
 use crate::graph::ops::{Activation, Conv2d, DepthwiseConv2d, Window};
 use crate::graph::{DType, Node, Quant};
-use crate::import::tflite::schema::op;
 use crate::import::tflite::schema::option::{conv, dense, depthwise, pool, reduce};
+use crate::import::tflite::schema::{TensorType, op};
 
 impl Writer<'_> {
     pub(super) fn dense(&mut self, node: &Node, activation: Activation) -> Result<(), ExportError> {
@@ -63,21 +64,51 @@ impl Writer<'_> {
         let shape = [vec![1; leading], kernel.shape].concat();
         let axis = kernel.quant.as_ref().and_then(|q| q.axis).map(|axis| axis + leading);
         let mut inputs = vec![input, self.shaped(node.inputs[1], &shape, axis, kernel.quant.clone())?];
-        inputs.extend(self.bias(node)?);
+        inputs.extend(match self.bias(node)? {
+            // Desktop TFLite takes no convolution without one.
+            None if code == op::CONV_2D => Some(self.no_bias(node)?),
+            bias => bias,
+        });
         self.operator(node, code, inputs, options)
+    }
+
+    /// Zeros as the bias of a node that has none.
+    fn no_bias(&mut self, node: &Node) -> Result<i32, ExportError> {
+        let ty = match self.tensor(node.inputs[0]).dtype {
+            DType::F32 => DType::F32,
+            DType::I16 => DType::I64,
+            _ => DType::I32,
+        };
+        let outputs = self.tensor(node.inputs[1]).shape[0];
+        let quant = self.bias_quant(node, ty);
+        let (scales, zero_points) = quant.map(|q| (q.scales, q.zero_points)).unwrap_or_default();
+        Ok(self.new_tensor(FileTensor {
+            name: format!("{}/bias", node.name),
+            shape: vec![i32::try_from(outputs).map_err(|_| ExportError::TooLarge { tensor: node.name.clone() })?],
+            ty: TensorType::from(ty).code(),
+            data: Some(vec![0; outputs * ty.bytes()]),
+            scales,
+            zero_points: zero_points.into_iter().map(i64::from).collect(),
+            ..FileTensor::default()
+        }))
+    }
+
+    /// How a bias of this type stands for reals.
+    fn bias_quant(&self, node: &Node, ty: DType) -> Option<Quant> {
+        // It has the scale of input times kernel by definition; runtimes check it.
+        let input_scale = self.tensor(node.inputs[0]).quant.as_ref().map_or(1.0, |q| q.scale(0));
+        let kernel = self.tensor(node.inputs[1]).quant.clone();
+        kernel.filter(|_| ty != DType::F32).map(|q| Quant {
+            scales: q.scales.iter().map(|s| input_scale * s).collect(),
+            zero_points: vec![0; q.scales.len()],
+            axis: q.axis.map(|_| 0),
+        })
     }
 
     /// The bias, input 2 of the node, if it has one.
     pub(super) fn bias(&mut self, node: &Node) -> Result<Option<i32>, ExportError> {
         let Some(bias) = node.inputs.get(2) else { return Ok(None) };
-        // The bias has the scale of input times kernel by definition; runtimes check it.
-        let input_scale = self.tensor(node.inputs[0]).quant.as_ref().map_or(1.0, |q| q.scale(0));
-        let kernel = self.tensor(node.inputs[1]).quant.clone();
-        let quant = kernel.filter(|_| self.tensor(*bias).dtype != DType::F32).map(|q| Quant {
-            scales: q.scales.iter().map(|s| input_scale * s).collect(),
-            zero_points: vec![0; q.scales.len()],
-            axis: q.axis.map(|_| 0),
-        });
+        let quant = self.bias_quant(node, self.tensor(*bias).dtype);
         let shape = self.tensor(*bias).shape.clone();
         self.shaped(*bias, &shape, None, quant).map(Some)
     }

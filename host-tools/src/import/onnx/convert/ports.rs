@@ -52,6 +52,9 @@ impl<'m, 'a> Converter<'m, 'a> {
         for info in inputs {
             let refuse = |source| OnnxError::Input { name: info.name.into(), source };
             self.budget.take(info.name.len() * 4 + 800)?;
+            if !info.is_tensor() {
+                return Err(refuse(InputProblem::NoTensor));
+            }
             let shape = resolved(info, options.shapes.get(info.name)).map_err(refuse)?;
             let element = ElementType(info.element);
             let (dtype, quant, unsigned) = match element {
