@@ -26,17 +26,18 @@ impl<'m, 'a> Converter<'m, 'a> {
             slope = Rc::new(slope.reshaped(&shape).ok_or(NodeProblem::Overflow)?);
         }
         let each = self.one_for_each_channel(&x, &slope);
-        if x.dequantized && (slopes.len() == 1 || (each && has_one_scale(&slope))) {
-            if let Some(target) = self.target(call)?.filter(|t| t.activation == Activation::Linear) {
-                let quant = Some(target.quant.clone());
-                let id = if let [alpha] = *slopes {
-                    self.emit(Activation::LeakyRelu { alpha }, &[x.id], quant)?
-                } else {
-                    let slopes = self.quantized_parameter(call.input(1), &slope, &[slopes.len()])?;
-                    self.emit(PRelu {}, &[x.id, slopes], quant)?
-                };
-                return self.define_target(target, Value { id, ..x });
-            }
+        if x.dequantized
+            && (slopes.len() == 1 || (each && has_one_scale(&slope)))
+            && let Some(target) = self.target(call)?.filter(|t| t.activation == Activation::Linear)
+        {
+            let quant = Some(target.quant.clone());
+            let id = if let [alpha] = *slopes {
+                self.emit(Activation::LeakyRelu { alpha }, &[x.id], quant)?
+            } else {
+                let slopes = self.quantized_parameter(call.input(1), &slope, &[slopes.len()])?;
+                self.emit(PRelu {}, &[x.id, slopes], quant)?
+            };
+            return self.define_target(target, Value { id, ..x });
         }
         let x = self.floats(&x, "input")?;
         if let [alpha] = *slopes {
