@@ -35,7 +35,7 @@ fn infer(packed: &Packed) -> Vec<u8> {
 }
 
 fn every_aim_reaches_it(name: &str, graph: &Graph) {
-    for isa in [IsaId::Scalar, IsaId::Dsp, IsaId::Mve] {
+    for isa in [IsaId::Scalar, IsaId::Dsp, IsaId::Mve, IsaId::Thumb2, IsaId::Thumb1, IsaId::Rv32] {
         let packed = [Optimize::Speed, Optimize::Size, Optimize::Ram]
             .map(|optimize| pack(graph, &PackOptions { isa, optimize, ..PackOptions::default() }, None).unwrap());
         let flash = packed.each_ref().map(|packed| packed.bytes.len());

@@ -117,7 +117,7 @@ fn places(program: &Program) -> HashMap<&[u8], u32> {
         match &buffer.home {
             Home::Data(bytes) => places.insert(bytes.as_slice(), buffer.at.offset() as u32),
             Home::Parameter { initial, .. } => places.insert(initial, program.initial_at(id).offset() as u32),
-            Home::State { .. } | Home::Transient => continue,
+            Home::State { .. } | Home::Transient | Home::Within { .. } => continue,
         };
     }
     places

@@ -11,6 +11,7 @@
 //! | steps for hosts that do several of these at once | `block.rs` |
 //! | which layers have weights in an order of the target's own | `choice.rs` |
 //! | steps over named buffers | `program.rs` |
+//! | layers that compute some rows at a time | `stream/` |
 //! | lifetimes and places | `place.rs`, `parts.rs`, `pack.rs` |
 
 mod backward;
@@ -22,6 +23,7 @@ mod pack;
 mod parts;
 mod place;
 mod program;
+mod stream;
 
 #[cfg(test)]
 mod cell_tests;
@@ -32,7 +34,7 @@ pub use choice::Optimize;
 pub use error::LowerError;
 pub use pack::{Item, Packing, pack};
 pub use program::{
-    BUFFER_ALIGN, Buffer, BufferId, Encoded, Home, LINE_ALIGN, Layout, Port, PortType, Program, Sequence, StepSpec, Use,
+    BUFFER_ALIGN, Buffer, BufferId, Encoded, Home, LINE_ALIGN, Layout, Overlay, Port, PortType, Program, Sequence, StepSpec, Use,
 };
 
 use crate::graph::{Data, Graph, Node, NodeId, Selection, Tensor, TensorId};
@@ -107,6 +109,14 @@ pub struct Options {
     pub reuse: bool,
 }
 
+impl Options {
+    /// Whether layers may compute some rows at a time: where RAM matters, and nobody looks at what lies between them.
+    /// Several samples lie one after the other, so that rows of one do not follow rows of the next.
+    fn streams(&self) -> bool {
+        self.optimize == Optimize::Ram && self.samples == 1 && self.reuse && !self.isa.packs()
+    }
+}
+
 impl Default for Options {
     /// One sample, no training, for a device.
     fn default() -> Self {
@@ -121,8 +131,8 @@ pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
     let passes::Prepared { graph, report, pieces } = passes::prepare(graph, options)?;
     let with = |plain| lower_with(&graph, options, plain);
     let mut program = match options.optimize {
-        Optimize::Ram => choice::least_ram(with)?,
-        Optimize::Speed | Optimize::Size => with(HashSet::new())?.0,
+        Optimize::Ram if std::env::var_os("LEAST").is_some() => choice::least_ram(with)?,
+        Optimize::Ram | Optimize::Speed | Optimize::Size => with(HashSet::new())?.0,
     };
     program.simplified = report;
     program.pieces = pieces;
@@ -138,6 +148,10 @@ fn lower_with(graph: &Graph, options: &Options, plain: HashSet<NodeId>) -> Resul
         lowering.program.train = Some(lowering.training(train)?);
     }
     let Lowering { mut program, choice, .. } = lowering;
+    if options.streams() {
+        let enough = stream::training_bytes(&mut program)?;
+        stream::stream(&mut program, enough)?;
+    }
     let align = if options.isa.packs() { LINE_ALIGN } else { BUFFER_ALIGN };
     program.place(options.reuse, align)?;
     Ok((program, choice))

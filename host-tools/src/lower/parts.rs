@@ -52,7 +52,8 @@ impl Program {
     }
 
     fn bound(&self, sequence: &Sequence, align: usize) -> usize {
-        lower_bound(&self.items(&self.spans(sequence)), align)
+        let spans = self.spans(sequence);
+        lower_bound(&self.items(&spans), &self.nested(sequence, &spans), align)
     }
 
     /// Lets the part lie in the whole if that is right; gives the buffer that has lost its own place.

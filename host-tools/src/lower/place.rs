@@ -1,9 +1,9 @@
 //! Lifetimes and places: which buffers share one place, and where in the arena each of them lies.
 
 use super::error::LowerError;
-use super::pack::{Item, Packing, pack};
+use super::pack::{Item, Nested, Packing, pack};
 use super::program::{
-    BUFFER_ALIGN, BufferId, Home, Inside, Layout, MOST_BYTES, Places, Program, Sequence, StepSpec, Use,
+    BUFFER_ALIGN, Buffer, BufferId, Encoded, Home, Inside, Layout, MOST_BYTES, Places, Program, Sequence, StepSpec, Use,
 };
 use embernet_core::plan::{Ref, Step};
 
@@ -16,7 +16,7 @@ impl Program {
     /// where it lies for every target.
     pub fn place(&mut self, reuse: bool, align: usize) -> Result<(), LowerError> {
         self.place_fixed()?;
-        self.merged = vec![None; self.buffers.len()];
+        self.merged = self.buffers.iter().map(Buffer::inside).collect();
         let mut infer = std::mem::take(&mut self.infer);
         self.place_sequence(&mut infer, reuse, align)?;
         self.infer = infer;
@@ -70,7 +70,8 @@ impl Program {
             spans.iter_mut().for_each(|(_, first, last)| (*first, *last) = (0, end));
         }
         let items = self.items(&spans);
-        let Packing { offsets, bytes, lower_bound, strategy } = pack(&items, align);
+        let nested = if reuse { self.nested(sequence, &spans) } else { Vec::new() };
+        let Packing { offsets, bytes, lower_bound, strategy } = pack(&items, &nested, align);
         let first = self.persistent_bytes.next_multiple_of(align);
         let arena_bytes = first.saturating_add(bytes);
         if arena_bytes > MOST_BYTES {
@@ -80,7 +81,7 @@ impl Program {
             self.buffers[buffer.index()].at = Ref::arena((first + offset) as u32);
         }
         let places: Vec<Ref> = (0..self.buffers.len() as u32).map(|b| self.place_of(BufferId(b))).collect();
-        sequence.records = sequence.steps.iter().map(|s| (s.make)(Places { at: &places })).collect();
+        sequence.records = sequence.steps.iter().map(|s| (s.make)(Places::new(&places))).collect();
         sequence.layout = Layout { arena_bytes, transient_bytes: bytes, lower_bound, strategy, spans };
         // What shares another one's place can be asked for it, too.
         for (buffer, at) in self.buffers.iter_mut().zip(places) {
@@ -92,7 +93,7 @@ impl Program {
     /// The buffer with a place of its own that this one lies in.
     pub(super) fn root(&self, buffer: BufferId) -> Inside {
         let mut at = Inside { buffer, offset: 0 };
-        while let Some(into) = self.merged[at.buffer.index()] {
+        while let Some(into) = self.merged.get(at.buffer.index()).copied().flatten() {
             at = Inside { buffer: into.buffer, offset: at.offset + into.offset };
         }
         at
@@ -100,7 +101,7 @@ impl Program {
 
     /// One buffer for all that begin at the same place.
     fn same_place(&self, mut buffer: BufferId) -> BufferId {
-        while let Some(Inside { buffer: into, offset: 0 }) = self.merged[buffer.index()] {
+        while let Some(Inside { buffer: into, offset: 0 }) = self.merged.get(buffer.index()).copied().flatten() {
             buffer = into;
         }
         buffer
@@ -109,7 +110,7 @@ impl Program {
     fn place_of(&self, buffer: BufferId) -> Ref {
         let Inside { buffer, offset } = self.root(buffer);
         let at = self.buffer(buffer).at;
-        if offset == 0 { at } else { Ref::arena((at.offset() + offset) as u32) }
+        if offset == 0 || at.is_none() { at } else { Ref::arena((at.offset() + offset) as u32) }
     }
 
     /// Whether the step does nothing where its buffers lie now.
@@ -127,18 +128,34 @@ impl Program {
         spans.iter().map(|&(buffer, first, last)| Item { bytes: self.buffer(buffer).bytes, first, last }).collect()
     }
 
+    /// Which of them may overlap. A buffer that lies in a larger one does not: there is more in that.
+    pub(super) fn nested(&self, sequence: &Sequence, spans: &[(BufferId, usize, usize)]) -> Vec<Nested> {
+        let item = |buffer: BufferId| {
+            let root = self.root(buffer);
+            let alone = root.offset == 0 && self.buffer(root.buffer).bytes == self.buffer(buffer).bytes;
+            spans.iter().position(|(of, ..)| *of == root.buffer).filter(|_| alone)
+        };
+        let nested = sequence.overlays.iter().filter_map(|overlay| {
+            Some(Nested { lower: item(overlay.lower)?, upper: item(overlay.upper)?, distance: overlay.distance })
+        });
+        nested.collect()
+    }
+
+    /// The records of a sequence, with the number of each buffer as its place.
+    pub(super) fn symbolic(&self, sequence: &Sequence) -> Vec<Encoded> {
+        let symbol = |b: BufferId| match self.buffer(b).home {
+            Home::Data(_) => Ref::data(b.0),
+            _ => Ref::arena(b.0),
+        };
+        let symbols: Vec<Ref> =
+            (0..self.buffers.len() as u32).map(|b| symbol(self.same_place(BufferId(b)))).collect();
+        sequence.steps.iter().map(|step| (step.make)(Places::new(&symbols))).collect()
+    }
+
     /// What every step touches, read from its record; sets the sizes of transients on the way.
-    fn uses_of(&mut self, sequence: &Sequence) -> Result<Vec<Vec<Use>>, LowerError> {
-        let symbols: Vec<Ref> = (0..self.buffers.len() as u32)
-            .map(|b| self.same_place(BufferId(b)))
-            .map(|b| match self.buffer(b).home {
-                Home::Data(_) => Ref::data(b.0),
-                _ => Ref::arena(b.0),
-            })
-            .collect();
+    pub(super) fn uses_of(&mut self, sequence: &Sequence) -> Result<Vec<Vec<Use>>, LowerError> {
         let mut all = Vec::with_capacity(sequence.steps.len());
-        for spec in &sequence.steps {
-            let encoded = (spec.make)(Places { at: &symbols });
+        for (spec, encoded) in sequence.steps.iter().zip(self.symbolic(sequence)) {
             let refused = || LowerError::Record { node: spec.layer.clone(), step: encoded.name };
             let step = encoded.step().filter(Step::shape_is_valid).ok_or_else(refused)?;
             let uses: Vec<Use> = step
@@ -148,10 +165,14 @@ impl Program {
                 .map(|o| Use { buffer: BufferId(o.at.offset() as u32), bytes: o.bytes, access: o.access })
                 .collect();
             for u in &uses {
-                let buffer = &mut self.buffers[u.buffer.index()];
                 if u.bytes > MOST_BYTES {
                     return Err(LowerError::TooLarge { what: "a tensor", bytes: u.bytes, most: MOST_BYTES });
                 }
+                if let Home::Within { of, from } = self.buffer(u.buffer).home {
+                    let whole = &mut self.buffers[of.index()];
+                    whole.bytes = whole.bytes.max(from.saturating_add(u.bytes));
+                }
+                let buffer = &mut self.buffers[u.buffer.index()];
                 if buffer.home == Home::Transient {
                     buffer.bytes = buffer.bytes.max(u.bytes);
                 }
@@ -175,9 +196,9 @@ impl Program {
         let mut last_use = vec![0; self.buffers.len()];
         let mut first_use = vec![usize::MAX; self.buffers.len()];
         for (index, uses) in sequence.uses.iter().enumerate() {
-            for u in uses {
-                last_use[u.buffer.index()] = index;
-                first_use[u.buffer.index()] = first_use[u.buffer.index()].min(index);
+            for whole in uses.iter().map(|used| self.root(used.buffer).buffer.index()) {
+                last_use[whole] = index;
+                first_use[whole] = first_use[whole].min(index);
             }
         }
         for port in sequence.outputs.iter() {

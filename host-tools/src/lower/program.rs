@@ -10,6 +10,7 @@ use crate::image::LayerInfo;
 use crate::passes::Report;
 use embernet_core::kernels::copy::Copy;
 use embernet_core::plan::{Access, Encode, Ref, Step};
+use std::rc::Rc;
 use zerocopy::IntoBytes;
 
 /// Alignment of every buffer in bytes: the widest element that kernels read.
@@ -51,6 +52,13 @@ pub enum Home {
     },
     /// Behind the state, where its lifetime allows: activations, gradients, scratch.
     Transient,
+    /// Within a transient, from this byte on.
+    Within {
+        /// The transient.
+        of: BufferId,
+        /// Its first byte here.
+        from: usize,
+    },
 }
 
 /// A named piece of memory.
@@ -66,6 +74,16 @@ pub struct Buffer {
     pub at: Ref,
 }
 
+impl Buffer {
+    /// The place within another buffer, if it has no other from the start.
+    pub(super) fn inside(&self) -> Option<Inside> {
+        match self.home {
+            Home::Within { of: buffer, from: offset } => Some(Inside { buffer, offset }),
+            _ => None,
+        }
+    }
+}
+
 /// A record ready for an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
@@ -78,7 +96,7 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    fn of<R: Encode>(record: R) -> Self {
+    pub(super) fn of<R: Encode>(record: R) -> Self {
         let words = record.as_bytes().as_chunks().0.iter().map(|w| u32::from_le_bytes(*w)).collect();
         Self { kind: R::KIND, name: R::NAME, words }
     }
@@ -92,13 +110,26 @@ impl Encoded {
 /// The places of all buffers, as a step's function asks for them.
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
-    pub(super) at: &'a [Ref],
+    at: &'a [Ref],
+    /// Buffers, and others that stand in for them.
+    instead: &'a [(BufferId, BufferId)],
 }
 
-impl Places<'_> {
+impl<'a> Places<'a> {
+    /// The place of every buffer, by number.
+    pub(super) fn new(at: &'a [Ref]) -> Self {
+        Self { at, instead: &[] }
+    }
+
+    /// The same, but each second buffer of these pairs stands in for the first.
+    fn with(self, instead: &'a [(BufferId, BufferId)]) -> Self {
+        Self { instead, ..self }
+    }
+
     /// Where the buffer lies.
     pub fn at(&self, buffer: BufferId) -> Ref {
-        self.at[buffer.index()]
+        let other = self.instead.iter().find(|(of, _)| *of == buffer);
+        self.at[other.map_or(buffer, |(_, other)| *other).index()]
     }
 
     /// Where it lies, or [`Ref::NONE`].
@@ -136,7 +167,7 @@ pub(super) struct Part {
     pub bytes: usize,
 }
 
-type Make = Box<dyn Fn(Places<'_>) -> Encoded>;
+type Make = Rc<dyn Fn(Places<'_>) -> Encoded>;
 
 /// One step.
 pub struct StepSpec {
@@ -151,6 +182,22 @@ pub struct StepSpec {
     /// The copy that the step is, if it does nothing once the part lies in the whole.
     pub(super) part: Option<Part>,
     pub(super) make: Make,
+}
+
+impl StepSpec {
+    fn new(layer: String, node: Option<NodeId>, make: Make) -> Self {
+        Self { layer, node, in_place: Vec::new(), vanishes: false, part: None, make }
+    }
+
+    /// The same step with another record: what `change` makes of it, and other buffers in place of some.
+    pub(super) fn changed(
+        &self,
+        instead: Vec<(BufferId, BufferId)>,
+        change: impl Fn(Encoded) -> Encoded + 'static,
+    ) -> Self {
+        let inner = Rc::clone(&self.make);
+        Self::new(self.layer.clone(), self.node, Rc::new(move |places| change(inner(places.with(&instead)))))
+    }
 }
 
 impl core::fmt::Debug for StepSpec {
@@ -202,12 +249,25 @@ pub struct Sequence {
     /// apart ([`super::Options::reuse`]), it does so only from the step that writes it to the last
     /// one that reads it.
     pub values: Vec<Option<BufferId>>,
+    /// Outputs of streamed layers that may lie over their inputs.
+    pub overlays: Vec<Overlay>,
     /// Filled by [`Program::place`].
     pub records: Vec<Encoded>,
     /// What each step touches, filled by [`Program::place`].
     pub uses: Vec<Vec<Use>>,
     /// How the transients were packed, filled by [`Program::place`].
     pub layout: Layout,
+}
+
+/// Two buffers of which one is written while the other one is read for the last time, row by row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overlay {
+    /// The one that begins first.
+    pub lower: BufferId,
+    /// The other one.
+    pub upper: BufferId,
+    /// How many bytes further on it begins, at least: then nothing is overwritten that is still to be read.
+    pub distance: usize,
 }
 
 /// The arena of one sequence.
@@ -258,15 +318,8 @@ impl Sequence {
         node: Option<NodeId>,
         make: impl Fn(Places<'_>) -> R + 'static,
     ) {
-        let make: Make = Box::new(move |places| Encoded::of(make(places)));
-        self.steps.push(StepSpec {
-            layer: layer.into(),
-            node,
-            in_place: Vec::new(),
-            vanishes: false,
-            part: None,
-            make,
-        });
+        let make: Make = Rc::new(move |places| Encoded::of(make(places)));
+        self.steps.push(StepSpec::new(layer.into(), node, make));
     }
 
     /// Appends a step that may write the second buffer of a pair over the first. Its record must be
@@ -317,7 +370,7 @@ impl Program {
         let bytes = match &home {
             Home::Data(bytes) | Home::Parameter { initial: bytes, .. } => bytes.len(),
             Home::State { bytes } => *bytes,
-            Home::Transient => 0,
+            Home::Transient | Home::Within { .. } => 0,
         };
         let id = BufferId(self.buffers.len() as u32);
         self.buffers.push(Buffer { name: name.into(), home, bytes, at: Ref::NONE });
@@ -327,6 +380,11 @@ impl Program {
     /// Adds a buffer for an activation, a gradient or scratch; its size follows from its uses.
     pub fn transient(&mut self, name: impl Into<String>) -> BufferId {
         self.add(name, Home::Transient)
+    }
+
+    /// Adds a place within a transient.
+    pub(super) fn within(&mut self, of: BufferId, from: usize) -> BufferId {
+        self.add(self.buffer(of).name.clone(), Home::Within { of, from })
     }
 
     /// The buffer.

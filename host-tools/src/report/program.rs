@@ -19,7 +19,7 @@ impl MemoryMap {
             let kind = match buffer.home {
                 Home::Parameter { .. } => RegionKind::Parameters,
                 Home::State { .. } => RegionKind::State,
-                Home::Data(_) | Home::Transient => continue,
+                Home::Data(_) | Home::Transient | Home::Within { .. } => continue,
             };
             let (name, bytes) = (buffer.name.clone(), buffer.bytes);
             map.regions.push(Region { name, kind, offset: buffer.at.offset(), bytes, first: 0, last });

@@ -10,8 +10,9 @@
 //! - Filters come in pairs (an odd one with zeros): two biases; for each four bytes two words; [`Factors`] of both.
 //! - A dense layer's filters come in fours: four biases; for each four inputs the words of filters 0 and 1 for
 //!   `(k0, k2)`, those of 2 and 3, then both for `(k1, k3)`; factors of all four.
-//! - A depthwise layer (three by three taps, see [`super::lines`]) has six words for each channel: bias, factors, and
-//!   three words with the nine taps, in the order that `TAPS` has them, the last one alone.
+//! - A depthwise layer (three by three taps, see [`super::lines`]) has a word that says whether its lines run down the
+//!   image, then six words for each channel: bias, factors, and three words with the nine taps, in the order that
+//!   `TAPS` has them, the last one alone.
 
 use super::lines::{Line, Lines};
 use super::packing::{Layer, Packed, Packing};
@@ -169,9 +170,9 @@ impl Layout for Twin {
     }
 
     fn depthwise(self, shape: &DepthwiseConv2d, layer: &Depthwise<'_>, _: &mut [u32], x: &[i8], y: &mut [i8]) {
-        let (Some(lines), channels) = (Lines::of(shape), shape.in_c as usize) else { return };
-        let Lines { stride, along, across, .. } = lines;
-        for (channel, stream) in layer.stream.chunks_exact(CHANNEL_WORDS).enumerate().take(channels) {
+        let Some((upright, stream)) = layer.stream.split_first() else { return };
+        let Some(Lines { stride, along, across, .. }) = Lines::of(shape, *upright != 0) else { return };
+        for (channel, stream) in stream.chunks_exact(CHANNEL_WORDS).enumerate().take(shape.in_c as usize) {
             let taps = stream.iter().skip(3).flat_map(|word| word.to_le_bytes());
             let taps: Vec<i32> = taps.take(9).map(|tap| i32::from(tap as i8)).collect();
             for (line, column) in (0..across.outputs).flat_map(|l| (0..along.outputs).map(move |c| (l, c))) {
@@ -256,10 +257,15 @@ fn stream(filters: &[Filter<'_>], group: usize, quads: usize) -> Vec<u32> {
 }
 
 impl Packing for Twin {
+    fn takes_conv2d(&self, shape: &Conv2d) -> bool {
+        shape.window.out_pixels() >= PIXELS
+    }
+
+    fn takes_depthwise(&self, shape: &DepthwiseConv2d) -> bool {
+        Lines::of(shape, false).is_some()
+    }
+
     fn conv2d(&self, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed> {
-        if shape.window.out_pixels() < PIXELS {
-            return None;
-        }
         let patch = shape.patch();
         let filters = filters(layer, patch, shape.out_c as usize, 2)?;
         let scratch_words = scratch_words::<Self>(shape);
@@ -273,14 +279,15 @@ impl Packing for Twin {
     }
 
     fn depthwise(&self, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
-        let (lines, channels) = (Lines::of(shape)?, shape.out_c as usize);
-        let mut stream = Vec::new();
+        let channels = shape.out_c as usize;
+        let upright = shape.window.height.output > shape.window.width.output;
+        let mut stream = std::vec![u32::from(upright)];
         for channel in 0..channels {
             let weights = layer.weights.iter().skip(channel).step_by(channels).copied();
             let factors = Factors::of_filter(layer, channel, weights)?;
             stream.extend([*layer.bias.get(channel)?, factors.doubled, factors.power].map(|word| word as u32));
             let tap = |(across, along): (usize, usize)| {
-                let (row, column) = if lines.upright { (along, across) } else { (across, along) };
+                let (row, column) = if upright { (along, across) } else { (across, along) };
                 layer.weights.get((row * 3 + column) * channels + channel).copied()
             };
             let taps = TAPS.map(tap).into_iter().collect::<Option<Vec<i8>>>()?;

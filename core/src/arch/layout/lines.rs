@@ -1,8 +1,8 @@
 //! Depthwise convolutions of three by three taps as lines: how Cortex-M's DSP loop walks over them.
 //!
 //! A channel is done for itself, line after line; along a line each column of three inputs is loaded once and counts
-//! for up to three outputs. Lines run along the longer axis of the output, so that there are few. Where a line's first
-//! or last row of taps lies beside the input, the loop begins one row further inside and shifts the weights.
+//! for up to three outputs. Lines should run along the longer axis of the output, so that there are few: the host says
+//! which way, because it turns the weights accordingly. Where a line's first or last row of taps lies beside the input, the loop begins one row further inside and shifts the weights.
 
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::window::Axis;
@@ -10,8 +10,6 @@ use crate::kernels::window::Axis;
 /// The walk over one channel. Distances are in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lines {
-    /// Whether lines run down the image: weights are turned over then.
-    pub upright: bool,
     /// 1 or 2, along both axes.
     pub stride: usize,
     /// The axis along a line.
@@ -48,8 +46,8 @@ impl Line {
 }
 
 impl Lines {
-    /// The walk over a layer; `None` if it has other taps, strides or borders.
-    pub fn of(shape: &DepthwiseConv2d) -> Option<Self> {
+    /// The walk over a layer, down the image or along its rows; `None` if it has other taps, strides or borders.
+    pub fn of(shape: &DepthwiseConv2d, upright: bool) -> Option<Self> {
         let (height, width, channels) = (&shape.window.height, &shape.window.width, shape.in_c as usize);
         let fits = shape.multiplier == 1 && height.stride == width.stride && matches!(width.stride, 1 | 2);
         if !fits {
@@ -57,9 +55,8 @@ impl Lines {
         }
         let columns = Line::of(width, channels, channels)?;
         let rows = Line::of(height, columns.inputs * channels, columns.outputs * channels)?;
-        let upright = rows.outputs > columns.outputs;
         let (along, across) = if upright { (rows, columns) } else { (columns, rows) };
         // A line with a border on both sides across has no three rows to begin at; a window has one border at most.
-        Some(Self { upright, stride: width.stride as usize, along, across })
+        Some(Self { stride: width.stride as usize, along, across })
     }
 }

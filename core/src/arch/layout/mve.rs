@@ -181,6 +181,14 @@ fn push(stream: &mut Vec<u32>, bytes: &[i8]) {
 }
 
 impl Packing for Twin {
+    fn takes_conv2d(&self, _: &Conv2d) -> bool {
+        true
+    }
+
+    fn takes_depthwise(&self, shape: &DepthwiseConv2d) -> bool {
+        shape.multiplier == 1
+    }
+
     fn conv2d(&self, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed> {
         let stream = filters(layer, shape.patch(), shape.out_c as usize)?;
         Some(Packed { stream, scratch_words: scratch_words::<Self>(shape) })
@@ -194,7 +202,7 @@ impl Packing for Twin {
     fn depthwise(&self, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
         let (channels, taps) = (shape.in_c as usize, shape.window.taps());
         let of = |channel: usize| magnitude(from(layer.weights, channel).iter().step_by(channels));
-        if shape.multiplier != 1 || layer.weights.contains(&i8::MIN) || !fits(layer, of) {
+        if layer.weights.contains(&i8::MIN) || !fits(layer, of) {
             return None;
         }
         let mut stream = Vec::new();

@@ -41,6 +41,12 @@ impl Packed {
 
 /// An order of weights. `None` says that the token has no loop for such a layer: it stays as it is.
 pub trait Packing: Sync {
+    /// Whether the loop does convolutions of this shape with one group: of a whole layer, or of some of its rows.
+    fn takes_conv2d(&self, shape: &Conv2d) -> bool;
+
+    /// Whether the loop does depthwise convolutions of this shape.
+    fn takes_depthwise(&self, shape: &DepthwiseConv2d) -> bool;
+
     /// A convolution with one group; its scratch: [`crate::kernels::conv2d::scratch_words`].
     fn conv2d(&self, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed>;
 
@@ -64,7 +70,17 @@ fn packing(isa: IsaId) -> Option<&'static dyn Packing> {
 
 /// A convolution as `isa` reads it, with the scratch to gather patches; `None` if it has no loop for it.
 pub fn conv2d(isa: IsaId, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed> {
-    packing(isa).filter(|_| shape.groups == 1)?.conv2d(shape, layer)
+    packing(isa).filter(|_| takes_conv2d(isa, shape))?.conv2d(shape, layer)
+}
+
+/// Whether `isa` has a loop for convolutions of this shape.
+pub fn takes_conv2d(isa: IsaId, shape: &Conv2d) -> bool {
+    shape.groups == 1 && packing(isa).is_some_and(|packing| packing.takes_conv2d(shape))
+}
+
+/// Whether `isa` has a loop for depthwise convolutions of this shape.
+pub fn takes_depthwise(isa: IsaId, shape: &DepthwiseConv2d) -> bool {
+    packing(isa).is_some_and(|packing| packing.takes_depthwise(shape))
 }
 
 /// A dense layer as `isa` reads it; `None` if it has no loop for it.
@@ -74,5 +90,5 @@ pub fn dense(isa: IsaId, shape: &Dense, layer: &Layer<'_>) -> Option<Packed> {
 
 /// A depthwise convolution as `isa` reads it; `None` if it has no loop for it.
 pub fn depthwise(isa: IsaId, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
-    packing(isa)?.depthwise(shape, layer)
+    packing(isa).filter(|_| takes_depthwise(isa, shape))?.depthwise(shape, layer)
 }

@@ -41,9 +41,10 @@ unsafe extern "C" {
 
 /// [`crate::arch::layout::Layout::depthwise`].
 pub fn depthwise(shape: &DepthwiseConv2d, layer: &Depthwise<'_>, x: &[i8], y: &mut [i8]) {
-    let (Some(lines), channels) = (Lines::of(shape), shape.in_c as usize) else { return };
+    let Some((upright, stream)) = layer.stream.split_first() else { return };
+    let (Some(lines), channels) = (Lines::of(shape, *upright != 0), shape.in_c as usize) else { return };
     let (Some(x), Some(y)) = (x.get(..shape.in_elements()), y.get_mut(..shape.out_elements())) else { return };
-    let Some(stream) = layer.stream.get(..channels * CHANNEL_WORDS).filter(|stream| !stream.is_empty()) else { return };
+    let Some(stream) = stream.get(..channels * CHANNEL_WORDS).filter(|stream| !stream.is_empty()) else { return };
     let Lines { stride, along, across, .. } = lines;
     // Outputs that a loaded column ends; the loop makes two in a round at stride 1.
     let inside = along.outputs - usize::from(along.behind);

@@ -108,11 +108,16 @@ fn words(mut bytes: Vec<u8>) -> Vec<u32> {
 }
 
 impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
+    fn takes_conv2d(&self, shape: &Conv2d) -> bool {
+        shape.window.out_pixels() >= tile::PIXELS
+    }
+
+    fn takes_depthwise(&self, shape: &DepthwiseConv2d) -> bool {
+        band::has_loop(shape)
+    }
+
     fn conv2d(&self, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed> {
         let (patch, count) = (shape.patch(), shape.out_c as usize);
-        if shape.window.out_pixels() < tile::PIXELS {
-            return None;
-        }
         let filters = filter_rows(layer, count, patch)?;
         let most = tile::most_words(GROUP, patch);
         let stream = stream(&filters, GROUP, most, layer.zero_point, |filters| {
@@ -142,9 +147,6 @@ impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
     }
 
     fn depthwise(&self, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
-        if !band::has_loop(shape) {
-            return None;
-        }
         let count = shape.out_c as usize;
         let taps = band::TAPS * band::TAPS;
         let mut filters = filters(layer, count, |channel| {
