@@ -96,11 +96,15 @@ fn one(board: &'static Board, model: &Model, how: How, program: &std::path::Path
     let inputs: Vec<Vec<u8>> = image.inputs().iter().map(|input| sample(input.sample_bytes())).collect();
     let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
     let counted = counting::count(board, program, &image, &inputs)?;
-    let rows = image::inspect(&image).infer.steps;
+    let rows = image::inspect(&image).infer.by_layer(image.inputs().len()).steps;
     let steps: Vec<Step> = rows
         .into_iter()
-        .zip(&counted.steps)
-        .map(|(row, count)| Step { layer: row.layer, kind: row.step, macs: row.macs, count: *count })
+        .map(|row| Step {
+            count: row.steps.iter().filter_map(|step| counted.steps.get(*step).copied()).sum(),
+            layer: row.layer,
+            kind: row.step,
+            macs: row.macs,
+        })
         .collect();
     Ok(Measured {
         board,

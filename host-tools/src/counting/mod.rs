@@ -28,6 +28,17 @@ pub struct Count {
     pub cycles: Option<u64>,
 }
 
+impl std::iter::Sum for Count {
+    /// Of several steps; cycles only if all have an estimate.
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        let add = |a: Self, b: Self| Self {
+            instructions: a.instructions + b.instructions,
+            cycles: a.cycles.zip(b.cycles).map(|(a, b)| a + b),
+        };
+        counts.reduce(add).unwrap_or_default()
+    }
+}
+
 /// What an inference cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {

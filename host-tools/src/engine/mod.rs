@@ -61,6 +61,20 @@ pub struct StepCost {
     pub cycles: Option<u64>,
 }
 
+impl std::iter::Sum for StepCost {
+    /// Of several steps; of each kind only if all have it.
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        let both = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a + b);
+        let add = |a: Self, b: Self| Self {
+            nanoseconds: both(a.nanoseconds, b.nanoseconds),
+            ticks: both(a.ticks, b.ticks),
+            instructions: both(a.instructions, b.instructions),
+            cycles: both(a.cycles, b.cycles),
+        };
+        costs.reduce(add).unwrap_or_default()
+    }
+}
+
 /// What every step takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {

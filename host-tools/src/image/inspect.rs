@@ -7,6 +7,7 @@ use embernet_core::exec::PlanKind;
 use embernet_core::image::{Image, PlanSection, TensorRecord};
 use embernet_core::plan::{Access, Plan};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// An image, described.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,7 +40,7 @@ pub struct Inspection {
 }
 
 /// One plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct PlanInfo {
     /// Most samples in one run.
     pub samples: u32,
@@ -65,7 +66,7 @@ pub struct StepRow {
     pub step: &'static str,
     /// Output of one sample; empty if unknown.
     pub shape: Vec<u32>,
-    /// Multiply-accumulates of one sample; forward steps only.
+    /// Multiply-accumulates of the layer for one sample, at the first step of it; forward steps only.
     pub macs: u64,
     /// Scale and zero point of an integer output.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +82,9 @@ pub struct StepRow {
     pub reads: Vec<usize>,
     /// Arena ranges as `(start, end, access)`.
     pub ram: Vec<(usize, usize, &'static str)>,
+    /// The steps that it stands for, by number: itself, or all of its layer.
+    #[serde(skip)]
+    pub steps: Vec<usize>,
 }
 
 /// Describes a parsed image; unreadable metadata leaves names empty.
@@ -170,6 +174,7 @@ fn step_rows(plan: Plan<'_>, samples: usize, metadata: &Metadata, kind: PlanKind
             ram_bytes: bytes(false),
             alive_bytes: 0,
             reads: Vec::new(),
+            steps: vec![index],
             ram: operands
                 .iter()
                 .filter(|o| !o.at.is_data())
@@ -177,7 +182,14 @@ fn step_rows(plan: Plan<'_>, samples: usize, metadata: &Metadata, kind: PlanKind
                 .collect(),
         }
     };
-    plan.steps().enumerate().map(row).collect()
+    let mut rows: Vec<StepRow> = plan.steps().enumerate().map(row).collect();
+    let mut known = HashSet::new();
+    for row in rows.iter_mut().filter(|row| !row.layer.is_empty()) {
+        if !known.insert(row.layer.clone()) {
+            row.macs = 0;
+        }
+    }
+    rows
 }
 
 /// Columns of the arena map.
@@ -203,6 +215,9 @@ impl core::fmt::Display for Inspection {
 
 impl Inspection {
     fn plan(&self, f: &mut core::fmt::Formatter<'_>, plan: &PlanInfo) -> core::fmt::Result {
+        // A layer that computes some rows at a time has many steps.
+        let by_layer = (!plan.results.is_empty()).then(|| plan.by_layer(self.inputs.len()));
+        let plan = by_layer.as_ref().unwrap_or(plan);
         // Columns that would be empty are left out.
         let (macs, quant) = (plan.steps.iter().any(|s| s.macs > 0), plan.steps.iter().any(|s| s.quant.is_some()));
         // Steps that read just the one before need no drawing. Inputs have no line of their own.
@@ -219,7 +234,7 @@ impl Inspection {
         for (index, step) in plan.steps.iter().enumerate() {
             let shape: Vec<usize> = step.shape.iter().map(|d| *d as usize).collect();
             let mut row: Vec<String> = drawing.get(index).into_iter().cloned().collect();
-            row.extend([step.layer.clone(), step.step.into(), shape_text(&shape)]);
+            row.extend([step.layer.clone(), step.title(), shape_text(&shape)]);
             if quant {
                 row.push(step.quant.map_or_else(String::new, |(scale, zero)| format!("{scale:.6}, {zero}")));
             }

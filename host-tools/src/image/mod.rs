@@ -4,6 +4,7 @@
 //! whole way from a graph; what it returns has been parsed once by the device's own parser.
 
 mod aligned;
+mod by_layer;
 mod container;
 mod flow;
 mod inspect;

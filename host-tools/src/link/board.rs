@@ -179,6 +179,12 @@ impl Board {
         })
     }
 
+    /// The most that an image's arena can take here; where the board has no memory for it alone, statics take some of
+    /// that.
+    pub fn arena_bytes(&self) -> u32 {
+        self.arena.map_or(self.ram.bytes.saturating_sub(self.stack_bytes), |arena| arena.bytes)
+    }
+
     /// Where `cargo xtask firmware` puts the board's ELF, below the workspace's root.
     pub fn firmware_in(&self, root: &Path) -> PathBuf {
         self.firmware_under(&root.join("target/firmware"))

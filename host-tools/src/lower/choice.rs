@@ -1,15 +1,15 @@
-//! Which layers have their weights in the order of the target's token, and which in the plain one.
+//! What an image is packed for.
 //!
-//! A token's order is the fast one, but may take more flash (sums are padded, tables of multipliers written out) and
-//! more RAM (patches are put into scratch). [`Optimize`] says what matters. For size all layers are plain: a program
-//! that has the loops of one order only is smaller by more than any layer could save. RAM belongs to the whole plan: scratch costs nothing where the arena is larger elsewhere. So
-//! all layers begin in the plain order, and one after the other, those with most work first, gets the token's, if the
-//! arena does not grow.
+//! | aim | weights of int8 layers | rows |
+//! |---|---|---|
+//! | speed | in the order of the target's own loops, wherever it has one | all of a layer at once |
+//! | size | in the plain order: no padded sums, no written-out multipliers, and a program for one order only | as for speed |
+//! | RAM | as for speed: the plain order saves its scratch, but takes several times as long | some at a time, where that makes the arena smaller |
+//!
+//! Whatever the aim, a plan for which the target has no room computes some rows at a time ([`super::stream`]).
 
-use super::{LowerError, Program};
-use crate::graph::NodeId;
+use super::{LowerError, Options, Program};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 
 /// What is made small where a layer can be computed in several ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,37 +37,22 @@ impl std::str::FromStr for Optimize {
     }
 }
 
-/// The layers that stay in the plain order, and those that did not have to.
-#[derive(Debug, Default)]
-pub(super) struct Choice {
-    pub plain: HashSet<NodeId>,
-    /// With their multiply-accumulates.
-    pub packed: Vec<(NodeId, u64)>,
-}
-
-/// The program whose arena is the smallest of those tried, and among them a fast one. `lower` makes a program in which
-/// some layers stay plain.
-pub(super) fn least_ram(
-    mut lower: impl FnMut(HashSet<NodeId>) -> Result<(Program, Choice), LowerError>,
+/// The program that the options ask for. `lower` makes one that computes whole layers, or, if told so, some rows at a
+/// time.
+pub(super) fn choose(
+    options: &Options,
+    lower: impl Fn(bool) -> Result<Program, LowerError>,
 ) -> Result<Program, LowerError> {
-    let (fastest, choice) = lower(HashSet::new())?;
-    let mut layers = choice.packed;
-    layers.sort_by_key(|(_, macs)| std::cmp::Reverse(*macs));
-    let mut plain: HashSet<NodeId> = layers.iter().map(|(layer, _)| *layer).collect();
-    let (mut best, _) = lower(plain.clone())?;
-    for (layer, _) in layers {
-        if arena(&fastest) <= arena(&best) {
-            return Ok(fastest);
-        }
-        plain.remove(&layer);
-        let (program, _) = lower(plain.clone())?;
-        if arena(&program) <= arena(&best) {
-            best = program;
-        } else {
-            plain.insert(layer);
-        }
+    let whole = lower(false)?;
+    let has_room = options.room.is_none_or(|room| arena(&whole) <= room);
+    // Several samples lie one after the other, so that rows of one are not followed by rows of the next. A host has
+    // memory enough, and its tokens' scratch is for whole layers.
+    let may = options.samples == 1 && options.reuse && !options.isa.packs();
+    if !may || (options.optimize != Optimize::Ram && has_room) {
+        return Ok(whole);
     }
-    Ok(best)
+    let rows = lower(true)?;
+    Ok(if arena(&rows) < arena(&whole) { rows } else { whole })
 }
 
 /// Bytes of the arena that both plans share.

@@ -9,7 +9,7 @@
 //! | forward steps, a file for each family of operations | `forward/` |
 //! | loss, backward steps, gradients that meet | `backward/` |
 //! | steps for hosts that do several of these at once | `block.rs` |
-//! | which layers have weights in an order of the target's own | `choice.rs` |
+//! | what an image is packed for | `choice.rs` |
 //! | steps over named buffers | `program.rs` |
 //! | layers that compute some rows at a time | `stream/` |
 //! | lifetimes and places | `place.rs`, `parts.rs`, `pack.rs` |
@@ -34,18 +34,18 @@ pub use choice::Optimize;
 pub use error::LowerError;
 pub use pack::{Item, Packing, pack};
 pub use program::{
-    BUFFER_ALIGN, Buffer, BufferId, Encoded, Home, LINE_ALIGN, Layout, Overlay, Port, PortType, Program, Sequence, StepSpec, Use,
+    BUFFER_ALIGN, Buffer, BufferId, Encoded, Home, LINE_ALIGN, Layout, Overlay, Port, PortType, Program, Sequence,
+    StepSpec, Use,
 };
 
 use crate::graph::{Data, Graph, Node, NodeId, Selection, Tensor, TensorId};
 use crate::image::LayerInfo;
 use crate::passes;
-use choice::Choice;
 use embernet_core::arch::IsaId;
 use embernet_core::kernels::copy;
 use embernet_core::optim::OptimizerRecord;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// What training minimises: the mean over the samples of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -107,20 +107,23 @@ pub struct Options {
     /// Whether buffers may share memory. Without it every tensor can be read after the last step:
     /// for layer dumps and tests.
     pub reuse: bool,
-}
-
-impl Options {
-    /// Whether layers may compute some rows at a time: where RAM matters, and nobody looks at what lies between them.
-    /// Several samples lie one after the other, so that rows of one do not follow rows of the next.
-    fn streams(&self) -> bool {
-        self.optimize == Optimize::Ram && self.samples == 1 && self.reuse && !self.isa.packs()
-    }
+    /// Bytes that the target has for the arena, if known: where whole layers take more, layers compute some rows at a
+    /// time whatever the aim is.
+    pub room: Option<usize>,
 }
 
 impl Default for Options {
     /// One sample, no training, for a device.
     fn default() -> Self {
-        Self { samples: 1, isa: IsaId::Scalar, optimize: Optimize::Speed, train: None, tile: None, reuse: true }
+        Self {
+            samples: 1,
+            isa: IsaId::Scalar,
+            optimize: Optimize::Speed,
+            train: None,
+            tile: None,
+            reuse: true,
+            room: None,
+        }
     }
 }
 
@@ -129,32 +132,26 @@ impl Default for Options {
 /// The graph is simplified first ([`passes`]), unless every tensor has to stay.
 pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
     let passes::Prepared { graph, report, pieces } = passes::prepare(graph, options)?;
-    let with = |plain| lower_with(&graph, options, plain);
-    let mut program = match options.optimize {
-        Optimize::Ram if std::env::var_os("LEAST").is_some() => choice::least_ram(with)?,
-        Optimize::Ram | Optimize::Speed | Optimize::Size => with(HashSet::new())?.0,
-    };
+    let mut program = choice::choose(options, |rows| lower_with(&graph, options, rows))?;
     program.simplified = report;
     program.pieces = pieces;
     Ok(program)
 }
 
-/// A program of a simplified graph, in which the weights of some layers stay in the plain order.
-fn lower_with(graph: &Graph, options: &Options, plain: HashSet<NodeId>) -> Result<(Program, Choice), LowerError> {
+/// A program of a simplified graph, whose layers compute some rows at a time if `rows` says so.
+fn lower_with(graph: &Graph, options: &Options, rows: bool) -> Result<Program, LowerError> {
     let mut lowering = Lowering::new(graph, options)?;
-    lowering.choice.plain = plain;
     lowering.program.infer = lowering.inference()?;
     if let Some(train) = &options.train {
         lowering.program.train = Some(lowering.training(train)?);
     }
-    let Lowering { mut program, choice, .. } = lowering;
-    if options.streams() {
-        let enough = stream::training_bytes(&mut program)?;
-        stream::stream(&mut program, enough)?;
+    let mut program = lowering.program;
+    if rows {
+        stream::stream(&mut program)?;
     }
     let align = if options.isa.packs() { LINE_ALIGN } else { BUFFER_ALIGN };
     program.place(options.reuse, align)?;
-    Ok((program, choice))
+    Ok(program)
 }
 
 /// What both plans share while they are written.
@@ -165,7 +162,6 @@ struct Lowering<'g> {
     /// Parameters and other constants that already have a buffer.
     constants: HashMap<TensorId, BufferId>,
     order: Vec<NodeId>,
-    choice: Choice,
 }
 
 /// One plan while it is written.
@@ -191,8 +187,7 @@ impl<'g> Lowering<'g> {
         }
         let order = graph.order()?;
         let program = Program { layers: layers(graph), ..Program::default() };
-        let mut lowering =
-            Self { graph, options, program, constants: HashMap::new(), order, choice: Choice::default() };
+        let mut lowering = Self { graph, options, program, constants: HashMap::new(), order };
         // Only a program that trains has parameters in the arena. They come first and in the order
         // of the graph, whichever plan uses them first.
         if options.train.is_some() {

@@ -147,8 +147,7 @@ impl Program {
             Home::Data(_) => Ref::data(b.0),
             _ => Ref::arena(b.0),
         };
-        let symbols: Vec<Ref> =
-            (0..self.buffers.len() as u32).map(|b| symbol(self.same_place(BufferId(b)))).collect();
+        let symbols: Vec<Ref> = (0..self.buffers.len() as u32).map(|b| symbol(self.same_place(BufferId(b)))).collect();
         sequence.steps.iter().map(|step| (step.make)(Places::new(&symbols))).collect()
     }
 

@@ -210,8 +210,10 @@ impl PackingArgs {
 
     /// Options for packing.
     pub fn options(&self) -> Result<PackOptions> {
-        let isa = self.board()?.map_or(IsaId::Scalar, |board| board.isa);
-        Ok(PackOptions { isa, optimize: self.optimise, ..PackOptions::default() })
+        let board = self.board()?;
+        let isa = board.map_or(IsaId::Scalar, |board| board.isa);
+        let room = board.map(|board| board.arena_bytes() as usize);
+        Ok(PackOptions { isa, optimize: self.optimise, room, ..PackOptions::default() })
     }
 
     /// Refuses these arguments beside a checkpoint, which is packed later.

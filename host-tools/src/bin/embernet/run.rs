@@ -121,11 +121,11 @@ impl Run {
             }
             None => Vec::new(),
         };
-        let steps = image::inspect(&image).infer.steps;
-        let per_layer = steps.into_iter().enumerate().map(|(index, step)| LayerLine {
+        let steps = image::inspect(&image).infer.by_layer(image.inputs().len()).steps;
+        let per_layer = steps.into_iter().map(|step| LayerLine {
+            cost: step.steps.iter().filter_map(|index| profile.steps.get(*index).copied()).sum(),
+            snr_db: step.steps.iter().find_map(|index| snr.get(*index).copied().flatten()).filter(|db| db.is_finite()),
             step,
-            cost: profile.steps.get(index).copied().unwrap_or_default(),
-            snr_db: snr.get(index).copied().flatten().filter(|db| db.is_finite()),
         });
         let one = |total: Option<u64>| total.map(|total| total / cost.inferences.max(1));
         let line = Line {
@@ -175,7 +175,7 @@ fn profile_table(rows: &[LayerLine], against: bool) -> impl std::fmt::Display {
     columns.extend(against.then_some("signal/error dB"));
     let mut table = text_table(&columns, 2);
     for row in rows {
-        let mut cells = vec![row.step.layer.clone(), row.step.step.into()];
+        let mut cells = vec![row.step.layer.clone(), row.step.title()];
         cells.extend([grouped(row.step.macs), grouped(row.step.ram_bytes as u64)]);
         cells.extend(count.map(|(_, value)| value(&row.cost).map_or_else(String::new, grouped)));
         cells.extend(estimated.then(|| row.cost.cycles.map_or_else(String::new, grouped)));

@@ -132,7 +132,7 @@ impl Emit<'_, '_> {
         site: Site<'_>,
         pack: impl FnOnce(IsaId, &Layer<'_>) -> Option<Packed>,
     ) -> Result<Weighted, LowerError> {
-        let Site { id, node, dtype } = site;
+        let Site { node, dtype, .. } = site;
         let (from, to) = self.affines(node)?;
         let (weights_id, bias_id) = (node.inputs[1], node.inputs.get(2).copied());
         let tensor = self.tensor(weights_id);
@@ -179,10 +179,8 @@ impl Emit<'_, '_> {
             let zero_point = plain.zero_point;
             let layer = Layer { weights, bias, multiplier: &multiplier, shift: &shift, zero_point };
             // The plain order takes no more flash, and a program with loops for one order is smaller than one for both.
-            let stays = self.lowering.options.optimize == Optimize::Size || self.lowering.choice.plain.contains(&id);
+            let stays = self.lowering.options.optimize == Optimize::Size;
             if let Some(packed) = pack(isa, &layer).filter(|_| !stays) {
-                let macs = self.lowering.graph.node_macs(node);
-                self.lowering.choice.packed.push((id, macs));
                 let order = OrderRecord::of(isa, word(packed.stream.len()));
                 let w = self.table(node, "kernel", &Data::U8(packed.stream.as_bytes().to_vec()));
                 return Ok(Weighted { w, order, scratch_bytes: packed.scratch_bytes(), ..plain });

@@ -51,9 +51,8 @@ pub fn choose(facts: &Facts, enough: usize) -> Vec<Choice> {
     if singles.iter().all(|bytes| *bytes <= enough) {
         return Vec::new();
     }
-    let mut candidates: Vec<Candidate> = (0..steps)
-        .map(|step| Candidate { steps: step..step + 1, band: None, bytes: singles[step], cost: 1 })
-        .collect();
+    let mut candidates: Vec<Candidate> =
+        (0..steps).map(|step| Candidate { steps: step..step + 1, band: None, bytes: singles[step], cost: 1 }).collect();
     for end in 1..=steps {
         for start in (0..end).rev().take(MOST_LINKS) {
             // A step that no group can hold ends all of them.
@@ -90,10 +89,7 @@ fn limits(candidates: &[Candidate], enough: usize) -> Vec<usize> {
 }
 
 /// The way through all steps that makes the fewest of them, and how many.
-fn path<'c>(
-    steps: usize,
-    candidates: impl Iterator<Item = &'c Candidate>,
-) -> Option<(usize, Vec<&'c Candidate>)> {
+fn path<'c>(steps: usize, candidates: impl Iterator<Item = &'c Candidate>) -> Option<(usize, Vec<&'c Candidate>)> {
     let mut best: Vec<Option<(usize, Option<&Candidate>)>> = vec![None; steps + 1];
     *best.first_mut()? = Some((0, None));
     // In the order of their ends, so that the way to where one begins is known.

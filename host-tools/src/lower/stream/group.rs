@@ -1,7 +1,7 @@
 //! A group: neighbouring steps that are computed together, some rows at a time.
 
-use super::super::program::{Home, Program, Sequence, Use};
 use super::super::BufferId;
+use super::super::program::{Home, Program, Sequence, Use};
 use super::rows::{Rows, has_loop, one_to_one, part, rows};
 use embernet_core::kernels::window::Axis;
 use embernet_core::plan::{Access, Step};

@@ -29,23 +29,20 @@ use group::{Facts, Group};
 use schedule::{Act, Band, Move, Schedule, Way};
 use std::collections::HashMap;
 
-/// Makes groups of the inference plan's steps where that makes its arena smaller. `enough` are bytes of transients that
-/// the arena has anyhow.
-pub(super) fn stream(program: &mut Program, enough: usize) -> Result<(), LowerError> {
+/// Makes groups of the inference plan's steps where that makes the arena smaller that both plans share.
+pub(super) fn stream(program: &mut Program) -> Result<(), LowerError> {
+    let train = std::mem::take(&mut program.train);
+    let enough = match &train {
+        Some(train) => choose::most_alive(&Facts::of(program, train)?),
+        None => 0,
+    };
+    program.train = train;
     let mut sequence = std::mem::take(&mut program.infer);
     let facts = Facts::of(program, &sequence)?;
     let choices = choose::choose(&facts, enough);
     apply(program, &mut sequence, &facts, &choices);
     program.infer = sequence;
     Ok(())
-}
-
-/// Most bytes that steps of the training plan have alive at one time.
-pub(super) fn training_bytes(program: &mut Program) -> Result<usize, LowerError> {
-    let Some(sequence) = program.train.take() else { return Ok(0) };
-    let facts = Facts::of(program, &sequence)?;
-    program.train = Some(sequence);
-    Ok(choose::most_alive(&facts))
 }
 
 /// Puts the steps of groups in the place of those that they are made of.
@@ -72,7 +69,6 @@ fn apply(program: &mut Program, sequence: &mut Sequence, facts: &Facts, choices:
             ways.insert(tensor.buffer, way);
         });
         let schedule = Schedule::of(facts, group, choice.band, way);
-        if std::env::var_os("DBG").is_some() { eprintln!("{choice:?} {way:?} acts {} rows {:?} overlays {:?} tensors {:?} scratch {}", schedule.acts.len(), schedule.rows, schedule.overlays, group.tensors, group.scratch_bytes); }
         Streamed::new(program, group, &originals).write(sequence, &schedule);
         next = choice.steps.end;
     }

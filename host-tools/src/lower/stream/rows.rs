@@ -26,8 +26,7 @@ pub const fn one_to_one(rows: u32) -> Axis {
 /// Rows of input that the first `outputs` rows of outputs see, padding not counted.
 pub fn seen(axis: &Axis, outputs: usize) -> usize {
     let Some(last) = outputs.checked_sub(1) else { return 0 };
-    let [stride, kernel, dilation, pad] =
-        [axis.stride, axis.kernel, axis.dilation, axis.pad].map(|n| n as usize);
+    let [stride, kernel, dilation, pad] = [axis.stride, axis.kernel, axis.dilation, axis.pad].map(|n| n as usize);
     let end = (last * stride + (kernel - 1) * dilation + 1).saturating_sub(pad);
     // A row is there even for windows that see padding only.
     end.clamp(1, axis.input as usize)

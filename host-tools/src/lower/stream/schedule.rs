@@ -250,7 +250,9 @@ fn overlays(group: &Group, acts: &[Act], way: Way) -> Vec<(usize, usize, usize)>
         match way {
             Way::Down => (written, read, distance),
             // It is the ends that are so far apart.
-            Way::Up => (read, written, (bytes(read, all(read)) + distance).saturating_sub(bytes(written, all(written)))),
+            Way::Up => {
+                (read, written, (bytes(read, all(read)) + distance).saturating_sub(bytes(written, all(written))))
+            }
         }
     };
     let tensors = || 0..group.tensors.len();

@@ -95,7 +95,7 @@ impl Diagram {
     /// An image's inference plan: one box for each step.
     pub fn of_image(image: &Inspection) -> Self {
         let mut diagram = Self { title: image.name.clone(), ..Self::default() };
-        let PlanInfo { steps, .. } = &image.infer;
+        let PlanInfo { steps, results, .. } = image.infer.by_layer(image.inputs.len());
         let port = |text: &String, title: &str| {
             let (name, facts) = text.split_once(' ').unwrap_or((text, ""));
             Block { kind: BlockKind::Port, title: title.into(), name: name.into(), facts: vec![facts.into()] }
@@ -113,9 +113,9 @@ impl Diagram {
                 0 => BlockKind::Function,
                 _ => BlockKind::Weights,
             };
-            diagram.blocks.push(Block { kind, title: name.into(), name: row.layer.clone(), facts });
+            diagram.blocks.push(Block { kind, title: row.title(), name: row.layer.clone(), facts });
         }
-        for (text, maker) in image.outputs.iter().zip(&image.infer.results) {
+        for (text, maker) in image.outputs.iter().zip(&results) {
             let number = diagram.blocks.len();
             diagram.connect(maker.iter().copied(), number);
             diagram.blocks.push(port(text, "output"));
