@@ -5,7 +5,7 @@
 
 use embernet::flash::slot;
 use embernet::graph::DType;
-use embernet::image::{self, PackOptions, pack};
+use embernet::image::{self, Optimize, PackOptions, pack};
 use embernet::link::{Board, Client, FirmwareOptions, LinkError, flash_bytes};
 use embernet_core::arch::IsaId;
 use embernet_core::exec::PlanKind;
@@ -25,9 +25,10 @@ fn integer_models() -> impl Iterator<Item = Model> {
 }
 
 /// Runs the first `samples` of every stack and compares; nothing where the board has no room.
-fn equals_reference(name: &str, model: &Model, samples: usize) {
+fn equals_reference(name: &str, model: &Model, optimize: Optimize, samples: usize) {
     let board = Board::named(name).unwrap();
-    let packed = model.pack(1, board.isa, true);
+    let options = PackOptions { isa: board.isa, optimize, ..PackOptions::default() };
+    let packed = pack(&model.imported.graph, &options, None).unwrap();
     let image = packed.image().unwrap();
     let Ok(flashed) = slot(&packed.bytes, &board.slots, 1) else {
         eprintln!("{name}: no slot for {}", model.name);
@@ -95,14 +96,32 @@ fn first_difference(client: &mut Client, model: &Model, golden: &Golden, sample:
 /// A board without much memory runs what it can; the others must run all of [`EVERYWHERE`].
 fn runs(name: &str, samples: usize) {
     for model in integer_models().filter(|model| name == "m0" || EVERYWHERE.contains(&model.name.as_str())) {
-        equals_reference(name, &model, samples);
+        equals_reference(name, &model, Optimize::Speed, samples);
     }
 }
 
 #[test]
 fn every_integer_model_on_m4() {
     for model in integer_models() {
-        equals_reference("m4", &model, 2);
+        equals_reference("m4", &model, Optimize::Speed, 2);
+    }
+}
+
+/// Layers that compute some rows at a time: tiles and lines of all cores begin and end in the middle of an image.
+#[test]
+fn every_integer_model_by_rows_on_m4() {
+    for model in integer_models() {
+        equals_reference("m4", &model, Optimize::Ram, 1);
+    }
+}
+
+#[test]
+fn models_by_rows_on_other_cores() {
+    let small = ["mlperf_kws_dscnn_int8", "tflm_person_detect_int8"];
+    for model in integer_models().filter(|model| small.contains(&model.name.as_str())) {
+        for name in ["m3", "m0-mps2", "m55", "rv32"] {
+            equals_reference(name, &model, Optimize::Ram, 1);
+        }
     }
 }
 
@@ -110,7 +129,9 @@ fn every_integer_model_on_m4() {
 #[ignore = "minutes: every sample of every model"]
 fn every_sample_of_every_integer_model_on_m4() {
     for model in integer_models() {
-        equals_reference("m4", &model, usize::MAX);
+        for optimize in [Optimize::Speed, Optimize::Ram] {
+            equals_reference("m4", &model, optimize, usize::MAX);
+        }
     }
 }
 
