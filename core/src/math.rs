@@ -1,6 +1,6 @@
 //! The only door to elementary functions.
 //!
-//! All of them come from `libm`, in pure Rust, so that a PC and a microcontroller compute the same bits.
+//! They come from `libm`, in pure Rust, so that a PC and a microcontroller compute the same bits.
 //! Comparisons are written out because the minimum and maximum of signed zeros differ between processors.
 
 /// `e^x`.
@@ -27,9 +27,12 @@ pub fn ln(x: f32) -> f32 {
     libm::logf(x)
 }
 
-/// Square root, correctly rounded.
+/// Square root, correctly rounded: by the processor where that has an instruction that `libm` does not know.
 #[inline]
 pub fn sqrt(x: f32) -> f32 {
+    #[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
+    return crate::arch::sqrt(x);
+    #[cfg(not(all(target_arch = "arm", target_os = "none", target_abi = "eabihf")))]
     libm::sqrtf(x)
 }
 

@@ -68,7 +68,7 @@ impl<'m> Slices<'m> {
     // On a device one copy for each type, not one for each operand of each kernel.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn read<T: FromBytes + Immutable + KnownLayout>(&mut self) -> &'m [T] {
-        let bytes = self.reads.get(self.next_read).copied().unwrap_or_default();
+        let Some(bytes) = self.reads.get(self.next_read) else { return &[] };
         self.next_read += 1;
         view(bytes)
     }
@@ -76,9 +76,9 @@ impl<'m> Slices<'m> {
     /// The next operand that the step writes.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn write<T: FromBytes + IntoBytes + Immutable + KnownLayout>(&mut self) -> &'m mut [T] {
-        let bytes = self.writes.get_mut(self.next_write).map(core::mem::take).unwrap_or_default();
+        let Some(bytes) = self.writes.get_mut(self.next_write) else { return Default::default() };
         self.next_write += 1;
-        view_mut(bytes)
+        view_mut(core::mem::take(bytes))
     }
 }
 
@@ -135,19 +135,29 @@ fn range<'a>(bytes: &'a [u8], operand: &Operand) -> &'a [u8] {
 /// Bytes seen as elements; empty if they are misaligned or no whole number of elements (never after parsing).
 #[inline]
 pub fn view<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8]) -> &[T] {
-    let view = <[T]>::ref_from_bytes(bytes);
-    // An absent operand is an empty slice of bytes, which need not be aligned.
-    debug_assert!(view.is_ok() || bytes.is_empty(), "misaligned or ragged operand");
-    view.unwrap_or(&[])
+    // What the conversion finds out again costs nothing then; its errors would.
+    if !holds::<T>(bytes) {
+        return &[];
+    }
+    <[T]>::ref_from_bytes(bytes).unwrap_or(&[])
 }
 
 /// [`view`] for writing.
 #[inline]
 pub fn view_mut<T: FromBytes + IntoBytes + Immutable + KnownLayout>(bytes: &mut [u8]) -> &mut [T] {
-    let absent = bytes.is_empty();
-    let view = <[T]>::mut_from_bytes(bytes);
-    debug_assert!(view.is_ok() || absent, "misaligned or ragged operand");
-    view.unwrap_or_default()
+    if !holds::<T>(bytes) {
+        return Default::default();
+    }
+    <[T]>::mut_from_bytes(bytes).unwrap_or_default()
+}
+
+/// Whether bytes are a whole number of aligned elements.
+#[inline(always)]
+fn holds<T>(bytes: &[u8]) -> bool {
+    let holds = bytes.as_ptr().addr().is_multiple_of(align_of::<T>()) && bytes.len().is_multiple_of(size_of::<T>());
+    // An absent operand is an empty slice of bytes, which need not be aligned.
+    debug_assert!(holds || bytes.is_empty(), "misaligned or ragged operand");
+    holds
 }
 
 /// Bytes as signed ones.

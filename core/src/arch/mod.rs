@@ -35,6 +35,8 @@ pub use cortex_m::Mve;
 pub use cortex_m::Thumb1;
 #[cfg(armv7m)]
 pub use cortex_m::Thumb2;
+#[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
+pub(crate) use cortex_m::sqrt;
 #[cfg(any(test, feature = "std"))]
 pub use host::{Processor, Task, best, best_exact, run_best, run_on};
 #[cfg(all(target_arch = "riscv32", target_os = "none"))]
@@ -193,10 +195,9 @@ impl Gemm {
     /// Whether every element that the shape names lies in slices of these lengths, and no two rows of C overlap.
     pub fn fits(&self, a: usize, b: usize, c: usize) -> bool {
         let holds = |len: usize, rows: usize, row: usize, columns: usize, column: usize| {
-            // The offset of the last element, if there is one and it can be told.
-            let (Some(rows), Some(columns)) = (rows.checked_sub(1), columns.checked_sub(1)) else { return true };
-            let last = rows.checked_mul(row).and_then(|start| start.checked_add(columns.checked_mul(column)?));
-            last.is_some_and(|last| last < len)
+            // The last element, if there is one; where its offset cannot be told, it is the greatest that can.
+            let last = |count: usize, distance: usize| (count - 1).saturating_mul(distance);
+            rows == 0 || columns == 0 || last(rows, row).saturating_add(last(columns, column)) < len
         };
         holds(a, self.m, self.a_row, self.k, self.a_col)
             && holds(b, self.k, self.b_row, self.n, self.b_col)

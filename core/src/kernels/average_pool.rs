@@ -10,7 +10,7 @@ pub use int8::{ForwardI8, forward_i8};
 pub use int16::{ForwardI16, forward_i16};
 
 use super::pool::Pool2d;
-use super::util::{from, rows, rows_mut, sub, sub_mut};
+use super::util::{clear, from, rows, rows_mut, sub, sub_mut};
 use crate::arch::Isa;
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -32,7 +32,7 @@ fn forward_samples<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], y: &mut [f32]) {
     let (channels, in_w, out_w) =
         (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
     let (vertical, horizontal) = (shape.window.height, shape.window.width);
-    y.fill(0.0);
+    clear(y);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for (out_y, y) in rows_mut(y, out_w * channels).enumerate() {
             let down = vertical.taps(out_y);
@@ -66,7 +66,7 @@ fn backward_samples<I: Isa>(isa: I, shape: &Pool2d, dy: &[f32], dx: &mut [f32]) 
     let (channels, in_w, out_w) =
         (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
     let (vertical, horizontal) = (shape.window.height, shape.window.width);
-    dx.fill(0.0);
+    clear(dx);
     for (dx, dy) in rows_mut(dx, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
         for (out_y, dy) in rows(dy, out_w * channels).enumerate() {
             let down = vertical.taps(out_y);

@@ -19,7 +19,7 @@ mod records;
 pub use backward::{BackwardInputF32, GradientsF32, backward_input_f32, gradients_f32};
 pub use records::{FactorsF32, MomentsF32, ScaleShiftF32};
 
-use super::util::{elements, from, rows, sub};
+use super::util::{clear, elements, from, rows, sub};
 use crate::arch::{Columns, Isa};
 use crate::math;
 use core::ops::Range;
@@ -56,10 +56,10 @@ pub fn moments_f32<I: Isa>(isa: I, channels: usize, x: &[f32], mean: &mut [f32],
     let part = |rows: Range<usize>, first: usize, [mean, variance]: [&mut [f32]; 2]| {
         let (of, n) = (Columns { row: channels, first }, rows.len() as f32);
         let x = sub(x, rows.start * channels, rows.len() * channels);
-        mean.fill(0.0);
+        clear(mean);
         isa.column_sums_f32(of, x, mean);
         mean.iter_mut().for_each(|mean| *mean /= n);
-        variance.fill(0.0);
+        clear(variance);
         isa.column_squares_f32(of, x, mean, variance);
         variance.iter_mut().for_each(|variance| *variance /= n);
     };
@@ -96,7 +96,7 @@ pub fn inverse_deviation(epsilon: f32, variance: &mut [f32]) {
 
 /// `scale = gamma inverse`, `shift = beta - mean scale`; `factors` is `[scale, shift][channels]`.
 pub fn factors(gamma: &[f32], beta: &[f32], mean: &[f32], inverse: impl Iterator<Item = f32>, factors: &mut [f32]) {
-    let (scale, shift) = factors.split_at_mut(factors.len() / 2);
+    let (scale, shift) = factors.split_at_mut_checked(factors.len() / 2).unwrap_or_default();
     let learned = gamma.iter().zip(beta).zip(mean).zip(inverse);
     for ((scale, shift), (((gamma, beta), mean), inverse)) in scale.iter_mut().zip(shift).zip(learned) {
         *scale = gamma * inverse;
@@ -106,7 +106,7 @@ pub fn factors(gamma: &[f32], beta: &[f32], mean: &[f32], inverse: impl Iterator
 
 /// `y = clamp(x scale + shift, lo, hi)`; in place, with `y` for `x`, if there is no `x`.
 pub fn scale_shift_f32<I: Isa>(isa: I, x: Option<&[f32]>, factors: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
-    let (scale, shift) = factors.split_at(factors.len() / 2);
+    let (scale, shift) = factors.split_at_checked(factors.len() / 2).unwrap_or_default();
     let channels = scale.len();
     isa.split(rows(y, channels).len(), channels, [(y, channels)], |range, [y]| {
         let x = x.map(|x| from(x, range.start * channels));

@@ -13,7 +13,7 @@ pub use int16::{ForwardI16, forward_i16};
 use super::order::OrderRecord;
 use super::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
 use super::trained::Trained;
-use super::util::{bias_backward, elements, from, rows, rows_mut, start_from_bias, sub_mut};
+use super::util::{bias_backward, clear, elements, from, rows, rows_mut, start_from_bias, sub_mut};
 use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
 use crate::memory::Slices;
@@ -63,7 +63,7 @@ pub fn forward_f32<I: Isa>(isa: I, shape: &Dense, x: &[f32], w: &[f32], b: &[f32
 /// `dx = dy * w`.
 pub fn backward_input_f32<I: Isa>(isa: I, shape: &Dense, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     let (inputs, outputs) = shape.dims();
-    dx.fill(0.0);
+    clear(dx);
     let samples = rows(dx, inputs).len();
     let gemm =
         Gemm { m: samples, n: inputs, k: outputs, a_row: outputs, a_col: 1, b_row: inputs, b_col: 1, c_row: inputs };
@@ -114,7 +114,7 @@ fn gradient_of<I: Isa, S: GradSink>(
         while column < inputs {
             let n = column_step.min(inputs - column);
             let gradient = sub_mut(tile, 0, m * n);
-            gradient.fill(0.0);
+            clear(gradient);
             let gemm = Gemm { m, n, k: samples, a_row: 1, a_col: outputs, b_row: inputs, b_col: 1, c_row: n };
             isa.gemm_f32(&gemm, dy.get(row..).unwrap_or(&[]), x.get(column..).unwrap_or(&[]), gradient);
             if n == inputs {

@@ -6,7 +6,7 @@
 
 use super::integer::{Integer, Width};
 use super::requantize::{Requantize, RequantizeRecord};
-use super::util::{elements, from, rows, rows_mut, sub};
+use super::util::{clear, elements, from, rows, rows_mut, sub};
 use crate::arch::{Gemm, Isa};
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, factors, operands};
@@ -101,7 +101,7 @@ impl MatMul {
 /// `y = clamp(a * b, lo, hi)`; sums start from 0 and run along the inner axis in order.
 pub fn forward_f32<I: Isa>(isa: I, shape: &MatMul, a: &[f32], b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
     let gemm = shape.gemm();
-    y.fill(0.0);
+    clear(y);
     shape.each(a, b, y, |a, b, y| isa.gemm_f32(&gemm, a, b, y));
     isa.clamp_f32(lo, hi, y);
 }

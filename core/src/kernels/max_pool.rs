@@ -10,7 +10,7 @@ pub use int8::{ForwardI8, forward_i8};
 pub use int16::{ForwardI16, forward_i16};
 
 use super::pool::Pool2d;
-use super::util::{from, rows, rows_mut};
+use super::util::{clear, from, rows, rows_mut};
 use crate::arch::{Isa, Patch};
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -40,7 +40,7 @@ pub fn backward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], dy: &[f32], dx: &
     isa.split(samples, 2 * in_elements, [(dx, in_elements)], |of, [dx]| {
         let (x, dy) = (from(x, of.start * in_elements), from(dy, of.start * out_elements));
         for ((x, dx), dy) in rows(x, in_elements).zip(rows_mut(dx, in_elements)).zip(rows(dy, out_elements)) {
-            dx.fill(0.0);
+            clear(dx);
             for (patch, dy) in patches(shape).zip(rows(dy, shape.channels as usize)) {
                 isa.add_to_greatest_f32(&patch, x, dy, dx);
             }

@@ -2,7 +2,7 @@
 //!
 //! Shapes: `x [samples][rows][channels]`, `slope [channels]`, gradients alike.
 
-use super::util::{elements, rows, rows_mut};
+use super::util::{clear, elements, rows, rows_mut};
 use crate::arch::Isa;
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -14,7 +14,7 @@ pub fn slope_backward_f32(x: &[f32], dy: &[f32], dslope: &mut [f32]) {
     if channels == 0 {
         return;
     }
-    dslope.fill(0.0);
+    clear(dslope);
     for (x, dy) in rows(x, channels).zip(rows(dy, channels)) {
         for ((sum, x), dy) in dslope.iter_mut().zip(x).zip(dy) {
             *sum += if *x > 0.0 { 0.0 } else { x * dy };

@@ -1,6 +1,6 @@
 //! Nearest-neighbour resizing: `y[r][c] = x[rows[r]][cols[c]]`. Any element type; the host makes the tables.
 
-use super::util::{elements, rows_mut, sub};
+use super::util::{copy, elements, rows_mut, sub};
 use crate::arch::Isa;
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -59,7 +59,7 @@ impl StepRecord for ResizeNearest {
                 for (y, col) in rows_mut(y, pixel).zip(cols) {
                     let x = sub(x, (*col as usize).wrapping_mul(pixel), pixel);
                     if x.len() == y.len() {
-                        y.copy_from_slice(x);
+                        copy(x, y);
                     }
                 }
             }

@@ -3,7 +3,7 @@
 //! `y[i] = x[i]` for every index `i` of a box of up to [`AXES`] axes, where each side has its own way of laying the
 //! box out. Several steps may fill one `y`: only the first one writes all of it.
 
-use super::util::{elements, sub, sub_mut};
+use super::util::{copy, elements, sub, sub_mut};
 use crate::arch::Isa;
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -126,7 +126,7 @@ impl Row {
         if (self.x_step, self.y_step) == (1, 1) {
             let (x, y) = (sub(x, from, len), sub_mut(y, to, len));
             if x.len() == y.len() {
-                y.copy_from_slice(x);
+                copy(x, y);
             }
             return;
         }

@@ -2,6 +2,7 @@
 
 use crate::arch::Isa;
 use crate::optim::GradSink;
+use zerocopy::IntoBytes;
 
 /// `items[start..start + len]`, or nothing if that leaves the slice.
 #[inline(always)]
@@ -93,10 +94,16 @@ impl<'a, T> Iterator for RowsMut<'a, T> {
 /// Copies as much as both have.
 #[inline(always)]
 pub fn copy<T: Copy>(from: &[T], to: &mut [T]) {
-    let len = from.len().min(to.len());
-    if let (Some(from), Some(to)) = (from.get(..len), to.get_mut(..len)) {
-        to.copy_from_slice(from);
+    // Not `copy_from_slice`: its check of lengths would leave a panic in a device's program.
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
     }
+}
+
+/// Sets all to zero: as bytes, because a device's compiler knows a short way for those only.
+#[inline(always)]
+pub fn clear(values: &mut [f32]) {
+    values.as_mut_bytes().fill(0);
 }
 
 /// Every row of `y` (`[rows][outputs]`) starts from the bias; an empty `b` counts as zeros.
@@ -105,7 +112,7 @@ pub fn copy<T: Copy>(from: &[T], to: &mut [T]) {
 #[cfg_attr(not(target_os = "none"), inline(always))]
 pub fn start_from_bias(b: &[f32], outputs: usize, y: &mut [f32]) {
     if b.is_empty() {
-        y.fill(0.0);
+        clear(y);
         return;
     }
     for y in rows_mut(y, outputs) {
@@ -143,7 +150,7 @@ pub fn bias_backward<S: GradSink>(outputs: usize, dy: &[f32], tile: &mut [f32], 
     let mut start = 0;
     while start < outputs {
         let sums = sub_mut(tile, 0, step.min(outputs - start));
-        sums.fill(0.0);
+        clear(sums);
         for row in rows(dy, outputs) {
             for (sum, dy) in sums.iter_mut().zip(sub(row, start, step.min(outputs - start))) {
                 *sum += dy;

@@ -13,21 +13,19 @@ const LIST: Option<&str> = if cfg!(target_os = "none") { option_env!("EMBERNET_S
 
 /// Orders of int8 weights (see [`crate::arch::layout`]) that a device program has loops for: `plain`, `own` (the
 /// token's), or both where `EMBERNET_ORDERS` is not set.
-const ORDERS: Option<&str> = if cfg!(target_os = "none") { option_env!("EMBERNET_ORDERS") } else { None };
+const ORDERS: Option<&[u8]> = match option_env!("EMBERNET_ORDERS") {
+    Some(orders) if cfg!(target_os = "none") => Some(orders.as_bytes()),
+    _ => None,
+};
 
 /// Whether this program has loops for int8 weights in the plain order.
-pub const PLAIN: bool = orders(b"plain");
+pub const PLAIN: bool = !matches!(ORDERS, Some(b"own"));
 
 /// Whether this program has loops for int8 weights in its token's own order.
-pub const OWN: bool = orders(b"own");
+pub const OWN: bool = !matches!(ORDERS, Some(b"plain"));
 
-const fn orders(name: &[u8]) -> bool {
-    match ORDERS {
-        // The two names differ in their first letters.
-        Some(set) => matches!((set.as_bytes(), name), ([a, ..], [b, ..]) if *a == *b),
-        None => true,
-    }
-}
+const _: () =
+    assert!(matches!(ORDERS, None | Some(b"plain" | b"own")), "EMBERNET_ORDERS is `plain` or `own`, or not set");
 
 /// Kinds from here on belong to training.
 const FIRST_TRAINING_KIND: u16 = 128;

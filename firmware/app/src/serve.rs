@@ -117,6 +117,7 @@ fn send_logs<L: Read + Write, B: Board>(link: &mut L, board: &mut B) -> Result<(
 }
 
 impl<'a, F: Region, I: Isa> Work<'a, F, I> {
+    #[inline(never)] // Faults are large: one copy is enough.
     fn model(&mut self) -> Result<&mut Model<'a, I>, Fault> {
         self.model.as_mut().map_err(fault_of)
     }
@@ -301,6 +302,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
 }
 
 /// Why there is no model to work with.
+#[inline(never)]
 fn fault_of(state: &mut ModelState) -> Fault {
     match state {
         ModelState::Refused(fault) => *fault,

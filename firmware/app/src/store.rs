@@ -183,7 +183,8 @@ impl<F: Region> Spare<'_, F> {
         }
         let unit = F::ERASE_SIZE as u32;
         // The slot's last unit ends where the slot does.
-        let whole = |bytes: u32| bytes.div_ceil(unit).saturating_mul(unit).min(self.flash.capacity() as u32);
+        let whole =
+            |bytes: u32| bytes.checked_next_multiple_of(unit).unwrap_or(u32::MAX).min(self.flash.capacity() as u32);
         let (first, end) = (whole(1), whole(bytes.saturating_add(F::HEAD as u32)));
         self.flash.erase(0, first).map_err(|_| Fault::Flash)?;
         if end > first { self.flash.erase(first, end).map_err(|_| Fault::Flash) } else { Ok(()) }

@@ -36,14 +36,15 @@ pub enum Orders {
     Own,
 }
 
-/// Whether a step's int8 weights lie in the plain order; `None` if it has none.
-fn is_plain(step: &Step<'_>) -> Option<bool> {
-    match step {
-        Step::DenseI8(record) => Some(record.order.is_plain()),
-        Step::Conv2dI8(record) => Some(record.order.is_plain()),
-        Step::DepthwiseConv2dI8(record) => Some(record.order.is_plain()),
-        _ => None,
-    }
+/// The order in which a step's int8 weights lie; `None` if it has none.
+fn order(step: &Step<'_>) -> Option<Orders> {
+    let order = match step {
+        Step::DenseI8(record) => record.order,
+        Step::Conv2dI8(record) => record.order,
+        Step::DepthwiseConv2dI8(record) => record.order,
+        _ => return None,
+    };
+    Some(if order.is_plain() { Orders::Plain } else { Orders::Own })
 }
 
 impl Default for FirmwareOptions {
@@ -56,14 +57,9 @@ impl FirmwareOptions {
     /// The least that runs this image: its kernels, no log, no other models.
     pub fn for_image(image: &Image<'_>) -> Self {
         let steps = || image.infer_plan().steps().chain(image.train_plan().steps());
-        let orders = match (
-            steps().any(|step| is_plain(&step) == Some(true)),
-            steps().any(|step| is_plain(&step) == Some(false)),
-        ) {
-            (true, true) => Orders::Both,
-            (false, true) => Orders::Own,
-            _ => Orders::Plain,
-        };
+        let both = |a, b| if a == b { a } else { Orders::Both };
+        // No weights, no order: the plain one's loops are the smaller.
+        let orders = steps().filter_map(|step| order(&step)).reduce(both).unwrap_or(Orders::Plain);
         Self { steps: Some(steps().map(|step| step.kind()).collect()), orders, log: false, transfer: false }
     }
 }

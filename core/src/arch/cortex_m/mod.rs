@@ -5,6 +5,8 @@
 mod dsp;
 #[cfg(target_abi = "eabihf")]
 mod float;
+#[cfg(target_abi = "eabihf")]
+pub(crate) use float::sqrt;
 #[cfg(armv8m)]
 mod mve;
 #[cfg(armv6m)]

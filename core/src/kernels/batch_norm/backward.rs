@@ -6,7 +6,7 @@
 
 use super::{Channels, parts};
 use crate::arch::{Columns, Isa, Normalised};
-use crate::kernels::util::{copy, from, rows, sub};
+use crate::kernels::util::{clear, copy, from, rows, sub};
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use core::ops::Range;
@@ -17,8 +17,8 @@ pub fn gradients_f32<I: Isa>(isa: I, seen: &Normalised<'_>, dy: &[f32], dgamma: 
     let channels = dgamma.len();
     let part = |range: Range<usize>, first: usize, [dgamma, dbeta]: [&mut [f32]; 2]| {
         let of = |values| sub(values, range.start * channels, range.len() * channels);
-        dgamma.fill(0.0);
-        dbeta.fill(0.0);
+        clear(dgamma);
+        clear(dbeta);
         let seen = Normalised { x: of(seen.x), ..*seen };
         isa.norm_gradients_f32(Columns { row: channels, first }, &seen, of(dy), dgamma, dbeta);
     };
@@ -42,7 +42,7 @@ pub fn backward_input_f32<I: Isa>(isa: I, seen: &Normalised<'_>, dgamma: &[f32],
 
 /// From the places of `x`, `moments`, `gamma` and `beta`.
 fn seen([x, moments, gamma, beta]: [&[f32]; 4], lo: f32, hi: f32) -> Normalised<'_> {
-    let (mean, inverse) = moments.split_at(moments.len() / 2);
+    let (mean, inverse) = moments.split_at_checked(moments.len() / 2).unwrap_or_default();
     Normalised { x, mean, inverse, gamma, beta, lo, hi }
 }
 

@@ -58,7 +58,7 @@ impl StepRecord for MomentsF32 {
         let (x, gamma, beta) = (at.read(), at.read(), at.read());
         let (kept_mean, kept_variance) = (at.write(), at.write());
         let (moments, to) = (at.write::<f32>(), at.write());
-        let (mean, variance) = moments.split_at_mut(moments.len() / 2);
+        let (mean, variance) = moments.split_at_mut_checked(moments.len() / 2).unwrap_or_default();
         moments_f32(isa, self.shape.channels(), x, mean, variance);
         move_towards(self.momentum, mean, kept_mean);
         move_towards(self.momentum, variance, kept_variance);

@@ -5,7 +5,7 @@
 
 use super::{Conv2d, packed};
 use crate::arch::{Gemm, Isa};
-use crate::kernels::util::{from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
+use crate::kernels::util::{clear, from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
 use crate::optim::GradSink;
 use core::ops::Range;
 
@@ -78,7 +78,8 @@ pub fn forward_f32<I: Isa>(
     isa.split(samples, cost(shape), [(y, out_elements)], |of, [y]| {
         let (isa, x) = (isa.alone(), from(x, of.start * in_elements));
         let some = if packs { packed::samples_at_once(shape) } else { cached::<I>(out_elements, of.len()) };
-        for (x, y) in x.chunks((some * in_elements).max(1)).zip(y.chunks_mut((some * out_elements).max(1))) {
+        // By reference: a pair of chunks would divide to know its length.
+        for (x, y) in x.chunks((some * in_elements).max(1)).zip(&mut y.chunks_mut((some * out_elements).max(1))) {
             isa.vectorize(|| start_from_bias(b, shape.out_c as usize, y));
             if packs {
                 packed::forward(isa, shape, x, panels, y);
@@ -164,7 +165,7 @@ pub fn accumulate_input_f32<I: Isa>(
 }
 
 /// Both: sums start from zero or from what is there.
-fn input_f32<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], scratch: &mut [f32], clear: bool, dx: &mut [f32]) {
+fn input_f32<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], scratch: &mut [f32], afresh: bool, dx: &mut [f32]) {
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let transposed = packed::transposed(shape).filter(|_| packs::<I>(shape, scratch));
     if transposed.is_some() {
@@ -175,9 +176,9 @@ fn input_f32<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], scratch: &mu
     isa.split(samples, cost(shape), [(dx, in_elements)], |of, [dx]| {
         let (isa, dy) = (isa.alone(), sub(dy, of.start * out_elements, of.len() * out_elements));
         let some = cached::<I>(in_elements, of.len());
-        for (dy, dx) in dy.chunks((some * out_elements).max(1)).zip(dx.chunks_mut((some * in_elements).max(1))) {
-            if clear {
-                dx.fill(0.0);
+        for (dy, dx) in dy.chunks((some * out_elements).max(1)).zip(&mut dx.chunks_mut((some * in_elements).max(1))) {
+            if afresh {
+                clear(dx);
             }
             if let Some(turned) = &transposed {
                 packed::forward(isa, turned, dy, panels, dx);
@@ -275,7 +276,7 @@ pub(super) fn gradient_of<I: Isa, S: GradSink>(
             while column < patch {
                 let n = column_step.min(patch - column);
                 let gradient = sub_mut(tile, 0, m * n);
-                gradient.fill(0.0);
+                clear(gradient);
                 if packs {
                     packed::backward_weights(isa, shape, (row, m), x, dy, gradient);
                 } else {

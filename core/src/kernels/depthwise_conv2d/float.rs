@@ -2,7 +2,7 @@
 
 use super::DepthwiseConv2d;
 use crate::arch::{Isa, Steps, Window, Windows};
-use crate::kernels::util::{from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
+use crate::kernels::util::{clear, from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
 use core::ops::Range;
 
 /// `y = clamp(conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
@@ -95,7 +95,7 @@ pub fn backward_input_f32<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let samples = rows(dx, in_elements).len();
     isa.split(samples, cost(shape), [(dx, in_elements)], |of, [dx]| {
-        dx.fill(0.0);
+        clear(dx);
         input_of(isa, shape, from(dy, of.start * out_elements), w, dx);
     });
 }

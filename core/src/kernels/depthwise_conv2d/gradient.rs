@@ -3,7 +3,7 @@
 use super::DepthwiseConv2d;
 use super::float::{cost, each_windows, scale_add};
 use crate::arch::{Isa, Window};
-use crate::kernels::util::{from, rows, rows_mut, sub, sub_mut};
+use crate::kernels::util::{clear, from, rows, rows_mut, sub, sub_mut};
 use crate::optim::GradSink;
 use core::ops::Range;
 
@@ -37,7 +37,7 @@ pub(super) fn gradient_of_taps<I: Isa, S: GradSink>(
     let mut start = first;
     while start < end {
         let gradient = sub_mut(tile, 0, step.min(end - start));
-        gradient.fill(0.0);
+        clear(gradient);
         gradient_of(isa, shape, start, x, dy, gradient);
         sink.tile(start - first, gradient);
         start += step;
@@ -134,7 +134,7 @@ pub(super) fn backward_weights_in_groups<I: Isa, S: GradSink>(
     let samples = rows(dy, shape.out_elements()).len();
     let cost = cost(shape).saturating_mul(samples).checked_div(groups).unwrap_or(0);
     isa.split(groups, cost, [(&mut *tile, taps * GROUP)], |of, [tile]| {
-        tile.fill(0.0);
+        clear(tile);
         // Sample by sample, so that each is met while it is in the cache.
         for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
             for (group, gradient) in of.clone().zip(rows_mut(tile, taps * GROUP)) {

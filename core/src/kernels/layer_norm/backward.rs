@@ -2,7 +2,7 @@
 //! `dx = (g - mean of g - h * mean of (g h)) / deviation`; over all rows `dgamma = sum of dy h`, `dbeta = sum of dy`.
 
 use crate::arch::Isa;
-use crate::kernels::util::{elements, rows, rows_mut};
+use crate::kernels::util::{clear, elements, rows, rows_mut};
 use crate::math;
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -22,8 +22,8 @@ pub fn parameters_backward_f32(epsilon: f32, x: &[f32], dy: &[f32], dgamma: &mut
     if len == 0 {
         return;
     }
-    dgamma.fill(0.0);
-    dbeta.fill(0.0);
+    clear(dgamma);
+    clear(dbeta);
     for (x, dy) in rows(x, len).zip(rows(dy, len)) {
         let (mean, deviation) = statistics(x, epsilon);
         for ((sum, x), dy) in dgamma.iter_mut().zip(x).zip(dy) {

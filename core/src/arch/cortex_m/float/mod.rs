@@ -5,7 +5,7 @@
 
 use crate::arch::{Gemm, scalar};
 use crate::kernels::util::{from, sub, sub_mut};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, TINY, TINY_SQUARE};
 
 core::arch::global_asm!(include_str!("columns.s"), include_str!("rows.s"), include_str!("elementwise.s"), options(raw));
 
@@ -35,6 +35,11 @@ macro_rules! methods {
         #[inline]
         fn sgd_f32(self, o: &crate::optim::Optimizer, g: &[f32], w: &mut [f32]) {
             crate::arch::cortex_m::float::sgd_f32(o, g, w);
+        }
+
+        #[inline]
+        fn adam_f32(self, o: &crate::optim::Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+            crate::arch::cortex_m::float::adam_f32(o, g, w, m, v);
         }
     };
 }
@@ -66,6 +71,24 @@ struct Rows {
     k: usize,
 }
 
+/// What Adam's loop reads: see [`scalar::adam_f32`].
+#[repr(C)]
+struct Adam {
+    g: *const f32,
+    w: *mut f32,
+    m: *mut f32,
+    v: *mut f32,
+    /// At least one.
+    count: usize,
+    rate: f32,
+    one_minus_beta_1: f32,
+    one_minus_beta_2: f32,
+    epsilon: f32,
+    decay: f32,
+    tiny: f32,
+    tiny_square: f32,
+}
+
 unsafe extern "C" {
     fn embernet_f32_two_rows(of: &Columns);
     fn embernet_f32_one_row(of: &Columns);
@@ -74,6 +97,8 @@ unsafe extern "C" {
     fn embernet_f32_at_least(y: *mut f32, count: usize, limit: f32);
     fn embernet_f32_at_most(y: *mut f32, count: usize, limit: f32);
     fn embernet_f32_descend(g: *const f32, w: *mut f32, count: usize, rate: f32, decay: f32);
+    fn embernet_f32_adam(of: &Adam);
+    safe fn embernet_f32_root(x: f32) -> f32;
 }
 
 const WORD: usize = size_of::<f32>();
@@ -172,6 +197,12 @@ pub fn axpy_f32(a: f32, x: &[f32], y: &mut [f32]) {
     gemm_f32(&shape, core::slice::from_ref(&a), sub(x, 0, n), sub_mut(y, 0, n));
 }
 
+/// The square root, correctly rounded.
+#[inline(always)]
+pub fn sqrt(x: f32) -> f32 {
+    embernet_f32_root(x)
+}
+
 /// See [`Isa::clamp_f32`](crate::arch::Isa::clamp_f32).
 pub fn clamp_f32(lo: f32, hi: f32, y: &mut [f32]) {
     if y.is_empty() {
@@ -195,4 +226,28 @@ pub fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) {
         // SAFETY: reads `count` elements of both and writes those of `w`; there is one at least.
         unsafe { embernet_f32_descend(g.as_ptr(), w.as_mut_ptr(), count, o.rate, o.settings.weight_decay) };
     }
+}
+
+/// See [`Isa::adam_f32`](crate::arch::Isa::adam_f32).
+pub fn adam_f32(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+    let count = g.len().min(w.len()).min(m.len()).min(v.len());
+    if count == 0 {
+        return;
+    }
+    let of = Adam {
+        g: g.as_ptr(),
+        w: w.as_mut_ptr(),
+        m: m.as_mut_ptr(),
+        v: v.as_mut_ptr(),
+        count,
+        rate: o.rate,
+        one_minus_beta_1: 1.0 - o.settings.momentum,
+        one_minus_beta_2: 1.0 - o.settings.beta_2,
+        epsilon: o.settings.epsilon,
+        decay: o.settings.weight_decay,
+        tiny: TINY,
+        tiny_square: TINY_SQUARE,
+    };
+    // SAFETY: reads `count` elements of `g`, reads and writes as many of the others; there is one at least.
+    unsafe { embernet_f32_adam(&of) };
 }
