@@ -2,7 +2,7 @@
 
 use embernet::flash::{Program, slot};
 use embernet::image::{Format, Piece, Target};
-use embernet::link::{Board, Client, FirmwareOptions, Qemu, QemuOptions};
+use embernet::link::{Board, Client, FirmwareOptions, Qemu, QemuOptions, panics};
 use embernet_core::optim::OptimizerRecord;
 use embernet_core::wire::ModelState;
 use embernet_tests::{firmware, models};
@@ -70,6 +70,20 @@ fn rv32_boots() {
 #[test]
 fn netduinoplus2_boots() {
     boots("netduinoplus2");
+}
+
+/// No panic of the standard library is in the programs: nothing in them can reach one.
+#[test]
+fn m0_and_m4_cannot_panic() {
+    for name in ["m0", "m4"] {
+        let board = Board::named(name).unwrap();
+        if let Some(obstacle) = firmware::obstacle(board) {
+            eprintln!("skipped: board {name}: {obstacle}");
+            continue;
+        }
+        let program = firmware::build(board, &FirmwareOptions::default());
+        assert_eq!(panics(&program).unwrap(), [""; 0], "{name}");
+    }
 }
 
 /// Program and model in one file, as `embernet pack --firmware` writes it.

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use embernet_core::image::Image;
 use embernet_core::plan::Step;
-use object::{Object, ObjectSection, SectionFlags, SectionKind, elf};
+use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
 
 use super::{Board, LinkError, workspace};
 
@@ -112,12 +112,26 @@ const ORDERS: &str = "EMBERNET_ORDERS";
 
 /// Bytes of flash that a program takes: code, constants, initial values of variables.
 pub fn flash_bytes(program: &Path) -> Result<u64, LinkError> {
+    read_elf(program, |file| {
+        let on_flash = file.sections().filter(|section| {
+            let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return false };
+            sh_flags.contains(elf::SHF_ALLOC) && section.kind() != SectionKind::UninitializedData
+        });
+        on_flash.map(|section| section.size()).sum()
+    })
+}
+
+/// The functions of the standard library's panics that a program contains: none, where nothing in it can panic.
+pub fn panics(program: &Path) -> Result<Vec<String>, LinkError> {
+    read_elf(program, |file| {
+        let names = file.symbols().filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+        names.filter(|name| name.contains("4core9panicking")).collect()
+    })
+}
+
+fn read_elf<T>(program: &Path, read: impl FnOnce(&object::File<'_>) -> T) -> Result<T, LinkError> {
     let unreadable = |message: String| LinkError::Elf { path: program.to_path_buf(), message };
     let bytes = fs::read(program).map_err(|error| unreadable(error.to_string()))?;
     let file = object::File::parse(&*bytes).map_err(|error| unreadable(error.to_string()))?;
-    let on_flash = file.sections().filter(|section| {
-        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return false };
-        sh_flags.contains(elf::SHF_ALLOC) && section.kind() != SectionKind::UninitializedData
-    });
-    Ok(on_flash.map(|section| section.size()).sum())
+    Ok(read(&file))
 }
