@@ -137,8 +137,10 @@ impl<'a, I: Isa> Session<'a, I> {
             let to = Operand::i8(param.at, param.bytes as usize, Access::Write);
             memory.load(from, to);
         }
-        self.settings = self.image.header().optimizer;
-        self.reset_optimizer();
+        if TRAINS {
+            self.settings = self.image.header().optimizer;
+            self.reset_optimizer();
+        }
     }
 
     /// Fresh optimiser state; parameters stay.

@@ -521,8 +521,15 @@ impl Header {
     }
 }
 
+#[inline]
 fn table_of<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8], table: Table) -> Option<&[T]> {
+    <[T]>::ref_from_bytes(records_of(bytes, table, size_of::<T>())?).ok()
+}
+
+/// One copy for all types of records.
+#[inline(never)]
+fn records_of(bytes: &[u8], table: Table, record_bytes: usize) -> Option<&[u8]> {
     let start = table.offset as usize;
-    let len = (table.count as usize).checked_mul(size_of::<T>())?;
-    <[T]>::ref_from_bytes(bytes.get(start..start.checked_add(len)?)?).ok()
+    let len = (table.count as usize).checked_mul(record_bytes)?;
+    bytes.get(start..start.checked_add(len)?)
 }

@@ -99,58 +99,10 @@ pub struct Place {
 impl Place {
     /// The operand of the record that consists of these words.
     pub(crate) fn operand(&self, words: &[u32], samples: usize) -> Operand {
-        let word = |number: u8| words.get(usize::from(number)).copied().unwrap_or(0);
-        let mut codes = self.codes.as_slice();
-        let access = match self.using {
-            Use::Read | Use::Input => Access::Read,
-            Use::Write | Use::Parts => Access::Write,
-            Use::Update => Access::ReadWrite,
-            Use::Scratch => Access::Scratch,
-        };
-        let size = match self.element {
-            Element::Byte => 1,
-            Element::Half => 2,
-            Element::Word => 4,
-            _ => 0,
-        };
-        let mut operand = Operand { at: Ref(word(self.word)), bytes: size, access, align: size };
-        if size == 0 || self.using == Use::Parts {
-            self.resolve(words, &mut operand, &mut codes);
-        }
-        let mut elements = 1usize;
-        while let [code, rest @ ..] = codes {
-            codes = rest;
-            let factor = match *code {
-                END => break,
-                SAMPLES => samples,
-                code if code < BY => word(code) as usize,
-                code => match special(code, words, samples, elements, &mut codes) {
-                    Ok(factor) => factor,
-                    Err(divided) => {
-                        elements = divided;
-                        continue;
-                    }
-                },
-            };
-            elements = elements.saturating_mul(factor);
-        }
-        operand.bytes = match self.element {
-            _ if operand.at.is_none() => 0,
-            Element::Nibble => elements.div_ceil(2),
-            // Whole words; of a stream, `resolve` has found how many.
-            Element::Order if operand.align == 4 && operand.access == Access::Read => operand.bytes,
-            Element::Order if operand.align == 4 => elements & !3,
-            _ => elements.saturating_mul(operand.bytes),
-        };
-        operand
-    }
-
-    /// Bytes and alignment of an element, and the access, where words of the record decide.
-    #[inline(never)]
-    fn resolve(&self, words: &[u32], operand: &mut Operand, codes: &mut &[u8]) {
         let word = |number: u8| words.get(usize::from(number)).copied().unwrap_or(0) as usize;
-        let mut next = || take(codes);
-        (operand.bytes, operand.align) = match self.element {
+        let mut codes = self.codes.iter();
+        let mut next = || codes.next().copied().unwrap_or(END);
+        let (size, align) = match self.element {
             Element::Byte | Element::Nibble => (1, 1),
             Element::Half => (2, 2),
             Element::Word => (4, 4),
@@ -162,42 +114,53 @@ impl Place {
             Element::Bias => (word(next()).saturating_mul(4), 4),
             Element::Order => {
                 let order = next();
+                // Of a stream, all of its bytes.
                 if word(order) == 0 { (1, 1) } else { (word(order + 1).saturating_mul(4), 4) }
             }
         };
-        if self.using == Use::Parts && word(next()) == 1 {
-            operand.access = Access::ReadWrite;
+        let access = match self.using {
+            Use::Read | Use::Input => Access::Read,
+            Use::Parts if word(next()) == 1 => Access::ReadWrite,
+            Use::Write | Use::Parts => Access::Write,
+            Use::Update => Access::ReadWrite,
+            Use::Scratch => Access::Scratch,
+        };
+        let mut elements = 1usize;
+        loop {
+            let factor = match next() {
+                END => break,
+                SAMPLES => samples,
+                CONST => usize::from(u16::from_le_bytes([next(), next()])),
+                UNLESS => {
+                    let repeats = word(next()) == 1;
+                    match next() {
+                        _ if repeats => 1,
+                        SAMPLES => samples,
+                        code => word(code),
+                    }
+                }
+                code if code >= PAIRS => {
+                    let first = next();
+                    (0..code - PAIRS).fold(1, |product: usize, pair| product.saturating_mul(word(first + 2 * pair)))
+                }
+                code if code >= BY => {
+                    elements = elements.checked_div(word(code - BY)).unwrap_or(0);
+                    continue;
+                }
+                code => word(code),
+            };
+            elements = elements.saturating_mul(factor);
         }
-    }
-}
-
-/// The next code.
-fn take(codes: &mut &[u8]) -> u8 {
-    let Some((code, rest)) = codes.split_first() else { return END };
-    *codes = rest;
-    *code
-}
-
-/// The factor that a code stands for which is neither a word nor the number of samples, or the quotient.
-#[inline(never)]
-fn special(code: u8, words: &[u32], samples: usize, elements: usize, codes: &mut &[u8]) -> Result<usize, usize> {
-    let word = |number: u8| words.get(usize::from(number)).copied().unwrap_or(0) as usize;
-    let mut next = || take(codes);
-    match code {
-        CONST => Ok(usize::from(u16::from_le_bytes([next(), next()]))),
-        UNLESS => {
-            let repeats = word(next()) == 1;
-            match next() {
-                _ if repeats => Ok(1),
-                SAMPLES => Ok(samples),
-                code => Ok(word(code)),
-            }
-        }
-        code if code >= PAIRS => {
-            let first = next();
-            Ok((0..code - PAIRS).fold(1, |product: usize, pair| product.saturating_mul(word(first + 2 * pair))))
-        }
-        code => Err(elements.checked_div(word(code - BY)).unwrap_or(0)),
+        let at = Ref(word(self.word) as u32);
+        let bytes = match self.element {
+            _ if at.is_none() => 0,
+            Element::Nibble => elements.div_ceil(2),
+            Element::Order if align == 4 && access == Access::Read => size,
+            // Whole words.
+            Element::Order if align == 4 => elements & !3,
+            _ => elements.saturating_mul(size),
+        };
+        Operand { at, bytes, access, align }
     }
 }
 

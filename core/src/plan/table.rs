@@ -127,7 +127,7 @@ pub(crate) fn check(
     bounds: &Bounds,
 ) -> Result<(), PlanError> {
     let all = operands(bounds.samples);
-    let one = if bounds.samples == 1 { all.clone() } else { operands(1) };
+    let one = operands(1);
     let (mut reads, mut writes, mut found) = (0, 0, 0);
     for (index, (one, all)) in one.as_slice().iter().zip(all.as_slice()).enumerate() {
         let counter = if all.access == Access::Read { &mut reads } else { &mut writes };
