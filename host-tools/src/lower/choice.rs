@@ -8,6 +8,7 @@
 //!
 //! Whatever the aim, a plan for which the target has no room computes some rows at a time ([`super::stream`]).
 
+use super::stream::Bands;
 use super::{LowerError, Options, Program};
 use serde::{Deserialize, Serialize};
 
@@ -37,13 +38,13 @@ impl std::str::FromStr for Optimize {
     }
 }
 
-/// The program that the options ask for. `lower` makes one that computes whole layers, or, if told so, some rows at a
-/// time.
+/// The program that the options ask for. `lower` makes one that computes whole layers, or, if given [`Bands`], some rows
+/// at a time.
 pub(super) fn choose(
     options: &Options,
-    lower: impl Fn(bool) -> Result<Program, LowerError>,
+    lower: impl Fn(Option<&Bands>) -> Result<(Program, Bands), LowerError>,
 ) -> Result<Program, LowerError> {
-    let whole = lower(false)?;
+    let (whole, _) = lower(None)?;
     let has_room = options.room.is_none_or(|room| arena(&whole) <= room);
     // Several samples lie one after the other, so that rows of one are not followed by rows of the next. A host has
     // memory enough, and its tokens' scratch is for whole layers.
@@ -51,8 +52,13 @@ pub(super) fn choose(
     if !may || (options.optimize != Optimize::Ram && has_room) {
         return Ok(whole);
     }
-    let rows = lower(true)?;
-    Ok(if arena(&rows) < arena(&whole) { rows } else { whole })
+    let (rows, bands) = lower(Some(&Bands::new()))?;
+    if arena(&rows) >= arena(&whole) {
+        return Ok(whole);
+    }
+    // Once more, with weights for bands as high as they came out.
+    let (again, _) = lower(Some(&bands))?;
+    Ok(if arena(&again) <= arena(&rows) { again } else { rows })
 }
 
 /// Bytes of the arena that both plans share.

@@ -46,6 +46,7 @@ use embernet_core::kernels::copy;
 use embernet_core::optim::OptimizerRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use stream::Bands;
 
 /// What training minimises: the mean over the samples of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -132,26 +133,26 @@ impl Default for Options {
 /// The graph is simplified first ([`passes`]), unless every tensor has to stay.
 pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
     let passes::Prepared { graph, report, pieces } = passes::prepare(graph, options)?;
-    let mut program = choice::choose(options, |rows| lower_with(&graph, options, rows))?;
+    let mut program = choice::choose(options, |bands| lower_with(&graph, options, bands))?;
     program.simplified = report;
     program.pieces = pieces;
     Ok(program)
 }
 
-/// A program of a simplified graph, whose layers compute some rows at a time if `rows` says so.
-fn lower_with(graph: &Graph, options: &Options, rows: bool) -> Result<Program, LowerError> {
+/// A program of a simplified graph. With `bands` layers compute some rows at a time, and those named there are laid out
+/// for that; the result has how many rows each of them came to compute.
+fn lower_with(graph: &Graph, options: &Options, bands: Option<&Bands>) -> Result<(Program, Bands), LowerError> {
     let mut lowering = Lowering::new(graph, options)?;
+    lowering.bands = bands.cloned().unwrap_or_default();
     lowering.program.infer = lowering.inference()?;
     if let Some(train) = &options.train {
         lowering.program.train = Some(lowering.training(train)?);
     }
     let mut program = lowering.program;
-    if rows {
-        stream::stream(&mut program)?;
-    }
+    let bands = if bands.is_some() { stream::stream(&mut program)? } else { Bands::new() };
     let align = if options.isa.packs() { LINE_ALIGN } else { BUFFER_ALIGN };
     program.place(options.reuse, align)?;
-    Ok(program)
+    Ok((program, bands))
 }
 
 /// What both plans share while they are written.
@@ -162,6 +163,7 @@ struct Lowering<'g> {
     /// Parameters and other constants that already have a buffer.
     constants: HashMap<TensorId, BufferId>,
     order: Vec<NodeId>,
+    bands: Bands,
 }
 
 /// One plan while it is written.
@@ -187,7 +189,7 @@ impl<'g> Lowering<'g> {
         }
         let order = graph.order()?;
         let program = Program { layers: layers(graph), ..Program::default() };
-        let mut lowering = Self { graph, options, program, constants: HashMap::new(), order };
+        let mut lowering = Self { graph, options, program, constants: HashMap::new(), order, bands: Bands::new() };
         // Only a program that trains has parameters in the arena. They come first and in the order
         // of the graph, whichever plan uses them first.
         if options.train.is_some() {

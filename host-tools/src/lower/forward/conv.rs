@@ -1,7 +1,7 @@
 //! Convolutions and depthwise convolutions.
 
 use super::super::program::Places;
-use super::super::{BufferId, Emit, LowerError, word};
+use super::super::{BufferId, Emit, LowerError, stream, word};
 use super::layer::{FloatLayer, IntegerLayer};
 use super::{Site, bounds};
 use crate::graph::ops;
@@ -138,7 +138,12 @@ impl Emit<'_, '_> {
             }
             (DType::I8, _) => {
                 let pad_value = self.affine(node, node.inputs[0])?.zero_point();
-                let t = self.weighted_for(site, |isa, layer| packing::depthwise(isa, &shape, layer))?;
+                // Along which axis its loops go may depend on how many rows there are at a time.
+                let mut usual = shape;
+                if let Some(rows) = self.lowering.bands.get(&site.id) {
+                    usual.window.height = stream::middle(&shape.window.height, *rows);
+                }
+                let t = self.weighted_for(site, |isa, layer| packing::depthwise(isa, &usual, layer))?;
                 let (order, scratch_bytes) = (t.order, t.scratch_bytes);
                 let scratch = self.scratch(node, scratch_bytes);
                 self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, p| {

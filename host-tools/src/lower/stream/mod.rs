@@ -23,14 +23,26 @@ mod tests;
 
 use super::program::{Overlay, StepSpec};
 use super::{BufferId, LowerError, Program, Sequence, word};
+use crate::graph::NodeId;
 use choose::Choice;
 use embernet_core::kernels::copy::Copy;
+use embernet_core::kernels::window::Axis;
 use group::{Facts, Group};
 use schedule::{Act, Band, Move, Schedule, Way};
 use std::collections::HashMap;
 
+/// How many rows of outputs each streaming layer computes at a time, but for some first and last ones.
+pub(super) type Bands = HashMap<NodeId, u32>;
+
+/// The axis of so many rows in the middle of the image.
+pub(super) fn middle(axis: &Axis, rows: u32) -> Axis {
+    let rows = rows.min(axis.output) as usize;
+    let first = (axis.output as usize - rows) / 2;
+    rows::part(axis, &(first..first + rows)).map_or(*axis, |(part, _)| part)
+}
+
 /// Makes groups of the inference plan's steps where that makes the arena smaller that both plans share.
-pub(super) fn stream(program: &mut Program) -> Result<(), LowerError> {
+pub(super) fn stream(program: &mut Program) -> Result<Bands, LowerError> {
     let train = std::mem::take(&mut program.train);
     let enough = match &train {
         Some(train) => choose::most_alive(&Facts::of(program, train)?),
@@ -40,13 +52,13 @@ pub(super) fn stream(program: &mut Program) -> Result<(), LowerError> {
     let mut sequence = std::mem::take(&mut program.infer);
     let facts = Facts::of(program, &sequence)?;
     let choices = choose::choose(&facts, enough);
-    apply(program, &mut sequence, &facts, &choices);
+    let bands = apply(program, &mut sequence, &facts, &choices);
     program.infer = sequence;
-    Ok(())
+    Ok(bands)
 }
 
 /// Puts the steps of groups in the place of those that they are made of.
-fn apply(program: &mut Program, sequence: &mut Sequence, facts: &Facts, choices: &[Choice]) {
+fn apply(program: &mut Program, sequence: &mut Sequence, facts: &Facts, choices: &[Choice]) -> Bands {
     let mut steps: Vec<Option<StepSpec>> = std::mem::take(&mut sequence.steps).into_iter().map(Some).collect();
     let mut choices = choices.iter().filter_map(|choice| Some((choice, Group::of(facts, choice.steps.clone())?)));
     let mut groups: HashMap<usize, (&Choice, Group)> = HashMap::new();
@@ -54,6 +66,7 @@ fn apply(program: &mut Program, sequence: &mut Sequence, facts: &Facts, choices:
         groups.insert(choice.steps.start, (choice, group));
     });
     let mut ways: HashMap<BufferId, Way> = HashMap::new();
+    let mut bands = Bands::new();
     let mut next = 0;
     while next < steps.len() {
         let Some((choice, group)) = groups.get(&next) else {
@@ -69,9 +82,13 @@ fn apply(program: &mut Program, sequence: &mut Sequence, facts: &Facts, choices:
             ways.insert(tensor.buffer, way);
         });
         let schedule = Schedule::of(facts, group, choice.band, way);
+        for (link, original) in originals.iter().enumerate() {
+            bands.extend(original.node.zip(schedule.usual_rows(link)));
+        }
         Streamed::new(program, group, &originals).write(sequence, &schedule);
         next = choice.steps.end;
     }
+    bands
 }
 
 /// A group on its way into steps.

@@ -119,6 +119,17 @@ impl Schedule {
         Self { acts, rows, overlays }
     }
 
+    /// How many rows of a link's output most of its bands have.
+    pub fn usual_rows(&self, link: usize) -> Option<u32> {
+        let band = |act: &Act| match act {
+            Act::Band(band) if band.link == link => u32::try_from(band.outputs.len()).ok(),
+            _ => None,
+        };
+        let mut rows: Vec<u32> = self.acts.iter().filter_map(band).collect();
+        rows.sort_unstable();
+        rows.get(rows.len() / 2).copied()
+    }
+
     /// Bytes of what streams.
     pub fn bytes(&self, group: &Group) -> usize {
         let streams = group.tensors.iter().zip(&self.rows).filter(|(tensor, _)| tensor.streams());
