@@ -34,6 +34,10 @@ fn infer(packed: &Packed) -> Vec<u8> {
     session.output(0).to_vec()
 }
 
+/// Bytes that a core's own loops take in the program for one model, at least: a quarter of what they take for keyword
+/// spotting on m4 (`docs/performance.md`).
+const LOOPS: usize = 900;
+
 /// The boards' orders of weights, and the plain one.
 const ORDERS: [IsaId; 6] = [IsaId::Scalar, IsaId::Dsp, IsaId::Mve, IsaId::Thumb2, IsaId::Thumb1, IsaId::Rv32];
 
@@ -48,7 +52,9 @@ fn reaches_it(name: &str, graph: &Graph, orders: &[IsaId]) {
         let flash = packed.each_ref().map(|packed| packed.bytes.len());
         let ram = packed.each_ref().map(|packed| packed.image().unwrap().arena_bytes());
         eprintln!("{name} for {}: flash {flash:?}, RAM {ram:?}", isa.name());
-        assert!(flash[1] <= flash[0] && flash[1] <= flash[2], "{name} {isa:?}: flash {flash:?}");
+        // A record in the plain order names more tables, but a program for it has no loops of the core's own.
+        let loops = if isa.has_layout() { LOOPS } else { 0 };
+        assert!(flash[1] <= flash[0] + loops && flash[1] <= flash[2] + loops, "{name} {isa:?}: flash {flash:?}");
         assert!(ram[2] <= ram[0], "{name} {isa:?}: RAM {ram:?}");
         let outputs = packed.each_ref().map(infer);
         assert!(outputs.iter().all(|output| *output == outputs[0]), "{name} {isa:?}: outputs differ");
