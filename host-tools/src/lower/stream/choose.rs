@@ -16,7 +16,7 @@ const MOST_LINKS: usize = 16;
 /// Most bands of the last step of a group: a longer plan takes more flash than it saves RAM.
 const MOST_BANDS: usize = 64;
 
-/// Bytes of RAM that a step must save: its record takes about 130 bytes of flash, and microcontrollers have four to
+/// Bytes of RAM that a step must save: its record takes about 150 bytes of flash, and microcontrollers have four to
 /// sixteen times as much flash as RAM.
 const STEP_WORTH: usize = 16;
 
