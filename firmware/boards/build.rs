@@ -28,19 +28,27 @@ fn main() {
 
     let out = PathBuf::from(variable("OUT_DIR"));
     let riscv = target.starts_with("riscv");
-    let has_hal = board.value(&["hal"]).is_some();
-    let mut script = memory_x(&board, riscv);
-    // What the chip's boot ROM wants to see.
-    println!("cargo:rerun-if-changed=boot.x");
-    script.push_str(&fs::read_to_string("boot.x").unwrap_or_default());
-    fs::write(out.join("memory.x"), script).expect("writing memory.x");
+    let hal = board.value(&["hal"]).and_then(Value::as_str);
+    let mut scripts = if hal == Some("esp-hal") {
+        // It knows its chip's memory, and gives the stack all that statics leave.
+        let stack_bytes = board.number(&["stack_bytes"]);
+        let script = format!("_stack_floor = _stack_start - {stack_bytes:#x};\n__sheap = _stack_end;\n");
+        fs::write(out.join("stack_floor.x"), script).expect("writing stack_floor.x");
+        vec!["-Tlinkall.x", "-Tstack_floor.x"]
+    } else {
+        let mut script = memory_x(&board, riscv);
+        // What the chip's boot ROM wants to see.
+        println!("cargo:rerun-if-changed=boot.x");
+        script.push_str(&fs::read_to_string("boot.x").unwrap_or_default());
+        fs::write(out.join("memory.x"), script).expect("writing memory.x");
+        if riscv { vec!["-Tmemory.x", "-Tlink.x"] } else { vec!["--nmagic", "-Tlink.x"] }
+    };
     fs::write(out.join("facts.rs"), facts(&board)).expect("writing facts.rs");
-    if !has_hal {
+    if hal.is_none() {
         // For cortex-m-rt: names of interrupt handlers, of which there are none. A HAL brings its own.
         fs::write(out.join("device.x"), "").expect("writing device.x");
     }
     println!("cargo:rustc-link-search={}", out.display());
-    let mut scripts = if riscv { vec!["-Tmemory.x", "-Tlink.x"] } else { vec!["--nmagic", "-Tlink.x"] };
     if env::var_os("CARGO_FEATURE_LOG").is_some() {
         scripts.push("-Tdefmt.x");
     }
@@ -84,7 +92,7 @@ fn memory_x(board: &Entry<'_>, riscv: bool) -> String {
     let mut script = format!(
         "/* Written by build.rs from boards.toml. */\n\
          MEMORY\n{{\n  FLASH : ORIGIN = {:#x}, LENGTH = {:#x}\n  RAM : ORIGIN = {:#x}, LENGTH = {:#x}\n}}\n\
-         _stack_end = ORIGIN(RAM) + LENGTH(RAM) - {:#x};\n",
+         _stack_floor = ORIGIN(RAM) + LENGTH(RAM) - {:#x};\n",
         number(&["flash", "origin"]),
         number(&["flash", "bytes"]),
         number(&["ram", "origin"]),

@@ -23,6 +23,8 @@ pub struct Board {
     pub ram: Region,
     /// The end of `ram` that is the stack's.
     pub stack_bytes: u64,
+    /// Memory for models, where they have one of their own.
+    pub arena: Option<Region>,
     /// The most flash that its firmware may take, where that is less than there is.
     pub flash_budget_bytes: Option<u64>,
     /// The same for a program with all kernels but those that train, where that is to be watched.
@@ -85,6 +87,11 @@ impl Board {
     /// The most RAM that the firmware's variables may take: what the stack leaves.
     pub fn ram_limit(&self) -> u64 {
         self.ram.bytes.saturating_sub(self.stack_bytes)
+    }
+
+    /// What models have when the firmware's variables take `ram_bytes`.
+    pub fn model_bytes(&self, ram_bytes: u64) -> u64 {
+        self.arena.as_ref().map_or(self.ram_limit().saturating_sub(ram_bytes), |arena| arena.bytes)
     }
 
     /// Where the firmware lies after `cargo xtask firmware`.

@@ -24,7 +24,8 @@ pub struct Facts {
 }
 
 unsafe extern "C" {
-    static mut _stack_end: u32;
+    /// Written by `build.rs`: the lowest address of the stack.
+    static mut _stack_floor: u32;
     static mut _stack_start: u32;
     static mut __sheap: u32;
 }
@@ -50,12 +51,12 @@ pub unsafe fn run<R: Region>(
     ticks: impl FnMut() -> u32,
     flash: impl Into<Regions<R>>,
 ) -> ! {
-    let stack_end = (&raw mut _stack_end).expose_provenance();
+    let floor = (&raw mut _stack_floor).expose_provenance();
     // SAFETY: the linker script's ends of the stack that this program runs on.
-    let stack = unsafe { stack::paint(stack_end, (&raw mut _stack_start).addr()) };
+    let stack = unsafe { stack::paint(floor, (&raw mut _stack_start).addr()) };
     let (arena, bytes) = facts.arena.unwrap_or_else(|| {
         let statics_end = (&raw mut __sheap).expose_provenance();
-        (statics_end, stack_end.saturating_sub(statics_end))
+        (statics_end, floor.saturating_sub(statics_end))
     });
     // SAFETY: the caller's promise. It may have no value yet, and any bytes are a valid arena.
     let arena = unsafe { memory_mut(arena, bytes) };

@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
 
-    println!("{}", line(["board", "flash", "change", "of", "static RAM", "change", "of"]));
+    println!("{}", line(["board", "flash", "change", "of", "static RAM", "change", "of", "stack", "models"]));
     for (board, program) in &rows {
         let figures = Figures::from(elf::measure(program)?);
         let old = before.as_ref().and_then(|before| before.get(&board.name));
@@ -76,6 +76,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Some(_) => println!("change: against {}:{SNAPSHOT}", args.compare),
         None => println!("change: none, {} has no {SNAPSHOT}", args.compare),
     }
+    println!("stack: reserved; `embernet run --json` says how much a board has used. models: RAM for their arenas");
     if args.save {
         save(&now)?;
     }
@@ -101,13 +102,17 @@ fn row(board: &Board, now: Figures, old: Option<&Figures>) -> String {
         &now.ram_bytes.to_string(),
         &change(now.ram_bytes, old.map(|old| old.ram_bytes)),
         &share(now.ram_bytes, board.ram_limit()),
+        &board.stack_bytes.to_string(),
+        &board.model_bytes(now.ram_bytes).to_string(),
     ])
 }
 
-fn line([name, flash, flash_change, flash_budget, ram, ram_change, ram_budget]: [&str; 7]) -> String {
-    let text =
-        format!("{name:<8} {flash:>9} {flash_change:>8}  {flash_budget:<18} {ram:>10} {ram_change:>8}  {ram_budget}");
-    text.trim_end().to_owned()
+fn line(columns: [&str; 9]) -> String {
+    let [name, flash, flash_change, flash_budget, ram, ram_change, ram_budget, stack, models] = columns;
+    format!(
+        "{name:<13} {flash:>9} {flash_change:>8}  {flash_budget:<18} {ram:>10} {ram_change:>8}  {ram_budget:<18} \
+         {stack:>6} {models:>9}"
+    )
 }
 
 /// The snapshot of a commit; a commit without one, or a folder without git, has none.

@@ -1,0 +1,126 @@
+//! ESP32-C3 with 4 MB of flash: RISC-V (RV32IMC) with 400 KB of RAM. The link is the chip's own USB port.
+//!
+//! The chip maps flash page by page. Its boot loader maps the program; the slots' pages are mapped here, each page of
+//! flash at the same place behind the window's start.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod device {
+    use embedded_storage::nor_flash::NorFlash;
+    use embernet_board_support::hal::{Programmer, run};
+    use embernet_board_support::{FlashError, panic};
+    use esp_hal::clock::CpuClock;
+    use esp_hal::peripherals::FLASH;
+    use esp_hal::timer::systimer::{SystemTimer, Unit};
+    use esp_hal::usb_serial_jtag::UsbSerialJtag;
+    use esp_storage::FlashStorage;
+
+    embernet_board_support::facts!();
+
+    // What the boot loader wants to know of a program.
+    esp_bootloader_esp_idf::esp_app_desc!();
+
+    #[esp_hal::main]
+    fn main() -> ! {
+        let chip = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
+        let link = UsbSerialJtag::new(chip.USB_DEVICE);
+        let ticks = || SystemTimer::unit_value(Unit::Unit0) as u32;
+        for origin in facts::BOARD.slots {
+            window::map(origin, facts::BOARD.slot_bytes);
+        }
+        // SAFETY: this machine's facts; the slots are flash behind the firmware's, mapped right above, and each driver
+        // changes its own.
+        unsafe { run(&facts::BOARD, facts::ISA, link, ticks, [Flash, Flash]) }
+    }
+
+    #[panic_handler]
+    fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+        panic::keep_panic(info);
+        esp_hal::system::software_reset()
+    }
+
+    #[unsafe(export_name = "ExceptionHandler")]
+    extern "C" fn faulted(_: &esp_hal::trapframe::TrapFrame) -> ! {
+        panic::keep_fault(riscv::register::mepc::read() as u32);
+        esp_hal::system::software_reset()
+    }
+
+    /// The flash beside the chip.
+    struct Flash;
+
+    impl Flash {
+        /// Does `work` with the driver, then forgets what the cache holds of `from..from + bytes`.
+        fn change<E>(
+            from: usize,
+            bytes: usize,
+            work: impl FnOnce(&mut FlashStorage<'_>) -> Result<(), E>,
+        ) -> Result<(), FlashError> {
+            // SAFETY: nothing else uses the driver meanwhile.
+            let mut flash = FlashStorage::new(unsafe { FLASH::steal() });
+            let done = work(&mut flash).map_err(|_| FlashError::Refused);
+            window::forget(from, bytes);
+            done
+        }
+    }
+
+    impl Programmer for Flash {
+        const ERASE_BYTES: usize = facts::ERASE_BYTES;
+        const WRITE_BYTES: usize = <FlashStorage<'_> as NorFlash>::WRITE_SIZE;
+
+        fn erase(&mut self, from: usize, to: usize) -> Result<(), FlashError> {
+            let (first, end) = (window::offset(from), window::offset(to));
+            Self::change(from, to - from, |flash| NorFlash::erase(flash, first, end))
+        }
+
+        fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), FlashError> {
+            Self::change(at, bytes.len(), |flash| NorFlash::write(flash, window::offset(at), bytes))
+        }
+    }
+
+    const _: () = assert!(facts::ERASE_BYTES == <FlashStorage<'_> as NorFlash>::ERASE_SIZE);
+
+    /// The window through which the processor sees flash (ESP32-C3 technical reference, 3.3).
+    mod window {
+        /// Where its first page lies.
+        const START: usize = 0x3C00_0000;
+        /// Bytes of a page.
+        const PAGE: usize = 0x1_0000;
+
+        // In the chip's ROM; `esp-rom-sys` knows where.
+        unsafe extern "C" {
+            fn Cache_Suspend_ICache() -> u32;
+            fn Cache_Resume_ICache(autoload: u32);
+            fn Cache_Invalidate_Addr(address: u32, bytes: u32) -> i32;
+            /// `memory` 0 is flash; `page` in KB; every one of `count` pages moves on where `fixed` is 0.
+            fn Cache_Dbus_MMU_Set(memory: u32, to: u32, from: u32, page: u32, count: u32, fixed: u32) -> i32;
+        }
+
+        /// Where in flash `address` lies.
+        pub fn offset(address: usize) -> u32 {
+            (address - START) as u32
+        }
+
+        /// Makes whole pages of flash readable.
+        #[esp_hal::ram]
+        pub fn map(address: usize, bytes: usize) {
+            let (from, count) = ((address - START) as u32, (bytes / PAGE) as u32);
+            // SAFETY: the cache, through which this program is read too, rests meanwhile: this function lies in RAM.
+            // The pages are nobody's yet.
+            unsafe {
+                let autoload = Cache_Suspend_ICache();
+                Cache_Dbus_MMU_Set(0, address as u32, from, (PAGE / 1024) as u32, count, 0);
+                Cache_Invalidate_Addr(address as u32, bytes as u32);
+                Cache_Resume_ICache(autoload);
+            }
+        }
+
+        /// Flash has changed here: whatever the cache holds of it is old.
+        pub fn forget(address: usize, bytes: usize) {
+            // SAFETY: the cache holds nothing that flash does not.
+            unsafe { Cache_Invalidate_Addr(address as u32, bytes as u32) };
+        }
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {}
