@@ -68,9 +68,9 @@ impl Power {
     }
 }
 
-/// One slot's flash.
+/// One slot's flash; `HEAD` bytes at its front hold records.
 #[derive(Debug, Clone)]
-pub struct Nor {
+pub struct Nor<const HEAD: usize = PAGE> {
     cells: AlignedBytes,
     power: Power,
     erased: Vec<u32>,
@@ -108,6 +108,13 @@ impl NorFlashError for NorError {
 }
 
 impl Nor {
+    /// Two slots on one power supply, whose records have a page of their own.
+    pub fn slots(bytes: usize) -> ([Self; 2], Power) {
+        Self::pair(bytes)
+    }
+}
+
+impl<const HEAD: usize> Nor<HEAD> {
     /// Flash of `bytes` bytes full of junk, as whatever lay there before.
     pub fn new(bytes: usize, power: Power) -> Self {
         let mut cells = AlignedBytes::zeroed(bytes);
@@ -118,7 +125,7 @@ impl Nor {
     }
 
     /// Two slots on one power supply.
-    pub fn slots(bytes: usize) -> ([Self; 2], Power) {
+    pub fn pair(bytes: usize) -> ([Self; 2], Power) {
         let power = Power::default();
         ([Self::new(bytes, power.clone()), Self::new(bytes, power.clone())], power)
     }
@@ -147,11 +154,11 @@ impl Nor {
     }
 }
 
-impl ErrorType for Nor {
+impl<const HEAD: usize> ErrorType for Nor<HEAD> {
     type Error = NorError;
 }
 
-impl ReadNorFlash for Nor {
+impl<const HEAD: usize> ReadNorFlash for Nor<HEAD> {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorError> {
@@ -165,7 +172,7 @@ impl ReadNorFlash for Nor {
     }
 }
 
-impl NorFlash for Nor {
+impl<const HEAD: usize> NorFlash for Nor<HEAD> {
     const WRITE_SIZE: usize = 4;
     const ERASE_SIZE: usize = PAGE;
 
@@ -209,7 +216,9 @@ impl NorFlash for Nor {
     }
 }
 
-impl Region for Nor {
+impl<const HEAD: usize> Region for Nor<HEAD> {
+    const HEAD: usize = HEAD;
+
     fn bytes(&self) -> &[u8] {
         &self.cells
     }

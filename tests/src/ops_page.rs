@@ -92,7 +92,9 @@ fn places(page: &mut String) {
             IsaId::ALL.iter().filter(move |isa| isa.has_layout() == device).map(|isa| format!("`{}`", isa.name()));
         names.collect::<Vec<_>>().join(", ")
     };
-    let boards: Vec<String> = Board::all().map(|board| format!("`{}` ({})", board.name, board.target)).collect();
+    // What a HAL drives has the kernels of one of the others.
+    let emulated = Board::all().filter(|board| board.qemu.is_some() && board.hal.is_none());
+    let boards: Vec<String> = emulated.map(|board| format!("`{}` ({})", board.name, board.target)).collect();
     let _ = write!(
         page,
         "\n## Where the cases run\n\nOn a PC with the tokens {}, and with weights in the order of the devices' \

@@ -20,6 +20,9 @@ use embernet_tests::{firmware, shared};
 const EVERYWHERE: [&str; 4] =
     ["mlperf_kws_dscnn_int8", "mlperf_ic_resnet8_int8", "mlperf_ad_autoencoder_int8", "tflm_person_detect_int8"];
 
+/// The boards whose slots take the small models only.
+const SMALL: [&str; 2] = ["m0", "netduinoplus2"];
+
 fn integer_models() -> impl Iterator<Item = Model> {
     [DType::I8, DType::I16].into_iter().flat_map(models)
 }
@@ -30,7 +33,7 @@ fn equals_reference(name: &str, model: &Model, optimize: Optimize, samples: usiz
     let options = PackOptions { isa: board.isa, optimize, ..PackOptions::default() };
     let packed = pack(&model.imported.graph, &options, None).unwrap();
     let image = packed.image().unwrap();
-    let Ok(flashed) = slot(&packed.bytes, &board.slots, 1) else {
+    let Ok(flashed) = slot(&packed.bytes, board.emulated_slots(), 1) else {
         eprintln!("{name}: no slot for {}", model.name);
         return;
     };
@@ -95,7 +98,7 @@ fn first_difference(client: &mut Client, model: &Model, golden: &Golden, sample:
 
 /// A board without much memory runs what it can; the others must run all of [`EVERYWHERE`].
 fn runs(name: &str, samples: usize) {
-    for model in integer_models().filter(|model| name == "m0" || EVERYWHERE.contains(&model.name.as_str())) {
+    for model in integer_models().filter(|model| SMALL.contains(&name) || EVERYWHERE.contains(&model.name.as_str())) {
         equals_reference(name, &model, Optimize::Speed, samples);
     }
 }
@@ -171,6 +174,11 @@ fn m33_runs_imported_models() {
 #[test]
 fn m55_runs_imported_models() {
     runs("m55", 1);
+}
+
+#[test]
+fn netduinoplus2_runs_imported_models() {
+    runs("netduinoplus2", 1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use embernet::flash::slot;
 use embernet::link::Slots;
 use embernet_app::{Store, Trust};
+use embernet_core::slot::RECORD_BYTES;
 use embernet_core::wire::Fault;
 use embernet_tests::nor::{Nor, PAGE};
 
@@ -14,7 +15,7 @@ fn image(seed: u8, bytes: usize) -> Vec<u8> {
 }
 
 /// What the app does with the store for one transfer.
-fn transfer(store: &mut Store<Nor>, image: &[u8]) -> Result<u32, Fault> {
+fn transfer<const HEAD: usize>(store: &mut Store<Nor<HEAD>>, image: &[u8]) -> Result<u32, Fault> {
     let crc = embernet_core::checksum::crc32(image);
     let bytes = image.len() as u32;
     let (_, mut spare) = store.split();
@@ -27,7 +28,7 @@ fn transfer(store: &mut Store<Nor>, image: &[u8]) -> Result<u32, Fault> {
     Ok(active.record.generation)
 }
 
-fn active(store: &mut Store<Nor>) -> Option<(u32, Vec<u8>)> {
+fn active<const HEAD: usize>(store: &mut Store<Nor<HEAD>>) -> Option<(u32, Vec<u8>)> {
     let (active, _) = store.split();
     active.map(|(active, bytes)| (active.record.generation, bytes.to_vec()))
 }
@@ -115,11 +116,20 @@ fn too_large_is_refused_with_need_and_have_and_touches_nothing() {
 
 #[test]
 fn a_cut_at_any_operation_leaves_the_old_image() {
+    every_cut_leaves_the_old_image::<PAGE>();
+}
+
+#[test]
+fn so_does_one_where_records_and_image_share_a_page() {
+    every_cut_leaves_the_old_image::<{ 2 * RECORD_BYTES }>();
+}
+
+fn every_cut_leaves_the_old_image<const HEAD: usize>() {
     let (old, new) = (image(1, 2100), image(2, 2100));
     for with_older in [false, true] {
         let mut cut = 0;
         loop {
-            let (slots, power) = Nor::slots(SLOT);
+            let (slots, power) = Nor::<HEAD>::pair(SLOT);
             let mut store = Store::open(slots);
             if with_older {
                 // The other slot holds a valid, older image instead of junk.

@@ -193,8 +193,8 @@ fn fit(data: Dataset, model: &Facts, path: &Path) -> Result<Dataset> {
 /// What an image is packed for.
 #[derive(Debug, Args)]
 pub struct PackingArgs {
-    /// Pack for this board: weights in the order of its core's loops, and no more than it has room for (m4, m7, m33,
-    /// m55, m3, m0, m0-mps2, rv32). Without it the image runs everywhere, slower.
+    /// Pack for this board (such as m4 or pico; a wrong name lists all): weights in the order of its core's loops, and
+    /// no more than it has room for. Without it the image runs everywhere, slower.
     #[arg(long = "for", value_name = "BOARD")]
     board: Option<String>,
     /// What shall be small where a layer can be computed in several ways: speed (the time), size (the image) or ram.
@@ -238,7 +238,7 @@ impl PackingArgs {
 /// Where a model works.
 #[derive(Debug, Args)]
 pub struct PlaceArgs {
-    /// Where the model works: host, qemu:BOARD (m4, m7, m33, m55, m3, m0, m0-mps2, rv32), serial:PORT or serial:PORT@BAUD.
+    /// Where the model works: host, qemu:BOARD (such as m4; a wrong name lists all), serial:PORT or serial:PORT@BAUD.
     #[arg(long, value_name = "PLACE", default_value = "host")]
     pub on: Place,
 }

@@ -18,7 +18,7 @@ pub struct Firmware {
     /// The image (.emb). It is not part of the program: flash it beside it, or send it.
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// The board (m4, m7, m33, m55, m3, m0, m0-mps2, rv32).
+    /// The board, such as m4 or pico; a wrong name lists all.
     #[arg(long = "for", value_name = "BOARD")]
     board: String,
     /// The program to write (.elf).
