@@ -11,6 +11,8 @@ use embernet::experiment::Experiment;
 use embernet::image::{Optimize, PackOptions, Packed};
 use embernet::link::Board;
 use embernet_core::arch::IsaId;
+use embernet_core::image::Image;
+use embernet_core::plan::Step;
 
 use crate::model::Facts;
 
@@ -243,6 +245,19 @@ pub struct PlaceArgs {
     pub on: Place,
 }
 
+impl PlaceArgs {
+    /// What to tell somebody whose image could be faster there.
+    pub fn advice(&self, image: &Image<'_>) -> Option<String> {
+        let Place::Qemu(name) = &self.on else { return None };
+        let board = Board::named(name).ok()?;
+        let has_loops =
+            |step: Step<'_>| matches!(step, Step::DenseI8(_) | Step::Conv2dI8(_) | Step::DepthwiseConv2dI8(_));
+        let plain = image.header().isa == IsaId::Scalar as u32 && board.isa.has_layout();
+        let advice = || format!("this image is for every core; packed with --for {name} it takes less time there");
+        (plain && image.infer_plan().steps().any(has_loops)).then(advice)
+    }
+}
+
 /// Reads samples for a model's one input; their values must fill whole samples of `shape`.
 pub fn read_samples(path: &Path, shape: &[u32]) -> Result<(Array, usize)> {
     let array = data::read_array(path)?;
@@ -253,4 +268,26 @@ pub fn read_samples(path: &Path, shape: &[u32]) -> Result<(Array, usize)> {
         bail!("{}: shape {:?} is not [samples] of {shape:?}", path.display(), array.shape());
     }
     Ok((array, samples))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use embernet::graph::Sequential;
+    use embernet::graph::ops::Dense;
+    use embernet::image::pack;
+    use embernet::quant::{Scheme, quantize};
+
+    #[test]
+    fn images_for_every_core_could_be_faster_on_some() {
+        let float = Sequential::new([4]).add(Dense::new(3)).build(1).unwrap();
+        let graph = quantize(&float, &[0.5; 8], Scheme::Int8).unwrap().graph;
+        let advice = |isa, on: &str| {
+            let packed = pack(&graph, &PackOptions { isa, ..PackOptions::default() }, None).unwrap();
+            PlaceArgs { on: on.parse().unwrap() }.advice(&packed.image().unwrap())
+        };
+        assert!(advice(IsaId::Scalar, "qemu:m4").unwrap().contains("--for m4"));
+        assert_eq!(advice(IsaId::Dsp, "qemu:m4"), None);
+        assert_eq!(advice(IsaId::Scalar, "host"), None);
+    }
 }

@@ -155,6 +155,9 @@ impl Run {
             line.instructions.map_or_else(String::new, |count| format!(", {} instructions each", grouped(count))),
             self.output.display(),
         ));
+        if let Some(advice) = self.place.advice(&image) {
+            output.text(advice);
+        }
         output.json(&line);
         Ok(())
     }
