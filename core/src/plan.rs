@@ -497,4 +497,5 @@ steps! {
     // f32, for hosts only
     512 ConvBlockF32(conv2d::BlockF32),
     513 ConvBlockBackwardF32(conv2d::BlockBackwardF32),
+    514 DenseAcrossF32(dense::AcrossF32),
 }

@@ -17,6 +17,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 mod tiled;
+mod turned;
 mod weights_i8;
 
 pub use block_records::{BlockBackwardF32, BlockF32};
@@ -24,7 +25,7 @@ pub use float::{accumulate_input_f32, backward_input_f32, backward_weights_f32, 
 pub use int4::{ForwardI4, forward_i4, scratch_bytes_i4};
 pub use int8::{ForwardI8, forward_i8, scratch_bytes_i8};
 pub use int16::{ForwardI16, forward_i16};
-pub use packed::scratch_elements;
+pub use packed::{pack_panels, scratch_elements};
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32, Scratch};
 pub use tiled::{Tiled, scratch_words};
 pub use weights_i8::{ForwardWeightsI8, forward_weights_i8};

@@ -6,8 +6,10 @@
 //! This file is the pattern for all layers: the shape, the kernels as plain functions over slices, and the step
 //! records that bind them to a plan. Tests lie in `dense/tests.rs`.
 
+mod across;
 mod int16;
 
+pub use across::{AcrossF32, forward_across_f32};
 pub use int16::{ForwardI16, forward_i16};
 
 use super::order::OrderRecord;

@@ -26,7 +26,9 @@ impl Emit<'_, '_> {
         let (from, to) = (node.op.fused(), self.graph().node(pool).op.fused());
         let (lo, hi) = bounds(if from == Activation::Linear { to } else { from });
         let x = self.value(node.inputs[0]);
-        let (w, b) = self.float_weights(node)?;
+        let b = self.float_bias(node)?;
+        let panels = self.panels(node, &block.conv);
+        let w = panels.or_else(|| node.parameters().first().map(|t| self.value(*t)));
         let y = self.output(self.graph().node(pool));
         let scratch = self.lowering.program.transient(format!("{}/scratch", node.name));
         let places = self.training.then(|| self.lowering.program.transient(format!("{}/places", node.name)));
@@ -34,6 +36,7 @@ impl Emit<'_, '_> {
             shape: block,
             x: p.at(x),
             w: p.opt(w),
+            panels: u32::from(panels.is_some()),
             b: p.opt(b),
             y: p.at(y),
             places: p.opt(places),
@@ -90,7 +93,9 @@ impl Emit<'_, '_> {
         let elements = block.backward_scratch(self.sequence.samples);
         let Some(update) = self.update_whole(node, state, elements) else { return Ok(false) };
         let x = self.value(node.inputs[0]);
-        let dx = self.gradient(node.inputs[0], gradients);
+        // What other readers of the input have contributed is where the sums begin.
+        let others = gradients.so_far(node.inputs[0]);
+        let dx = others.or_else(|| self.gradient(node.inputs[0], gradients));
         let places = pooled.and_then(|pooled| pooled.places);
         self.sequence.push(&node.name, Some(site.id), move |p| BlockBackwardF32 {
             shape: block,
@@ -98,9 +103,10 @@ impl Emit<'_, '_> {
             dy: p.at(dy),
             places: p.opt(places),
             dx: p.opt(dx),
+            adds: u32::from(others.is_some()),
             trained: update.record(p),
         });
-        if let Some(dx) = dx {
+        if let (Some(dx), None) = (dx, others) {
             self.contribute(site, node.inputs[0], dx, gradients);
         }
         Ok(true)

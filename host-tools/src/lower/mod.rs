@@ -10,6 +10,7 @@
 //! | loss, backward steps, gradients that meet | `backward/` |
 //! | steps for hosts that do several of these at once | `block.rs` |
 //! | what an image is packed for | `choice.rs` |
+//! | f32 weights that nobody changes, as hosts read them | `constant.rs` |
 //! | steps over named buffers | `program.rs` |
 //! | layers that compute some rows at a time | `stream/` |
 //! | lifetimes and places | `place.rs`, `parts.rs`, `pack.rs` |
@@ -17,6 +18,7 @@
 mod backward;
 mod block;
 mod choice;
+mod constant;
 mod error;
 mod forward;
 mod pack;

@@ -28,7 +28,8 @@ pub struct Tile {
     pub columns: usize,
 }
 
-/// Rows of B that are asked for before they are needed: it may lie in the second-level cache.
+/// Rows of B that are asked for before they are needed: it may lie in the second-level cache. A tile of a single vector,
+/// which loads as often as it multiplies, has no time for that.
 const AHEAD: usize = 12;
 
 /// `C += A * B` for `ROWS` rows and `VECTORS` vectors of columns.
@@ -69,11 +70,13 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
             for _ in 0..inner.count {
                 let mut left = k;
                 // With a distance known to be 1, four columns need no more pointers than one.
-                if VECTORS > 1 && a_col == 1 {
+                if a_col == 1 {
                     while left >= 4 {
                         for p in 0..4 {
                             let b = b.wrapping_add(p * b_row);
-                            V::prefetch(b.wrapping_add(AHEAD * b_row), VECTORS);
+                            if VECTORS > 1 {
+                                V::prefetch(b.wrapping_add(AHEAD * b_row), VECTORS);
+                            }
                             let quads = quads.map(|quad| quad.wrapping_add(p));
                             column::<V, ROWS, VECTORS, MASKED>(&mut sums, quads, a_row, b, mask);
                         }
@@ -81,13 +84,15 @@ pub unsafe fn run<V: Vector, const ROWS: usize, const VECTORS: usize, const MASK
                         b = b.wrapping_add(4 * b_row);
                         left -= 4;
                     }
-                } else if VECTORS > 1 && a_row == 1 {
+                } else if a_row == 1 {
                     let mut a = quads[0];
                     while left >= 2 {
                         for p in 0..2 {
                             let (a, b) = (a.wrapping_add(p * a_col), b.wrapping_add(p * b_row));
-                            V::prefetch(b.wrapping_add(AHEAD * b_row), VECTORS);
-                            V::prefetch(a.wrapping_add(AHEAD * a_col), 1);
+                            if VECTORS > 1 {
+                                V::prefetch(b.wrapping_add(AHEAD * b_row), VECTORS);
+                                V::prefetch(a.wrapping_add(AHEAD * a_col), 1);
+                            }
                             let quads = [a, a.wrapping_add(4), a.wrapping_add(8)];
                             column::<V, ROWS, VECTORS, MASKED>(&mut sums, quads, 1, b, mask);
                         }

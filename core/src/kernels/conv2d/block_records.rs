@@ -1,7 +1,7 @@
 //! The step records of [`super::block`].
 
 use super::Conv2d;
-use super::block::{self, Block};
+use super::block::{self, Block, Filters};
 use crate::arch::Isa;
 use crate::kernels::trained::Trained;
 use crate::kernels::util::sub_mut;
@@ -20,13 +20,15 @@ pub struct BlockF32 {
     pub x: Ref,
     /// Weights.
     pub w: Ref,
+    /// Whether the weights lie in panels, see [`super::pack_panels`]: 1 if they do, 0 if filter by filter.
+    pub panels: u32,
     /// Bias, or none.
     pub b: Ref,
     /// Output of the pool.
     pub y: Ref,
     /// Which pixels were the greatest, for the way back; or none.
     pub places: Ref,
-    /// [`Block::forward_scratch`].
+    /// [`Block::forward_scratch`]; may be none if it has no elements.
     pub scratch: Ref,
     /// Least output.
     pub lo: f32,
@@ -45,17 +47,24 @@ impl StepRecord for BlockF32 {
     }
 
     fn places(&self, samples: usize) -> Operands {
-        Operands::described(Self::PLACES, self.as_bytes(), samples).with_last(self.shape.forward_scratch())
+        Operands::described(Self::PLACES, self.as_bytes(), samples).with_last(self.scratch_elements())
     }
 
     fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid() && !self.scratch.is_none()
+        self.shape.is_valid() && self.panels <= 1 && self.scratch.is_none() == (self.scratch_elements() == 0)
     }
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, b) = (at.read(), at.read(), at.read());
         let (y, places, scratch) = (at.write(), at.write(), at.write());
-        block::forward_f32(isa, &self.shape, x, w, b, (self.lo, self.hi), scratch, y, places);
+        let filters = if self.panels == 1 { Filters::Panels(w) } else { Filters::Plain(w) };
+        block::forward_f32(isa, &self.shape, x, filters, b, (self.lo, self.hi), scratch, y, places);
+    }
+}
+
+impl BlockF32 {
+    fn scratch_elements(&self) -> usize {
+        self.shape.forward_scratch(self.panels == 1)
     }
 }
 
@@ -73,6 +82,8 @@ pub struct BlockBackwardF32 {
     pub places: Ref,
     /// Gradient of the input, or none.
     pub dx: Ref,
+    /// Whether it is added to what is there (1), or takes its place (0).
+    pub adds: u32,
     /// Parameters and their state; weights may not be frozen. The tile is as large as [`Block::backward_scratch`] says.
     pub trained: Trained,
 }
@@ -82,7 +93,7 @@ impl StepRecord for BlockBackwardF32 {
         x: read f32 [samples, shape.conv => Conv2d::INPUT],
         dy: read f32 [shape => Block::OUTPUT, samples],
         places: read f32 [shape => Block::OUTPUT, samples],
-        dx: write f32 [samples, shape.conv => Conv2d::INPUT],
+        dx: update f32 [samples, shape.conv => Conv2d::INPUT],
         trained.w: update f32 [shape.conv => Conv2d::WEIGHTS],
         trained.b: update f32 [shape.conv.out_c],
         trained.w_state: update f32 [shape.conv => Conv2d::WEIGHTS, trained.slots],
@@ -98,6 +109,7 @@ impl StepRecord for BlockBackwardF32 {
         self.shape.is_valid()
             && self.trained.is_valid()
             && !self.trained.w.is_none()
+            && self.adds <= 1
             && self.shape.pools() != self.places.is_none()
     }
 
@@ -109,7 +121,7 @@ impl StepRecord for BlockBackwardF32 {
         let (x, dy, places) = (at.read(), at.read(), at.read());
         let (dx, w, b, w_state, b_state) = (at.write(), at.write::<f32>(), at.write(), at.write(), at.write());
         let scratch = sub_mut(at.write(), 0, self.shape.backward_scratch(context.samples));
-        block::backward_f32(isa, &self.shape, x, w, dy, places, scratch, dx);
+        block::backward_f32(isa, &self.shape, x, w, dy, places, scratch, self.adds == 1, dx);
         let optimizer = context.optimizer;
         let w = Update { isa, optimizer, w, state: w_state };
         let b = Update { isa, optimizer, w: b, state: b_state };

@@ -1,8 +1,8 @@
 //! Blocks against the steps that they stand for.
 
-use super::block::{Block, backward_f32, forward_f32, update};
+use super::block::{Block, Filters, backward_f32, forward_f32, update};
 use super::tests::shape_of;
-use super::{BlockBackwardF32, BlockF32, Conv2d, backward_input_f32, backward_weights_f32};
+use super::{BlockBackwardF32, BlockF32, Conv2d, backward_input_f32, backward_weights_f32, pack_panels};
 use crate::arch::{Isa, IsaId, Processor, Scalar, Task, Threads, run_on};
 use crate::kernels::pool::Pool2d;
 use crate::kernels::testing::*;
@@ -60,11 +60,14 @@ impl Case {
     /// Output and places.
     fn forward<I: Isa>(&self, isa: I) -> [Vec<f32>; 2] {
         let (mut y, mut places) = (vec![f32::NAN; self.dy.len()], vec![f32::NAN; self.dy.len()]);
-        let mut scratch = vec![f32::NAN; self.block.forward_scratch()];
         let Self { block, x, w, b, .. } = self;
-        forward_f32(isa, block, x, w, b, (LO, HI), &mut scratch, &mut y, &mut places);
-        let mut again = vec![f32::NAN; y.len()];
-        forward_f32(isa, block, x, w, b, (LO, HI), &mut scratch, &mut again, &mut []);
+        let mut scratch = vec![f32::NAN; block.forward_scratch(false)];
+        forward_f32(isa, block, x, Filters::Plain(w), b, (LO, HI), &mut scratch, &mut y, &mut places);
+        // Without places, and with filters that are packed before.
+        let (mut again, mut panels) = (vec![f32::NAN; y.len()], vec![f32::NAN; w.len()]);
+        pack_panels(&block.conv, w, &mut panels);
+        let mut scratch = vec![f32::NAN; block.forward_scratch(true)];
+        forward_f32(isa, block, x, Filters::Panels(&panels), b, (LO, HI), &mut scratch, &mut again, &mut []);
         assert_eq!(bits(&again), bits(&y));
         [y, places]
     }
@@ -76,7 +79,7 @@ impl Case {
         let mut scratch = vec![f32::NAN; block.backward_scratch(self.samples)];
         let optimizer = Optimizer::at_step(REVEAL, 1);
         let mut gradients = |dx: &mut [f32]| {
-            backward_f32(isa, block, x, w, dy, places, &mut scratch, dx);
+            backward_f32(isa, block, x, w, dy, places, &mut scratch, false, dx);
             let (mut dw, mut db) = (vec![0.0; self.w.len()], vec![0.0; self.b.len()]);
             let w = Update { isa, optimizer, w: &mut dw, state: &mut [] };
             update(block, self.samples, &mut scratch, w, Update { isa, optimizer, w: &mut db, state: &mut [] });
@@ -216,9 +219,9 @@ fn records_run_their_kernels() {
         let [x, w, b, dy] = [&case.x, &case.w, &case.b, &case.dy].map(|values| place(values));
         let [y, places] = [0; 2].map(|_| place(&vec![f32::NAN; case.dy.len()]));
         let dx = place(&vec![f32::NAN; case.x.len()]);
-        let scratch = place(&vec![f32::NAN; block.forward_scratch().max(block.backward_scratch(samples))]);
+        let scratch = place(&vec![f32::NAN; block.forward_scratch(false).max(block.backward_scratch(samples))]);
         let [w_state, b_state] = [&case.w, &case.b].map(|of| place(&vec![0.0; slots * of.len()]));
-        let forward = BlockF32 { shape: block, x, w, b, y, places, scratch, lo: LO, hi: HI };
+        let forward = BlockF32 { shape: block, x, w, panels: 0, b, y, places, scratch, lo: LO, hi: HI };
         run(&forward, &mut arena, samples, REVEAL);
         let [expected, expected_places] = case.forward(Scalar);
         let at = |r: Ref, len: usize| r.offset() / 4..r.offset() / 4 + len;
@@ -227,7 +230,7 @@ fn records_run_their_kernels() {
 
         let trained = Trained { w, b, w_state, b_state, tile: scratch, tile_elements: 1, slots: slots as u32 };
         let places = if block.pools() { places } else { Ref::NONE };
-        let record = BlockBackwardF32 { shape: block, x, dy, places, dx, trained };
+        let record = BlockBackwardF32 { shape: block, x, dy, places, dx, adds: 0, trained };
         assert!(record.shape_is_valid() && forward.shape_is_valid());
         assert!(!BlockBackwardF32 { places: dx, shape: Block::new(&conv, None).unwrap(), ..record }.shape_is_valid());
         let settings = if slots == 2 { OptimizerRecord::adam(0.5) } else { REVEAL };

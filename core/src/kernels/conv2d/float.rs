@@ -3,6 +3,7 @@
 //! All of them cut the work into matrix products over neighbouring outputs of one row, so that border arithmetic
 //! stays outside the inner loops; where a token prefers it, [`packed`] makes larger products of them.
 
+use super::turned::Turned;
 use super::{Conv2d, packed};
 use crate::arch::{Gemm, Isa};
 use crate::kernels::util::{clear, from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
@@ -77,16 +78,17 @@ pub fn forward_f32<I: Isa>(
     let samples = rows(y, out_elements).len();
     isa.split(samples, cost(shape), [(y, out_elements)], |of, [y]| {
         let (isa, x) = (isa.alone(), from(x, of.start * in_elements));
-        let some = if packs { packed::samples_at_once(shape) } else { cached::<I>(out_elements, of.len()) };
+        let begin = |y: &mut [f32]| isa.vectorize(|| start_from_bias(b, shape.out_c as usize, y));
+        let end = |y: &mut [f32]| limit(isa, lo, hi, y);
+        if packs {
+            return packed::forward_in_strips(isa, shape, x, panels, y, begin, end);
+        }
+        let some = cached::<I>(out_elements, of.len());
         // By reference: a pair of chunks would divide to know its length.
         for (x, y) in x.chunks((some * in_elements).max(1)).zip(&mut y.chunks_mut((some * out_elements).max(1))) {
-            isa.vectorize(|| start_from_bias(b, shape.out_c as usize, y));
-            if packs {
-                packed::forward(isa, shape, x, panels, y);
-            } else {
-                forward_direct(isa, shape, x, w, y);
-            }
-            limit(isa, lo, hi, y);
+            begin(y);
+            forward_direct(isa, shape, x, w, y);
+            end(y);
         }
     });
 }
@@ -167,24 +169,26 @@ pub fn accumulate_input_f32<I: Isa>(
 /// Both: sums start from zero or from what is there.
 fn input_f32<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], scratch: &mut [f32], afresh: bool, dx: &mut [f32]) {
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
-    let transposed = packed::transposed(shape).filter(|_| packs::<I>(shape, scratch));
-    if transposed.is_some() {
-        packed::pack_transposed(isa, shape, w, scratch);
+    let turned = if packs::<I>(shape, scratch) { Turned::new(shape) } else { None };
+    if let Some(turned) = turned {
+        turned.pack(isa, w, scratch);
     }
     let panels: &[f32] = scratch;
     let samples = rows(dx, in_elements).len();
     isa.split(samples, cost(shape), [(dx, in_elements)], |of, [dx]| {
         let (isa, dy) = (isa.alone(), sub(dy, of.start * out_elements, of.len() * out_elements));
-        let some = cached::<I>(in_elements, of.len());
-        for (dy, dx) in dy.chunks((some * out_elements).max(1)).zip(&mut dx.chunks_mut((some * in_elements).max(1))) {
+        let begin = |dx: &mut [f32]| {
             if afresh {
                 clear(dx);
             }
-            if let Some(turned) = &transposed {
-                packed::forward(isa, turned, dy, panels, dx);
-            } else {
-                backward_input_direct(isa, shape, dy, w, dx);
-            }
+        };
+        if let Some(turned) = turned {
+            return turned.add(isa, dy, panels, dx, begin);
+        }
+        let some = cached::<I>(in_elements, of.len());
+        for (dy, dx) in dy.chunks((some * out_elements).max(1)).zip(&mut dx.chunks_mut((some * in_elements).max(1))) {
+            begin(dx);
+            backward_input_direct(isa, shape, dy, w, dx);
         }
     });
 }

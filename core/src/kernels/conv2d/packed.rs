@@ -6,8 +6,8 @@
 //! is multiplied by padding: every sum is the definition's chain.
 
 use super::Conv2d;
-use crate::arch::{Fold, Folds, Gemm, Isa, IsaId};
-use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub_mut};
+use crate::arch::{Fold, Folds, Gemm, Isa, IsaId, Scalar};
+use crate::kernels::util::{from, from_mut, rows, rows_mut, sub_mut};
 use crate::kernels::window::{Run, Window2d};
 use core::ops::Range;
 
@@ -24,10 +24,10 @@ pub(super) fn helps(shape: &Conv2d) -> bool {
     !shape.window.is_pointwise() && shape.rows_are_contiguous()
 }
 
-/// The convolution that makes `dx` of `dy`, with the filters turned round; only where windows do not skip inputs.
-pub(super) fn transposed(shape: &Conv2d) -> Option<Conv2d> {
-    let window = shape.window.turned()?;
-    Some(Conv2d { window, in_c: shape.out_c, out_c: shape.in_c, ..*shape }).filter(Conv2d::is_valid)
+/// Filters `[out_c][patch]` as [`super::block`] reads them, where they are constants: panels of 32 of them, in which
+/// their first weights come first, then their second ones. `panels` is as long as `w`.
+pub fn pack_panels(shape: &Conv2d, w: &[f32], panels: &mut [f32]) {
+    pack(Scalar, shape, w, panels);
 }
 
 /// Copies filters, `[out_c][patch]`, into panels of [`WIDTH`] columns.
@@ -40,18 +40,9 @@ pub(super) fn pack<I: Isa>(isa: I, shape: &Conv2d, w: &[f32], panels: &mut [f32]
     });
 }
 
-/// The filters of [`transposed`], from those of `shape`: taps in reverse, inputs for outputs.
-pub(super) fn pack_transposed<I: Isa>(isa: I, shape: &Conv2d, w: &[f32], panels: &mut [f32]) {
-    let (in_c, out_c, patch, taps) = (shape.in_c as usize, shape.out_c as usize, shape.patch(), shape.window.taps());
-    lines(isa, in_c, taps * out_c, panels, |first, p, line| {
-        let (tap, filter) = (p.checked_div(out_c).unwrap_or(0), p.checked_rem(out_c).unwrap_or(0));
-        copy(from(w, filter * patch + taps.saturating_sub(tap + 1) * in_c + first), line);
-    });
-}
-
 /// Calls `fill` for every line of the panels of a matrix of `columns` times `depth`, with the first column of its panel,
 /// its number in there and the line.
-fn lines<I: Isa>(
+pub(super) fn lines<I: Isa>(
     isa: I,
     columns: usize,
     depth: usize,
@@ -72,21 +63,125 @@ fn lines<I: Isa>(
     }
 }
 
-/// How many samples to work on at a time: their outputs should stay in a core's second cache from the bias to the
-/// limits.
-pub(super) fn samples_at_once(shape: &Conv2d) -> usize {
-    (1usize << 15).checked_div(shape.out_elements()).unwrap_or(1).max(1)
+/// Floats of outputs that are worked on at a time: they stay in the second-level cache from the bias to the limits.
+pub(super) const STRIP: usize = 1 << 15;
+
+/// Rows of outputs, counted over all samples, to work on at a time: several whole samples, or a part of one.
+pub(super) fn rows_at_once(shape: &Conv2d) -> usize {
+    let (height, row) =
+        (shape.window.height.output as usize, shape.window.width.output as usize * shape.out_c as usize);
+    let rows = STRIP.checked_div(row).unwrap_or(1).max(1);
+    if rows < height { rows } else { rows - rows.checked_rem(height).unwrap_or(0) }
+}
+
+/// Walks over rows of outputs, counted over all samples, of which each has `height`.
+#[derive(Clone, Debug)]
+pub(super) struct Strips {
+    left: Range<usize>,
+    height: usize,
+    at_once: usize,
+}
+
+impl Strips {
+    pub(super) fn new(rows: Range<usize>, height: usize, at_once: usize) -> Self {
+        Self { left: rows, height: height.max(1), at_once: at_once.max(1) }
+    }
+}
+
+impl Iterator for Strips {
+    type Item = Strip;
+
+    fn next(&mut self) -> Option<Strip> {
+        let Self { left, height, at_once } = self;
+        let (sample, first) = (left.start.checked_div(*height)?, left.start.checked_rem(*height)?);
+        // The rest of a sample, or several whole ones.
+        let whole = (*at_once).min(left.len()).checked_div(*height)? * *height;
+        let count = if first == 0 && whole > 0 { whole } else { (*at_once).min(*height - first).min(left.len()) };
+        left.start += count;
+        (count > 0).then_some(Strip { sample, first, count, whole: first == 0 && count.is_multiple_of(*height) })
+    }
+}
+
+/// Some rows of a sample, or of several whole samples.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strip {
+    sample: usize,
+    first: usize,
+    count: usize,
+    whole: bool,
+}
+
+impl Strip {
+    /// Rows.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The convolution that makes them, `each` of its own rows for one of them, and what it reads of all samples.
+    pub(super) fn part<'x>(&self, conv: &Conv2d, each: usize, x: &'x [f32]) -> (Conv2d, &'x [f32]) {
+        let x = from(x, self.sample * conv.in_elements());
+        if self.whole {
+            return (*conv, x);
+        }
+        let (height, in_y) = conv.window.height.part(&(self.first * each..(self.first + self.count) * each));
+        let in_row = conv.window.width.input as usize * conv.in_c as usize;
+        (Conv2d { window: Window2d { height, ..conv.window }, ..*conv }, from(x, in_y * in_row))
+    }
+}
+
+/// Adds the products of all samples to `y`, some rows at a time, between `begin` and `end`.
+pub(super) fn forward_in_strips<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    x: &[f32],
+    panels: &[f32],
+    y: &mut [f32],
+    begin: impl Fn(&mut [f32]),
+    end: impl Fn(&mut [f32]),
+) {
+    let row = shape.window.width.output as usize * shape.out_c as usize;
+    let mut y = y;
+    for strip in Strips::new(0..rows(y, row).len(), shape.window.height.output as usize, rows_at_once(shape)) {
+        let (now, later) = core::mem::take(&mut y).split_at_mut_checked(strip.len() * row).unwrap_or_default();
+        y = later;
+        begin(now);
+        let (part, x) = strip.part(shape, 1, x);
+        forward(isa, &part, x, panels, now);
+        end(now);
+    }
 }
 
 /// Adds the products of some samples to `y`.
 pub(super) fn forward<I: Isa>(isa: I, shape: &Conv2d, x: &[f32], panels: &[f32], y: &mut [f32]) {
+    let pixel = shape.out_c as usize;
+    let at = Places { pixel, row: shape.window.width.output as usize * pixel, sample: shape.out_elements() };
+    forward_to(isa, shape, rows(y, at.sample).len(), x, panels, at, y);
+}
+
+/// How far apart outputs are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    pub pixel: usize,
+    pub row: usize,
+    pub sample: usize,
+}
+
+/// [`forward`] to wherever.
+pub(super) fn forward_to<I: Isa>(
+    isa: I,
+    shape: &Conv2d,
+    samples: usize,
+    x: &[f32],
+    panels: &[f32],
+    at: Places,
+    y: &mut [f32],
+) {
     let (out_c, patch) = (shape.out_c as usize, shape.patch());
-    let samples = rows(y, shape.out_elements()).len();
     for (first, panel) in (0..out_c).step_by(WIDTH).zip(panels.chunks((WIDTH * patch).max(1))) {
         let width = WIDTH.min(out_c - first);
         for down in shape.window.height.runs() {
             for across in shape.window.width.runs() {
-                block(isa, shape, &down, &across, (samples, width), x, panel, from_mut(y, first));
+                block(isa, shape, &down, &across, (samples, width), x, panel, at, from_mut(y, first));
             }
         }
     }
@@ -105,17 +200,18 @@ fn block<I: Isa>(
     (samples, width): (usize, usize),
     x: &[f32],
     panel: &[f32],
+    at: Places,
     y: &mut [f32],
 ) {
-    let (in_c, out_c) = (shape.in_c as usize, shape.out_c as usize);
+    let in_c = shape.in_c as usize;
     let (height, along) = (shape.window.height, shape.window.width);
     let in_row = along.input as usize * in_c;
     let filter_row = along.kernel as usize * in_c * width;
     // Outputs in three directions: how many, and how far apart they are in x and in y.
     let mut ways = [
-        (across.outputs.len(), along.stride as usize * in_c, out_c),
-        (down.outputs.len(), height.stride as usize * in_row, along.output as usize * out_c),
-        (samples, shape.in_elements(), shape.out_elements()),
+        (across.outputs.len(), along.stride as usize * in_c, at.pixel),
+        (down.outputs.len(), height.stride as usize * in_row, at.row),
+        (samples, shape.in_elements(), at.sample),
     ];
     // The longest of them becomes the rows of a product; samples, which lie far apart, only where images are small.
     let [a, d, _] = ways.map(|(count, ..)| count);
@@ -126,7 +222,7 @@ fn block<I: Isa>(
     let folds = Fold { count: down.taps.count, a: height.dilation as usize * in_row, b: filter_row }.into();
     let x = from(x, down.taps.input * in_row + across.taps.input * in_c);
     let panel = from(panel, down.taps.first * filter_row + across.taps.first * in_c * width);
-    let y_at = (down.outputs.start * along.output as usize + across.outputs.start) * out_c;
+    let y_at = down.outputs.start * at.row + across.outputs.start * at.pixel;
     for i in 0..outer.0 {
         for j in 0..inner.0 {
             let (x_at, y_at) = (i * outer.1 + j * inner.1, y_at + i * outer.2 + j * inner.2);
@@ -177,6 +273,20 @@ fn samples_in_cache(shape: &Conv2d) -> usize {
     (1usize << 14).checked_div(shape.in_elements() + shape.out_elements()).unwrap_or(1).max(1)
 }
 
+/// Rows of the output to walk over tap by tap: as many as stay in the first-level cache with their inputs, if the weights'
+/// sums, which are loaded and stored for each such strip, stay there too; else all.
+fn rows_in_cache(shape: &Conv2d) -> usize {
+    const FLOATS: usize = 6 * 1024;
+    if 2 * shape.weights() > FLOATS {
+        return shape.window.height.output.max(1) as usize;
+    }
+    let Window2d { height, width } = shape.window;
+    let in_row = width.input as usize * shape.in_c as usize;
+    let each = width.output as usize * shape.out_c as usize + height.stride as usize * in_row;
+    let more = height.kernel as usize * in_row;
+    FLOATS.saturating_sub(more).checked_div(each).unwrap_or(0).clamp(1, height.output.max(1) as usize)
+}
+
 /// Weights of a row of a filter that one product makes.
 fn row_of_taps(shape: &Conv2d) -> usize {
     if has_sides(shape) { shape.in_c as usize } else { shape.window.width.kernel as usize * shape.in_c as usize }
@@ -208,11 +318,13 @@ pub(super) fn sums<I: Isa>(
     let (taps, n) = if has_sides(shape) { (width.kernel as usize, in_c) } else { (1, row_of_taps(shape)) };
     let (x_pixel, x_row) = (width.stride as usize * in_c, height.stride as usize * in_row);
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
-    let some = samples_in_cache(shape);
+    let (some, strip) = (samples_in_cache(shape), rows_in_cache(shape));
     for (x, dy) in x.chunks((some * in_elements).max(1)).zip(dy.chunks((some * out_elements).max(1))) {
         let samples = rows(dy, out_elements).len().min(rows(x, in_elements).len());
-        for k_y in lines.clone() {
-            let down = height.outputs(k_y);
+        let starts = (0..height.output as usize).step_by(strip);
+        for (start, k_y) in starts.flat_map(|start| lines.clone().map(move |k_y| (start, k_y))) {
+            let all = height.outputs(k_y);
+            let down = all.start.max(start)..all.end.min(start + strip);
             for k_x in 0..taps {
                 let across = width.outputs(k_x);
                 if down.is_empty() || across.is_empty() {

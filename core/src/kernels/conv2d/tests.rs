@@ -1,5 +1,6 @@
 //! Tests of the convolution against its definition in f64.
 
+use super::turned::Turned;
 use super::*;
 use crate::arch::{Isa, IsaId, Processor, Scalar, Task, Threads, run_on};
 use crate::kernels::testing::*;
@@ -199,22 +200,17 @@ proptest! {
         prop_assume!(packed::helps(&shape));
         let data = Data::new(&shape, samples, seed);
         let mut panels = vec![f32::NAN; shape.weights()];
-        let walk = |shape: &Conv2d, panels: &[f32], x: &[f32], y: &mut [f32]| {
-            packed::forward(Scalar, shape, x, panels, y);
-        };
-
         let mut y = vec![0.0; data.dy.len()];
         packed::pack(Scalar, &shape, &data.w, &mut panels);
-        walk(&shape, &panels, &data.x, &mut y);
+        packed::forward(Scalar, &shape, &data.x, &panels, &mut y);
         let mut direct = vec![0.0; data.dy.len()];
         float::forward_direct(Scalar, &shape, &data.x, &data.w, &mut direct);
         prop_assert_eq!(bits(&y), bits(&direct));
 
-        if let Some(turned) = packed::transposed(&shape) {
-            prop_assert!(turned.is_valid());
-            let mut dx = vec![0.0; data.x.len()];
-            packed::pack_transposed(Scalar, &shape, &data.w, &mut panels);
-            walk(&turned, &panels, &data.dy, &mut dx);
+        if let Some(turned) = Turned::new(&shape) {
+            let mut dx = vec![f32::NAN; data.x.len()];
+            turned.pack(Scalar, &data.w, &mut panels);
+            turned.add(Scalar, &data.dy, &panels, &mut dx, |dx| dx.fill(0.0));
             prop_assert_eq!(bits(&dx), bits(&data.backward_input(Scalar, &shape, 0)));
         }
 

@@ -1,7 +1,7 @@
 //! Tests of the dense layer against its definition in f64.
 
 use super::*;
-use crate::arch::Scalar;
+use crate::arch::{IsaId, Processor, Scalar, Task, Threads, run_on};
 use crate::kernels::testing::*;
 use crate::optim::{OptimizerRecord, Store};
 use crate::plan::Ref;
@@ -180,4 +180,38 @@ fn frozen_parameters_stay() {
     assert_eq!(trained(all), [9.0, 18.5, 29.5]);
     assert_eq!(trained(Trained { w: Ref::NONE, ..all }), [10.0, 20.0, 29.5]);
     assert_eq!(trained(Trained { b: Ref::NONE, ..all }), [9.0, 18.5, 30.0]);
+}
+
+proptest! {
+    #[test]
+    fn weights_input_by_input_give_the_same_bits(shape in shapes(), samples in 1usize..4, seed: u64) {
+        let data = Data::new(&shape, samples, seed);
+        let (inputs, outputs) = shape.dims();
+        let across: Vec<f32> = (0..inputs).flat_map(|i| data.w.iter().skip(i).step_by(inputs).copied()).collect();
+        let (lo, hi) = (-0.25, 0.5);
+        for isa in IsaId::ALL {
+            let mut both = [vec![f32::NAN; samples * outputs], vec![f32::NAN; samples * outputs]];
+            let processor = Processor { isa, threads: Threads::new(2) };
+            run_on(processor, Both { shape: &shape, data: &data, across: &across, limits: (lo, hi), y: &mut both });
+            prop_assert_eq!(bits(&both[0]), bits(&both[1]), "{}", isa.name());
+        }
+    }
+}
+
+struct Both<'a> {
+    shape: &'a Dense,
+    data: &'a Data,
+    across: &'a [f32],
+    limits: (f32, f32),
+    y: &'a mut [Vec<f32>; 2],
+}
+
+impl Task for Both<'_> {
+    type Output = ();
+
+    fn run<I: Isa>(self, isa: I) {
+        let Self { shape, data, across, limits, y: [plain, other] } = self;
+        forward_f32(isa, shape, &data.x, &data.w, &data.b, limits.0, limits.1, plain);
+        forward_across_f32(isa, shape, &data.x, across, &data.b, limits, other);
+    }
 }

@@ -76,6 +76,13 @@ impl Lowering<'_> {
     }
 }
 
+impl Gradients {
+    /// What readers of a tensor have contributed so far.
+    pub(super) fn so_far(&self, tensor: TensorId) -> Option<BufferId> {
+        self.of[tensor.index()]
+    }
+}
+
 /// What updates need to know.
 pub(super) struct State {
     of: Vec<Option<BufferId>>,

@@ -41,7 +41,7 @@ impl Emit<'_, '_> {
         match (dtype, self.tensor(node.inputs[1]).dtype) {
             (DType::F32, DType::I8 | DType::I4) => self.convolve_weights_i8(site, shape)?,
             (DType::F32, _) => {
-                if self.pooled_block(site, &shape)? {
+                if self.pooled_block(site, &shape)? || self.constant_convolution(site, &shape)? {
                     return Ok(());
                 }
                 let scratch = self.conv2d_scratch(node, &shape);

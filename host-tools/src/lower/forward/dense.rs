@@ -21,6 +21,7 @@ impl Emit<'_, '_> {
         }
         let shape = self.dense_shape(node);
         match dtype {
+            DType::F32 if self.constant_dense(site, shape, 1)? => {}
             DType::F32 => self.float_layer(site, move |FloatLayer { x, w, b, y, lo, hi }, _| dense::ForwardF32 {
                 shape,
                 x,

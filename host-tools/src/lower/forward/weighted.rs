@@ -109,12 +109,16 @@ impl Emit<'_, '_> {
         &mut self,
         node: &Node,
     ) -> Result<(Option<BufferId>, Option<BufferId>), LowerError> {
+        let w = node.parameters().first().map(|t| self.value(*t));
+        Ok((w, self.float_bias(node)?))
+    }
+
+    /// The bias alone.
+    pub(in super::super) fn float_bias(&mut self, node: &Node) -> Result<Option<BufferId>, LowerError> {
         for t in node.parameters() {
             self.expect_type(node, *t, DType::F32)?;
         }
-        let w = node.parameters().first().map(|t| self.value(*t));
-        let b = node.parameters().get(1).map(|t| self.value(*t));
-        Ok((w, b))
+        Ok(node.parameters().get(1).map(|t| self.value(*t)))
     }
 
     /// Weights, bias, multipliers and shifts of an integer layer.

@@ -73,3 +73,35 @@ fn blocks_learn_what_separate_steps_do() {
     }
     assert_ne!(device, learn(&graph, &for_host(IsaId::Scalar), 8).0);
 }
+
+#[test]
+fn constant_weights_lie_as_hosts_read_them() {
+    let graph = pooled().build(1).unwrap();
+    let inference = |isa| Options { isa, ..Options::default() };
+    let names = |program: &Program| program.infer.records.iter().map(|record| record.name).collect::<Vec<_>>();
+    let host = lower(&graph, &inference(IsaId::Avx512)).unwrap();
+    assert_eq!(names(&host), ["ConvBlockF32", "ConvBlockF32", "ConvBlockF32", "DenseAcrossF32", "SoftmaxF32"]);
+    let device = lower(&graph, &inference(IsaId::Scalar)).unwrap();
+    assert_eq!(host.data_bytes, device.data_bytes, "in another order, and once");
+    // A program that learns keeps the order in which weights are saved.
+    let learning = lower(&graph, &for_host(IsaId::Avx512)).unwrap();
+    assert!(!names(&learning).contains(&"DenseAcrossF32"));
+}
+
+/// In whatever order its weights lie, and however many samples there are, an inference has the same bits.
+#[test]
+fn constant_weights_give_the_same_bits() {
+    let graph = pooled().build(3).unwrap();
+    for samples in [1, 5] {
+        let x = random(&mut Rng::new(4), samples * 11 * 12 * 2);
+        let outputs = |options: &Options| {
+            session(&graph, options, |_, s| {
+                s.input_mut(PlanKind::Infer, 0).copy_from_slice(x.as_bytes());
+                s.infer(samples).unwrap();
+                s.output(0).to_vec()
+            })
+        };
+        let inference = Options { samples, isa: IsaId::Avx512, ..Options::default() };
+        assert_eq!(outputs(&inference), outputs(&Options { samples, ..for_host(IsaId::Avx512) }));
+    }
+}
