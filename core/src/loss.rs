@@ -8,18 +8,45 @@ use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+/// Partial sums of squared differences, on tokens that are not exact.
+const LANES: usize = 32;
+
 /// Mean squared error: mean over samples and features of `(y - target)^2`; `dy = 2 (y - target) / (samples * len)`.
 ///
-/// `y` and `dy` are changed in place: the step reads `y` and leaves `dy` there.
-pub fn mean_squared_error(len: usize, target: &[f32], y: &mut [f32]) -> f32 {
+/// `y` and `dy` are changed in place: the step reads `y` and leaves `dy` there. Squares are summed in index order; tokens
+/// that are not exact add square `i` to partial sum `i mod 32`, and then the partial sums in order.
+pub fn mean_squared_error<I: Isa>(isa: I, len: usize, target: &[f32], y: &mut [f32]) -> f32 {
     let samples = rows(y, len).len();
     let count = (samples * len) as f32;
-    let mut sum = 0.0;
-    for (y, target) in y.iter_mut().zip(target) {
+    let square = |sum: &mut f32, y: &mut f32, target: &f32| {
         let difference = *y - target;
-        sum += difference * difference;
+        *sum += difference * difference;
         *y = 2.0 * difference / count;
+    };
+    let mut sum = 0.0;
+    if I::ID.is_exact() {
+        y.iter_mut().zip(target).for_each(|(y, target)| square(&mut sum, y, target));
+        return sum / count;
     }
+    let mut sums = [0.0; LANES];
+    isa.vectorize(|| {
+        for (y, target) in y.chunks_mut(LANES).zip(target.chunks(LANES)) {
+            // Whole chunks have a length that the compiler knows.
+            match (<&mut [f32; LANES]>::try_from(&mut *y), <&[f32; LANES]>::try_from(target)) {
+                (Ok(y), Ok(target)) => {
+                    for ((sum, y), target) in sums.iter_mut().zip(y).zip(target) {
+                        square(sum, y, target);
+                    }
+                }
+                _ => {
+                    for ((sum, y), target) in sums.iter_mut().zip(y).zip(target) {
+                        square(sum, y, target);
+                    }
+                }
+            }
+        }
+    });
+    sums.iter().for_each(|part| sum += part);
     sum / count
 }
 
@@ -90,9 +117,9 @@ impl StepRecord for MeanSquaredError {
         elements([self.len]).is_some()
     }
 
-    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, context: &mut Context) {
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (target, y) = (at.read(), at.write());
-        context.loss = mean_squared_error(self.len as usize, target, y);
+        context.loss = mean_squared_error(isa, self.len as usize, target, y);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Losses and their gradients against their definitions in f64.
 
 use super::*;
-use crate::arch::Scalar;
+use crate::arch::{Isa, IsaId, Scalar, Task, run_on};
 use crate::kernels::testing::*;
 use crate::optim::{Optimizer, OptimizerRecord};
 use crate::rng::Rng;
@@ -81,7 +81,7 @@ proptest! {
         let mut rng = Rng::new(seed);
         let (y, target) = (noise(&mut rng, samples * len), noise(&mut rng, samples * len));
         let mut dy = y.clone();
-        let loss = mean_squared_error(len, &target, &mut dy);
+        let loss = mean_squared_error(Scalar, len, &target, &mut dy);
         let expected = squared_error(&target, &wide(&y));
         // Every square is at most 4.
         prop_assert!((f64::from(loss) - expected).abs() <= (y.len() + 4) as f64 * ROUNDING * 4.0);
@@ -100,7 +100,7 @@ proptest! {
 
         let (loss, found) = run_loss(&MeanSquaredError { len, y: Ref::arena(0), target: place }, &y, target.as_bytes());
         let mut expected = y.clone();
-        prop_assert_eq!(loss, mean_squared_error(len as usize, &target, &mut expected));
+        prop_assert_eq!(loss, mean_squared_error(Scalar, len as usize, &target, &mut expected));
         prop_assert_eq!(found, expected);
 
         let record = SoftmaxCrossEntropy { classes: len, sparse: 0, z: Ref::arena(0), target: place };
@@ -136,7 +136,7 @@ fn run_loss<R: StepRecord>(record: &R, predictions: &[f32], target: &[u8]) -> (f
 #[test]
 fn squared_error_by_hand() {
     let mut y = [1.0, 2.0, 3.0, 4.0];
-    let loss = mean_squared_error(2, &[0.0, 2.0, 3.0, 6.0], &mut y);
+    let loss = mean_squared_error(Scalar, 2, &[0.0, 2.0, 3.0, 6.0], &mut y);
     assert_eq!((loss, y), (1.25, [0.5, 0.0, 0.0, -1.0]));
 }
 
@@ -153,4 +153,32 @@ fn a_label_beyond_the_classes_counts_for_nothing() {
     let mut z = [1.0, 1.0];
     let loss = softmax_cross_entropy(2, Target::Class(&[7]), &mut z);
     assert_eq!((loss, z), (0.0, [0.5, 0.5]));
+}
+
+/// Tokens that are not exact sum in an order of their own, the same for all of them.
+#[test]
+fn squares_of_fused_tokens_are_summed_in_lanes() {
+    struct Both<'a>(usize, &'a [f32], &'a [f32]);
+    impl Task for Both<'_> {
+        type Output = (f32, Vec<f32>);
+        fn run<I: Isa>(self, isa: I) -> Self::Output {
+            let mut y = self.1.to_vec();
+            (mean_squared_error(isa, self.0, self.2, &mut y), y)
+        }
+    }
+    for len in 1..131 {
+        let mut rng = Rng::new(len as u64);
+        let (y, target) = (noise(&mut rng, 3 * len), noise(&mut rng, 3 * len));
+        let (plain, gradient) = Both(len, &y, &target).run(Scalar);
+        let mut lanes = [0.0; 32];
+        for (i, (y, target)) in y.iter().zip(&target).enumerate() {
+            lanes[i % 32] += (y - target) * (y - target);
+        }
+        let fused = lanes.iter().sum::<f32>() / (3 * len) as f32;
+        for id in IsaId::ALL {
+            let Some((loss, dy)) = run_on(id, Both(len, &y, &target)) else { continue };
+            assert_eq!(bits(&dy), bits(&gradient), "{}", id.name());
+            assert_eq!(loss.to_bits(), if id.is_exact() { plain } else { fused }.to_bits(), "{}", id.name());
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use super::Dense;
 use crate::arch::{Gemm, Isa};
 use crate::kernels::util::{elements, from, limit, rows, start_from_bias};
-use crate::memory::Memory;
+use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -73,8 +73,7 @@ impl StepRecord for AcrossF32 {
         self.shape.is_valid() && [inputs, outputs].iter().all(|each| elements([self.positions, *each]).is_some())
     }
 
-    fn run<I: Isa>(&self, isa: I, memory: &mut Memory<'_>, context: &mut Context) {
-        let mut at = memory.slices(self, context.samples);
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, w, b) = (at.read(), at.read(), at.read());
         forward_across_f32(isa, &self.shape, x, w, b, (self.lo, self.hi), at.write());
     }
