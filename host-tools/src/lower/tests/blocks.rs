@@ -51,7 +51,7 @@ fn what_somebody_sees_stays_apart() {
     graph.outputs.push(first);
     let inference = Options { train: None, ..host.clone() };
     let program = lower(&graph, &inference).unwrap();
-    assert_eq!(program.infer.records.iter().filter(|record| record.name == "ConvBlockF32").count(), 1);
+    assert_eq!(program.infer.records.iter().filter(|record| record.name == "MaxPoolF32").count(), 1);
     // A frozen convolution has no block in a training plan.
     let frozen = pooled().build(1).unwrap();
     let mut options = host;
