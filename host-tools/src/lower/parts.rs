@@ -9,6 +9,9 @@ use super::program::{BUFFER_ALIGN, BufferId, Home, Inside, Part, Program, Sequen
 use embernet_core::plan::Access;
 use std::ops::Range;
 
+/// Each copy looks at each step a few times: a second or so.
+const MOST_LOOKS: usize = 1 << 24;
+
 /// Before the first step: the caller writes the inputs.
 const START: isize = -1;
 /// Behind the last step: the caller reads the outputs.
@@ -24,10 +27,13 @@ struct Event {
 impl Program {
     /// Lets parts lie in their wholes where no value is overwritten too early and no plan needs more memory for it.
     ///
-    /// All parts of a whole together, or else one by one.
+    /// All parts of a whole together, or else one by one. Networks with too many of them keep their copies.
     pub(super) fn merge_parts(&mut self, sequence: &Sequence, align: usize) {
         let copies: Vec<(usize, Part)> =
             sequence.steps.iter().enumerate().filter_map(|(index, step)| Some((index, step.part?))).collect();
+        if copies.len().saturating_mul(sequence.steps.len()) > MOST_LOOKS {
+            return;
+        }
         for group in copies.chunk_by(|(_, a), (_, b)| a.whole == b.whole) {
             if !self.merge_group(sequence, group, align) {
                 for one in group {
