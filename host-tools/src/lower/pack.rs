@@ -174,26 +174,14 @@ pub fn pack(items: &[Item], nested: &[Nested], align: usize) -> Packing {
 
 /// The most bytes alive at one step.
 fn alive(items: &Items<'_>) -> usize {
-    let steps = items.list.iter().map(|item| item.last + 2).max().unwrap_or(0);
-    let mut changes = vec![0i128; steps];
-    let mut add = |first: usize, last: usize, bytes: i128| {
-        changes[first] += bytes;
-        changes[last + 1] -= bytes;
+    // The maximum is reached where some item begins.
+    let lives = |i: &Item, step| i.first <= step && step <= i.last;
+    let alive = |step| {
+        let bytes: usize = items.list.iter().filter(|i| lives(i, step)).map(|i| i.bytes).sum();
+        let both = items.nested.iter().filter(|n| [n.lower, n.upper].iter().all(|i| lives(&items.list[*i], step)));
+        bytes.saturating_sub(both.map(|n| items.saved(n)).sum())
     };
-    for item in items.list {
-        add(item.first, item.last, item.bytes as i128);
-    }
-    for pair in items.nested {
-        let [a, b] = [pair.lower, pair.upper].map(|i| &items.list[i]);
-        if a.meets(b) {
-            add(a.first.max(b.first), a.last.min(b.last), -(items.saved(pair) as i128));
-        }
-    }
-    let alive = changes.iter().scan(0i128, |alive, change| {
-        *alive += change;
-        Some(*alive)
-    });
-    alive.max().map_or(0, |most| usize::try_from(most).unwrap_or(usize::MAX))
+    items.list.iter().map(|i| alive(i.first)).max().unwrap_or(0)
 }
 
 /// Places items in this order, each at the lowest offset that is free for its lifetime.

@@ -9,8 +9,8 @@ use super::program::{BUFFER_ALIGN, BufferId, Home, Inside, Part, Program, Sequen
 use embernet_core::plan::Access;
 use std::ops::Range;
 
-/// Each copy looks at each step a few times: a second or so.
-const MOST_LOOKS: usize = 1 << 24;
+/// For each copy the bound is found twice, which compares lifetimes with one another: a second or so.
+const MOST_LOOKS: usize = 1 << 28;
 
 /// Before the first step: the caller writes the inputs.
 const START: isize = -1;
@@ -31,7 +31,8 @@ impl Program {
     pub(super) fn merge_parts(&mut self, sequence: &Sequence, align: usize) {
         let copies: Vec<(usize, Part)> =
             sequence.steps.iter().enumerate().filter_map(|(index, step)| Some((index, step.part?))).collect();
-        if copies.len().saturating_mul(sequence.steps.len()) > MOST_LOOKS {
+        let steps = sequence.steps.len();
+        if copies.len().saturating_mul(steps).saturating_mul(steps) > MOST_LOOKS {
             return;
         }
         for group in copies.chunk_by(|(_, a), (_, b)| a.whole == b.whole) {
