@@ -33,8 +33,11 @@ fn models(name: &str) -> Vec<Vec<u8>> {
     files
 }
 
+/// An importer.
+type Import = fn(&[u8]) -> Option<Graph>;
+
 /// Imports good files and so many damaged ones of each; runs what is still a model.
-fn stays_within_bounds(originals: &[Vec<u8>], mutants: usize, import: fn(&[u8]) -> Option<Graph>) {
+fn stays_within_bounds(originals: &[Vec<u8>], mutants: usize, import: Import) {
     let mut rng = Rng::new(8);
     let (mut most, mut accepted) = (0.0f64, 0);
     for original in originals {
@@ -63,7 +66,7 @@ fn mutants(of_model: usize, of_seed: usize) {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     stays_within_bounds(&models("model.tflite"), of_model, robust::tflite);
     stays_within_bounds(&models("model.onnx"), of_model, robust::onnx);
-    let kinds: [(&str, fn(&[u8]) -> Option<Graph>); 3] =
+    let kinds: [(&str, Import); 3] =
         [("tflite", robust::tflite), ("onnx", robust::onnx), ("safetensors", robust::safetensors)];
     for (target, import) in kinds {
         let mut seeds = robust::seeds::of(target);
