@@ -27,7 +27,7 @@ pub use int8::{ForwardI8, forward_i8, scratch_bytes_i8};
 pub use int16::{ForwardI16, forward_i16};
 pub use packed::{pack_panels, scratch_elements};
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32, Scratch};
-pub use tiled::{Tiled, scratch_words};
+pub use tiled::{Tiled, row_bytes, scratch_words};
 pub use weights_i8::{ForwardWeightsI8, forward_weights_i8};
 
 use super::util::elements;

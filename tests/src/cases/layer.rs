@@ -84,7 +84,8 @@ impl Int8Layer {
         let bias = if folded.is_empty() { vec![0; outputs as usize] } else { folded.clone() };
         let (multiplier, shift) = (each(&self.multiplier), each(&self.shift));
         let zero_point = self.zero_point;
-        let layer = Layer { weights: &self.w, bias: &bias, multiplier: &multiplier, shift: &shift, zero_point };
+        let layer =
+            Layer { weights: &self.w, bias: &bias, multiplier: &multiplier, shift: &shift, zero_point, lo: self.lo };
         let isa = step.isa();
         let Some(packed) = pack(isa, &layer) else {
             return self.write(step, &self.w, &folded, scratch_bytes, make);

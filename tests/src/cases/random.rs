@@ -24,10 +24,12 @@ fn layer(rng: &mut Rng, index: usize) -> Case {
             dense::i8(format!("{index}: {shape:?}"), shape, x, layer, None)
         }
         _ => {
-            let window = windows(rng, [12, 12], [3, 3]);
-            let channels = 4 * (below(rng, 5) + 1);
+            let usual = rng.below(2) == 0;
+            let kernel = if usual { [3, 3] } else { [below(rng, 4) + 1, below(rng, 4) + 1] };
+            let window = windows(rng, [12, 12], kernel);
+            let channels = if usual { 4 * (below(rng, 5) + 1) } else { below(rng, 40) + 1 };
             let shape = DepthwiseConv2d { window, in_c: channels, out_c: channels, multiplier: 1 };
-            let (x, layer) = numbers(rng, shape.in_elements(), shape.out_c, 9);
+            let (x, layer) = numbers(rng, shape.in_elements(), shape.out_c, shape.window.taps() as u32);
             depthwise_conv2d::i8(format!("{index}: {shape:?}"), shape, x, layer, None)
         }
     }
@@ -52,11 +54,13 @@ fn below(rng: &mut Rng, end: u32) -> u32 {
     rng.below(end)
 }
 
-/// A window over an image of up to `most` pixels and no smaller than the window.
+/// A window over an image of up to `most` pixels and no smaller than the window; every fourth is dilated.
 fn windows(rng: &mut Rng, most: [u32; 2], kernel: [u32; 2]) -> Window2d {
-    let input = [0, 1].map(|axis| kernel[axis] + below(rng, most[axis] - kernel[axis] + 1));
-    let stride = [below(rng, 2) + 1, below(rng, 2) + 1];
-    window(if rng.below(2) == 0 { same } else { valid }, input, kernel, stride, [1, 1])
+    let dilation = if rng.below(4) == 0 { [0, 1].map(|_| below(rng, 2) + 1) } else { [1, 1] };
+    let reach = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis] + 1);
+    let input = [0, 1].map(|axis| reach[axis] + below(rng, most[axis] - reach[axis] + 1));
+    let stride = [0, 1].map(|_| below(rng, 3) + 1);
+    window(if rng.below(2) == 0 { same } else { valid }, input, kernel, stride, dilation)
 }
 
 /// Inputs and a layer: every fourth with weights, and every fourth with inputs, that are the least or the greatest.
@@ -78,6 +82,7 @@ fn numbers(rng: &mut Rng, inputs: usize, outputs: u32, terms: u32) -> (Vec<i8>, 
     if rng.below(2) == 0 {
         (layer.lo, layer.hi) = (-128, 127);
     }
-    layer.zero_point = between(rng, -128, 127);
+    // As behind a ReLU, or anywhere.
+    layer.zero_point = if rng.below(3) == 0 { layer.lo } else { between(rng, -128, 127) };
     (x, layer)
 }

@@ -7,18 +7,19 @@
 //!
 //! - A tile has three pixels: for each four bytes of the patch six words, `(k0, k2)` of each pixel, `(k1, k3)` of
 //!   each. A patch ends with a whole four; weights beyond its end are 0.
-//! - Filters come in pairs (an odd one with zeros): two biases; for each four bytes two words; [`Factors`] of both.
+//! - A convolution's stream begins with a word that says which form of [`Factors`] it has: 0 is that of a layer that is
+//!   clipped. Filters come in pairs (an odd one with zeros): two biases; for each four bytes two words; factors of both.
 //! - A dense layer's filters come in fours: four biases; for each four inputs the words of filters 0 and 1 for
 //!   `(k0, k2)`, those of 2 and 3, then both for `(k1, k3)`; factors of all four.
 //! - A depthwise layer (three by three taps, see [`super::lines`]) has a word that says whether its lines run down the
-//!   image, then six words for each channel: bias, factors, and three words with the nine taps, in the order that
+//!   image and which form of factors it has, then six words for each channel: bias, factors, and three words with the nine taps, in the order that
 //!   `TAPS` has them, the last one alone.
 
-use super::lines::{Line, Lines};
+use super::lines::{GENERAL, Line, Lines, UPRIGHT};
 use super::packing::{Layer, Packed, Packing};
-use super::{Depthwise, Filters, Layout};
+use super::{Depthwise, Filters, Layout, Patch};
 use crate::arch::IsaId;
-use crate::kernels::conv2d::{Conv2d, scratch_words};
+use crate::kernels::conv2d::{Conv2d, row_bytes, scratch_words};
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
@@ -41,20 +42,24 @@ const TAPS: [(usize, usize); 9] = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0
 #[derive(Clone, Copy, Debug)]
 pub struct Twin;
 
-/// How a sum becomes an output in six instructions:
+/// How a sum becomes an output in five instructions:
 ///
 /// - `x = sum + (sum * doubled) / 2^32`, rounded, is `sum * multiplier / 2^31`, where `doubled` is `2 * multiplier`
 ///   less `2^32` (SMMLAR; exact for every sum);
 /// - `4 x`, so that the next step has bits below the last one even where nothing is left to divide by;
 /// - `4 x + x / 2^31` takes a little from a negative number, so that halves are rounded away from zero;
-/// - its product with `power`, divided by `2^32` and rounded, plus the zero point, where `power` is `2^30` divided by
-///   the power of two (SMMLAR);
+/// - its product with `power`, divided by `2^32` and rounded, is taken from the zero point, where `power` is `-2^30`
+///   divided by the power of two (SMMLSR; `2^31`, which is needed below, has no positive form);
 /// - SSAT limits it to 8 bits.
+///
+/// A layer is *clipped* if its outputs are limited to the zero point or above, where halves that are rounded the other
+/// way below zero do not show, and all its factors are less than a half, so that `power` can be four times as great. Its
+/// sums need neither the second instruction nor the third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Factors {
     /// `2 * multiplier - 2^32`.
     pub doubled: i32,
-    /// `2^30 >> right shift`.
+    /// `-2^30 >> right shift`; clipped: `-2^32 >> right shift`.
     pub power: i32,
 }
 
@@ -66,7 +71,7 @@ impl Factors {
     fn new(multiplier: i32, shift: i32) -> Option<Self> {
         // Beyond 30 nothing but 0 is left either way.
         let right = shift.checked_neg().filter(|right| *right >= 0)?.min(30);
-        (multiplier >= 1 << 30).then(|| Self { doubled: multiplier.wrapping_mul(2), power: 1 << (30 - right) })
+        (multiplier >= 1 << 30).then(|| Self { doubled: multiplier.wrapping_mul(2), power: -1 << (30 - right) })
     }
 
     /// Of a filter with these weights, whose sums must be proved small enough.
@@ -76,10 +81,14 @@ impl Factors {
         Self::new(*layer.multiplier.get(index)?, *layer.shift.get(index)?).filter(|_| most < MOST)
     }
 
-    fn of(self, sum: i32, zero_point: i32) -> i8 {
-        let x = sum.wrapping_add(high_rounded(sum, self.doubled)).wrapping_shl(2);
-        let x = x.wrapping_add(x >> 31);
-        zero_point.wrapping_add(high_rounded(x, self.power)).clamp(-128, 127) as i8
+    fn of(self, general: u32, sum: i32, zero_point: i32) -> i8 {
+        let x = sum.wrapping_add(high_rounded(sum, self.doubled));
+        let x = match (general, x.wrapping_shl(2)) {
+            (0, _) => x,
+            (_, x) => x.wrapping_add(x >> 31),
+        };
+        let taken = (i64::from(zero_point) << 32) - i64::from(x) * i64::from(self.power) + (1 << 31);
+        (taken >> 32).clamp(-128, 127) as i8
     }
 }
 
@@ -115,27 +124,29 @@ fn quad(x: &[i8]) -> u32 {
 impl Layout for Twin {
     const ID: IsaId = IsaId::Dsp;
     const PIXELS: usize = PIXELS;
+    const FOURS: bool = true;
 
     fn tile_words(patch: usize) -> usize {
         patch.div_ceil(4) * TILE_QUAD
     }
 
-    fn place(self, tile: &mut [u32], _: usize, pixel: usize, at: usize, x: &[i8]) {
-        for (x, words) in x.chunks(4).zip(tile.chunks_mut(TILE_QUAD).skip(at / 4)) {
-            for (turn, half) in words.chunks_mut(PIXELS).enumerate() {
-                half.iter_mut().skip(pixel).take(1).for_each(|to| *to = halves(quad(x), turn as u32));
+    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]) {
+        let mut put = |k: usize, x: i8| {
+            let (quad, turn, half) = (k / 4, k % 2, k / 2 % 2);
+            for word in tile.iter_mut().skip(quad * TILE_QUAD + turn * PIXELS + pixel).take(1) {
+                *word = *word & !(0xffff << (16 * half)) | u32::from(i16::from(x) as u16) << (16 * half);
             }
+        };
+        if from.is_padded() {
+            (0..patch).for_each(|k| put(k, from.pad));
         }
-    }
-
-    fn fill(self, tile: &mut [u32], patch: usize, pixel: usize, value: i8) {
-        let words = [value; 4];
-        (0..patch).step_by(4).for_each(|at| self.place(tile, patch, pixel, at, &words));
+        from.pieces(at, x, |at, x| x.iter().enumerate().for_each(|(k, x)| put(at + k, *x)));
     }
 
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
         let quads = filters.patch.div_ceil(4);
-        for (pair, stream) in filters.stream.chunks_exact(2 * quads + 6).enumerate() {
+        let Some((general, stream)) = filters.stream.split_first() else { return };
+        for (pair, stream) in stream.chunks_exact(2 * quads + 6).enumerate() {
             let (bias, rest) = stream.split_at(2);
             let (weights, factors) = rest.split_at(2 * quads);
             for filter in (0..2).take_while(|filter| 2 * pair + filter < filters.count) {
@@ -145,7 +156,7 @@ impl Layout for Twin {
                     let sum = x
                         .zip(weights)
                         .fold(start(bias, filter), |sum, (x, w)| smlad(*x, halves(*w, filter as u32), sum));
-                    set(y, 2 * pair + filter, factors.of(sum, filters.to.zero_point), &filters.to);
+                    set(y, 2 * pair + filter, factors.of(*general, sum, filters.to.zero_point), &filters.to);
                 }
             }
         }
@@ -164,14 +175,14 @@ impl Layout for Twin {
                     };
                     of(1, of(0, sum))
                 });
-                set(y, 4 * four + filter, factors_at(factors, filter).of(sum, to.zero_point), to);
+                set(y, 4 * four + filter, factors_at(factors, filter).of(1, sum, to.zero_point), to);
             }
         }
     }
 
     fn depthwise(self, shape: &DepthwiseConv2d, layer: &Depthwise<'_>, _: &mut [u32], x: &[i8], y: &mut [i8]) {
-        let Some((upright, stream)) = layer.stream.split_first() else { return };
-        let Some(Lines { stride, along, across, .. }) = Lines::of(shape, *upright != 0) else { return };
+        let Some((form, stream)) = layer.stream.split_first() else { return };
+        let Some(Lines { stride, along, across, .. }) = Lines::of(shape, form & UPRIGHT != 0) else { return };
         for (channel, stream) in stream.chunks_exact(CHANNEL_WORDS).enumerate().take(shape.in_c as usize) {
             let taps = stream.iter().skip(3).flat_map(|word| word.to_le_bytes());
             let taps: Vec<i32> = taps.take(9).map(|tap| i32::from(tap as i8)).collect();
@@ -190,7 +201,7 @@ impl Layout for Twin {
                 });
                 let factors = factors_at(stream.get(1..).unwrap_or(&[]), 0);
                 let at = line * across.y + column * along.y + channel;
-                set(y, at, factors.of(sum, layer.to.zero_point), &layer.to);
+                set(y, at, factors.of(form & GENERAL, sum, layer.to.zero_point), &layer.to);
             }
         }
     }
@@ -256,6 +267,16 @@ fn stream(filters: &[Filter<'_>], group: usize, quads: usize) -> Vec<u32> {
     stream
 }
 
+/// The first word of a stream; where it says so, factors become those of a layer that is clipped.
+fn general<'a>(layer: &Layer<'_>, factors: impl Iterator<Item = &'a mut Factors>) -> u32 {
+    let mut factors: Vec<_> = factors.collect();
+    let clipped = layer.lo >= layer.zero_point && factors.iter().all(|factors| factors.power > -1 << 30);
+    if clipped {
+        factors.iter_mut().for_each(|factors| factors.power = factors.power.wrapping_mul(4));
+    }
+    u32::from(!clipped)
+}
+
 impl Packing for Twin {
     fn takes_conv2d(&self, shape: &Conv2d) -> bool {
         shape.window.out_pixels() >= PIXELS
@@ -266,10 +287,18 @@ impl Packing for Twin {
     }
 
     fn conv2d(&self, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed> {
-        let patch = shape.patch();
-        let filters = filters(layer, patch, shape.out_c as usize, 2)?;
-        let scratch_words = scratch_words::<Self>(shape);
-        Some(Packed { stream: stream(&filters, 2, patch.div_ceil(4)), scratch_words })
+        // Weights as they meet a patch: rows of taps may end with padding.
+        let (taps, row) = (shape.window.width.kernel as usize * shape.in_c as usize, row_bytes::<Self>(shape));
+        let mut weights = Vec::new();
+        for taps in layer.weights.chunks(taps.max(1)) {
+            weights.extend(taps);
+            weights.resize(weights.len() + row - taps.len(), 0);
+        }
+        let (layer, patch) = (&Layer { weights: &weights, ..*layer }, row * shape.window.height.kernel as usize);
+        let mut filters = filters(layer, patch, shape.out_c as usize, 2)?;
+        let mut words = std::vec![general(layer, filters.iter_mut().map(|filter| &mut filter.factors))];
+        words.extend(stream(&filters, 2, patch.div_ceil(4)));
+        Some(Packed { stream: words, scratch_words: scratch_words::<Self>(shape) })
     }
 
     fn dense(&self, shape: &Dense, layer: &Layer<'_>) -> Option<Packed> {
@@ -281,10 +310,12 @@ impl Packing for Twin {
     fn depthwise(&self, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
         let channels = shape.out_c as usize;
         let upright = shape.window.height.output > shape.window.width.output;
-        let mut stream = std::vec![u32::from(upright)];
-        for channel in 0..channels {
-            let weights = layer.weights.iter().skip(channel).step_by(channels).copied();
-            let factors = Factors::of_filter(layer, channel, weights)?;
+        let of = |channel: usize| layer.weights.iter().skip(channel).step_by(channels).copied();
+        let factors = (0..channels).map(|channel| Factors::of_filter(layer, channel, of(channel)));
+        let mut factors = factors.collect::<Option<Vec<_>>>()?;
+        let general = general(layer, factors.iter_mut());
+        let mut stream = std::vec![if upright { UPRIGHT } else { 0 } | if general != 0 { GENERAL } else { 0 }];
+        for (channel, factors) in factors.iter().enumerate() {
             stream.extend([*layer.bias.get(channel)?, factors.doubled, factors.power].map(|word| word as u32));
             let tap = |(across, along): (usize, usize)| {
                 let (row, column) = if upright { (along, across) } else { (across, along) };

@@ -7,6 +7,11 @@
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::window::Axis;
 
+/// In the first word of a layer's stream: lines run down the image.
+pub const UPRIGHT: u32 = 1;
+/// In that word: factors are the general ones, not those of a layer that is clipped.
+pub const GENERAL: u32 = 2;
+
 /// The walk over one channel. Distances are in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lines {

@@ -49,19 +49,57 @@ pub struct Filters<'a> {
     pub to: Requantize<'a>,
 }
 
-/// Pieces of a patch.
-#[derive(Clone, Copy, Debug)]
-pub struct Pieces {
-    /// How many.
-    pub count: usize,
-    /// Bytes of each.
+/// Where a patch, or a part of one, comes from: rows of taps, each in one piece in the input, and what lies beside it.
+/// Everything in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Patch {
+    /// Padding before the first row.
+    pub above: usize,
+    /// Rows that meet the input.
+    pub rows: usize,
+    /// Of each of them: padding before what lies inside,
+    pub left: usize,
+    /// what lies inside,
     pub len: usize,
-    /// Distance between them in the input.
+    /// padding behind it.
+    pub right: usize,
+    /// Padding behind the last row.
+    pub below: usize,
+    /// Distance between rows in the input.
     pub distance: usize,
-    /// Where the first one goes in the patch.
-    pub at: usize,
-    /// Distance between them in the patch.
-    pub pitch: usize,
+    /// What lies beside the input.
+    pub pad: i8,
+}
+
+impl Patch {
+    /// All of it padding.
+    pub fn beside(bytes: usize, pad: i8) -> Self {
+        Self { above: bytes, pad, ..Self::default() }
+    }
+
+    /// A single row inside.
+    pub fn row(len: usize) -> Self {
+        Self { rows: 1, len, ..Self::default() }
+    }
+
+    /// Whether it has padding.
+    pub fn is_padded(&self) -> bool {
+        self.above + self.left + self.right + self.below > 0
+    }
+
+    /// Bytes of the input from the first row's first to the last row's last.
+    pub fn reach(&self) -> usize {
+        self.rows.checked_sub(1).map_or(0, |last| last * self.distance + self.len)
+    }
+
+    /// Its rows, one by one: where in the patch each of them goes, if the first padding is at `at`, and what it is.
+    #[inline(always)]
+    pub fn pieces(&self, at: usize, x: &[i8], mut put: impl FnMut(usize, &[i8])) {
+        for row in 0..self.rows {
+            let to = at + self.above + row * (self.left + self.len + self.right) + self.left;
+            put(to, sub(x, row * self.distance, self.len));
+        }
+    }
 }
 
 /// See the module's page. Methods do nothing where slices are shorter than the shape says.
@@ -72,61 +110,41 @@ pub trait Layout: Copy {
     /// Output pixels of a tile.
     const PIXELS: usize;
 
-    /// Whether a piece of a patch may begin and end at any byte; else it does so at whole words, but for the last.
-    const BYTES: bool = false;
+    /// Whether everything comes in fours of bytes: patches whose rows do not are put together in scratch first.
+    const FOURS: bool = false;
 
     /// Whether [`Layout::side_by_side`] reads patches where they are.
     const SIDE_BY_SIDE: bool = false;
 
-    /// Whether [`Layout::place_tile`] fills a whole tile at once.
-    const TILES: bool = false;
-
-    /// Whether [`Layout::tiles`] does several tiles at once.
-    const RUNS: bool = false;
-
-    /// Words of scratch that patches of `patch` bytes take for one tile.
+    /// Words of scratch that patches of `patch` bytes take for one tile. Behind it lie those of a patch and one more,
+    /// where patches are put together.
     fn tile_words(patch: usize) -> usize;
 
-    /// Puts bytes into the patch of `pixel`, from byte `at` on; see [`Layout::BYTES`].
-    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, x: &[i8]);
+    /// Puts the patch of `pixel`, of `patch` bytes in all, or a part of it from byte `at` on, into a tile. A part has
+    /// either nothing but rows inside or is a whole patch.
+    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]);
 
-    /// Puts several pieces into the patch of `pixel`.
+    /// Puts whole patches without padding into a tile: the first pixel's lies in `x`, the next pixel's `apart` bytes
+    /// further on.
     #[inline]
-    fn place_all(self, tile: &mut [u32], patch: usize, pixel: usize, pieces: &Pieces, x: &[i8]) {
-        for piece in 0..pieces.count {
-            let x = sub(x, piece * pieces.distance, pieces.len);
-            self.place(tile, patch, pixel, pieces.at + piece * pieces.pitch, x);
-        }
-    }
-
-    /// Puts whole patches into a tile: the pieces of the first pixel's lie in `x`, the next pixel's `apart` bytes further
-    /// on. They follow each other in the patch.
-    #[inline]
-    fn place_tile(self, tile: &mut [u32], patch: usize, pieces: &Pieces, apart: usize, x: &[i8]) {
+    fn place_tile(self, tile: &mut [u32], patch: usize, from: &Patch, apart: usize, x: &[i8]) {
         for pixel in 0..Self::PIXELS {
-            self.place_all(tile, patch, pixel, pieces, util::from(x, pixel * apart));
+            self.place(tile, patch, pixel, 0, from, util::from(x, pixel * apart));
         }
     }
-
-    /// Fills the patch of `pixel` with one value.
-    fn fill(self, tile: &mut [u32], patch: usize, pixel: usize, value: i8);
 
     /// All outputs of a tile: `y [PIXELS][count]`.
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]);
 
-    /// Several tiles of patches that lie inside, `apart` bytes from each other: as many as fill `y`. Scratch is a tile, and a
-    /// place to put a patch together if it cannot be placed piece by piece, a word longer than it, else empty.
+    /// Several tiles of patches as [`Layout::place_tile`] has them, as many as fill `y`.
     #[inline]
-    fn tiles(
-        self,
-        filters: &Filters<'_>,
-        pieces: &Pieces,
-        apart: usize,
-        x: &[i8],
-        scratch: (&mut [u32], &mut [i8]),
-        y: &mut [i8],
-    ) {
-        tiles(self, filters, pieces, apart, x, scratch, y);
+    fn tiles(self, filters: &Filters<'_>, from: &Patch, apart: usize, x: &[i8], tile: &mut [u32], y: &mut [i8]) {
+        let mut start = 0;
+        for y in util::rows_mut(y, Self::PIXELS * filters.count) {
+            self.place_tile(tile, filters.patch, from, apart, util::from(x, start));
+            self.filters(filters, tile, y);
+            start += Self::PIXELS * apart;
+        }
     }
 
     /// All outputs of pixels whose patches lie side by side in the input, `x [pixels][patch]`: `y [pixels][count]`.
@@ -140,37 +158,6 @@ pub trait Layout: Copy {
 
     /// A depthwise convolution for one sample; beside the input lies `pad_value`.
     fn depthwise(self, shape: &DepthwiseConv2d, layer: &Depthwise<'_>, scratch: &mut [u32], x: &[i8], y: &mut [i8]);
-}
-
-/// [`Layout::tiles`], patch by patch.
-pub fn tiles<L: Layout>(
-    layout: L,
-    filters: &Filters<'_>,
-    pieces: &Pieces,
-    apart: usize,
-    x: &[i8],
-    (tile, gathered): (&mut [u32], &mut [i8]),
-    y: &mut [i8],
-) {
-    let (mut start, patch) = (0, filters.patch);
-    for y in util::rows_mut(y, L::PIXELS * filters.count) {
-        for pixel in 0..L::PIXELS {
-            let x = util::from(x, start);
-            for piece in 0..pieces.count {
-                let (x, at) = (sub(x, piece * pieces.distance, pieces.len), piece * pieces.pitch);
-                if gathered.is_empty() {
-                    layout.place(tile, patch, pixel, at, x);
-                } else {
-                    util::copy(x, util::sub_mut(gathered, at, pieces.len));
-                }
-            }
-            if !gathered.is_empty() {
-                layout.place(tile, patch, pixel, 0, sub(gathered, 0, patch));
-            }
-            start += apart;
-        }
-        layout.filters(filters, tile, y);
-    }
 }
 
 /// A depthwise layer's stream and what goes with it.
@@ -196,9 +183,7 @@ impl Layout for Plain {
         0
     }
 
-    fn place(self, _: &mut [u32], _: usize, _: usize, _: usize, _: &[i8]) {}
-
-    fn fill(self, _: &mut [u32], _: usize, _: usize, _: i8) {}
+    fn place(self, _: &mut [u32], _: usize, _: usize, _: usize, _: &Patch, _: &[i8]) {}
 
     fn filters(self, _: &Filters<'_>, _: &[u32], _: &mut [i8]) {}
 

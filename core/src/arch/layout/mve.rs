@@ -13,7 +13,7 @@
 //! which is why a depthwise layer must have no weight of -128.
 
 use super::packing::{Layer, Packed, Packing};
-use super::{Depthwise, Filters, Layout};
+use super::{Depthwise, Filters, Layout, Patch};
 use crate::arch::IsaId;
 use crate::kernels::conv2d::{Conv2d, scratch_words};
 use crate::kernels::dense::Dense;
@@ -76,21 +76,19 @@ impl Twin {
 impl Layout for Twin {
     const ID: IsaId = IsaId::Mve;
     const PIXELS: usize = 2;
-    const BYTES: bool = true;
     const SIDE_BY_SIDE: bool = true;
 
     fn tile_words(patch: usize) -> usize {
         Self::PIXELS * patch.div_ceil(4)
     }
 
-    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, x: &[i8]) {
+    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]) {
         let patch = 4 * patch.div_ceil(4);
-        copy(x, sub_mut(view_mut(tile.as_mut_bytes()), pixel * patch + at, x.len()));
-    }
-
-    fn fill(self, tile: &mut [u32], patch: usize, pixel: usize, value: i8) {
-        let patch = 4 * patch.div_ceil(4);
-        sub_mut(view_mut(tile.as_mut_bytes()), pixel * patch, patch).fill(value);
+        let to = sub_mut(view_mut(tile.as_mut_bytes()), pixel * patch, patch);
+        if from.is_padded() {
+            to.fill(from.pad);
+        }
+        from.pieces(at, x, |at, x| copy(x, sub_mut(to, at, x.len())));
     }
 
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {

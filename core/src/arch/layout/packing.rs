@@ -21,6 +21,8 @@ pub struct Layer<'a> {
     pub shift: &'a [i32],
     /// The output's zero point.
     pub zero_point: i32,
+    /// The least output.
+    pub lo: i32,
 }
 
 /// A layer as a token reads it.

@@ -29,18 +29,26 @@ impl Random {
         let limited = rng.below(2) == 0;
         // Among random ones layers whose sums are as great as they can be.
         let extreme = rng.below(4) == 0;
+        let zero_point = if rng.below(2) == 0 { -128 } else { between(rng, -128, 127) };
+        let lo = match rng.below(3) {
+            0 => zero_point,
+            1 => -60,
+            _ => -128,
+        };
+        // Now and then factors of a half and more.
+        let least = between(rng, 0, 1);
         Self {
             weights: if extreme { std::vec![-128; weights] } else { bytes(rng, weights) },
             bias: (0..outputs).map(|_| between(rng, -20_000, 20_000) << if extreme { 12 } else { 0 }).collect(),
             multiplier: (0..outputs).map(|_| between(rng, 1 << 30, i32::MAX)).collect(),
-            shift: (0..outputs).map(|_| -between(rng, 0, bits + 2)).collect(),
-            to: (between(rng, -128, 127), if limited { -60 } else { -128 }, if limited { 50 } else { 127 }),
+            shift: (0..outputs).map(|_| -between(rng, least, bits + 2)).collect(),
+            to: (zero_point, lo, if limited { lo.max(50) } else { 127 }),
         }
     }
 
     fn layer(&self) -> Layer<'_> {
         let Self { weights, bias, multiplier, shift, .. } = self;
-        Layer { weights, bias, multiplier, shift, zero_point: self.to.0 }
+        Layer { weights, bias, multiplier, shift, zero_point: self.to.0, lo: self.to.1 }
     }
 
     /// With the tables, or, for streams, without.

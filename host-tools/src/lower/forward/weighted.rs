@@ -181,7 +181,7 @@ impl Emit<'_, '_> {
             let each = |table: &[i32]| if table.len() == 1 { table.repeat(outputs) } else { table.to_vec() };
             let (multiplier, shift) = (each(&mantissas), each(&shifts));
             let zero_point = plain.zero_point;
-            let layer = Layer { weights, bias, multiplier: &multiplier, shift: &shift, zero_point };
+            let layer = Layer { weights, bias, multiplier: &multiplier, shift: &shift, zero_point, lo };
             // The plain order takes no more flash, and a program with loops for one order is smaller than one for both.
             let stays = self.lowering.options.optimize == Optimize::Size;
             if let Some(packed) = pack(isa, &layer).filter(|_| !stays) {

@@ -1,85 +1,124 @@
 //! Convolutions: three pixels by two filters.
 
 use super::limit;
-use crate::arch::layout::{Filters, Pieces};
-use crate::kernels::util::{from, from_mut, rows_mut, sub};
+use crate::arch::layout::{Filters, Patch};
+use crate::kernels::util::{from, rows_mut};
+use core::ptr::{null, null_mut};
 
 /// Pixels of a tile.
 pub const PIXELS: usize = 3;
 /// Words of a tile for each four bytes of a patch.
 pub const TILE_QUAD: usize = 2 * PIXELS;
-/// Fours of bytes in one round of the loop.
-const UNROLLED: usize = 4;
+/// Pairs of inputs in one round of the loop, which follow a first one.
+const UNROLLED: usize = 8;
 
+/// What the loop over filters is given.
 #[repr(C)]
 struct Arguments {
     stream: *const u32,
     tile_end: *const u32,
-    zero_point: i32,
     y: *mut i8,
     /// Distance between the outputs of two pixels.
     distance: usize,
     /// Where the first pixel's outputs end.
     y_end: *mut i8,
+    zero_point: i32,
+    general: u32,
     tile: *const u32,
-    /// Fours that the first round leaves out.
+    /// Pairs of inputs that the first round leaves out.
     skipped: usize,
+}
+
+/// What the loop that places a patch is given; see [`Patch`]. Lengths are in bytes if a patch is `gathered` first, else
+/// in fours of them, but for distances in the input.
+#[repr(C)]
+struct Places {
+    x: *const i8,
+    gathered: *mut u32,
+    pad: u32,
+    rows: usize,
+    above: usize,
+    left: usize,
+    right: usize,
+    len: usize,
+    /// From behind what is inside to the next row.
+    skip: usize,
+    below: usize,
+    quads: usize,
+    to: *mut u32,
+    /// Where the gathered patch begins.
+    first: *mut u32,
 }
 
 unsafe extern "C" {
     fn embernet_dsp_filters(arguments: *const Arguments);
-    fn embernet_dsp_place(x: *const i8, to: *mut u32, fours: usize, skip: usize, rows: usize);
-    fn embernet_dsp_gather(x: *const i8, to: *mut i8, bytes: usize, distance: usize, rows: usize);
+    fn embernet_dsp_place(places: *const Places);
+    fn embernet_dsp_place_tile(x: *const i8, to: *mut u32, fours: usize, skip: usize, rows: usize, apart: usize);
+}
+
+impl Places {
+    const NONE: Self = Self {
+        x: null(),
+        gathered: null_mut(),
+        pad: 0,
+        rows: 0,
+        above: 0,
+        left: 0,
+        right: 0,
+        len: 0,
+        skip: 0,
+        below: 0,
+        quads: 0,
+        to: null_mut(),
+        first: null_mut(),
+    };
+
+    /// For a pixel whose patch has rows in `x`, from byte `at` of it on. False where slices are shorter than the shape says.
+    fn set(&mut self, scratch: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]) -> bool {
+        let Patch { above, rows, left, len, right, below, distance, pad } = *from;
+        let quads = patch.div_ceil(4);
+        let Some((tile, gathered)) = scratch.split_at_mut_checked(quads * TILE_QUAD) else { return false };
+        let end = at + above + rows * (left + len + right) + below;
+        // Whole words go where they belong; a patch of other bytes, and parts of one, are put together first.
+        let (gathers, part) = (gathered.len() > quads, rows == 0 || at > 0 || end < patch);
+        let whole = (at | above | left | len | right | below) % 4 == 0 && !(gathers && part);
+        let room = whole || gathers;
+        if end > patch || from.reach() > x.len() || (rows > 0 && len == 0) || pixel >= PIXELS || !room {
+            return false;
+        }
+        let shift = if whole { 2 } else { 0 };
+        (self.x, self.rows, self.skip, self.quads) = (x.as_ptr(), rows, distance.wrapping_sub(len), quads);
+        (self.above, self.left, self.len) = (above >> shift, left >> shift, len >> shift);
+        (self.right, self.below) = (right >> shift, below >> shift);
+        self.to = tile.as_mut_ptr().wrapping_add(pixel);
+        if whole {
+            self.pad = u32::from(i16::from(pad) as u16) * 0x1_0001;
+            self.gathered = null_mut();
+            self.to = self.to.wrapping_add(at / 4 * TILE_QUAD);
+        } else {
+            self.pad = u32::from(pad as u8) * 0x0101_0101;
+            self.first = gathered.as_mut_ptr();
+            self.gathered = self.first.wrapping_byte_add(at);
+        }
+        true
+    }
 }
 
 /// [`crate::arch::layout::Layout::place`].
-pub fn place(tile: &mut [u32], pixel: usize, at: usize, x: &[i8]) {
-    let (whole, rest) = x.as_chunks::<4>();
-    let tile = from_mut(tile, at / 4 * TILE_QUAD);
-    place_words(tile, pixel, (1, 0, x.len() - rest.len()), x);
-    if !rest.is_empty() {
-        let mut last = [0; 4];
-        last.iter_mut().zip(rest).for_each(|(to, x)| *to = *x);
-        place_words(from_mut(tile, whole.len() * TILE_QUAD), pixel, (1, 0, 4), &last);
-    }
-}
-
-/// So many pieces of whole words, from places at this distance, of this length, one behind the other.
-fn place_words(tile: &mut [u32], pixel: usize, (count, distance, len): (usize, usize, usize), x: &[i8]) {
-    let reach = count.wrapping_sub(1).wrapping_mul(distance).wrapping_add(len);
-    if count == 0 || len == 0 || pixel >= PIXELS || x.len() < reach || tile.len() < count * len / 4 * TILE_QUAD {
-        return;
-    }
-    let to = tile.as_mut_ptr().wrapping_add(pixel);
-    // SAFETY: the loop reads `count` rows from `x`, whose end is within it, and writes words 0 and `PIXELS` of six for
-    // each four bytes, which are in `tile`.
-    unsafe { embernet_dsp_place(x.as_ptr(), to, len / 4, distance.wrapping_sub(len), count) };
-}
-
-/// [`crate::arch::layout::Layout::place_all`].
-pub fn place_all(tile: &mut [u32], pixel: usize, pieces: &Pieces, x: &[i8]) {
-    let Pieces { count, len, distance, at, pitch } = *pieces;
-    if len % 4 == 0 && pitch == len {
-        return place_words(from_mut(tile, at / 4 * TILE_QUAD), pixel, (count, distance, len), x);
-    }
-    for piece in 0..count {
-        place(tile, pixel, at + piece * pitch, sub(x, piece * distance, len));
-    }
-}
-
-/// [`crate::arch::layout::Layout::fill`].
-pub fn fill(tile: &mut [u32], pixel: usize, value: i8) {
-    let both = u32::from(i16::from(value) as u16) * 0x1_0001;
-    for pixels in tile.chunks_exact_mut(PIXELS) {
-        if let Some(to) = pixels.get_mut(pixel) {
-            *to = both;
-        }
+pub fn place(scratch: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]) {
+    let mut places = Places::NONE;
+    if places.set(scratch, patch, pixel, at, from, x) {
+        // SAFETY: `set` has found that all rows lie in `x` and the patch in the tile; and where patches are gathered, that
+        // there is room for a patch and a word, which is as much as padding is written behind it.
+        unsafe { embernet_dsp_place(&places) };
     }
 }
 
 /// A layer's filters and a tile, checked: what the loop relies on.
 struct Loop<'a> {
+    /// Of all pairs of filters.
     stream: &'a [u32],
+    general: u32,
     tile: &'a [u32],
     quads: usize,
     zero_point: i32,
@@ -89,9 +128,10 @@ impl<'a> Loop<'a> {
     /// `None` where slices are shorter than the shape says.
     fn new(filters: &Filters<'a>, tile: &'a [u32]) -> Option<Self> {
         let quads = filters.patch.div_ceil(4);
-        let stream = filters.stream.get(..filters.count.div_ceil(2) * Self::pair_words(quads))?;
+        let (general, stream) = filters.stream.split_first()?;
+        let stream = stream.get(..filters.count.div_ceil(2) * Self::pair_words(quads))?;
         let tile = tile.get(..quads * TILE_QUAD).filter(|_| quads > 0 && filters.count > 0)?;
-        Some(Self { stream, tile, quads, zero_point: filters.to.zero_point })
+        Some(Self { stream, general: *general, tile, quads, zero_point: filters.to.zero_point })
     }
 
     /// Words of a pair of filters.
@@ -105,12 +145,13 @@ impl<'a> Loop<'a> {
         Arguments {
             stream: stream.as_ptr(),
             tile_end: self.tile.as_ptr_range().end,
-            zero_point: self.zero_point,
             y: y.as_mut_ptr(),
             distance,
             y_end: y.as_mut_ptr().wrapping_add(2 * pairs),
+            zero_point: self.zero_point,
+            general: self.general,
             tile: self.tile.as_ptr(),
-            skipped: self.quads.wrapping_neg() % UNROLLED,
+            skipped: (2 * self.quads - 1).wrapping_neg() % UNROLLED,
         }
     }
 }
@@ -141,52 +182,40 @@ pub fn filters(filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
 }
 
 /// [`crate::arch::layout::Layout::tiles`].
-pub fn tiles(
-    filters: &Filters<'_>,
-    pieces: &Pieces,
-    apart: usize,
-    x: &[i8],
-    (tile, gathered): (&mut [u32], &mut [i8]),
-    y: &mut [i8],
-) -> bool {
-    let Pieces { count, distance, len, .. } = *pieces;
-    let (outputs, patch) = (filters.count, filters.patch);
-    let gathers = !gathered.is_empty();
-    // Copying word by word reads up to three bytes behind a row, and writes as many behind the patch.
-    let read = if gathers { len.next_multiple_of(4) } else { len };
-    let pixels = y.len() / outputs.max(1);
-    let reach = pixels.wrapping_sub(1) * apart + count.wrapping_sub(1) * distance + read;
-    let holds = (gathered.len() >= patch + 3 || !gathers) && x.len() >= reach && patch == count * len;
-    if pixels == 0 || outputs % 2 == 1 || read % 4 != 0 || len == 0 || !holds {
-        return false;
+pub fn tiles(filters: &Filters<'_>, from: &Patch, apart: usize, x: &[i8], tile: &mut [u32], y: &mut [i8]) {
+    let (Patch { rows, len, .. }, outputs) = (*from, filters.count);
+    let tiles = y.len() / (PIXELS * outputs).max(1);
+    let reach = (PIXELS * tiles).wrapping_sub(1).wrapping_mul(apart).wrapping_add(from.reach());
+    let mut places = Places::NONE;
+    let fits = tiles > 0 && x.len() >= reach && rows * len == filters.patch;
+    if !fits || !places.set(tile, filters.patch, 0, 0, from, x) {
+        return;
     }
-    let to = tile.as_mut_ptr();
-    let Some(tiled) = Loop::new(filters, tile) else { return true };
+    let to = places.to;
+    let Some(tiled) = Loop::new(filters, tile) else { return };
     let mut arguments = tiled.arguments(tiled.stream, outputs / 2, y, outputs);
-    (arguments.tile, arguments.tile_end) = (to, to.wrapping_add(tiled.quads * TILE_QUAD));
-    let mut from = x.as_ptr();
-    // The gathered patch ends with a whole four: what is behind it meets weights of 0.
-    let (fours, skip, lines) = if gathers { (tiled.quads, 0, 1) } else { (len / 4, distance.wrapping_sub(len), count) };
-    for _ in 0..pixels / PIXELS {
-        for pixel in 0..PIXELS {
-            let to = to.wrapping_add(pixel);
-            // SAFETY: `reach` says that all rows of all pixels lie in `x`; `gathered` holds a patch and three bytes;
-            // the tile holds a patch for each pixel, says `Loop`, and outputs lie in `y`, says `pixels`.
-            unsafe {
-                if gathers {
-                    embernet_dsp_gather(from, gathered.as_mut_ptr(), len, distance, count);
-                    embernet_dsp_place(gathered.as_ptr(), to, fours, skip, lines);
-                } else {
-                    embernet_dsp_place(from, to, fours, skip, lines);
-                }
+    for y in rows_mut(y, PIXELS * outputs) {
+        if places.gathered.is_null() {
+            // SAFETY: `reach` says that all rows of all pixels lie in `x`, and `Loop` that the tile has room for their
+            // patches.
+            unsafe { embernet_dsp_place_tile(places.x, to, places.len, places.skip, rows, apart) };
+            places.x = places.x.wrapping_add(PIXELS * apart);
+        } else {
+            for pixel in 0..PIXELS {
+                places.to = to.wrapping_add(pixel);
+                // SAFETY: likewise, and `set` has found room to gather a patch.
+                unsafe { embernet_dsp_place(&places) };
+                places.x = places.x.wrapping_add(apart);
             }
-            from = from.wrapping_add(apart);
         }
-        // SAFETY: as above.
+        if outputs % 2 == 1 {
+            self::filters(filters, tile, y);
+            continue;
+        }
+        arguments.y = y.as_mut_ptr();
+        arguments.y_end = arguments.y.wrapping_add(outputs);
+        // SAFETY: as in `filters`.
         unsafe { embernet_dsp_filters(&arguments) };
-        arguments.y = arguments.y.wrapping_add(PIXELS * outputs);
-        arguments.y_end = arguments.y_end.wrapping_add(PIXELS * outputs);
     }
     limit(&filters.to, y);
-    true
 }

@@ -44,11 +44,19 @@ embernet_dsp_dense:
     b       3b
 4:  ldrd    r2, r0, [sp, #12]
     ldmia   r12!, {r8-r11}
-    embernet_dsp_requantize r4, r8, r9, r2
-    embernet_dsp_requantize r5, r10, r11, r2
+    embernet_dsp_scale r4, r8
+    embernet_dsp_away r4
+    embernet_dsp_divide r4, r9, r2
+    embernet_dsp_scale r5, r10
+    embernet_dsp_away r5
+    embernet_dsp_divide r5, r11, r2
     ldmia   r12!, {r8-r11}
-    embernet_dsp_requantize r6, r8, r9, r2
-    embernet_dsp_requantize r7, r10, r11, r2
+    embernet_dsp_scale r6, r8
+    embernet_dsp_away r6
+    embernet_dsp_divide r6, r9, r2
+    embernet_dsp_scale r7, r10
+    embernet_dsp_away r7
+    embernet_dsp_divide r7, r11, r2
     strb    r4, [r0], #1
     strb    r5, [r0], #1
     strb    r6, [r0], #1

@@ -2,7 +2,7 @@
 
 use super::limit;
 use crate::arch::layout::Depthwise;
-use crate::arch::layout::lines::Lines;
+use crate::arch::layout::lines::{GENERAL, Lines, UPRIGHT};
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 
 /// Words of a channel's stream.
@@ -16,7 +16,6 @@ struct Frame {
     doubled: usize,
     power: usize,
     zero_point: i32,
-    output: usize,
     output_step: usize,
     stream: usize,
     first_row: usize,
@@ -24,12 +23,14 @@ struct Frame {
     row: usize,
     line_output: usize,
     line: usize,
-    lines: usize,
+    change: usize,
     row_step: usize,
     line_step: usize,
+    lines: usize,
     down: usize,
     across: usize,
     rounds: usize,
+    singles: usize,
     flags: usize,
     pad: u32,
     channels: usize,
@@ -41,16 +42,28 @@ unsafe extern "C" {
 
 /// [`crate::arch::layout::Layout::depthwise`].
 pub fn depthwise(shape: &DepthwiseConv2d, layer: &Depthwise<'_>, x: &[i8], y: &mut [i8]) {
-    let Some((upright, stream)) = layer.stream.split_first() else { return };
-    let (Some(lines), channels) = (Lines::of(shape, *upright != 0), shape.in_c as usize) else { return };
+    let Some((form, stream)) = layer.stream.split_first() else { return };
+    let (Some(lines), channels) = (Lines::of(shape, form & UPRIGHT != 0), shape.in_c as usize) else { return };
     let (Some(x), Some(y)) = (x.get(..shape.in_elements()), y.get_mut(..shape.out_elements())) else { return };
     let Some(stream) = stream.get(..channels * CHANNEL_WORDS).filter(|stream| !stream.is_empty()) else { return };
     let Lines { stride, along, across, .. } = lines;
-    // Outputs that a loaded column ends; the loop makes two in a round at stride 1.
-    let inside = along.outputs - usize::from(along.behind);
-    let rounds = inside / if stride == 1 { 2 } else { 1 };
-    let flags = [along.before, along.behind, across.before, across.behind, stride == 1 && inside % 2 == 1, rounds == 0];
-    let flags = flags.into_iter().chain([stride == 2]).rev().fold(0, |flags, flag| flags << 1 | usize::from(flag));
+    // Outputs that a loaded column ends: two at a time if factors are the short ones.
+    let (inside, general) = (along.outputs - usize::from(along.behind), form & GENERAL != 0);
+    let rounds = if general { 0 } else { inside / 2 };
+    let singles = inside - 2 * rounds;
+    let last_two = !general && singles > 0 && along.behind;
+    let flags = [
+        along.before,
+        along.behind,
+        across.before,
+        across.behind,
+        rounds > 0,
+        singles > 0,
+        stride == 2,
+        general,
+        last_two,
+    ];
+    let flags = flags.into_iter().rev().fold(0, |flags, flag| flags << 1 | usize::from(flag));
     let frame = Frame {
         zero_point: layer.to.zero_point,
         output_step: along.y,
@@ -63,6 +76,7 @@ pub fn depthwise(shape: &DepthwiseConv2d, layer: &Depthwise<'_>, x: &[i8], y: &m
         down: across.x,
         across: along.x,
         rounds: rounds.wrapping_sub(1) << 16,
+        singles: singles.wrapping_sub(1) << 16,
         flags,
         pad: u32::from(i16::from(layer.pad_value) as u16) * 0x1_0001,
         channels,

@@ -1,37 +1,42 @@
 @ Depthwise convolutions, three by three taps: see `lines.rs` beside the twins.
 
-@ The frame; `Frame` in `depthwise.rs`.
+@ The frame; `Frame` in `depthwise.rs`, and what only the loop knows.
     .equ    .Lbias, 0             @ of the line: with what a row beside the input adds
     .equ    .Ldoubled, 4
     .equ    .Lpower, 8
     .equ    .Lzero, 12
-    .equ    .Loutput, 16          @ where the next output goes
-    .equ    .Loutput_step, 20
-    .equ    .Lstream, 24
-    .equ    .Lfirst_row, 28       @ of the channel: where the first line's taps begin, perhaps before the input
-    .equ    .Lfirst_output, 32
-    .equ    .Lrow, 36             @ of the line
-    .equ    .Lline_output, 40
-    .equ    .Lline, 44            @ lines left
-    .equ    .Llines, 48
-    .equ    .Lrow_step, 52
-    .equ    .Lline_step, 56
+    .equ    .Loutput_step, 16
+    .equ    .Lstream, 20
+    .equ    .Lfirst_row, 24       @ of the channel: where the first line's taps begin, perhaps before the input
+    .equ    .Lfirst_output, 28
+    .equ    .Lrow, 32             @ of the line
+    .equ    .Lline_output, 36
+    .equ    .Lline, 40            @ lines left
+    .equ    .Lchange, 44          @ how many are left when weights are other ones
+    .equ    .Lrow_step, 48
+    .equ    .Lline_step, 52
+    .equ    .Llines, 56
     .equ    .Ldown, 60            @ distance between rows of taps
     .equ    .Lacross, 64          @ and between columns
-    .equ    .Lrounds, 68          @ rounds of the loop less 1, in the upper half
-    .equ    .Lflags, 72
-    .equ    .Lpad, 76             @ what lies beside the input, in both halves
-    .equ    .Lchannels, 80
-    .equ    .Lchannel_bias, 84
-    .equ    .Lframe, 88
+    .equ    .Lrounds, 68          @ rounds of two outputs less 1, in the upper half
+    .equ    .Lsingles, 72         @ outputs behind them less 1, likewise
+    .equ    .Lflags, 76
+    .equ    .Lpad, 80             @ what lies beside the input, in both halves
+    .equ    .Lchannels, 84
+    .equ    .Loutput, 88          @ where the next output goes
+    .equ    .Lchannel_bias, 92
+    .equ    .Lstart, 96           @ what a column before the input adds to an output
+    .equ    .Lframe, 104
 @ Flags.
     .equ    .Lbefore, 1           @ a column before the input
     .equ    .Lbehind, 2           @ and one behind it
     .equ    .Labove, 4            @ the first line's first row lies beside the input
-    .equ    .Lbelow, 8            @ the last line's last row does
-    .equ    .Lsingle, 16          @ an output is left after the loop
-    .equ    .Lnone, 32            @ no rounds
+    .equ    .Lbelow_bit, 3        @ the last line's last row does
+    .equ    .Lpairs, 16           @ there are rounds
+    .equ    .Lsingle, 32          @ outputs are left after them
     .equ    .Ltwos, 64            @ stride 2
+    .equ    .Lgeneral, 128        @ factors are the general ones
+    .equ    .Llast_two, 256       @ a single output and one that ends behind the input, factors not general
 
 @ Loads a column: its first two rows as a pair in r1, the third in r3.
     .macro embernet_dsp_column
@@ -56,18 +61,46 @@
     smlabb  r10, r3, r7, r10
     .endm
 
-@ The sum in r2 becomes the next output.
-    .macro embernet_dsp_finish
-    ldr     r1, [sp, #.Lbias]
-    ldr     r3, [sp, #.Ldoubled]
+@ Two columns more, at stride 2: the first is the second of an output, the second its last and the first of the next.
+    .macro embernet_dsp_two_columns sum
+    embernet_dsp_column
+    smlad   r9, r1, r5, r9
+    smlabt  r9, r3, r7, r9
+    embernet_dsp_column
+    embernet_dsp_ends \sum
+    smuad   r9, r1, r4
+    smlabb  r9, r3, r7, r9
+    .endm
+
+@ The sums in r11 and r2 become the next two outputs of a layer that is clipped.
+    .macro embernet_dsp_finish_two
+    ldrd    r1, r3, [sp, #.Lbias]
+    add     r11, r11, r1
     add     r2, r2, r1
-    smmlar  r2, r2, r3, r2
-    lsl     r2, r2, #2
-    add     r2, r2, r2, asr #31
-    ldr     r1, [sp, #.Lpower]
-    ldr     r3, [sp, #.Lzero]
-    smmlar  r2, r2, r1, r3
-    ssat    r2, #8, r2
+    embernet_dsp_scale r11, r3
+    embernet_dsp_scale r2, r3
+    ldrd    r1, r3, [sp, #.Lpower]
+    embernet_dsp_divide r11, r1, r3
+    embernet_dsp_divide r2, r1, r3
+    ldr     r1, [sp, #.Loutput]
+    ldr     r3, [sp, #.Loutput_step]
+    strb    r11, [r1]
+    strb    r2, [r1, r3]
+    add     r1, r1, r3, lsl #1
+    str     r1, [sp, #.Loutput]
+    .endm
+
+@ The sum in r2 becomes the next output; r11 has the flags.
+    .macro embernet_dsp_finish
+    ldrd    r1, r3, [sp, #.Lbias]
+    add     r2, r2, r1
+    embernet_dsp_scale r2, r3
+    ldrd    r1, r3, [sp, #.Lpower]
+    tst     r11, #.Lgeneral
+    itt     ne
+    lslne   r2, r2, #2
+    addne   r2, r2, r2, asr #31
+    embernet_dsp_divide r2, r1, r3
     ldr     r1, [sp, #.Loutput]
     ldr     r3, [sp, #.Loutput_step]
     strb    r2, [r1]
@@ -86,13 +119,12 @@
 embernet_dsp_depthwise:
     push    {r4-r11, lr}
     sub     sp, sp, #.Lframe
-    mov     r8, sp
-    ldmia   r0!, {r1-r7}
-    stmia   r8!, {r1-r7}
-    ldmia   r0!, {r1-r7}
-    stmia   r8!, {r1-r7}
-    ldmia   r0!, {r1-r7}
-    stmia   r8!, {r1-r7}
+    mov     r12, sp
+    .rept   2
+    ldmia   r0!, {r1-r11}
+    stmia   r12!, {r1-r11}
+    .endr
+    ldrd    lr, r12, [sp, #.Ldown]
 1:                              @ a channel
     ldr     r0, [sp, #.Lstream]
     ldmia   r0!, {r1-r3}
@@ -100,10 +132,10 @@ embernet_dsp_depthwise:
     strd    r2, r3, [sp, #.Ldoubled]
     str     r0, [sp, #.Lstream]
     ldrd    r1, r2, [sp, #.Lfirst_row]
-    strd    r1, r2, [sp, #.Lrow]
     ldr     r3, [sp, #.Llines]
+    strd    r1, r2, [sp, #.Lrow]
     str     r3, [sp, #.Lline]
-2:                              @ a line
+2:                              @ a line with other weights than the one before it
     ldr     r0, [sp, #.Lstream]
     ldmia   r0, {r1, r2, r8}
     sxtb16  r4, r1
@@ -111,19 +143,18 @@ embernet_dsp_depthwise:
     sxtb16  r6, r2
     sxtb16  r7, r2, ror #8
     ldr     r0, [sp, #.Lrow]
-    ldr     r1, [sp, #.Lline_output]
+    ldr     r9, [sp, #.Lchannel_bias]
+    ldrd    r11, r10, [sp, #.Lflags]
     ldr     r2, [sp, #.Lline]
     ldr     r3, [sp, #.Llines]
-    ldr     lr, [sp, #.Ldown]
-    ldr     r12, [sp, #.Lacross]
-    ldr     r9, [sp, #.Lchannel_bias]
-    ldr     r10, [sp, #.Lpad]
-    ldr     r11, [sp, #.Lflags]
-    str     r1, [sp, #.Loutput]
+    ubfx    r1, r11, #.Lbelow_bit, #1
+    str     r1, [sp, #.Lchange]
     cmp     r2, r3
     bne     3f
     tst     r11, #.Labove
     beq     3f
+    subs    r1, r2, #1
+    str     r1, [sp, #.Lchange]
     smlabb  r9, r10, r4, r9
     smlabb  r9, r10, r5, r9
     smlabb  r9, r10, r6, r9
@@ -137,7 +168,7 @@ embernet_dsp_depthwise:
     add     r0, r0, lr
 3:  cmp     r2, #1
     bne     4f
-    tst     r11, #.Lbelow
+    tst     r11, #1 << .Lbelow_bit
     beq     4f
     smlabb  r9, r10, r7, r9
     smlabt  r9, r10, r7, r9
@@ -148,104 +179,115 @@ embernet_dsp_depthwise:
     lsl     r5, r5, #16
     lsl     r6, r6, #16
     sub     r0, r0, lr
-4:  ldr     r1, [sp, #.Lrounds]
-    str     r9, [sp, #.Lbias]
-    pkhbt   r8, r8, r1
-    mov     r1, r10
-    mov     r3, r10
+4:  str     r9, [sp, #.Lbias]
+    smuad   r9, r10, r4
+    ldr     r1, [sp, #.Lline_output]
+    smlabb  r9, r10, r7, r9
+    str     r9, [sp, #.Lstart]
+5:                              @ a line: r0 is where it begins, r1 where its outputs go, r11 has the flags
+    str     r1, [sp, #.Loutput]
+    ldr     r2, [sp, #.Lrounds]
+    ldr     r9, [sp, #.Lstart]
+    pkhbt   r8, r8, r2
     tst     r11, #.Lbefore
-    bne     5f
+    bne     6f
     embernet_dsp_column
-5:  smuad   r9, r1, r4
+    smuad   r9, r1, r4
     smlabb  r9, r3, r7, r9
-    tst     r11, #.Ltwos
+6:  tst     r11, #.Ltwos
     bne     20f
     mov     r10, r9
     embernet_dsp_column
     embernet_dsp_goes_on
-    tst     r11, #.Lnone
-    bne     7f
-6:  embernet_dsp_column
+    tst     r11, #.Lpairs
+    beq     8f
+7:  embernet_dsp_column
     embernet_dsp_ends r11
     embernet_dsp_goes_on
     embernet_dsp_column
     embernet_dsp_ends r2
     embernet_dsp_goes_on
-    ldr     r1, [sp, #.Lbias]
-    ldr     r3, [sp, #.Ldoubled]
-    add     r11, r11, r1
-    add     r2, r2, r1
-    smmlar  r11, r11, r3, r11
-    smmlar  r2, r2, r3, r2
-    lsl     r11, r11, #2
-    lsl     r2, r2, #2
-    add     r11, r11, r11, asr #31
-    add     r2, r2, r2, asr #31
-    ldr     r1, [sp, #.Lpower]
-    ldr     r3, [sp, #.Lzero]
-    smmlar  r11, r11, r1, r3
-    smmlar  r2, r2, r1, r3
-    ssat    r11, #8, r11
-    ssat    r2, #8, r2
-    ldr     r1, [sp, #.Loutput]
-    ldr     r3, [sp, #.Loutput_step]
-    strb    r11, [r1]
-    strb    r2, [r1, r3]
-    add     r1, r1, r3, lsl #1
-    str     r1, [sp, #.Loutput]
+    embernet_dsp_finish_two
     subs    r8, r8, #0x10000
-    bcs     6b
+    bcs     7b
     ldr     r11, [sp, #.Lflags]
-7:  tst     r11, #.Lsingle
-    beq     8f
-    embernet_dsp_column
+8:  tst     r11, #.Lsingle
+    beq     10f
+    tst     r11, #.Llast_two
+    bne     14f
+    ldr     r2, [sp, #.Lsingles]
+    pkhbt   r8, r8, r2
+9:  embernet_dsp_column
     embernet_dsp_ends r2
     embernet_dsp_goes_on
     embernet_dsp_finish
-8:  tst     r11, #.Lbehind
-    beq     10f
-9:  ldr     r1, [sp, #.Lpad]
+    subs    r8, r8, #0x10000
+    bcs     9b
+10: tst     r11, #.Lbehind
+    beq     12f
+11: ldr     r1, [sp, #.Lpad]
     mov     r3, r1
     embernet_dsp_ends r2
     embernet_dsp_finish
-10:                             @ to the next line
-    add     r8, sp, #.Lrow
-    ldmia   r8, {r0-r5}         @ row, line_output, line, lines, row_step, line_step
-    add     r0, r0, r4
-    add     r1, r1, r5
+12:                             @ to the next line
+    ldrd    r0, r1, [sp, #.Lrow]
+    ldrd    r2, r3, [sp, #.Lline]
+    ldrd    r9, r10, [sp, #.Lrow_step]
     subs    r2, r2, #1
-    stmia   r8, {r0-r2}
-    bne     2b
+    beq     13f
+    str     r2, [sp, #.Lline]
+    add     r0, r0, r9
+    add     r1, r1, r10
+    strd    r0, r1, [sp, #.Lrow]
+    cmp     r2, r3
+    bne     5b
+    b       2b
+13:                             @ to the next channel
     ldrd    r0, r1, [sp, #.Lfirst_row]
     adds    r0, #1
     adds    r1, #1
     strd    r0, r1, [sp, #.Lfirst_row]
     ldr     r0, [sp, #.Lstream]
+    ldr     r1, [sp, #.Lchannels]
     adds    r0, #12
     str     r0, [sp, #.Lstream]
-    ldr     r0, [sp, #.Lchannels]
-    subs    r0, r0, #1
-    str     r0, [sp, #.Lchannels]
+    subs    r1, #1
+    str     r1, [sp, #.Lchannels]
     bne     1b
     add     sp, sp, #.Lframe
     pop     {r4-r11, pc}
 
-20: tst     r11, #.Lnone
-    bne     22f
-21: embernet_dsp_column
-    smlad   r9, r1, r5, r9
-    smlabt  r9, r3, r7, r9
+14:                             @ the last two outputs together
     embernet_dsp_column
+    embernet_dsp_ends r11
+    embernet_dsp_goes_on
+    ldr     r1, [sp, #.Lpad]
+    mov     r3, r1
     embernet_dsp_ends r2
-    smuad   r9, r1, r4
-    smlabb  r9, r3, r7, r9
-    embernet_dsp_finish
+    embernet_dsp_finish_two
+    ldr     r11, [sp, #.Lflags]
+    b       12b
+
+20: tst     r11, #.Lpairs
+    beq     22f
+21: embernet_dsp_two_columns r11
+    embernet_dsp_two_columns r2
+    embernet_dsp_finish_two
     subs    r8, r8, #0x10000
     bcs     21b
-22: tst     r11, #.Lbehind
-    beq     10b
+    ldr     r11, [sp, #.Lflags]
+22: tst     r11, #.Lsingle
+    beq     24f
+    ldr     r2, [sp, #.Lsingles]
+    pkhbt   r8, r8, r2
+23: embernet_dsp_two_columns r2
+    embernet_dsp_finish
+    subs    r8, r8, #0x10000
+    bcs     23b
+24: tst     r11, #.Lbehind
+    beq     12b
     embernet_dsp_column
     smlad   r9, r1, r5, r9
     smlabt  r9, r3, r7, r9
-    b       9b
+    b       11b
     .size embernet_dsp_depthwise, . - embernet_dsp_depthwise

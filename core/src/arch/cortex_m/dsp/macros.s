@@ -1,12 +1,20 @@
 @ What several loops use. Those of the M33 are the instructions of the M4 and M7, as far as these loops go.
     .cpu cortex-m33
 
-@ A sum becomes an output: see `Factors` beside the twins.
-    .macro embernet_dsp_requantize sum, doubled, power, zero
+@ How sums become outputs: see `Factors` beside the twins. First of three steps.
+    .macro embernet_dsp_scale sum, doubled
     smmlar  \sum, \sum, \doubled, \sum
+    .endm
+
+@ The second, but for a layer that is clipped.
+    .macro embernet_dsp_away sum
     lsl     \sum, \sum, #2
     add     \sum, \sum, \sum, asr #31
-    smmlar  \sum, \sum, \power, \zero
+    .endm
+
+@ The third.
+    .macro embernet_dsp_divide sum, power, zero
+    smmlsr  \sum, \sum, \power, \zero
     ssat    \sum, #8, \sum
     .endm
 

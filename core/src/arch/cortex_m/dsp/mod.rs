@@ -5,11 +5,12 @@
 //! Each has a safe function beside it, its only caller, which checks lengths once for the whole call.
 
 mod add;
+mod bytes;
 mod conv2d;
 mod dense;
 mod depthwise;
 
-use crate::arch::layout::{self, Depthwise, Filters, Layout, Pieces};
+use crate::arch::layout::{Depthwise, Filters, Layout, Patch};
 use crate::arch::{Isa, IsaId};
 use crate::kernels::add::Sum;
 use crate::kernels::dense::Dense;
@@ -23,6 +24,7 @@ core::arch::global_asm!(
     include_str!("conv2d.s"),
     include_str!("dense.s"),
     include_str!("add.s"),
+    include_str!("bytes.s"),
     include_str!("depthwise.s"),
     options(raw)
 );
@@ -52,6 +54,14 @@ impl Isa for Dsp {
     #[cfg(target_abi = "eabihf")]
     super::float::methods!();
 
+    fn accumulate_i8(self, x: &[i8], acc: &mut [i32]) {
+        bytes::accumulate(x, acc);
+    }
+
+    fn max_i8(self, x: &[i8], y: &mut [i8]) {
+        bytes::max(x, y);
+    }
+
     fn add_i8(self, sum: &Sum, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
         if !add::add(sum, a, b, y) {
             sum.add(a, b, y);
@@ -68,40 +78,22 @@ impl Isa for Dsp {
 impl Layout for Dsp {
     const ID: IsaId = IsaId::Dsp;
     const PIXELS: usize = conv2d::PIXELS;
-    const RUNS: bool = true;
+    const FOURS: bool = true;
 
     fn tile_words(patch: usize) -> usize {
         patch.div_ceil(4) * conv2d::TILE_QUAD
     }
 
-    fn place(self, tile: &mut [u32], _: usize, pixel: usize, at: usize, x: &[i8]) {
-        conv2d::place(tile, pixel, at, x);
-    }
-
-    fn place_all(self, tile: &mut [u32], _: usize, pixel: usize, pieces: &Pieces, x: &[i8]) {
-        conv2d::place_all(tile, pixel, pieces, x);
-    }
-
-    fn fill(self, tile: &mut [u32], _: usize, pixel: usize, value: i8) {
-        conv2d::fill(tile, pixel, value);
+    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]) {
+        conv2d::place(tile, patch, pixel, at, from, x);
     }
 
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
         conv2d::filters(filters, tile, y);
     }
 
-    fn tiles(
-        self,
-        filters: &Filters<'_>,
-        pieces: &Pieces,
-        apart: usize,
-        x: &[i8],
-        (tile, gathered): (&mut [u32], &mut [i8]),
-        y: &mut [i8],
-    ) {
-        if !conv2d::tiles(filters, pieces, apart, x, (tile, gathered), y) {
-            layout::tiles(self, filters, pieces, apart, x, (tile, gathered), y);
-        }
+    fn tiles(self, filters: &Filters<'_>, from: &Patch, apart: usize, x: &[i8], tile: &mut [u32], y: &mut [i8]) {
+        conv2d::tiles(filters, from, apart, x, tile, y);
     }
 
     fn dense(self, shape: &Dense, stream: &[u32], to: &Requantize<'_>, x: &[i8], y: &mut [i8]) {

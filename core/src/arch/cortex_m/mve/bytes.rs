@@ -1,6 +1,6 @@
 //! Loops over bytes.
 
-use crate::arch::layout::Pieces;
+use crate::arch::layout::Patch;
 use crate::kernels::add::{Sum, Term};
 
 unsafe extern "C" {
@@ -12,29 +12,32 @@ unsafe extern "C" {
     fn embernet_mve_add(a: *const i8, b: *const i8, y: *mut i8, numbers: *const Numbers);
 }
 
-/// Copies `count` rows of `len` bytes that begin `from_step` and `to_step` apart; nothing if they are not there.
+/// Where the rows of a patch begin in it, their distance there, and where the last one ends.
+fn places(from: &Patch) -> (usize, usize, usize) {
+    let (first, pitch) = (from.above + from.left, from.left + from.len + from.right);
+    (first, pitch, first + from.rows.wrapping_sub(1).wrapping_mul(pitch).wrapping_add(from.len))
+}
+
+/// Copies the rows of a patch; nothing if they are not there.
 #[inline(always)]
-pub fn copy(from: &[i8], from_step: usize, to: &mut [i8], to_step: usize, len: usize, count: usize) {
-    let end = |step: usize| count.wrapping_sub(1) as u64 * step as u64 + len as u64;
-    if len > 0 && count > 0 && end(from_step) <= from.len() as u64 && end(to_step) <= to.len() as u64 {
+pub fn copy(from: &Patch, x: &[i8], to: &mut [i8]) {
+    let (first, pitch, end) = places(from);
+    if from.len > 0 && from.rows > 0 && from.reach() <= x.len() && end <= to.len() {
         // SAFETY: the last row ends within both slices.
-        unsafe { embernet_mve_copy(to.as_mut_ptr(), from.as_ptr(), len, count, to_step, from_step) };
+        unsafe { embernet_mve_copy(to.as_mut_ptr().add(first), x.as_ptr(), from.len, from.rows, pitch, from.distance) };
     }
 }
 
-/// Copies the pieces of two patches, `apart` in the input and `distance` in a tile; nothing if they are not there.
-pub fn copy_two(from: &[i8], apart: usize, to: &mut [i8], distance: usize, pieces: &Pieces) {
-    let Pieces { count, len, at, pitch, .. } = *pieces;
-    let end = |step: usize| count.wrapping_sub(1) as u64 * step as u64 + len as u64;
-    let fits = apart as u64 + end(pieces.distance) <= from.len() as u64
-        && distance as u64 + at as u64 + end(pitch) <= to.len() as u64;
-    if len > 0 && count > 0 && fits {
-        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+/// Copies the rows of two patches without padding, `apart` in the input and `distance` in a tile; nothing if they are
+/// not there.
+pub fn copy_two(from: &Patch, apart: usize, x: &[i8], to: &mut [i8], distance: usize) {
+    let Patch { rows, len, distance: step, .. } = *from;
+    if len > 0 && rows > 0 && apart + from.reach() <= x.len() && distance + rows * len <= to.len() {
+        let (x, to) = (x.as_ptr(), to.as_mut_ptr());
         // SAFETY: the last row of the second patch ends within both slices.
         unsafe {
-            let to = to.add(at);
-            embernet_mve_copy(to, from, len, count, pitch, pieces.distance);
-            embernet_mve_copy(to.add(distance), from.add(apart), len, count, pitch, pieces.distance);
+            embernet_mve_copy(to, x, len, rows, len, step);
+            embernet_mve_copy(to.add(distance), x.add(apart), len, rows, len, step);
         }
     }
 }

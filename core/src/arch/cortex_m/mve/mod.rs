@@ -8,13 +8,13 @@ mod bytes;
 mod depthwise;
 mod filters;
 
-use crate::arch::layout::{Depthwise, Filters, Layout, Pieces};
+use crate::arch::layout::{Depthwise, Filters, Layout, Patch};
 use crate::arch::{Isa, IsaId};
 use crate::kernels::add::Sum;
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
-use crate::kernels::util::{from_mut, sub};
+use crate::kernels::util::{sub, sub_mut};
 use crate::memory::{Slices, signed_mut, view_mut};
 use crate::plan::{Context, Step};
 use zerocopy::IntoBytes;
@@ -88,33 +88,23 @@ impl Isa for Mve {
 impl Layout for Mve {
     const ID: IsaId = IsaId::Mve;
     const PIXELS: usize = 2;
-    const BYTES: bool = true;
     const SIDE_BY_SIDE: bool = true;
-    const TILES: bool = true;
 
     fn tile_words(patch: usize) -> usize {
         Self::PIXELS * patch.div_ceil(4)
     }
 
-    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, x: &[i8]) {
-        let pieces = Pieces { count: 1, len: x.len(), distance: 0, at, pitch: 0 };
-        self.place_all(tile, patch, pixel, &pieces, x);
-    }
-
-    fn place_all(self, tile: &mut [u32], patch: usize, pixel: usize, pieces: &Pieces, x: &[i8]) {
-        let to = from_mut(view_mut(tile.as_mut_bytes()), pixel * 4 * patch.div_ceil(4) + pieces.at);
-        bytes::copy(x, pieces.distance, to, pieces.pitch, pieces.len, pieces.count);
-    }
-
-    fn place_tile(self, tile: &mut [u32], patch: usize, pieces: &Pieces, apart: usize, x: &[i8]) {
-        bytes::copy_two(x, apart, signed_mut(tile.as_mut_bytes()), 4 * patch.div_ceil(4), pieces);
-    }
-
-    fn fill(self, tile: &mut [u32], patch: usize, pixel: usize, value: i8) {
-        let words = patch.div_ceil(4);
-        if let Some(to) = tile.get_mut(pixel * words..(pixel + 1) * words) {
-            bytes::fill(view_mut(to.as_mut_bytes()), value);
+    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]) {
+        let patch = 4 * patch.div_ceil(4);
+        let to = sub_mut(view_mut(tile.as_mut_bytes()), pixel * patch, patch);
+        if from.is_padded() {
+            bytes::fill(to, from.pad);
         }
+        bytes::copy(from, x, sub_mut(to, at, patch.wrapping_sub(at)));
+    }
+
+    fn place_tile(self, tile: &mut [u32], patch: usize, from: &Patch, apart: usize, x: &[i8]) {
+        bytes::copy_two(from, apart, x, signed_mut(tile.as_mut_bytes()), 4 * patch.div_ceil(4));
     }
 
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {

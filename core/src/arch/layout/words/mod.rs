@@ -34,7 +34,7 @@ pub(crate) use token::token;
 #[cfg(any(test, feature = "std"))]
 pub use twin::Twin;
 
-use super::{Depthwise, Filters, Layout, Pieces};
+use super::{Depthwise, Filters, Layout, Patch};
 use crate::arch::IsaId;
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
@@ -70,7 +70,7 @@ pub trait Loops: Copy {
     fn place(self, words: &mut [u32], upper: bool, x: &[i8]);
 
     /// See [`Layout::place_tile`].
-    fn place_tile(self, tile: &mut [u32], pieces: &Pieces, apart: usize, x: &[i8]);
+    fn place_tile(self, tile: &mut [u32], from: &Patch, apart: usize, x: &[i8]);
 
     /// Copies words into a band, with 128 added to each byte.
     fn gather(self, source: &Source<'_>, words: &mut [u32]);
@@ -83,26 +83,25 @@ pub struct Words<L>(pub L);
 impl<L: Loops> Layout for Words<L> {
     const ID: IsaId = L::ID;
     const PIXELS: usize = tile::PIXELS;
-    const BYTES: bool = true;
-    const TILES: bool = true;
 
     fn tile_words(patch: usize) -> usize {
         tile::words(patch)
     }
 
-    fn place(self, tile: &mut [u32], _: usize, pixel: usize, at: usize, x: &[i8]) {
-        self.0.place(from_mut(tile, 2 * at + pixel / 2), !pixel.is_multiple_of(2), x);
-    }
-
-    fn place_tile(self, tile: &mut [u32], _: usize, pieces: &Pieces, apart: usize, x: &[i8]) {
-        self.0.place_tile(tile, pieces, apart, x);
-    }
-
-    fn fill(self, tile: &mut [u32], patch: usize, pixel: usize, value: i8) {
-        let values = [value; 32];
-        for at in (0..patch).step_by(values.len()) {
-            self.place(tile, patch, pixel, at, sub(&values, 0, values.len().min(patch - at)));
+    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]) {
+        let (tile, upper) = (from_mut(tile, pixel / 2), !pixel.is_multiple_of(2));
+        let values = [from.pad; 32];
+        let mut put = |at: usize, x: &[i8]| self.0.place(from_mut(tile, 2 * at), upper, x);
+        if from.is_padded() {
+            for at in (0..patch).step_by(values.len()) {
+                put(at, sub(&values, 0, values.len().min(patch - at)));
+            }
         }
+        from.pieces(at, x, put);
+    }
+
+    fn place_tile(self, tile: &mut [u32], _: usize, from: &Patch, apart: usize, x: &[i8]) {
+        self.0.place_tile(tile, from, apart, x);
     }
 
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {

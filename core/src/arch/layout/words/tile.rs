@@ -9,7 +9,7 @@
 //! blocks lead to: a loop trusts no length.
 
 use super::{LONGEST, NUMBERS};
-use crate::arch::layout::Pieces;
+use crate::arch::layout::Patch;
 
 /// Pixels of a tile. An even one overwrites what its neighbour had: they are placed in order.
 pub const PIXELS: usize = 4;
@@ -123,17 +123,16 @@ pub struct Patches {
 pub unsafe fn place_tile(
     assembly: unsafe extern "C" fn(&mut Patches),
     tile: &mut [u32],
-    pieces: &Pieces,
+    from: &Patch,
     apart: usize,
     x: &[i8],
 ) {
-    let Pieces { count, len, distance, .. } = *pieces;
-    let Some(last) = count.checked_sub(1) else { return };
-    if len == 0 || last * distance + (PIXELS - 1) * apart + len > x.len() || 2 * count * len > tile.len() {
+    let Patch { rows, len, distance, .. } = *from;
+    if len == 0 || rows == 0 || from.reach() + (PIXELS - 1) * apart > x.len() || 2 * rows * len > tile.len() {
         return;
     }
     let skip = distance as isize - len as isize;
-    let mut arguments = Patches { x: x.as_ptr(), tile: tile.as_mut_ptr(), apart, len, rows: count, skip };
+    let mut arguments = Patches { x: x.as_ptr(), tile: tile.as_mut_ptr(), apart, len, rows, skip };
     // SAFETY: the slices were checked above.
     unsafe { assembly(&mut arguments) };
 }

@@ -74,9 +74,9 @@ macro_rules! token {
                 unsafe { $crate::arch::layout::words::tile::place($place, words, upper, x) };
             }
 
-            fn place_tile(self, tile: &mut [u32], pieces: &$crate::arch::layout::Pieces, apart: usize, x: &[i8]) {
+            fn place_tile(self, tile: &mut [u32], from: &$crate::arch::layout::Patch, apart: usize, x: &[i8]) {
                 // SAFETY: likewise.
-                unsafe { $crate::arch::layout::words::tile::place_tile($place_tile, tile, pieces, apart, x) };
+                unsafe { $crate::arch::layout::words::tile::place_tile($place_tile, tile, from, apart, x) };
             }
 
             fn gather(self, source: &$crate::arch::layout::words::band::Source<'_>, words: &mut [u32]) {

@@ -3,7 +3,7 @@
 use super::band::{Band, CHANNEL_WORDS, Source, TAPS};
 use super::{LONGEST, Loops, NUMBERS, quad, tile};
 use crate::arch::IsaId;
-use crate::arch::layout::Pieces;
+use crate::arch::layout::Patch;
 
 /// Loops with groups of `GROUP` filters in convolutions.
 #[derive(Clone, Copy, Debug)]
@@ -133,9 +133,9 @@ impl<const GROUP: usize> Loops for Twin<GROUP> {
         }
     }
 
-    fn place_tile(self, tile: &mut [u32], pieces: &Pieces, apart: usize, x: &[i8]) {
+    fn place_tile(self, tile: &mut [u32], from: &Patch, apart: usize, x: &[i8]) {
         let mut words = tile.chunks_exact_mut(2);
-        for at in (0..pieces.count).flat_map(|piece| (0..pieces.len).map(move |i| piece * pieces.distance + i)) {
+        for at in (0..from.rows).flat_map(|row| (0..from.len).map(move |i| row * from.distance + i)) {
             let of = |pixel: usize| x.get(at + pixel * apart).copied().map_or(0, i32::from);
             if let Some([low, high]) = words.next() {
                 (*low, *high) = ((of(0) + (of(1) << 16)) as u32, (of(2) + (of(3) << 16)) as u32);
