@@ -136,12 +136,18 @@ pub trait Layout: Copy {
     /// All outputs of a tile: `y [PIXELS][count]`.
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]);
 
-    /// Several tiles of patches as [`Layout::place_tile`] has them, as many as fill `y`.
+    /// Several tiles of patches, `apart` in the input, as many as fill `y`.
     #[inline]
     fn tiles(self, filters: &Filters<'_>, from: &Patch, apart: usize, x: &[i8], tile: &mut [u32], y: &mut [i8]) {
         let mut start = 0;
         for y in util::rows_mut(y, Self::PIXELS * filters.count) {
-            self.place_tile(tile, filters.patch, from, apart, util::from(x, start));
+            if from.is_padded() {
+                for pixel in 0..Self::PIXELS {
+                    self.place(tile, filters.patch, pixel, 0, from, util::from(x, start + pixel * apart));
+                }
+            } else {
+                self.place_tile(tile, filters.patch, from, apart, util::from(x, start));
+            }
             self.filters(filters, tile, y);
             start += Self::PIXELS * apart;
         }

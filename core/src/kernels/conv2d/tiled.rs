@@ -78,9 +78,9 @@ impl layout::Task for Tiled<'_> {
         for (x, y) in rows(self.x, shape.in_elements()).zip(rows_mut(self.y, shape.out_elements())) {
             let mut next = 0;
             while next < pixels {
-                if let Some((count, x)) = Window::at(&walk, x, next).run(L::PIXELS) {
+                if let Some((count, from, x)) = Window::at(&walk, x, next).run(L::PIXELS) {
                     let y = sub_mut(y, next * out_c, count * out_c);
-                    layout.tiles(&filters, &walk.inside, walk.apart(), x, tile, y);
+                    layout.tiles(&filters, &from, walk.apart(), x, tile, y);
                     next += count;
                     continue;
                 }
@@ -151,24 +151,36 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// How many windows from here on lie inside, in whole groups of `pixels`, and the input from the first one's first
-    /// tap on. `None` if there are fewer, or a row of taps is not one piece.
+    /// How many windows from here on meet neither the left nor the right border, in whole groups of `pixels`; their
+    /// patches, and the input from the first one's first tap on. `None` if there are fewer, or a row of taps is not one
+    /// piece.
     #[inline(always)]
-    fn run(&self, pixels: usize) -> Option<(usize, &'a [i8])> {
+    fn run(&self, pixels: usize) -> Option<(usize, Patch, &'a [i8])> {
         let Self { walk, down, .. } = self;
-        let Window2d { height, width } = walk.shape.window;
-        if self.out_x < walk.inner.start || down.count != height.kernel as usize || width.dilation != 1 {
+        let width = walk.shape.window.width;
+        if self.out_x < walk.inner.start || width.dilation != 1 {
             return None;
         }
         let column = self.out_x * width.stride as usize - width.pad as usize;
         let x = from(self.x, (down.input * width.input as usize + column) * walk.shape.in_c as usize);
         let left = walk.inner.end.saturating_sub(self.out_x);
         let mut count = left - left % pixels;
+        let patch = self.rows();
         // What a row has behind its taps may lie behind the input.
-        if count > 0 && walk.inside.reach() + (count - 1) * walk.apart() > x.len() {
+        if count > 0 && patch.reach() + (count - 1) * walk.apart() > x.len() {
             count -= pixels;
         }
-        (count > 0).then_some((count, x))
+        (count > 0).then_some((count, patch, x))
+    }
+
+    /// A patch between the left and the right border.
+    #[inline(always)]
+    fn rows(&self) -> Patch {
+        let Self { walk: Walk { inside, .. }, down, .. } = self;
+        let (taps, row) = (inside.rows, inside.len);
+        let above = down.first.min(taps);
+        let below = (taps - above - down.count) * row;
+        Patch { above: above * row, rows: down.count, below, ..*inside }
     }
 
     /// Puts what the filters meet here into the tile.
@@ -176,20 +188,19 @@ impl<'a> Window<'a> {
     fn place<L: Layout>(&self, layout: L, tile: &mut [u32], pixel: usize) {
         let Self { walk: Walk { shape, inside, .. }, down, .. } = self;
         let (width, in_c, patch) = (shape.window.width, shape.in_c as usize, inside.rows * inside.len);
-        let (across, row, distance, pad) = (width.taps(self.out_x), inside.len, inside.distance, inside.pad);
+        let (across, row, rows) = (width.taps(self.out_x), inside.len, self.rows());
         let x = from(self.x, (down.input * width.input as usize + across.input) * in_c);
-        let (above, left, len) = (down.first.min(inside.rows) * row, across.first * in_c, across.count * in_c);
+        let (left, len) = (across.first * in_c, across.count * in_c);
         if len > 0 && width.dilation == 1 {
-            let (rows, right) = (down.count, row - left - len);
-            let below = patch - above - rows * row;
-            let from = Patch { above, rows, left, len, right, below, distance, pad };
+            let from = Patch { left, len, right: row - left - len, ..rows };
             return layout.place(tile, patch, pixel, 0, &from, x);
         }
-        layout.place(tile, patch, pixel, 0, &Patch::beside(patch, pad), &[]);
+        layout.place(tile, patch, pixel, 0, &Patch::beside(patch, inside.pad), &[]);
         // Columns of taps lie apart.
         for (ky, kx) in (0..down.count).flat_map(|ky| (0..across.count).map(move |kx| (ky, kx))) {
-            let x = from(x, ky * distance + kx * width.dilation as usize * in_c);
-            layout.place(tile, patch, pixel, above + ky * row + left + kx * in_c, &Patch::row(in_c), x);
+            let x = from(x, ky * inside.distance + kx * width.dilation as usize * in_c);
+            let at = rows.above + ky * row + left + kx * in_c;
+            layout.place(tile, patch, pixel, at, &Patch::row(in_c), x);
         }
     }
 }

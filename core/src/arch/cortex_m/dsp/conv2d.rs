@@ -10,7 +10,7 @@ pub const PIXELS: usize = 3;
 /// Words of a tile for each four bytes of a patch.
 pub const TILE_QUAD: usize = 2 * PIXELS;
 /// Pairs of inputs in one round of the loop, which follow a first one.
-const UNROLLED: usize = 8;
+const UNROLLED: usize = 12;
 
 /// What the loop over filters is given.
 #[repr(C)]
@@ -151,7 +151,7 @@ impl<'a> Loop<'a> {
             zero_point: self.zero_point,
             general: self.general,
             tile: self.tile.as_ptr(),
-            skipped: (2 * self.quads - 1).wrapping_neg() % UNROLLED,
+            skipped: UNROLLED - 1 - (2 * self.quads - 2) % UNROLLED,
         }
     }
 }
@@ -187,15 +187,15 @@ pub fn tiles(filters: &Filters<'_>, from: &Patch, apart: usize, x: &[i8], tile: 
     let tiles = y.len() / (PIXELS * outputs).max(1);
     let reach = (PIXELS * tiles).wrapping_sub(1).wrapping_mul(apart).wrapping_add(from.reach());
     let mut places = Places::NONE;
-    let fits = tiles > 0 && x.len() >= reach && rows * len == filters.patch;
+    let fits = tiles > 0 && x.len() >= reach;
     if !fits || !places.set(tile, filters.patch, 0, 0, from, x) {
         return;
     }
-    let to = places.to;
+    let (to, quick) = (places.to, places.gathered.is_null() && rows * len == filters.patch);
     let Some(tiled) = Loop::new(filters, tile) else { return };
     let mut arguments = tiled.arguments(tiled.stream, outputs / 2, y, outputs);
     for y in rows_mut(y, PIXELS * outputs) {
-        if places.gathered.is_null() {
+        if quick {
             // SAFETY: `reach` says that all rows of all pixels lie in `x`, and `Loop` that the tile has room for their
             // patches.
             unsafe { embernet_dsp_place_tile(places.x, to, places.len, places.skip, rows, apart) };

@@ -41,7 +41,7 @@ embernet_dsp_filters:
     ldr     pc, [sp, #24]
     .p2align 2
 3:
-    .rept   8
+    .rept   12
     embernet_dsp_filters_two r5, r6, r8, r9
     .endr
     cmp     r0, lr
@@ -62,14 +62,12 @@ embernet_dsp_filters:
     embernet_dsp_divide \sum, r10, r11
     .endr
     ldmia   sp, {r0-r2}
-    strb    r4, [r0]
     strb    r5, [r0, r1]
     strb    r6, [r0, r1, lsl #1]
-    adds    r0, #1
-    strb    r7, [r0]
+    strb    r4, [r0], #1
     strb    r8, [r0, r1]
     strb    r9, [r0, r1, lsl #1]
-    adds    r0, #1
+    strb    r7, [r0], #1
     str     r0, [sp]
     cmp     r0, r2
     bne     1b

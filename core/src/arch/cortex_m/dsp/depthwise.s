@@ -211,10 +211,10 @@ embernet_dsp_depthwise:
     subs    r8, r8, #0x10000
     bcs     7b
     ldr     r11, [sp, #.Lflags]
-8:  tst     r11, #.Lsingle
-    beq     10f
-    tst     r11, #.Llast_two
+8:  tst     r11, #.Llast_two
     bne     14f
+    tst     r11, #.Lsingle
+    beq     10f
     ldr     r2, [sp, #.Lsingles]
     pkhbt   r8, r8, r2
 9:  embernet_dsp_column
