@@ -81,7 +81,7 @@ impl Places {
         let end = at + above + rows * (left + len + right) + below;
         // Whole words go where they belong; a patch of other bytes, and parts of one, are put together first.
         let (gathers, part) = (gathered.len() > quads, rows == 0 || at > 0 || end < patch);
-        let whole = (at | above | left | len | right | below) % 4 == 0 && !(gathers && part);
+        let whole = (at | above | left | len | right | below).is_multiple_of(4) && !(gathers && part);
         let room = whole || gathers;
         if end > patch || from.reach() > x.len() || (rows > 0 && len == 0) || pixel >= PIXELS || !room {
             return false;
@@ -208,7 +208,7 @@ pub fn tiles(filters: &Filters<'_>, from: &Patch, apart: usize, x: &[i8], tile: 
                 places.x = places.x.wrapping_add(apart);
             }
         }
-        if outputs % 2 == 1 {
+        if !outputs.is_multiple_of(2) {
             self::filters(filters, tile, y);
             continue;
         }
