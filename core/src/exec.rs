@@ -3,8 +3,8 @@
 use crate::arch::{Isa, IsaId};
 use crate::image::{ALIGN, DType, Image, TensorRecord};
 use crate::memory::{Memory, Slices};
-use crate::optim::{Optimizer, OptimizerRecord, Rule};
-use crate::plan::{Access, Context, Operand, Plan, Step, TRAINS, Table};
+use crate::optim::{Optimizer, OptimizerRecord};
+use crate::plan::{Access, Context, Operand, Plan, STATES, Step, TRAINS, Table};
 
 mod arena;
 mod poll;
@@ -95,6 +95,8 @@ pub struct Session<'a, I> {
     isa: I,
     settings: OptimizerRecord,
     updates: u32,
+    /// Passes done of the next update.
+    passes: u32,
 }
 
 impl<'a, I: Isa> Session<'a, I> {
@@ -124,7 +126,7 @@ impl<'a, I: Isa> Session<'a, I> {
             return Err(SessionError::MisalignedArena);
         }
         Self::check(image, arena.len())?;
-        let mut session = Self { image: *image, arena, isa, settings: image.header().optimizer, updates: 0 };
+        let mut session = Self { image: *image, arena, isa, settings: image.header().optimizer, updates: 0, passes: 0 };
         session.reset();
         Ok(session)
     }
@@ -145,7 +147,7 @@ impl<'a, I: Isa> Session<'a, I> {
 
     /// Fresh optimiser state; parameters stay.
     pub fn reset_optimizer(&mut self) {
-        self.updates = 0;
+        self.set_updates(0);
         let header = self.image.header();
         let state =
             self.arena.get_mut(header.param_bytes as usize..header.persistent_bytes as usize).unwrap_or_default();
@@ -214,6 +216,7 @@ impl<'a, I: Isa> Session<'a, I> {
     }
 
     /// One optimiser update on the first `samples` samples of the training inputs and targets; gives the mean loss.
+    /// Where the image adds up the gradients of several passes, this is one of them, and the last one updates.
     ///
     /// # Errors
     /// [`SessionError::NotTrainable`], [`SessionError::Samples`], [`SessionError::Label`]. Nothing changes then.
@@ -241,8 +244,15 @@ impl<'a, I: Isa> Session<'a, I> {
         }
         check_samples(samples, self.image.header().train.samples)?;
         self.check_labels(samples)?;
-        self.updates = self.updates.saturating_add(1);
-        Ok(self.context(samples, true))
+        let mut context = self.context(samples, true);
+        if STATES {
+            let done = self.passes + 1;
+            context.optimizer.first = self.passes == 0;
+            context.optimizer.last = done >= self.settings.passes;
+            self.passes = if context.optimizer.last { 0 } else { done };
+        }
+        self.updates = self.updates.saturating_add(u32::from(context.optimizer.last));
+        Ok(context)
     }
 
     /// Trainable parameters as they lie in the arena, in the order of [`Image::params`].
@@ -272,9 +282,10 @@ impl<'a, I: Isa> Session<'a, I> {
         self.updates
     }
 
-    /// For resuming: Adam's bias correction depends on it.
+    /// For resuming: Adam's bias correction depends on it. Passes of an update that is not done count no more.
     pub fn set_updates(&mut self, updates: u32) {
         self.updates = updates;
+        self.passes = 0;
     }
 
     /// The optimiser's settings.
@@ -289,9 +300,9 @@ impl<'a, I: Isa> Session<'a, I> {
 
     fn context(&self, samples: usize, training: bool) -> Context {
         let optimizer = if TRAINS && training {
-            Optimizer::at_step(self.settings, self.updates)
+            Optimizer::at_step(self.settings, self.updates.saturating_add(1))
         } else {
-            Optimizer { rule: Rule::Sgd, settings: self.settings, rate: 0.0 }
+            Optimizer::idle(self.settings)
         };
         Context { samples, optimizer, training, loss: 0.0 }
     }

@@ -9,8 +9,8 @@
 
 use crate::arch::IsaId;
 use crate::checksum::crc32;
-use crate::optim::OptimizerRecord;
-use crate::plan::{Bounds, Plan, PlanError, Ref};
+use crate::optim::{OptimizerRecord, state};
+use crate::plan::{Bounds, Plan, PlanError, Ref, STATES};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// First four bytes of every image.
@@ -246,6 +246,11 @@ pub enum ImageError {
     Infer(PlanError),
     /// The training plan is unsound.
     Train(PlanError),
+    /// State of the optimiser that this build cannot keep.
+    State {
+        /// See [`state::layout`].
+        found: u32,
+    },
 }
 
 impl core::fmt::Display for ImageError {
@@ -268,6 +273,9 @@ impl core::fmt::Display for ImageError {
             Self::BadHeader => write!(f, "image header contradicts itself"),
             Self::Infer(error) => write!(f, "inference plan: {error}"),
             Self::Train(error) => write!(f, "training plan: {error}"),
+            Self::State { found } => {
+                write!(f, "this build keeps optimiser state as f32 only; the image's is laid out as {found:#x}")
+            }
         }
     }
 }
@@ -340,7 +348,10 @@ impl<'a> Image<'a> {
 
     fn check(bytes: &'a [u8], header: &'a Header) -> Result<Self, ImageError> {
         let h = header;
-        let slots = h.optimizer.rule().ok_or(ImageError::BadHeader)?.slots() as u32;
+        let slots = state::layout(&h.optimizer).ok_or(ImageError::BadHeader)?;
+        if !STATES && slots > 0xff {
+            return Err(ImageError::State { found: slots });
+        }
         let consistent = usize::from(h.header_bytes) == size_of::<Header>()
             && IsaId::from_u32(h.isa).is_some()
             && h.param_bytes <= h.persistent_bytes

@@ -13,15 +13,16 @@ const LANES: usize = 32;
 
 /// Mean squared error: mean over samples and features of `(y - target)^2`; `dy = 2 (y - target) / (samples * len)`.
 ///
-/// `y` and `dy` are changed in place: the step reads `y` and leaves `dy` there. Squares are summed in index order; tokens
-/// that are not exact add square `i` to partial sum `i mod 32`, and then the partial sums in order.
-pub fn mean_squared_error<I: Isa>(isa: I, len: usize, target: &[f32], y: &mut [f32]) -> f32 {
+/// `y` and `dy` are changed in place: the step reads `y` and leaves `dy` there. With several passes `dy` is of the mean
+/// over the samples of all of them. Squares are summed in index order; tokens that are not exact add square `i` to
+/// partial sum `i mod 32`, and then the partial sums in order.
+pub fn mean_squared_error<I: Isa>(isa: I, len: usize, passes: usize, target: &[f32], y: &mut [f32]) -> f32 {
     let samples = rows(y, len).len();
-    let count = (samples * len) as f32;
+    let (count, scale) = ((samples * len) as f32, (samples * len * passes) as f32);
     let square = |sum: &mut f32, y: &mut f32, target: &f32| {
         let difference = *y - target;
         *sum += difference * difference;
-        *y = 2.0 * difference / count;
+        *y = 2.0 * difference / scale;
     };
     let mut sum = 0.0;
     if I::ID.is_exact() {
@@ -62,11 +63,11 @@ pub enum Target<'a> {
 /// Softmax and cross-entropy in one: mean over samples of `log(sum exp z) - sum target * z`;
 /// `dz = (softmax(z) - target) / samples`.
 ///
-/// `z` and `dz` share their place. The maximum is subtracted first, so that no exponential overflows. A class
+/// With several passes `dz` is of the mean over the samples of all of them. `z` and `dz` share their place. The maximum is subtracted first, so that no exponential overflows. A class
 /// index beyond the classes counts for nothing (the session refuses it before).
-pub fn softmax_cross_entropy(classes: usize, target: Target<'_>, z: &mut [f32]) -> f32 {
+pub fn softmax_cross_entropy(classes: usize, passes: usize, target: Target<'_>, z: &mut [f32]) -> f32 {
     let samples = rows(z, classes).len();
-    let scale = samples as f32;
+    let scale = (samples * passes) as f32;
     let mut loss = 0.0;
     for (sample, z) in rows_mut(z, classes).enumerate() {
         let greatest = z.iter().copied().fold(f32::NEG_INFINITY, math::max);
@@ -92,7 +93,7 @@ pub fn softmax_cross_entropy(classes: usize, target: Target<'_>, z: &mut [f32]) 
             *z = (*z / total - wanted(class)) / scale;
         }
     }
-    loss / scale
+    loss / samples as f32
 }
 
 /// Step for [`mean_squared_error`].
@@ -119,7 +120,7 @@ impl StepRecord for MeanSquaredError {
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (target, y) = (at.read(), at.write());
-        context.loss = mean_squared_error(isa, self.len as usize, target, y);
+        context.loss = mean_squared_error(isa, self.len as usize, context.passes(), target, y);
     }
 }
 
@@ -149,7 +150,7 @@ impl StepRecord for SoftmaxCrossEntropy {
 
     fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, context: &mut Context) {
         let target = if self.sparse == 1 { Target::Class(at.read()) } else { Target::Distribution(at.read()) };
-        context.loss = softmax_cross_entropy(self.classes as usize, target, at.write());
+        context.loss = softmax_cross_entropy(self.classes as usize, context.passes(), target, at.write());
     }
 }
 

@@ -4,10 +4,16 @@
 //! [`Update`] applies it to those parameters at once, so no parameter-sized gradient ever exists. Formulas are
 //! Keras's (Keras 3 documentation); the results do not depend on how tiles are cut.
 
-use crate::arch::Isa;
+use crate::kernels::util::clear;
 use crate::math;
-use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub mod state;
+mod update;
+
+use crate::plan::STATES;
+use state::StateFormat;
+pub use update::{Update, UpdatePart};
 
 /// Below this, in size, Adam's gradients and first moments count as zero: 2^-55, which no weight can notice beside
 /// `epsilon`. Moments of weights that no longer learn would otherwise fade through the subnormal numbers, for hundreds
@@ -18,6 +24,12 @@ pub const TINY_SQUARE: f32 = TINY * TINY;
 
 /// Takes the gradient of parameters `start..start + gradient.len()`, in tiles of ascending order.
 pub trait GradSink {
+    /// What the sums of the tile that begins at `start` start from: 0, or what passes before this one have left.
+    fn begin(&mut self, start: usize, tile: &mut [f32]) {
+        let _ = start;
+        clear(tile);
+    }
+
     /// Consumes one tile.
     fn tile(&mut self, start: usize, gradient: &[f32]);
 }
@@ -51,7 +63,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Floats of state for each parameter.
+    /// Values of state for each parameter.
     pub const fn slots(self) -> usize {
         match self {
             Rule::Sgd => 0,
@@ -99,12 +111,17 @@ pub struct OptimizerRecord {
     pub weight_decay: f32,
     /// What every state slot starts from (AdaGrad's accumulator; 0 otherwise).
     pub state_init: f32,
+    /// How state is kept ([`StateFormat`]). What is not f32 starts from 0.
+    pub state: u32,
+    /// Passes over samples that make one update, at least 1: their gradients are added up.
+    pub passes: u32,
 }
 
 impl OptimizerRecord {
     /// Plain gradient descent.
     pub const fn sgd(lr: f32) -> Self {
-        Self { kind: 0, lr, momentum: 0.0, beta_2: 0.0, epsilon: 0.0, weight_decay: 0.0, state_init: 0.0 }
+        let (momentum, beta_2, epsilon, weight_decay, state_init) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        Self { kind: 0, lr, momentum, beta_2, epsilon, weight_decay, state_init, state: 0, passes: 1 }
     }
 
     /// Gradient descent with momentum.
@@ -122,6 +139,18 @@ impl OptimizerRecord {
         Self { kind: Rule::AdaGrad.encode(), epsilon: 1e-7, state_init: 0.1, ..Self::sgd(lr) }
     }
 
+    /// The same with state in this format.
+    #[must_use]
+    pub const fn with_state(self, format: StateFormat) -> Self {
+        Self { state: format as u32, ..self }
+    }
+
+    /// The same with an update after so many passes.
+    #[must_use]
+    pub const fn with_passes(self, passes: u32) -> Self {
+        Self { passes, ..self }
+    }
+
     /// The update rule; `None` if the number is unknown.
     pub const fn rule(&self) -> Option<Rule> {
         Rule::decode(self.kind)
@@ -133,107 +162,58 @@ impl OptimizerRecord {
 pub struct Optimizer {
     /// The rule.
     pub rule: Rule,
+    /// How its state is kept.
+    pub format: StateFormat,
     /// Its settings.
     pub settings: OptimizerRecord,
     /// Adam's `lr * sqrt(1 - beta_2^t) / (1 - beta_1^t)`; plain `lr` otherwise.
     pub rate: f32,
+    /// The update's number, from 1.
+    pub step: u32,
+    /// Whether this is the first of the passes that make it.
+    pub first: bool,
+    /// Whether this is the last of them.
+    pub last: bool,
 }
 
 impl Optimizer {
-    /// For update number `step`, counted from 1.
+    /// For update number `step`, counted from 1, in one pass.
     pub fn at_step(settings: OptimizerRecord, step: u32) -> Self {
-        let rule = settings.rule().unwrap_or(Rule::Sgd);
-        let rate = match rule {
+        let mut optimizer = Self::idle(settings);
+        optimizer.step = step;
+        optimizer.rule = settings.rule().unwrap_or(Rule::Sgd);
+        optimizer.rate = match optimizer.rule {
             Rule::Adam => {
                 let correction = math::sqrt(1.0 - math::powi(settings.beta_2, step));
                 settings.lr * correction / (1.0 - math::powi(settings.momentum, step))
             }
             _ => settings.lr,
         };
-        Self { rule, settings, rate }
-    }
-}
-
-/// The sink that trains: updates parameters as their gradients arrive.
-#[derive(Debug)]
-pub struct Update<'a, I> {
-    /// Instruction set.
-    pub isa: I,
-    /// Settings of this update.
-    pub optimizer: Optimizer,
-    /// All parameters of one tensor.
-    pub w: &'a mut [f32],
-    /// `slots * w.len()` floats, slot after slot.
-    pub state: &'a mut [f32],
-}
-
-impl<I: Isa> Update<'_, I> {
-    /// Cuts parameters and state by rows, of which there are `rows`, and calls `task` with ranges of them, a part of
-    /// `tile` and the sink for those rows, in which the first of them begins at 0. Threads may do so at the same time.
-    ///
-    /// `cost` is that of a row's gradient as in [`Isa::split`]; the update comes on top.
-    pub fn split(
-        self,
-        rows: usize,
-        cost: usize,
-        tile: &mut [f32],
-        task: impl Fn(Range<usize>, &mut [f32], &mut UpdatePart<'_, I>) + Sync,
-    ) {
-        let Self { isa, optimizer, w, state } = self;
-        let row = w.len().checked_div(rows).unwrap_or(0);
-        let tile_row = tile.len().checked_div(rows).unwrap_or(0);
-        let (first, second) = slots(optimizer.rule, state);
-        let slices = [(w, row), (first, row), (second, row), (tile, tile_row)];
-        isa.split(
-            rows,
-            row.saturating_mul(UPDATE_COST).saturating_add(cost),
-            slices,
-            |range, [w, first, second, tile]| {
-                task(range, tile, &mut UpdatePart { isa: isa.alone(), optimizer, w, first, second });
-            },
-        );
-    }
-}
-
-/// What an update costs beside moving an element: a root and a division.
-const UPDATE_COST: usize = 8;
-
-/// An optimiser's state, slot by slot.
-fn slots(rule: Rule, state: &mut [f32]) -> (&mut [f32], &mut [f32]) {
-    let len = if rule.slots() == 2 { state.len() / 2 } else { state.len() };
-    state.split_at_mut_checked(len).unwrap_or_default()
-}
-
-/// [`Update`] for some of the parameters.
-#[derive(Debug)]
-pub struct UpdatePart<'a, I> {
-    isa: I,
-    optimizer: Optimizer,
-    w: &'a mut [f32],
-    first: &'a mut [f32],
-    second: &'a mut [f32],
-}
-
-impl<I: Isa> GradSink for UpdatePart<'_, I> {
-    fn tile(&mut self, start: usize, gradient: &[f32]) {
-        let range = start..start.saturating_add(gradient.len());
-        let Some(w) = self.w.get_mut(range.clone()) else { return };
-        // Slots that the rule lacks are empty.
-        let first = self.first.get_mut(range.clone()).unwrap_or_default();
-        let second = self.second.get_mut(range).unwrap_or_default();
-        match self.optimizer.rule {
-            Rule::Sgd => self.isa.sgd_f32(&self.optimizer, gradient, w),
-            Rule::Momentum { nesterov } => self.isa.momentum_f32(&self.optimizer, nesterov, gradient, w, first),
-            Rule::AdaGrad => self.isa.adagrad_f32(&self.optimizer, gradient, w, first),
-            Rule::Adam => self.isa.adam_f32(&self.optimizer, gradient, w, first, second),
+        if STATES {
+            optimizer.format = StateFormat::from_u32(settings.state).unwrap_or_default();
         }
+        optimizer
     }
-}
 
-impl<I: Isa> GradSink for Update<'_, I> {
-    fn tile(&mut self, start: usize, gradient: &[f32]) {
-        let (first, second) = slots(self.optimizer.rule, self.state);
-        UpdatePart { isa: self.isa, optimizer: self.optimizer, w: self.w, first, second }.tile(start, gradient);
+    /// For runs that update nothing.
+    pub const fn idle(settings: OptimizerRecord) -> Self {
+        let (rule, format) = (Rule::Sgd, StateFormat::F32);
+        Self { rule, format, settings, rate: 0.0, step: 0, first: true, last: true }
+    }
+
+    /// Whether state is not f32. Rules without state have none that is.
+    fn is_narrow(&self) -> bool {
+        STATES && self.format != StateFormat::F32 && self.rule.slots() > 0
+    }
+
+    /// Whether gradients of several passes are added up.
+    fn adds(&self) -> bool {
+        STATES && self.settings.passes > 1
+    }
+
+    /// Whether gradients come in one pass and state is f32.
+    pub fn is_plain(&self) -> bool {
+        !self.is_narrow() && !self.adds()
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) mod place;
 mod place_tests;
 pub(crate) mod table;
 
-pub use carried::{OWN, PLAIN, TRAINS, carries};
+pub use carried::{OWN, PLAIN, STATES, TRAINS, carries};
 pub use operand::{Access, Operand, Operands};
 pub use place::Place;
 pub(crate) use place::{factors, operands};
@@ -80,6 +80,13 @@ pub struct Context {
     pub loss: f32,
 }
 
+impl Context {
+    /// Passes whose gradients make one update.
+    pub fn passes(&self) -> usize {
+        if STATES { self.optimizer.settings.passes as usize } else { 1 }
+    }
+}
+
 /// A step's fixed-size record: shape and places, nothing else.
 pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
     /// The step's operands as data; see `plan/place.rs`.
@@ -102,7 +109,7 @@ pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
     /// Whether the shape is consistent in itself: no dimension is zero, products fit, outputs follow from inputs.
     fn shape_is_valid(&self) -> bool;
 
-    /// State slots of the optimiser that the step expects, if it updates parameters.
+    /// What the step expects the optimiser to have of state ([`crate::optim::state::layout`]), if it updates parameters.
     fn optimizer_slots(&self) -> Option<u32> {
         None
     }
@@ -209,7 +216,7 @@ pub struct Bounds {
     pub arena_bytes: usize,
     /// Most samples in one run.
     pub samples: usize,
-    /// State slots of the image's optimiser.
+    /// What the image's optimiser has of state ([`crate::optim::state::layout`]).
     pub slots: u32,
 }
 

@@ -116,7 +116,13 @@ fn gradient_of<I: Isa, S: GradSink>(
         while column < inputs {
             let n = column_step.min(inputs - column);
             let gradient = sub_mut(tile, 0, m * n);
-            clear(gradient);
+            if n == inputs {
+                sink.begin((row - of.start) * inputs, gradient);
+            } else {
+                for (row, gradient) in (row - of.start..).zip(rows_mut(gradient, n)) {
+                    sink.begin(row * inputs + column, gradient);
+                }
+            }
             let gemm = Gemm { m, n, k: samples, a_row: 1, a_col: outputs, b_row: inputs, b_col: 1, c_row: n };
             isa.gemm_f32(&gemm, dy.get(row..).unwrap_or(&[]), x.get(column..).unwrap_or(&[]), gradient);
             if n == inputs {
@@ -244,8 +250,8 @@ impl StepRecord for BackwardWeightsF32 {
         dy: read f32 [samples, shape.outputs],
         trained.w: update f32 [shape.outputs, shape.inputs],
         trained.b: update f32 [shape.outputs],
-        trained.w_state: update f32 [shape.outputs, shape.inputs, trained.slots],
-        trained.b_state: update f32 [shape.outputs, trained.slots],
+        trained.w_state: update state(trained.slots) [shape.outputs, shape.inputs],
+        trained.b_state: update state(trained.slots) [shape.outputs],
         trained.tile: scratch f32 [trained.tile_elements],
     }
 
@@ -269,8 +275,8 @@ impl StepRecord for BackwardWeightsF32 {
             });
         }
         if !self.trained.b.is_none() {
-            let mut sink = Update { isa, optimizer, w: b, state: b_state };
-            bias_backward(self.shape.outputs as usize, dy, tile, &mut sink);
+            let update = Update { isa, optimizer, w: b, state: b_state };
+            update.whole(tile, |tile, part| bias_backward(self.shape.outputs as usize, dy, tile, part));
         }
     }
 }

@@ -71,8 +71,7 @@ mod tests {
     use super::*;
     use crate::arch::Scalar;
     use crate::kernels::testing::run_record;
-    use crate::optim::{Optimizer, OptimizerRecord, Rule};
-    use zerocopy::FromZeros;
+    use crate::optim::{Optimizer, OptimizerRecord};
 
     #[test]
     fn every_value_finds_its_entry() {
@@ -94,7 +93,7 @@ mod tests {
             arena[..6].copy_from_slice(&[0, 1, 2, 127, 128, 255]);
             let step = LookupI8 { len: 3, table: Ref::data(0), x: Ref::arena(x), y: Ref::arena(y) };
             assert!(step.shape_is_valid());
-            let optimizer = Optimizer { rule: Rule::Sgd, settings: OptimizerRecord::new_zeroed(), rate: 0.0 };
+            let optimizer = Optimizer::idle(OptimizerRecord::sgd(0.0));
             let mut context = Context { samples: 2, optimizer, training: false, loss: 0.0 };
             run_record(Scalar, &step, &table, &mut arena, &mut context);
             assert_eq!(arena[y as usize..y as usize + 6], [255, 254, 253, 128, 127, 0]);

@@ -1,5 +1,6 @@
 //! Parameters that a step trains, and where their optimiser state lies.
 
+use crate::optim::state::{is_layout, least_tile};
 use crate::plan::Ref;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -11,7 +12,7 @@ pub struct Trained {
     pub w: Ref,
     /// Bias; none if absent or frozen.
     pub b: Ref,
-    /// Optimiser state of the weights, `slots` times their size; none if there are no slots.
+    /// Optimiser state of the weights; none if there is none.
     pub w_state: Ref,
     /// Optimiser state of the bias.
     pub b_state: Ref,
@@ -19,20 +20,17 @@ pub struct Trained {
     pub tile: Ref,
     /// Elements of that scratch.
     pub tile_elements: u32,
-    /// State slots of the optimiser.
+    /// What the optimiser has of state; see [`crate::optim::state::layout`].
     pub slots: u32,
 }
 
 impl Trained {
-    /// Most state slots that any optimiser has.
-    pub const MAX_SLOTS: u32 = 4;
-
     /// Whether tile and slots are usable.
     pub fn is_valid(&self) -> bool {
         let stated = |p: Ref, state: Ref| p.is_none() || self.slots == 0 || !state.is_none();
-        self.tile_elements > 0
+        self.tile_elements as usize >= least_tile(self.slots)
             && !self.tile.is_none()
-            && self.slots <= Self::MAX_SLOTS
+            && is_layout(self.slots)
             && stated(self.w, self.w_state)
             && stated(self.b, self.b_state)
     }

@@ -1,11 +1,11 @@
 //! The optimiser's update of one parameter from a gradient that lies in memory: for layers whose gradients are needed
 //! whole before they are used, such as batch normalisation. Others hand theirs over in tiles ([`super::trained`]).
 
-use super::trained::Trained;
 use super::util::elements;
 use crate::arch::Isa;
 use crate::memory::Slices;
-use crate::optim::{GradSink, Update};
+use crate::optim::Update;
+use crate::optim::state::is_layout;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -15,13 +15,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub struct UpdateF32 {
     /// Elements of the parameter.
     pub len: u32,
-    /// State slots of the optimiser.
+    /// What the optimiser has of state; see [`crate::optim::state::layout`].
     pub slots: u32,
     /// Gradient.
     pub gradient: Ref,
     /// Parameter.
     pub w: Ref,
-    /// Its optimiser state, `slots` times its size; none if there are no slots.
+    /// Its optimiser state; none if there is none.
     pub state: Ref,
 }
 
@@ -29,12 +29,12 @@ impl StepRecord for UpdateF32 {
     operands! {
         gradient: read f32 [len],
         w: update f32 [len],
-        state: update f32 [len, slots],
+        state: update state(slots) [len],
     }
 
     fn shape_is_valid(&self) -> bool {
         let state = self.slots == 0 || !self.state.is_none();
-        state && self.slots <= Trained::MAX_SLOTS && elements([self.len]).is_some()
+        state && is_layout(self.slots) && elements([self.len]).is_some()
     }
 
     fn optimizer_slots(&self) -> Option<u32> {
@@ -43,8 +43,7 @@ impl StepRecord for UpdateF32 {
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (gradient, w, state) = (at.read(), at.write(), at.write());
-        let mut sink = Update { isa, optimizer: context.optimizer, w, state };
-        sink.tile(0, gradient);
+        Update { isa, optimizer: context.optimizer, w, state }.gradient(gradient);
     }
 }
 
@@ -52,7 +51,7 @@ impl StepRecord for UpdateF32 {
 mod tests {
     use super::*;
     use crate::kernels::testing::run;
-    use crate::optim::{Optimizer, OptimizerRecord};
+    use crate::optim::{GradSink, Optimizer, OptimizerRecord};
     use std::vec::Vec;
 
     #[test]

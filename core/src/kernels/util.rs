@@ -150,7 +150,7 @@ pub fn bias_backward<S: GradSink>(outputs: usize, dy: &[f32], tile: &mut [f32], 
     let mut start = 0;
     while start < outputs {
         let sums = sub_mut(tile, 0, step.min(outputs - start));
-        clear(sums);
+        sink.begin(start, sums);
         for row in rows(dy, outputs) {
             for (sum, dy) in sums.iter_mut().zip(sub(row, start, step.min(outputs - start))) {
                 *sum += dy;

@@ -50,7 +50,7 @@ proptest! {
         let mut rng = Rng::new(seed);
         let (z, target) = (logits(&mut rng, samples * classes), distributions(&mut rng, samples, classes));
         let mut dz = z.clone();
-        let loss = softmax_cross_entropy(classes, Target::Distribution(&target), &mut dz);
+        let loss = softmax_cross_entropy(classes, 1, Target::Distribution(&target), &mut dz);
         let expected = cross_entropy(classes, &target, &wide(&z));
         // Terms are at most 16 + ln 12 in size: the spread of the logits and their log-sum.
         let roundings = (4 * classes * samples + 8) as f64;
@@ -70,8 +70,8 @@ proptest! {
             labels.iter().flat_map(|&label| (0..classes).map(move |c| f32::from(u8::from(c == label)))).collect();
         let (mut sparse, classes) = (logits(&mut rng, one_hot.len()), classes as usize);
         let mut dense = sparse.clone();
-        let sparse_loss = softmax_cross_entropy(classes, Target::Class(&labels), &mut sparse);
-        let dense_loss = softmax_cross_entropy(classes, Target::Distribution(&one_hot), &mut dense);
+        let sparse_loss = softmax_cross_entropy(classes, 1, Target::Class(&labels), &mut sparse);
+        let dense_loss = softmax_cross_entropy(classes, 1, Target::Distribution(&one_hot), &mut dense);
         prop_assert_eq!(sparse_loss.to_bits(), dense_loss.to_bits());
         prop_assert_eq!(bits(&sparse), bits(&dense));
     }
@@ -81,7 +81,7 @@ proptest! {
         let mut rng = Rng::new(seed);
         let (y, target) = (noise(&mut rng, samples * len), noise(&mut rng, samples * len));
         let mut dy = y.clone();
-        let loss = mean_squared_error(Scalar, len, &target, &mut dy);
+        let loss = mean_squared_error(Scalar, len, 1, &target, &mut dy);
         let expected = squared_error(&target, &wide(&y));
         // Every square is at most 4.
         prop_assert!((f64::from(loss) - expected).abs() <= (y.len() + 4) as f64 * ROUNDING * 4.0);
@@ -100,19 +100,19 @@ proptest! {
 
         let (loss, found) = run_loss(&MeanSquaredError { len, y: Ref::arena(0), target: place }, &y, target.as_bytes());
         let mut expected = y.clone();
-        prop_assert_eq!(loss, mean_squared_error(Scalar, len as usize, &target, &mut expected));
+        prop_assert_eq!(loss, mean_squared_error(Scalar, len as usize, 1, &target, &mut expected));
         prop_assert_eq!(found, expected);
 
         let record = SoftmaxCrossEntropy { classes: len, sparse: 0, z: Ref::arena(0), target: place };
         let (loss, found) = run_loss(&record, &y, target.as_bytes());
         let mut expected = y.clone();
-        prop_assert_eq!(loss, softmax_cross_entropy(len as usize, Target::Distribution(&target), &mut expected));
+        prop_assert_eq!(loss, softmax_cross_entropy(len as usize, 1, Target::Distribution(&target), &mut expected));
         prop_assert_eq!(found, expected);
 
         let record = SoftmaxCrossEntropy { sparse: 1, ..record };
         let (loss, found) = run_loss(&record, &y, labels.as_bytes());
         let mut expected = y.clone();
-        prop_assert_eq!(loss, softmax_cross_entropy(len as usize, Target::Class(&labels), &mut expected));
+        prop_assert_eq!(loss, softmax_cross_entropy(len as usize, 1, Target::Class(&labels), &mut expected));
         prop_assert_eq!(found, expected);
     }
 }
@@ -136,14 +136,14 @@ fn run_loss<R: StepRecord>(record: &R, predictions: &[f32], target: &[u8]) -> (f
 #[test]
 fn squared_error_by_hand() {
     let mut y = [1.0, 2.0, 3.0, 4.0];
-    let loss = mean_squared_error(Scalar, 2, &[0.0, 2.0, 3.0, 6.0], &mut y);
+    let loss = mean_squared_error(Scalar, 2, 1, &[0.0, 2.0, 3.0, 6.0], &mut y);
     assert_eq!((loss, y), (1.25, [0.5, 0.0, 0.0, -1.0]));
 }
 
 #[test]
 fn huge_logits_do_not_overflow() {
     let mut z = [1e30, -1e30, 0.0];
-    let loss = softmax_cross_entropy(3, Target::Class(&[0]), &mut z);
+    let loss = softmax_cross_entropy(3, 1, Target::Class(&[0]), &mut z);
     assert_eq!((loss, z), (0.0, [0.0, 0.0, 0.0]));
 }
 
@@ -151,7 +151,7 @@ fn huge_logits_do_not_overflow() {
 #[test]
 fn a_label_beyond_the_classes_counts_for_nothing() {
     let mut z = [1.0, 1.0];
-    let loss = softmax_cross_entropy(2, Target::Class(&[7]), &mut z);
+    let loss = softmax_cross_entropy(2, 1, Target::Class(&[7]), &mut z);
     assert_eq!((loss, z), (0.0, [0.5, 0.5]));
 }
 
@@ -163,7 +163,7 @@ fn squares_of_fused_tokens_are_summed_in_lanes() {
         type Output = (f32, Vec<f32>);
         fn run<I: Isa>(self, isa: I) -> Self::Output {
             let mut y = self.1.to_vec();
-            (mean_squared_error(isa, self.0, self.2, &mut y), y)
+            (mean_squared_error(isa, self.0, 1, self.2, &mut y), y)
         }
     }
     for len in 1..131 {

@@ -27,6 +27,13 @@ pub const OWN: bool = !matches!(ORDERS, Some(b"plain"));
 const _: () =
     assert!(matches!(ORDERS, None | Some(b"plain" | b"own")), "EMBERNET_ORDERS is `plain` or `own`, or not set");
 
+/// Whether this program keeps an optimiser's state in other ways than f32, and adds up gradients of several passes:
+/// unless `EMBERNET_STATES` is `plain`.
+pub const STATES: bool = match if cfg!(target_os = "none") { option_env!("EMBERNET_STATES") } else { None } {
+    Some(states) => !matches!(states.as_bytes(), b"plain"),
+    None => true,
+};
+
 /// Kinds from here on belong to training.
 const FIRST_TRAINING_KIND: u16 = 128;
 

@@ -21,7 +21,8 @@
 //! - Elements: `i8`, `u8`, `i16`, `u16`, `i32`, `u32`, `f32`; `i64` in two words; `i4`, two in a byte; `size(field)`,
 //!   whose bytes that field says; `bias(field)`, the bias for activations of as many bytes: four times as long.
 //!   `order(field)` is for weights and scratch whose order that field says: `i8` in the plain order, else words, of
-//!   weights as many as the order says, of scratch as many as fit the bytes.
+//!   weights as many as the order says, of scratch as many as fit the bytes. `state(field)` is an optimiser's state for
+//!   so many parameters.
 //! - Factors: `samples`; a field; `path => LIST`, a list made by `factors!` for the shape at that path; `/ field`,
 //!   which divides what stands before it; `const NUMBER`; `NUMBER of field`, the first words of so many pairs that begin
 //!   there; `factor unless field`, which counts as 1 where the field is 1.
@@ -31,6 +32,7 @@ mod build;
 pub(crate) use build::*;
 
 use super::{Access, Operand, Operands, Ref};
+use crate::optim::state::state_bytes;
 
 /// Most codes of one operand.
 const CODES: usize = 6;
@@ -85,6 +87,8 @@ pub enum Element {
     Bias,
     /// What depends on an [`crate::kernels::order::OrderRecord`], whose first word's number is the first code.
     Order,
+    /// State as the word says whose number is the first code ([`crate::optim::state`]).
+    State,
 }
 
 /// One operand of a kind of steps; made by `operands!`.
@@ -112,6 +116,7 @@ impl Place {
                 (size, size.max(1))
             }
             Element::Bias => (word(next()).saturating_mul(4), 4),
+            Element::State => (word(next()), 4),
             Element::Order => {
                 let order = next();
                 // Of a stream, all of its bytes.
@@ -158,6 +163,7 @@ impl Place {
             Element::Order if align == 4 && access == Access::Read => size,
             // Whole words.
             Element::Order if align == 4 => elements & !3,
+            Element::State => state_bytes(size as u32, elements),
             _ => elements.saturating_mul(size),
         };
         Operand { at, bytes, access, align }

@@ -25,7 +25,7 @@ fn graph() -> Graph {
 fn trainable() -> PackOptions {
     let optimizer = OptimizerRecord::momentum(0.1, 0.9, false);
     let layers = Some("last:1".parse().unwrap());
-    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: 2, layers };
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: 2, layers, ..TrainOptions::default() };
     PackOptions { train: Some(train), ..PackOptions::default() }
 }
 

@@ -19,6 +19,8 @@ pub struct FirmwareOptions {
     pub steps: Option<BTreeSet<u16>>,
     /// The orders of int8 weights that it has loops for.
     pub orders: Orders,
+    /// Whether it keeps an optimiser's state in other ways than f32 and adds up gradients of several passes.
+    pub states: bool,
     /// Whether it has a log.
     pub log: bool,
     /// Whether it takes models over the link; else it runs what was flashed beside it.
@@ -49,7 +51,7 @@ fn order(step: &Step<'_>) -> Option<Orders> {
 
 impl Default for FirmwareOptions {
     fn default() -> Self {
-        Self { steps: None, orders: Orders::Both, log: true, transfer: true }
+        Self { steps: None, orders: Orders::Both, states: true, log: true, transfer: true }
     }
 }
 
@@ -60,7 +62,10 @@ impl FirmwareOptions {
         let both = |a, b| if a == b { a } else { Orders::Both };
         // No weights, no order: the plain one's loops are the smaller.
         let orders = steps().filter_map(|step| order(&step)).reduce(both).unwrap_or(Orders::Plain);
-        Self { steps: Some(steps().map(|step| step.kind()).collect()), orders, log: false, transfer: false }
+        let steps = Some(steps().map(|step| step.kind()).collect());
+        let optimizer = &image.header().optimizer;
+        let states = optimizer.state != 0 || optimizer.passes > 1;
+        Self { steps, orders, states, log: false, transfer: false }
     }
 }
 
@@ -81,7 +86,10 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
         let chosen = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
         command.args(["--no-default-features", "--features", &chosen.collect::<Vec<_>>().join(",")]);
     }
-    command.env_remove(STEPS).env_remove(ORDERS);
+    command.env_remove(STEPS).env_remove(ORDERS).env_remove(STATES);
+    if !options.states {
+        command.env(STATES, "plain");
+    }
     match options.orders {
         Orders::Both => {}
         Orders::Plain => drop(command.env(ORDERS, "plain")),
@@ -109,6 +117,9 @@ const STEPS: &str = "EMBERNET_STEPS";
 
 /// The orders of weights, for `embernet_core::plan::{PLAIN, OWN}`.
 const ORDERS: &str = "EMBERNET_ORDERS";
+
+/// Which state of optimisers, for `embernet_core::plan::STATES`.
+const STATES: &str = "EMBERNET_STATES";
 
 /// Bytes of flash that a program takes: code, constants, initial values of variables.
 pub fn flash_bytes(program: &Path) -> Result<u64, LinkError> {

@@ -64,7 +64,10 @@ impl Emit<'_, '_> {
     }
 
     fn makes_blocks(&self) -> bool {
-        self.lowering.options.isa.packs()
+        // Blocks update whole parameters at once.
+        let train = self.lowering.options.train.as_ref();
+        let is_plain = train.is_none_or(|train| train.optimizer.state == 0 && train.optimizer.passes == 1);
+        self.lowering.options.isa.packs() && is_plain
     }
 
     /// Whether a pool was lowered together with the convolution before it.

@@ -45,7 +45,7 @@ pub(super) fn choose(
     lower: impl Fn(Option<&Bands>) -> Result<(Program, Bands), LowerError>,
 ) -> Result<Program, LowerError> {
     let (whole, _) = lower(None)?;
-    let has_room = options.room.is_none_or(|room| arena(&whole) <= room);
+    let has_room = options.room.is_none_or(|room| whole.arena_bytes() <= room);
     // Several samples lie one after the other, so that rows of one are not followed by rows of the next. A host has
     // memory enough, and its tokens' scratch is for whole layers.
     let may = options.samples == 1 && options.reuse && !options.isa.packs();
@@ -53,16 +53,10 @@ pub(super) fn choose(
         return Ok(whole);
     }
     let (rows, bands) = lower(Some(&Bands::new()))?;
-    if arena(&rows) >= arena(&whole) {
+    if rows.arena_bytes() >= whole.arena_bytes() {
         return Ok(whole);
     }
     // Once more, with weights for bands as high as they came out.
     let (again, _) = lower(Some(&bands))?;
-    Ok(if arena(&again) <= arena(&rows) { again } else { rows })
-}
-
-/// Bytes of the arena that both plans share.
-fn arena(program: &Program) -> usize {
-    let train = program.train.as_ref().map_or(0, |train| train.layout.arena_bytes);
-    program.infer.layout.arena_bytes.max(train)
+    Ok(if again.arena_bytes() <= rows.arena_bytes() { again } else { rows })
 }

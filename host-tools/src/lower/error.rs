@@ -31,6 +31,8 @@ pub enum LowerError {
     TrainPorts { inputs: usize, outputs: usize },
     #[error("loss {loss} cannot follow `{node}` ({op}): {hint}")]
     Loss { loss: &'static str, node: String, op: &'static str, hint: &'static str },
+    #[error("training with {what} is not supported")]
+    Optimizer { what: &'static str },
     #[error("a batch of {found} samples; expected at least 1")]
     Batch { found: usize },
     #[error("{what} takes {bytes} bytes; the format ends at {most}")]

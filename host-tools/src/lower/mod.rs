@@ -85,12 +85,16 @@ pub struct TrainOptions {
     pub batch: usize,
     /// What learns; `None`: as the graph says.
     pub layers: Option<Selection>,
+    /// Layers whose output is not kept for the backward pass but computed again where it needs it. Results do not depend
+    /// on it. Hosts keep everything.
+    pub recompute: Vec<String>,
 }
 
 impl Default for TrainOptions {
     /// Plain gradient descent, one sample at a time.
     fn default() -> Self {
-        Self { optimizer: OptimizerRecord::sgd(0.01), loss: Loss::default(), batch: 1, layers: None }
+        let (optimizer, recompute) = (OptimizerRecord::sgd(0.01), Vec::new());
+        Self { optimizer, loss: Loss::default(), batch: 1, layers: None, recompute }
     }
 }
 
@@ -182,6 +186,8 @@ struct Emit<'l, 'g> {
     consumers: Vec<Vec<NodeId>>,
     /// Convolutions that were lowered together with the pool behind them.
     blocks: HashMap<NodeId, block::Pooled>,
+    /// Tensors that nobody keeps for the backward pass.
+    again: backward::Again,
 }
 
 impl<'g> Lowering<'g> {
@@ -235,7 +241,8 @@ impl<'l, 'g> Emit<'l, 'g> {
         let values = vec![None; graph.tensors.len()];
         let sequence = Sequence { samples, ..Sequence::default() };
         let (moments, consumers, blocks) = (HashMap::new(), graph.consumers(), HashMap::new());
-        let mut emit = Self { lowering, sequence, values, training: false, moments, consumers, blocks };
+        let again = backward::Again::default();
+        let mut emit = Self { lowering, sequence, values, training: false, moments, consumers, blocks, again };
         for id in &graph.inputs {
             let tensor = graph.tensor(*id);
             let buffer = emit.lowering.program.transient(tensor.name.clone());
@@ -261,6 +268,9 @@ impl<'l, 'g> Emit<'l, 'g> {
     /// The buffer with this tensor's value: made before (order is topological), or a constant.
     fn value(&mut self, id: TensorId) -> BufferId {
         if let Some(buffer) = self.values[id.index()] {
+            return buffer;
+        }
+        if let Some(buffer) = self.compute_again(id) {
             return buffer;
         }
         let tensor = self.tensor(id);

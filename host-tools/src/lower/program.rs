@@ -392,6 +392,12 @@ impl Program {
         &self.buffers[id.index()]
     }
 
+    /// Bytes of the arena that both plans share, once placed.
+    pub fn arena_bytes(&self) -> usize {
+        let train = self.train.as_ref().map_or(0, |train| train.layout.arena_bytes);
+        self.infer.layout.arena_bytes.max(train)
+    }
+
     /// Where in the data section the initial values of a parameter lie: behind all other data, in
     /// the order of the arena.
     pub fn initial_at(&self, parameter: BufferId) -> Ref {

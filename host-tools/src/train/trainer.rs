@@ -176,6 +176,7 @@ pub fn fit_from(
             loss: options.loss,
             batch: options.batch,
             layers: options.layers.clone(),
+            ..TrainOptions::default()
         }),
         ..PackOptions::default()
     };

@@ -128,7 +128,7 @@ impl Task for Step<'_> {
         isa.clamp_f32(0.0, inf, &mut h);
         forward_f32(isa, second, &h, w2, b2, -inf, inf, &mut y);
         let mut dy = y.clone();
-        crate::loss::mean_squared_error(isa, outputs, target, &mut dy);
+        crate::loss::mean_squared_error(isa, outputs, 1, target, &mut dy);
         let (mut dw1, mut dw2, mut tile) = (zeros(w1.len()), zeros(w2.len()), zeros(64));
         backward_weights_f32(isa, second, &h, &dy, &mut tile, &mut Store(&mut dw2));
         let mut dh = zeros(h.len());

@@ -96,8 +96,8 @@ impl StepRecord for BlockBackwardF32 {
         dx: update f32 [samples, shape.conv => Conv2d::INPUT],
         trained.w: update f32 [shape.conv => Conv2d::WEIGHTS],
         trained.b: update f32 [shape.conv.out_c],
-        trained.w_state: update f32 [shape.conv => Conv2d::WEIGHTS, trained.slots],
-        trained.b_state: update f32 [shape.conv.out_c, trained.slots],
+        trained.w_state: update state(trained.slots) [shape.conv => Conv2d::WEIGHTS],
+        trained.b_state: update state(trained.slots) [shape.conv.out_c],
         trained.tile: scratch f32 [],
     }
 

@@ -280,7 +280,7 @@ pub(super) fn gradient_of<I: Isa, S: GradSink>(
             while column < patch {
                 let n = column_step.min(patch - column);
                 let gradient = sub_mut(tile, 0, m * n);
-                clear(gradient);
+                sink.begin((row - of.start) * patch + column, gradient);
                 if packs {
                     packed::backward_weights(isa, shape, (row, m), x, dy, gradient);
                 } else {

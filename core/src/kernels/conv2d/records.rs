@@ -123,8 +123,8 @@ impl StepRecord for BackwardWeightsF32 {
         dy: read f32 [samples, shape => Conv2d::OUTPUT],
         trained.w: update f32 [shape => Conv2d::WEIGHTS],
         trained.b: update f32 [shape.out_c],
-        trained.w_state: update f32 [shape => Conv2d::WEIGHTS, trained.slots],
-        trained.b_state: update f32 [shape.out_c, trained.slots],
+        trained.w_state: update state(trained.slots) [shape => Conv2d::WEIGHTS],
+        trained.b_state: update state(trained.slots) [shape.out_c],
         trained.tile: scratch f32 [trained.tile_elements],
     }
 
@@ -149,8 +149,8 @@ impl StepRecord for BackwardWeightsF32 {
             });
         }
         if !self.trained.b.is_none() {
-            let mut sink = Update { isa, optimizer, w: b, state: b_state };
-            bias_backward(self.shape.out_c as usize, dy, tile, &mut sink);
+            let update = Update { isa, optimizer, w: b, state: b_state };
+            update.whole(tile, |tile, part| bias_backward(self.shape.out_c as usize, dy, tile, part));
         }
     }
 }

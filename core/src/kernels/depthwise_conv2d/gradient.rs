@@ -37,7 +37,7 @@ pub(super) fn gradient_of_taps<I: Isa, S: GradSink>(
     let mut start = first;
     while start < end {
         let gradient = sub_mut(tile, 0, step.min(end - start));
-        clear(gradient);
+        sink.begin(start - first, gradient);
         gradient_of(isa, shape, start, x, dy, gradient);
         sink.tile(start - first, gradient);
         start += step;

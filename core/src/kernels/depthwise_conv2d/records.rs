@@ -102,8 +102,8 @@ impl StepRecord for BackwardWeightsF32 {
         dy: read f32 [samples, shape => DepthwiseConv2d::OUTPUT],
         trained.w: update f32 [shape => DepthwiseConv2d::WEIGHTS],
         trained.b: update f32 [shape.out_c],
-        trained.w_state: update f32 [shape => DepthwiseConv2d::WEIGHTS, trained.slots],
-        trained.b_state: update f32 [shape.out_c, trained.slots],
+        trained.w_state: update state(trained.slots) [shape => DepthwiseConv2d::WEIGHTS],
+        trained.b_state: update state(trained.slots) [shape.out_c],
         trained.tile: scratch f32 [trained.tile_elements],
     }
 
@@ -122,7 +122,7 @@ impl StepRecord for BackwardWeightsF32 {
         if !self.trained.w.is_none() {
             let mut update = Update { isa, optimizer, w, state: w_state };
             let (shape, taps) = (&self.shape, self.shape.window.taps());
-            if groups::<I>(shape, tile) {
+            if groups::<I>(shape, tile) && optimizer.is_plain() {
                 backward_weights_in_groups(isa, shape, x, dy, tile, &mut update);
             } else {
                 let cost = cost(shape).saturating_mul(context.samples).checked_div(taps).unwrap_or(0);
@@ -132,8 +132,8 @@ impl StepRecord for BackwardWeightsF32 {
             }
         }
         if !self.trained.b.is_none() {
-            let mut sink = Update { isa, optimizer, w: b, state: b_state };
-            bias_backward(self.shape.out_c as usize, dy, tile, &mut sink);
+            let update = Update { isa, optimizer, w: b, state: b_state };
+            update.whole(tile, |tile, part| bias_backward(self.shape.out_c as usize, dy, tile, part));
         }
     }
 }

@@ -82,7 +82,7 @@ pub const fn joined<const N: usize>(pieces: &[Piece]) -> [u8; N] {
 
 /// The operands of a record, inside of its `impl StepRecord`. See the module's page.
 macro_rules! operands {
-    ($($($field:ident).+ : $using:ident $element:ident $(($size:ident))? [$($factor:tt)*],)*) => {
+    ($($($field:ident).+ : $using:ident $element:ident $(($($size:ident).+))? [$($factor:tt)*],)*) => {
         const PLACES: &'static [$crate::plan::place::Place] = {
             use $crate::plan::place::{Element, Place, Use, element, pieces, using, word};
             &[$(
@@ -90,7 +90,7 @@ macro_rules! operands {
                     word(core::mem::offset_of!(Self, $($field).+)),
                     using!($using),
                     element!($element),
-                    pieces!($(@$size)? $($factor)*),
+                    pieces!($(@($($size).+))? $($factor)*),
                 ),
             )*]
         };
@@ -157,12 +157,17 @@ macro_rules! element {
     (order) => {
         Element::Order
     };
+    (state) => {
+        Element::State
+    };
 }
 pub(crate) use element;
 
 /// One factor after the other.
 macro_rules! pieces {
-    (@ $size:ident $($rest:tt)*) => { $crate::plan::place::pieces!({$crate::plan::place::piece!($size),} $($rest)*) };
+    (@ ($($size:ident).+) $($rest:tt)*) => {
+        $crate::plan::place::pieces!({$crate::plan::place::piece!($($size).+),} $($rest)*)
+    };
     ({$($done:tt)*}) => { &[$($done)*] };
     ({$($done:tt)*} samples unless $($by:ident).+ $(, $($rest:tt)*)?) => {
         $crate::plan::place::pieces!({

@@ -77,7 +77,7 @@ impl Emit<'_, '_> {
         if !tensor.trainable {
             return;
         }
-        let (len, slots) = (word(tensor.elements()), state.slots);
+        let (len, slots) = (word(tensor.elements()), state.layout);
         let (w, of) = (self.value(parameter), state.of[parameter.index()]);
         self.sequence.push(&site.node.name, Some(site.id), move |p| UpdateF32 {
             len,

@@ -4,6 +4,7 @@
 //! the graph's inputs or for a frozen beginning. A layer's gradient of the input comes before its
 //! update, because it reads the weights as they were.
 
+mod again;
 mod batch_norm;
 mod elementwise;
 mod loss;
@@ -16,10 +17,12 @@ mod weighted;
 use super::error::LowerError;
 use super::forward::{Site, binary_kind};
 use super::{BufferId, Emit, Home, Lowering, Sequence, TrainOptions, unsupported, word};
-use crate::graph::{DType, Graph, NodeId, Op, TensorId};
+use crate::graph::{DType, Graph, Node, NodeId, Op, TensorId};
 use embernet_core::kernels::add;
-use embernet_core::optim::Rule;
+use embernet_core::optim::state;
 use loss::loss_input;
+
+pub(super) use again::Again;
 
 /// Gradients while the backward part is written.
 pub(super) struct Gradients {
@@ -46,7 +49,7 @@ impl Lowering<'_> {
             return Err(LowerError::NothingToTrain);
         }
         let order = needed(graph, &self.order, head);
-        let state = self.optimizer_state(options);
+        let state = self.optimizer_state(options)?;
         let mut emit = Emit::new(self, options.batch);
         emit.training = true;
         for id in &order {
@@ -54,25 +57,49 @@ impl Lowering<'_> {
         }
         let mut gradients = Gradients { of: vec![None; graph.tensors.len()], wanted };
         emit.loss(options.loss, head, skipped, &mut gradients)?;
+        if !state.packs {
+            emit.drop_outputs(&options.recompute, &order)?;
+        }
         for id in order.iter().rev() {
             emit.backward(*id, &mut gradients, &state)?;
         }
+        emit.check_again()?;
         Ok(emit.finish())
     }
 
     /// One buffer of optimiser state per parameter that has a gradient, in the order of the parameters.
-    fn optimizer_state(&mut self, options: &TrainOptions) -> State {
-        let slots = options.optimizer.rule().unwrap_or(Rule::Sgd).slots();
+    fn optimizer_state(&mut self, options: &TrainOptions) -> Result<State, LowerError> {
+        let refused = |what| Err(LowerError::Optimizer { what });
+        let Some(layout) = state::layout(&options.optimizer) else {
+            return refused("an unknown rule or format of state, or no pass at all");
+        };
+        let is_plain = state::least_tile(layout) == 1;
+        if !is_plain && options.optimizer.state_init != 0.0 {
+            return refused("state that does not start from 0 and is not f32");
+        }
+        let packs = self.options.isa.packs();
+        if options.optimizer.passes > 1 {
+            if packs {
+                return refused("gradients of several passes on a host: take the whole batch");
+            }
+            let learns = |node: &&Node| {
+                let trainable = node.parameters().iter().any(|t| self.graph.tensor(*t).trainable);
+                matches!(node.op, Op::BatchNorm(_)) && trainable
+            };
+            if let Some(node) = self.graph.nodes.iter().find(learns) {
+                return Err(unsupported(node, "training in several passes: it needs the batch at once"));
+            }
+        }
         let mut of = vec![None; self.graph.tensors.len()];
         let statistics = self.graph.statistics();
         for id in self.graph.parameter_tensors() {
             let tensor = self.graph.tensor(id);
-            if tensor.trainable && slots > 0 && !statistics.contains(&id) {
-                let home = Home::State { bytes: tensor.bytes().saturating_mul(slots) };
-                of[id.index()] = Some(self.program.add(format!("{}/state", tensor.name), home));
+            let bytes = state::state_bytes(layout, tensor.elements());
+            if tensor.trainable && bytes > 0 && !statistics.contains(&id) {
+                of[id.index()] = Some(self.program.add(format!("{}/state", tensor.name), Home::State { bytes }));
             }
         }
-        State { of, slots: slots as u32, tile: self.options.tile, packs: self.options.isa.packs() }
+        Ok(State { of, layout, tile: self.options.tile, packs })
     }
 }
 
@@ -86,7 +113,8 @@ impl Gradients {
 /// What updates need to know.
 pub(super) struct State {
     of: Vec<Option<BufferId>>,
-    slots: u32,
+    /// See [`state::layout`].
+    layout: u32,
     tile: Option<usize>,
     packs: bool,
 }
@@ -95,11 +123,13 @@ impl State {
     /// Elements of a gradient tile for a tensor of `elements`, made of rows of `row`.
     ///
     /// A device takes whole rows up to a kilobyte, so that a tile costs little RAM beside the
-    /// activations; a host takes much, so that each product is large.
+    /// activations; a host takes much, so that each product is large. Narrow state wants its parameters in order, as
+    /// a device has them, and room for a block.
     fn tile_elements(&self, elements: usize, row: usize) -> usize {
-        let most = self.tile.unwrap_or(if self.packs { 1 << 16 } else { 256 });
+        let block = state::least_tile(self.layout) - 1;
+        let most = self.tile.unwrap_or(if self.packs && block == 0 { 1 << 16 } else { 256 });
         let rows = (most / row.max(1)).max(1) * row;
-        rows.min(elements).min(most.max(1)).max(1)
+        rows.min(elements).min(most.max(1)).max(1) + block
     }
 }
 

@@ -192,7 +192,7 @@ impl Emit<'_, '_> {
             b_state: b.and_then(|t| state.of[t.index()]),
             tile: self.lowering.program.transient(format!("{}/tile", node.name)),
             tile_elements: word(elements),
-            slots: state.slots,
+            slots: state.layout,
         }
     }
 }

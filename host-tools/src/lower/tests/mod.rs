@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
 mod blocks;
+mod memory;
 mod operations;
 mod parts;
 mod rows;

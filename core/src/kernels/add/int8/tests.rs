@@ -2,7 +2,7 @@ use super::*;
 use crate::arch::Scalar;
 use crate::kernels::testing::run_record;
 use crate::kernels::testing_int8::{between, bytes};
-use crate::optim::{Optimizer, OptimizerRecord, Rule};
+use crate::optim::{Optimizer, OptimizerRecord};
 use crate::quant::defined::{divide_as_defined, high_mul_as_defined};
 use crate::rng::Rng;
 use proptest::prelude::*;
@@ -75,7 +75,7 @@ fn int8_steps_work_in_place_on_either_side() {
         let step = ForwardI8 { len: 4, a: Ref::arena(at_a), b: Ref::arena(at_b), y: Ref::arena(at_y), sum };
         assert!(step.shape_is_valid());
         let settings = OptimizerRecord::new_zeroed();
-        let optimizer = Optimizer { rule: Rule::Sgd, settings, rate: 0.0 };
+        let optimizer = Optimizer::idle(settings);
         let mut context = Context { samples: 2, optimizer, training: false, loss: 0.0 };
         run_record(Scalar, &step, &[], &mut arena, &mut context);
         arena[at_y as usize..at_y as usize + 8].to_vec()
