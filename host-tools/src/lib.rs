@@ -14,6 +14,7 @@ pub mod import;
 pub mod link;
 pub mod lower;
 pub mod passes;
+pub mod planner;
 pub mod quant;
 pub mod report;
 #[cfg(test)]

@@ -26,6 +26,21 @@ pub fn iris(optimizer: OptimizerRecord) -> Packed {
         .expect("a sound image")
 }
 
+/// The network of [`iris`] that learns in this way: what of it, in passes of so many samples, what is computed again.
+pub fn sparse(optimizer: OptimizerRecord, layers: &str, batch: usize, recompute: &[&str]) -> Packed {
+    let graph = Sequential::new([4])
+        .add(Dense::new(10).activation(Activation::Relu))
+        .add(Dense::new(10).activation(Activation::Relu))
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .build(7)
+        .expect("a sound graph");
+    let layers = Some(layers.parse().expect("a selection"));
+    let recompute = recompute.iter().map(ToString::to_string).collect();
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, layers, recompute };
+    pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
+        .expect("a sound image")
+}
+
 /// A network for Iris with batch normalisation, before anything else and behind a layer.
 pub fn normalised(optimizer: OptimizerRecord) -> Packed {
     let graph = Sequential::new([4])
@@ -80,12 +95,18 @@ pub fn steps(seed: u64, count: usize) -> Vec<Step> {
         .collect()
 }
 
+/// The steps in passes of as many samples as the image takes.
+pub fn passes<'s>(image: &Image<'_>, steps: &'s [Step]) -> impl Iterator<Item = (&'s [u8], &'s [u8])> {
+    let (samples, bytes) = (image.header().train.samples as usize, image.train_inputs()[0].sample_bytes());
+    steps.iter().flat_map(move |(inputs, labels)| inputs.chunks(samples * bytes).zip(labels.chunks(samples * 4)))
+}
+
 /// What the host makes of these steps with the scalar token: losses, and parameters afterwards.
 pub fn replay(image: &Image<'_>, steps: &[Step]) -> (Vec<f32>, Vec<u8>) {
     let mut arena = arena_for(image);
     let mut session = open(image, &mut arena, IsaId::Scalar).expect("the host runs it");
     let mut losses = Vec::new();
-    for (inputs, labels) in steps {
+    for (inputs, labels) in passes(image, steps) {
         session.input_mut(PlanKind::Train, 0)[..inputs.len()].copy_from_slice(inputs);
         session.target_mut()[..labels.len()].copy_from_slice(labels);
         losses.push(session.train_step(labels.len() / 4).expect("a step"));

@@ -6,6 +6,7 @@ use embernet::flash::slot;
 use embernet::link::{Board, Client, FirmwareOptions, LinkError, Patience, Qemu, QemuOptions};
 use embernet_core::image::Image;
 use embernet_core::optim::OptimizerRecord;
+use embernet_core::optim::state::StateFormat;
 use embernet_core::rng::Rng;
 use embernet_core::wire::ModelState;
 use embernet_tests::{firmware, models};
@@ -75,6 +76,60 @@ fn learns(name: &str) {
     let image = normalised.image().unwrap();
     client.load(&image, |_, _| {}).unwrap();
     has_the_hosts_bits(name, &mut client, &image);
+}
+
+/// Every way to learn less, or in less memory, gives the host's bits too.
+fn learns_in_little_memory(name: &str) {
+    let options = FirmwareOptions { states: true, ..FirmwareOptions::default() };
+    let Some(mut client) = firmware::start_with(name, &options, None) else { return };
+    let (sgd, adam) = (OptimizerRecord::sgd(0.1), OptimizerRecord::adam(0.01));
+    let momentum = OptimizerRecord::momentum(0.05, 0.9, true);
+    let narrow = [StateFormat::Bf16, StateFormat::Block8];
+    let mut images = vec![
+        models::sparse(sgd, "last:2:bias", models::BATCH, &[]),
+        models::sparse(adam, "dense_1:channels=2-4+9,dense_2", models::BATCH, &["dense"]),
+        models::sparse(adam, "dense_1:lora=2,dense_2", models::BATCH, &[]),
+        models::sparse(sgd.with_passes(5), "all", 2, &["dense", "dense_1"]),
+        models::sparse(adam.with_state(StateFormat::Block8).with_passes(10), "all", 1, &[]),
+    ];
+    images.extend(narrow.map(|format| models::sparse(adam.with_state(format), "all", models::BATCH, &[])));
+    images.extend(narrow.map(|format| models::sparse(momentum.with_state(format), "last:2", models::BATCH, &[])));
+    let steps = models::steps(21, 40);
+    for (number, packed) in images.iter().enumerate() {
+        let image = packed.image().unwrap();
+        client.load(&image, |_, _| {}).unwrap();
+        let (losses, learned) = models::replay(&image, &steps);
+        for ((inputs, labels), loss) in models::passes(&image, &steps).zip(&losses) {
+            let step = client.train_step(&image, &[inputs], labels).unwrap();
+            assert_eq!(step.loss.to_bits(), loss.to_bits(), "{name}, image {number}: loss");
+        }
+        assert_eq!(client.params(&image).unwrap(), learned, "{name}, image {number}: weights");
+    }
+    // The program of every other test says what it cannot do.
+    let Some(mut client) = firmware::start(name, None) else { return };
+    let image = images.last().unwrap().image().unwrap();
+    let error = client.load(&image, |_, _| {}).unwrap_err().to_string();
+    assert!(error.contains("keeps optimiser state as f32 only"), "{error}");
+}
+
+#[test]
+fn m0_learns_in_little_memory() {
+    learns_in_little_memory("m0");
+}
+
+#[test]
+fn m3_learns_in_little_memory() {
+    learns_in_little_memory("m3");
+}
+
+#[test]
+fn m4_learns_in_little_memory() {
+    learns_in_little_memory("m4");
+}
+
+#[test]
+fn rv32_learns_in_little_memory() {
+    learns_in_little_memory("rv32");
 }
 
 #[test]

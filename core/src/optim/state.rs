@@ -9,6 +9,7 @@
 //! scales of their own and codes are dense near 0; the code here is another one, made for integer arithmetic.
 
 use crate::optim::{OptimizerRecord, Rule};
+use crate::plan::STATES;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Parameters whose 8-bit state has one exponent.
@@ -83,17 +84,24 @@ pub fn layout(settings: &OptimizerRecord) -> Option<u32> {
 
 /// Whether records may say so.
 pub const fn is_layout(layout: u32) -> bool {
+    if !STATES {
+        return layout <= MOST_SLOTS;
+    }
     layout & 0xff <= MOST_SLOTS && StateFormat::from_u32(layout >> FORMAT & 0xff).is_some() && layout < 2 * SUM
 }
 
 /// The least scratch for gradient tiles with this layout, in elements.
 pub const fn least_tile(layout: u32) -> usize {
-    let narrow = layout >> FORMAT & 0xff > 0 && layout & 0xff > 0;
+    let narrow = STATES && layout >> FORMAT & 0xff > 0 && layout & 0xff > 0;
     1 + if narrow { BLOCK } else { 0 }
 }
 
 /// Bytes of state that a parameter of so many elements has.
+#[inline]
 pub const fn state_bytes(layout: u32, elements: usize) -> usize {
+    if !STATES {
+        return elements.saturating_mul(4).saturating_mul(layout as usize);
+    }
     let format = match StateFormat::from_u32(layout >> FORMAT & 0xff) {
         Some(format) => format,
         None => StateFormat::F32,

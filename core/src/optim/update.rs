@@ -129,8 +129,8 @@ impl<I: Isa> GradSink for UpdatePart<'_, I> {
 }
 
 /// The rule, on parameters and f32 state.
-// One copy for both ways, on a device.
-#[cfg_attr(target_os = "none", inline(never))]
+// One copy for both ways.
+#[cfg_attr(target_os = "none", inline)]
 fn apply<I: Isa>(isa: I, o: &Optimizer, gradient: &[f32], w: &mut [f32], first: &mut [f32], second: &mut [f32]) {
     match o.rule {
         Rule::Sgd => isa.sgd_f32(o, gradient, w),

@@ -27,11 +27,11 @@ pub const OWN: bool = !matches!(ORDERS, Some(b"plain"));
 const _: () =
     assert!(matches!(ORDERS, None | Some(b"plain" | b"own")), "EMBERNET_ORDERS is `plain` or `own`, or not set");
 
-/// Whether this program keeps an optimiser's state in other ways than f32, and adds up gradients of several passes:
-/// unless `EMBERNET_STATES` is `plain`.
-pub const STATES: bool = match if cfg!(target_os = "none") { option_env!("EMBERNET_STATES") } else { None } {
-    Some(states) => !matches!(states.as_bytes(), b"plain"),
-    None => true,
+/// Whether this program keeps an optimiser's state in other ways than f32, and adds up gradients of several passes: on a
+/// device if `EMBERNET_STATES` is `all`.
+pub const STATES: bool = match option_env!("EMBERNET_STATES") {
+    Some(states) => matches!(states.as_bytes(), b"all") || !cfg!(target_os = "none"),
+    None => !cfg!(target_os = "none"),
 };
 
 /// Kinds from here on belong to training.

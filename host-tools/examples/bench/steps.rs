@@ -24,6 +24,7 @@ pub fn table(graph: &Graph, data: &Dataset, options: &FitOptions, threads: usize
         loss: options.loss,
         batch: options.batch,
         layers: options.layers.clone(),
+        ..TrainOptions::default()
     };
     let pack_options = PackOptions { samples: options.batch, isa, train: Some(train), ..PackOptions::default() };
     let packed = pack(graph, &pack_options, None)?;

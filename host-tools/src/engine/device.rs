@@ -4,7 +4,7 @@ use embernet_core::image::Image;
 
 use super::{Cost, Engine, EngineError, Learned, Place, Profile, Sending, StepCost, samples, single};
 use crate::counting;
-use crate::link::{Board, Client, Qemu, QemuOptions, Serial};
+use crate::link::{Board, Client, FirmwareOptions, Qemu, QemuOptions, Serial, build_firmware};
 
 pub(super) struct Device<'i> {
     client: Client,
@@ -19,10 +19,16 @@ pub(super) struct Device<'i> {
 /// # Errors
 /// [`EngineError::NoDevice`]: the place is this machine; [`EngineError::Link`]: there is no answer.
 pub fn connect(place: &Place) -> Result<(Client, Option<&'static Board>), EngineError> {
+    open_link(place, &FirmwareOptions::default())
+}
+
+/// [`connect`], to an emulated device with a program of these options.
+fn open_link(place: &Place, options: &FirmwareOptions) -> Result<(Client, Option<&'static Board>), EngineError> {
     match place {
         Place::Qemu(name) => {
             let board = Board::named(name)?;
-            let firmware = board.firmware()?;
+            // Most programs need not carry what few images want of an optimiser's state: one that does is built here.
+            let firmware = if options.states { build_firmware(board, options)? } else { board.firmware()? };
             Ok((Client::connect(Qemu::start(board, &firmware, &QemuOptions::default())?)?, Some(board)))
         }
         Place::Serial { port, baud } => Ok((Client::connect(Serial::open(port, *baud)?)?, None)),
@@ -40,7 +46,7 @@ impl<'i> Device<'i> {
         learned: Learned,
         sending: &mut dyn FnMut(Sending),
     ) -> Result<Self, EngineError> {
-        let (mut client, board) = connect(place)?;
+        let (mut client, board) = open_link(place, &FirmwareOptions::whole_for(image))?;
         let sending = |done, total| sending(Sending { done, total });
         match learned {
             Learned::Forgotten => client.load(image, sending)?,

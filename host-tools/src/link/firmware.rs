@@ -51,7 +51,7 @@ fn order(step: &Step<'_>) -> Option<Orders> {
 
 impl Default for FirmwareOptions {
     fn default() -> Self {
-        Self { steps: None, orders: Orders::Both, states: true, log: true, transfer: true }
+        Self { steps: None, orders: Orders::Both, states: false, log: true, transfer: true }
     }
 }
 
@@ -63,9 +63,13 @@ impl FirmwareOptions {
         // No weights, no order: the plain one's loops are the smaller.
         let orders = steps().filter_map(|step| order(&step)).reduce(both).unwrap_or(Orders::Plain);
         let steps = Some(steps().map(|step| step.kind()).collect());
+        Self { steps, orders, log: false, transfer: false, ..Self::whole_for(image) }
+    }
+
+    /// All kernels, and what else this image needs.
+    pub fn whole_for(image: &Image<'_>) -> Self {
         let optimizer = &image.header().optimizer;
-        let states = optimizer.state != 0 || optimizer.passes > 1;
-        Self { steps, orders, states, log: false, transfer: false }
+        Self { states: optimizer.state != 0 || optimizer.passes > 1, ..Self::default() }
     }
 }
 
@@ -76,7 +80,13 @@ impl FirmwareOptions {
 pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkError> {
     let root = workspace();
     let failed = |message: String| LinkError::Build { board: board.name.clone(), message };
-    let target = root.join(if *options == FirmwareOptions::default() { "target/firmware" } else { "target/lean" });
+    let whole = FirmwareOptions::default();
+    let folder = match options {
+        options if *options == whole => "target/firmware",
+        options if *options == FirmwareOptions { states: true, ..whole } => "target/states",
+        _ => "target/lean",
+    };
+    let target = root.join(folder);
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&root).args(["build", "--quiet", "--profile", "firmware"]);
     command.args(["--package", &board.package, "--target", &board.target]).arg("--target-dir").arg(&target);
@@ -87,8 +97,8 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
         command.args(["--no-default-features", "--features", &chosen.collect::<Vec<_>>().join(",")]);
     }
     command.env_remove(STEPS).env_remove(ORDERS).env_remove(STATES);
-    if !options.states {
-        command.env(STATES, "plain");
+    if options.states {
+        command.env(STATES, "all");
     }
     match options.orders {
         Orders::Both => {}

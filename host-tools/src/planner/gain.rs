@@ -105,7 +105,8 @@ fn gradients(
 ) -> Result<HashMap<String, Vec<f64>>, TrainError> {
     crate::train::check_data(graph, data, loss)?;
     let optimizer = OptimizerRecord::momentum(1.0, 0.0, false);
-    let train = TrainOptions { optimizer, loss, batch: BATCH, layers: Some(selection.clone()), ..TrainOptions::default() };
+    let train =
+        TrainOptions { optimizer, loss, batch: BATCH, layers: Some(selection.clone()), ..TrainOptions::default() };
     let options = PackOptions { isa: image::host_isa(true), train: Some(train), ..PackOptions::default() };
     let packed = pack(graph, &options, None)?;
     let parsed = packed.image()?;
@@ -117,7 +118,6 @@ fn gradients(
     let mut sums = vec![0.0f64; session.optimizer_state().len() / 4];
     for rows in rows.chunks(BATCH) {
         session.params_mut().copy_from_slice(&start);
-        session.reset_optimizer();
         data.gather_into(rows, view_mut(session.input_mut(PlanKind::Train, 0)));
         let target = session.target_mut();
         if loss == Loss::SparseCrossEntropy {

@@ -96,11 +96,14 @@ pub struct Candidate {
 impl Way {
     /// Options to pack with.
     pub fn options(&self, request: &Request) -> Options {
-        let optimizer = request.optimizer.with_state(self.state).with_passes(self.passes);
+        self.options_for(request.isa, request.optimize, request.optimizer, request.loss)
+    }
+
+    fn options_for(&self, isa: IsaId, optimize: Optimize, optimizer: OptimizerRecord, loss: Loss) -> Options {
+        let optimizer = optimizer.with_state(self.state).with_passes(self.passes);
         let (layers, recompute) = (Some(self.train.clone()), self.recompute.clone());
-        let train = TrainOptions { optimizer, loss: request.loss, batch: self.batch, layers, recompute };
-        let (isa, optimize, tile) = (request.isa, request.optimize, self.tile);
-        Options { isa, optimize, train: Some(train), tile, ..Options::default() }
+        let train = TrainOptions { optimizer, loss, batch: self.batch, layers, recompute };
+        Options { isa, optimize, train: Some(train), tile: self.tile, ..Options::default() }
     }
 }
 

@@ -19,7 +19,8 @@ pub(super) fn least(graph: &Graph, request: &Request, way: &Way) -> Result<(Way,
     let mut refused: Vec<String> = Vec::new();
     while best.0.recompute.len() < MOST {
         let Some(train) = &best.1.train else { break };
-        let alive = |step: usize| train.layout.spans.iter().filter(move |(_, first, last)| (*first..=*last).contains(&step));
+        let alive =
+            |step: usize| train.layout.spans.iter().filter(move |(_, first, last)| (*first..=*last).contains(&step));
         let bytes = |step: &usize| alive(*step).map(|(buffer, ..)| best.1.buffer(*buffer).bytes).sum::<usize>();
         let Some(peak) = (0..train.steps.len()).max_by_key(bytes) else { break };
         // Kept over the peak, and not used there.

@@ -50,13 +50,11 @@ pub fn plan(graph: &Graph, request: &Request, gains: &Gains<'_>, threads: usize)
         return Err(error.unwrap_or_else(|| TrainError::Pack(LowerError::NothingToTrain.into())));
     }
     candidates.sort_by(|a, b| match (a.fits, b.fits) {
-        (true, true) => b
-            .gain
-            .total_cmp(&a.gain)
-            .then(a.instructions.cmp(&b.instructions))
-            .then(a.ram_bytes.cmp(&b.ram_bytes)),
+        (true, true) => {
+            b.gain.total_cmp(&a.gain).then(a.instructions.cmp(&b.instructions)).then(a.ram_bytes.cmp(&b.ram_bytes))
+        }
         (false, false) => a.ram_bytes.cmp(&b.ram_bytes).then(b.gain.total_cmp(&a.gain)),
-        (fits, _) => fits.cmp(&true).reverse(),
+        (a, b) => b.cmp(&a),
     });
     Ok(candidates)
 }
@@ -66,7 +64,8 @@ fn one(graph: &Graph, request: &Request, gains: &Gains<'_>, train: &Selection) -
     let gain = gains.of(graph, train)?;
     let judged = |(way, program): (Way, Program)| {
         let optimizer = way.options(request).train.map_or(request.optimizer, |train| train.optimizer);
-        let (ram_bytes, flash_bytes) = (program.arena_bytes(), flash_bytes(program.persistent_bytes, request.erase_bytes));
+        let (ram_bytes, flash_bytes) =
+            (program.arena_bytes(), flash_bytes(program.persistent_bytes, request.erase_bytes));
         let within = |most: Option<usize>, bytes: usize| most.is_none_or(|most| bytes <= most);
         let fits = within(request.ram, ram_bytes) && within(request.flash, flash_bytes);
         let instructions = cost::update(&program, &optimizer, request.core);

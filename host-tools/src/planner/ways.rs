@@ -27,7 +27,8 @@ pub(super) fn ways(graph: &Graph, gains: &Gains) -> Vec<Selection> {
         let outputs = graph.tensor(*kernel).shape[0];
         for part in FRACTIONS.map(|fraction| outputs / fraction) {
             let cut = matches!(node.op, Op::Dense(_) | Op::Conv2d(_)) && part > 0;
-            let Some(channels) = cut.then(|| gains.channels(&node.name, outputs, part)).and_then(|r| Channels::new([r]))
+            let Some(channels) =
+                cut.then(|| gains.channels(&node.name, outputs, part)).and_then(|r| Channels::new([r]))
             else {
                 continue;
             };
@@ -45,8 +46,7 @@ pub(super) fn ways(graph: &Graph, gains: &Gains) -> Vec<Selection> {
             if marked.set_trainable(&selection).is_err() {
                 break;
             }
-            let learns: Vec<String> =
-                marked.tensors.iter().filter(|t| t.trainable).map(|t| t.name.clone()).collect();
+            let learns: Vec<String> = marked.tensors.iter().filter(|t| t.trainable).map(|t| t.name.clone()).collect();
             if seen.contains(&learns) {
                 break;
             }

@@ -189,7 +189,7 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 }
 
 /// A number with three or four digits that say something.
-fn tidy(value: f64) -> String {
+pub(super) fn tidy(value: f64) -> String {
     let size = value.abs();
     let text = match size {
         _ if size != 0.0 && !(1e-3..1e6).contains(&size) => return format!("{value:.2e}"),

@@ -19,6 +19,7 @@ mod diagram;
 mod escape;
 mod memory_map;
 mod program;
+mod scatter;
 mod table;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ use std::path::Path;
 pub use curves::{Curves, Range};
 pub use diagram::{Block, BlockKind, Diagram};
 pub use memory_map::{MemoryMap, Region, RegionKind};
+pub use scatter::{Scatter, ScatterKind};
 pub use table::Table;
 
 use crate::files::{self, FileError};

@@ -9,6 +9,7 @@ mod trainer;
 
 pub use evaluate::{Evaluation, evaluate, predict};
 pub use state::{StateError, Tally, TrainState};
+pub(crate) use trainer::check_data;
 pub use trainer::{Event, FitOptions, Fitted, LastGood, TrainError, Watch, fit, fit_from};
 
 #[cfg(test)]

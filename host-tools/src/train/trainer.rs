@@ -209,7 +209,7 @@ pub fn fit_from(
 }
 
 /// Whether samples and labels fit network and loss.
-pub(super) fn check_data(graph: &Graph, data: &Dataset, loss: Loss) -> Result<(), TrainError> {
+pub(crate) fn check_data(graph: &Graph, data: &Dataset, loss: Loss) -> Result<(), TrainError> {
     let expected = &graph.tensor(graph.inputs[0]).shape;
     if data.shape() != expected.as_slice() {
         return Err(TrainError::Shape { found: data.shape().to_vec(), expected: expected.clone() });

@@ -3,6 +3,7 @@
 mod bad_input;
 mod journey;
 mod json;
+mod planning;
 #[path = "../../src/testing.rs"]
 mod testing;
 mod training;

@@ -228,13 +228,18 @@ impl PackingArgs {
 
     /// Refuses an image that the board has no room for.
     pub fn check(&self, packed: &Packed) -> Result<()> {
-        let Some(board) = self.board()? else { return Ok(()) };
-        let (need, have) = (packed.bytes.len(), board.slots.image_bytes());
-        if need > have as usize {
-            bail!("the image has {need} bytes, {} takes {have}", board.name);
-        }
-        Ok(())
+        check_room(self.board()?, packed)
     }
+}
+
+/// Refuses an image that a board has no room for.
+pub fn check_room(board: Option<&Board>, packed: &Packed) -> Result<()> {
+    let Some(board) = board else { return Ok(()) };
+    let (need, have) = (packed.bytes.len(), board.slots.image_bytes());
+    if need > have as usize {
+        bail!("the image has {need} bytes, {} takes {have}", board.name);
+    }
+    Ok(())
 }
 
 /// Where a model works.

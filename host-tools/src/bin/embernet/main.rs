@@ -15,8 +15,10 @@ mod learn;
 mod model;
 mod output;
 mod pack;
+mod plan;
 mod progress;
 mod quantize;
+mod rule;
 mod run;
 mod slots;
 mod train;
@@ -45,6 +47,7 @@ enum Command {
     Export(export::Export),
     Eval(eval::Eval),
     Quantize(quantize::Quantize),
+    Plan(plan::Plan),
     Pack(pack::Pack),
     Firmware(firmware::Firmware),
     Flash(flash::Flash),
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Export(command) => command.run(&output),
         Command::Eval(command) => command.run(&output),
         Command::Quantize(command) => command.run(&output),
+        Command::Plan(command) => command.run(&output),
         Command::Pack(command) => command.run(&output),
         Command::Firmware(command) => command.run(&output),
         Command::Flash(command) => command.run(&output),

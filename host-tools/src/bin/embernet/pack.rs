@@ -3,20 +3,22 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
-use embernet::experiment::Optimizer;
+use clap::Args;
 use embernet::files;
 use embernet::flash;
 use embernet::graph::{Graph, Selection};
 use embernet::image::{self, Format, PackOptions, Packed, Piece, Target, TrainOptions};
 use embernet::link::Board;
-use embernet::lower::Loss;
+use embernet::lower::lower;
 use embernet::passes::Report;
+use embernet::planner::PlanFile;
+use embernet_core::optim::state::StateFormat;
 use serde::Serialize;
 
-use crate::args::PackingArgs;
-use crate::model::{loss_of, read_checkpoint};
+use crate::args::{PackingArgs, check_room};
+use crate::model::read_checkpoint;
 use crate::output::{Output, grouped};
+use crate::rule::RuleArgs;
 
 /// Make a flash image of a checkpoint, if asked with a training plan.
 #[derive(Debug, Args)]
@@ -31,18 +33,23 @@ pub struct Pack {
     /// learns: :bias, :channels=0-7+12 (output channels), or :lora=RANK (a low-rank adapter beside frozen weights).
     #[arg(long, value_name = "LAYERS")]
     train: Option<Selection>,
-    /// The update rule on the device: sgd, momentum, nesterov, adam or adagrad.
-    #[arg(long, value_name = "NAME", default_value = "sgd", requires = "train")]
-    optimizer: Optimizer,
-    /// The learning rate. The rule's usual one by default.
-    #[arg(long, requires = "train")]
-    lr: Option<f32>,
-    /// The loss. By default the one that the checkpoint was trained with.
-    #[arg(long, value_enum, requires = "train")]
-    loss: Option<LossArg>,
-    /// Most samples in one update.
+    /// Take what `embernet plan` chose: what learns, how, and for which board.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["train", "board"])]
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    rule: RuleArgs,
+    /// Most samples in one pass.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "train")]
     batch: usize,
+    /// Add up the gradients of so many passes before an update.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "train", value_parser = clap::value_parser!(u32).range(1..=65535))]
+    accumulate: u32,
+    /// How the optimiser's state is kept: f32, bf16 or 8bit.
+    #[arg(long, value_name = "FORMAT", default_value = "f32", requires = "train", value_parser = state)]
+    state: StateFormat,
+    /// Layers (with commas between) whose output is not kept for the backward pass but computed again.
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', requires = "train")]
+    recompute: Vec<String>,
     /// Most samples in one inference.
     #[arg(long, value_name = "N", default_value_t = 1)]
     samples: usize,
@@ -66,14 +73,6 @@ pub struct Pack {
     packing: PackingArgs,
 }
 
-/// A loss on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum LossArg {
-    CrossEntropy,
-    Mse,
-}
-
 #[derive(Serialize)]
 struct Line {
     done: bool,
@@ -90,24 +89,11 @@ struct Line {
 impl Pack {
     pub fn run(&self, output: &Output) -> Result<()> {
         let checkpoint = read_checkpoint(&self.model)?;
-        let train = match self.train.clone() {
-            None => None,
-            Some(layers) => Some(TrainOptions {
-                optimizer: self.optimizer()?.record(),
-                loss: match self.loss {
-                    Some(LossArg::CrossEntropy) => Loss::SparseCrossEntropy,
-                    Some(LossArg::Mse) => Loss::MeanSquaredError,
-                    None => loss_of(&checkpoint.graph.meta.properties).unwrap_or_default(),
-                },
-                batch: self.batch,
-                layers: Some(layers),
-            }),
-        };
-        let options = PackOptions { samples: self.samples, train, ..self.packing.options()? };
+        let (options, board) = self.options(&checkpoint.graph)?;
         let packed = image::pack(&checkpoint.graph, &options, Some(checkpoint.id()?))?;
         let parsed = packed.image()?;
-        self.packing.check(&packed)?;
-        files::write(&self.output, &self.wrap(&packed, &checkpoint.graph, self.packing.board()?)?)?;
+        check_room(board, &packed)?;
+        files::write(&self.output, &self.wrap(&packed, &checkpoint.graph, board)?)?;
         let header = parsed.header();
         let line = Line {
             done: true,
@@ -129,6 +115,35 @@ impl Pack {
         ));
         output.json(&line);
         Ok(())
+    }
+
+    /// What to pack, and for which board.
+    fn options(&self, graph: &Graph) -> Result<(PackOptions, Option<&'static Board>)> {
+        if self.rule.is_some() && self.train.is_none() {
+            bail!("--optimizer, --lr and --loss are for images that train: add --train");
+        }
+        if let Some(path) = &self.plan {
+            let plan = PlanFile::read(path)?;
+            let board = Board::named(&plan.board)?;
+            let options = PackOptions { samples: self.samples, ..plan.options(board.isa) };
+            let found = lower(graph, &options)?.arena_bytes();
+            if self.samples == 1 && found != plan.ram_bytes {
+                let (path, planned) = (path.display(), plan.ram_bytes);
+                bail!("{path} was made for another model: it plans {planned} B of RAM, this one needs {found}");
+            }
+            return Ok((options, Some(board)));
+        }
+        let train = match self.train.clone() {
+            None => None,
+            Some(layers) => Some(TrainOptions {
+                optimizer: self.rule.record()?.with_state(self.state).with_passes(self.accumulate),
+                loss: self.rule.loss(graph),
+                batch: self.batch,
+                layers: Some(layers),
+                recompute: self.recompute.clone(),
+            }),
+        };
+        Ok((PackOptions { samples: self.samples, train, ..self.packing.options()? }, self.packing.board()?))
     }
 
     /// The file's bytes.
@@ -165,18 +180,17 @@ impl Pack {
         }
         Ok(self.format.wrap(pieces, &target)?)
     }
-
-    fn optimizer(&self) -> Result<Optimizer> {
-        match self.lr {
-            None => Ok(self.optimizer),
-            Some(lr) if lr.is_finite() && lr > 0.0 => Ok(self.optimizer.with_lr(lr)),
-            Some(lr) => bail!("--lr is {lr}; it must be a positive number"),
-        }
-    }
 }
 
 fn piece(address: u32, bytes: &[u8]) -> Piece {
     Piece { address, bytes: bytes.to_vec() }
+}
+
+/// A format of optimiser state, by its name.
+fn state(text: &str) -> Result<StateFormat, String> {
+    let known = StateFormat::ALL.map(StateFormat::name).join(", ");
+    let found = StateFormat::ALL.into_iter().find(|format| format.name() == text);
+    found.ok_or_else(|| format!("there is no {text:?}; there are {known}"))
 }
 
 /// A whole number, also in hexadecimal.
