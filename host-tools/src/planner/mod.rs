@@ -4,7 +4,7 @@
 //! image runs in an arena of that size and in none a byte smaller. Instructions are an estimate ([`cost`]), and so is
 //! what learning gains ([`gain`]).
 //!
-//! [`ways`] lists what can learn. For each of these the fastest plan is tried first; where it needs too much, the
+//! It lists what can learn. For each of these the fastest plan is tried first; where it needs too much, the
 //! gradients of a batch are added up sample by sample, activations computed again, gradient tiles made small, and state
 //! kept in fewer bits. The best of those that fit gains most; among equals it is the one with fewest instructions, then
 //! the smallest.

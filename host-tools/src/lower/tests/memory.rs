@@ -173,10 +173,35 @@ fn state_costs_what_its_format_says() {
     let eight = beyond(adam.with_state(StateFormat::Block8));
     assert!(eight <= 56 * 1024, "{eight}");
     assert!(beyond(adam.with_state(StateFormat::Bf16)) <= 106 * 1024);
-    eprintln!(
-        "{} {} {} {eight}",
-        beyond(OptimizerRecord::sgd(0.1)),
-        beyond(adam),
-        beyond(adam.with_state(StateFormat::Bf16))
-    );
+    // Small tiles, as the planner tries them.
+    let small = Options { tile: Some(64), ..options(OptimizerRecord::sgd(0.1), 1) };
+    let program = lower(&graph, &small).unwrap();
+    assert!(program.arena_bytes() - program.parameter_bytes <= 4 * 1024);
+}
+
+/// LeNet-5 (LeCun et al. 1998, with relu and max pools) on MNIST: all of it learns in less than 40 KB beyond the weights.
+#[test]
+fn lenet_learns_in_little_memory() {
+    let lenet = |padding| {
+        Sequential::new([28, 28, 1])
+            .add(Conv2d::new(6, [5, 5]).padding(padding).activation(Activation::Relu))
+            .add(MaxPool2d::new([2, 2]))
+            .add(Conv2d::new(16, [5, 5]).activation(Activation::Relu))
+            .add(MaxPool2d::new([2, 2]))
+            .add(Flatten {})
+            .add(Dense::new(120).activation(Activation::Relu))
+            .add(Dense::new(84).activation(Activation::Relu))
+            .add(Dense::new(10).activation(Activation::Softmax))
+            .build(1)
+            .unwrap()
+    };
+    let beyond = |padding, recompute: &[&str]| {
+        let mut options = options(OptimizerRecord::sgd(0.1), 1);
+        options.train.as_mut().unwrap().recompute = recompute.iter().map(ToString::to_string).collect();
+        let program = lower(&lenet(padding), &options).unwrap();
+        program.arena_bytes() - program.parameter_bytes
+    };
+    let found = [Padding::Valid, Padding::Same].map(|padding| [&[][..], &["conv2d"]].map(|layers| beyond(padding, layers)));
+    eprintln!("{found:?}");
+    assert!(found[0][0] <= 40 * 1024, "{found:?}");
 }
