@@ -94,7 +94,7 @@ fn learns_in_little_memory(name: &str) {
     ];
     images.extend(narrow.map(|format| models::sparse(adam.with_state(format), "all", models::BATCH, &[])));
     images.extend(narrow.map(|format| models::sparse(momentum.with_state(format), "last:2", models::BATCH, &[])));
-    let steps = models::steps(21, 40);
+    let steps = models::steps(21, 12);
     for (number, packed) in images.iter().enumerate() {
         let image = packed.image().unwrap();
         client.load(&image, |_, _| {}).unwrap();

@@ -201,7 +201,8 @@ fn lenet_learns_in_little_memory() {
         let program = lower(&lenet(padding), &options).unwrap();
         program.arena_bytes() - program.parameter_bytes
     };
-    let found = [Padding::Valid, Padding::Same].map(|padding| [&[][..], &["conv2d"]].map(|layers| beyond(padding, layers)));
+    let found =
+        [Padding::Valid, Padding::Same].map(|padding| [&[][..], &["conv2d"]].map(|layers| beyond(padding, layers)));
     eprintln!("{found:?}");
     assert!(found[0][0] <= 40 * 1024, "{found:?}");
 }
