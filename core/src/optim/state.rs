@@ -79,7 +79,7 @@ pub fn layout(settings: &OptimizerRecord) -> Option<u32> {
         1 => 0,
         _ => SUM,
     };
-    Some(rule.slots() as u32 | (format as u32) << FORMAT | sum)
+    Some(rule.slots() as u32 | ((format as u32) << FORMAT) | sum)
 }
 
 /// Whether records may say so.
@@ -161,7 +161,7 @@ impl Block {
         for (to, code) in to.iter_mut().zip(codes.get(self.start..).unwrap_or_default()) {
             let (size, sign) = (u32::from(*code) & most, u32::from(*code) & !most);
             // A zero has no sign.
-            *to = if size == 0 { 0.0 } else { f32::from_bits(base + (size << STEP) | sign << 24) };
+            *to = if size == 0 { 0.0 } else { f32::from_bits((base + (size << STEP)) | (sign << 24)) };
         }
     }
 
@@ -192,7 +192,7 @@ impl Block {
             let rounded = (size.saturating_sub(base) + (drawn(index) >> (32 - STEP))) >> STEP;
             // A root of 0 would make the step of a weight that learns a huge one.
             let least = u32::from(self.square && size > 0);
-            *code = (rounded.max(least).min(most) | (sign << 7) & !most) as u8;
+            *code = (rounded.max(least).min(most) | ((sign << 7) & !most)) as u8;
         }
     }
 }
