@@ -26,12 +26,15 @@ impl ScatterKind {
     }
 }
 
+/// A name, a look, and points.
+type Group = (String, ScatterKind, Vec<(f64, f64)>);
+
 /// Groups of points.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scatter {
     x_label: String,
     y_label: String,
-    groups: Vec<(String, ScatterKind, Vec<(f64, f64)>)>,
+    groups: Vec<Group>,
     limit: Option<(String, f64)>,
 }
 
