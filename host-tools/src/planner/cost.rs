@@ -1,9 +1,9 @@
 //! A model of what a training step takes: instructions, step by step.
 //!
 //! Each step costs a fixed overhead, so much for each multiply-accumulate, and so much for each value that it reads or
-//! writes; an update so much for each parameter. The factors were measured in QEMU on training steps of dense networks
-//! and LeNet-5 (`docs/training-on-device.md` has the figures beside the model's). They rank ways of training; they are
-//! no promise.
+//! writes; an update so much for each parameter. The factors of multiply-accumulates follow from measured inferences
+//! (`docs/performance.md` for cores with an FPU; the README's CNN for the others); all other factors are guesses that no
+//! measurement has confirmed. They rank ways of training; they are no promise.
 
 use crate::lower::{Program, Sequence};
 use embernet_core::optim::state::StateFormat;
