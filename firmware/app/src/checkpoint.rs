@@ -5,6 +5,7 @@
 
 use embernet_core::arch::Isa;
 use embernet_core::checksum::Crc32;
+use embernet_core::exec::SessionError;
 use embernet_core::slot::RECORD_BYTES;
 use embernet_core::wire::Fault;
 
@@ -66,6 +67,9 @@ impl Head {
 pub(crate) fn save<F: Region, I: Isa>(store: &mut Store<F>, model: &Model<'_, I>) -> Result<Active, Fault> {
     let head = Head::of(model).emit();
     let (params, state) = model.learned();
+    if params.is_empty() {
+        return Err(Fault::Session(SessionError::NotTrainable));
+    }
     let parts = [&head[..], params, state];
     let mut crc = Crc32::new();
     parts.iter().for_each(|part| crc.update(part));
@@ -95,6 +99,10 @@ pub(crate) fn save<F: Region, I: Isa>(store: &mut Store<F>, model: &Model<'_, I>
 /// Gives `model` back what the newest whole checkpoint holds, if that is of this very image.
 #[inline(never)]
 pub(crate) fn restore<F: Region, I: Isa>(store: &mut Store<F>, model: &mut Model<'_, I>) {
+    if model.learned().0.is_empty() {
+        // It never learns, and a start is short.
+        return;
+    }
     // All of it is copied anyway, so its checksum costs little more.
     store.reopen(Trust::Checksums);
     let (Some((_, bytes)), _) = store.split() else { return };

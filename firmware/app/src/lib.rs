@@ -64,7 +64,7 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
 
     /// With two more slots of flash, where the model keeps what it learns when the host asks for it.
     pub fn with_checkpoints(mut self, slots: [F; 2]) -> Self {
-        self.checkpoints = Some(Store::open(slots));
+        self.checkpoints = Some(Store::closed(slots));
         self
     }
 

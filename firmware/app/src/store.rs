@@ -58,9 +58,14 @@ impl<F: Region> Store<F> {
         const { assert!(RECORD_BYTES.is_multiple_of(F::WRITE_SIZE), "write size of 1 to 32") }
         const { assert!(F::HEAD.is_multiple_of(RECORD_BYTES) && F::HEAD > 0, "a head of whole records") }
         const { assert!(F::HEAD <= F::ERASE_SIZE, "records are erased at one go") }
-        let mut store = Self { slots, active: None, newest: 0 };
+        let mut store = Self::closed(slots);
         store.reopen(Trust::Records);
         store
+    }
+
+    /// One that nobody has looked into; [`Store::reopen`] does.
+    pub(crate) fn closed(slots: [F; 2]) -> Self {
+        Self { slots, active: None, newest: 0 }
     }
 
     /// Looks for the active image again, after a commit or because the active one turned out to be damaged.
@@ -98,6 +103,7 @@ impl<F: Region> Store<F> {
 
     /// Makes both slots empty; cut in between, it leaves the active one.
     pub fn clear(&mut self) -> Result<(), Fault> {
+        self.reopen(Trust::Records);
         let (active, spare) = self.split();
         let first = usize::from(spare.slot);
         let order = if active.is_some() { [first, 1 - first] } else { [0, 1] };
