@@ -217,7 +217,8 @@ pub fn run<I: Isa>(isa: I, id: IsaId, task: impl Task) {
         _ if own => task.run(isa.layout()),
         IsaId::Dsp => task.run(dsp::Twin),
         IsaId::Mve => task.run(mve::Twin),
-        IsaId::Thumb2 | IsaId::Rv32 => task.run(words::Words(words::Twin::<2>)),
+        IsaId::Thumb2 => task.run(words::Words(words::Twin::<2>)),
+        IsaId::Rv32 => task.run(words::Words(words::Six)),
         IsaId::Thumb1 => task.run(words::Words(words::Twin::<1>)),
         IsaId::Scalar | IsaId::Avx2 | IsaId::Avx512 | IsaId::Avx2Exact | IsaId::Neon => {}
     }

@@ -1,6 +1,6 @@
 //! What a host does to the weights of an int8 layer, so that a token finds them in its order.
 
-use super::words::{Twin, Words};
+use super::words::{Six, Twin, Words};
 use super::{dsp, mve};
 use crate::arch::IsaId;
 use crate::kernels::conv2d::Conv2d;
@@ -64,7 +64,8 @@ fn packing(isa: IsaId) -> Option<&'static dyn Packing> {
     match isa {
         IsaId::Dsp => Some(&dsp::Twin),
         IsaId::Mve => Some(&mve::Twin),
-        IsaId::Thumb2 | IsaId::Rv32 => Some(&Words(Twin::<2>)),
+        IsaId::Thumb2 => Some(&Words(Twin::<2>)),
+        IsaId::Rv32 => Some(&Words(Six)),
         IsaId::Thumb1 => Some(&Words(Twin::<1>)),
         IsaId::Scalar | IsaId::Avx2 | IsaId::Avx512 | IsaId::Avx2Exact | IsaId::Neon => None,
     }

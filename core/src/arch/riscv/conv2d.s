@@ -1,162 +1,163 @@
-# The tile of a convolution on RV32IM: see layout/words/tile.rs for what the numbers mean.
+# The tile of a convolution on RV32IM: see layout/words/six.rs for what the numbers mean.
 #
-# In: a0 = arguments (its Arguments). Two filters, four pixels at a time: four sums of a block in s0-s3, their
-# running totals in s4-s7, those of the upper halves in s8-s11.
+# In: a0 = arguments (its Arguments). Four filters at a time, a word each for three pixels' first and second: filter 0
+# in s0-s3, 1 in s4-s7, 2 in s8-s11, 3 in a4-a7; t0-t3 the inputs, a1 walks along them up to a3, a2 along the stream.
     .option push
     .option arch, +m, +c
     .section .text.embernet_rv32_filters, "ax", @progbits
     .global embernet_rv32_filters
     .type embernet_rv32_filters, @function
 
-    .macro embernet_rv32_take sum, total, upper
-    add \total, \total, \sum
-    add \sum, \sum, t3
-    srai \sum, \sum, 16
-    add \upper, \upper, \sum
+    # A filter's weight times six inputs.
+    .macro embernet_rv32_products at, sum0, sum1, sum2, sum3
+    lb t4, \at(a2)
+    mul t5, t4, t0
+    add \sum0, \sum0, t5
+    mul t5, t4, t1
+    add \sum1, \sum1, t5
+    mul t5, t4, t2
+    add \sum2, \sum2, t5
+    mul t5, t4, t3
+    add \sum3, \sum3, t5
     .endm
 
-    # A sum to int8, stored at a3: t0 twice the bias, t1 multiplier, t2 rounding, a2 shift.
+    # A doubled sum to int8, stored at s6: t0 twice the bias, t1 twice the multiplier, t2 rounding, t3 shift.
     .macro embernet_rv32_scale sum
-    slli \sum, \sum, 1
     add \sum, \sum, t0
-    mul a1, \sum, t1
-    mulh \sum, \sum, t1
-    srli a1, a1, 31
-    add \sum, \sum, a1
-    srai a1, \sum, 31
-    add \sum, \sum, a1
+    mulhsu \sum, \sum, t1
+    addi \sum, \sum, 1
+    srai \sum, \sum, 1
+    srai t5, \sum, 31
+    add \sum, \sum, t5
     add \sum, \sum, t2
-    sra \sum, \sum, a2
-    bge \sum, s0, 8f
-    mv \sum, s0
-8:  bge s1, \sum, 8f
-    mv \sum, s1
-8:  sb \sum, 0(a3)
+    sra \sum, \sum, t3
+    bge \sum, s9, 9f
+    mv \sum, s9
+9:  bge s10, \sum, 9f
+    mv \sum, s10
+9:  sb \sum, 0(s6)
+    add s6, s6, s7
     .endm
 
-    # The outputs of a filter, whose four numbers a4 leads to; a3 to the first pixel's.
-    .macro embernet_rv32_outputs total0, upper0, total1, upper1
-    lw t0, 0(a4)
-    lw t1, 4(a4)
-    lw t2, 8(a4)
-    lw a2, 12(a4)
-    slli a1, \upper0, 16
-    sub \total0, \total0, a1
-    slli a1, \upper1, 16
-    sub \total1, \total1, a1
-    embernet_rv32_scale \total0
-    add a3, a3, t5
-    embernet_rv32_scale \upper0
-    add a3, a3, t5
-    embernet_rv32_scale \total1
-    add a3, a3, t5
-    embernet_rv32_scale \upper1
-    .endm
+    # The frame: words with sums, doubled sums of earlier blocks, registers.
+    .equ .Ltotals, 64
+    .equ .Lsaved, 160
+    .equ .Lframe, 224
 
 embernet_rv32_filters:
-    addi sp, sp, -48
-    sw s0, 0(sp)
-    sw s1, 4(sp)
-    sw s2, 8(sp)
-    sw s3, 12(sp)
-    sw s4, 16(sp)
-    sw s5, 20(sp)
-    sw s6, 24(sp)
-    sw s7, 28(sp)
-    sw s8, 32(sp)
-    sw s9, 36(sp)
-    sw s10, 40(sp)
-    sw s11, 44(sp)
-    lui t3, 8
-    la t4, 3f
-    lw t5, 24(a0)
-    lw a6, 4(a0)
-    li a7, 36
-    lw a5, 8(a0)
-1:  # Two filters.
+    addi sp, sp, -.Lframe
+    .irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    sw s\i, .Lsaved + 4 * \i(sp)
+    .endr
+    lw a2, 12(a0)
+1:  # Four filters.
     lw a1, 0(a0)
-    addi a2, a5, 32
-    li s4, 0
-    li s5, 0
-    li s6, 0
-    li s7, 0
-    li s8, 0
-    li s9, 0
-    li s10, 0
-    li s11, 0
-2:  # A block: its first weights, then as many of 15 more as it has. Pointers go back by those that it lacks.
-    lbu t6, 0(a2)
-    lb t0, 1(a2)
-    lb t1, 2(a2)
-    lw a3, 0(a1)
-    lw a4, 4(a1)
-    andi t6, t6, 15
-    mul s0, t0, a3
-    mul s1, t0, a4
-    mul s2, t1, a3
-    mul s3, t1, a4
-    slli t2, t6, 1
-    sub a2, a2, t2
-    slli t2, t6, 3
-    sub a1, a1, t2
-    mul t6, t6, a7
-    add t6, t6, t4
-    jr t6
+    addi a2, a2, 64
+2:  # A block.
+    lw a3, 8(a0)
+    lw t6, 4(a0)
+    add a3, a3, a1
+    bleu a3, t6, 3f
+    mv a3, t6
 3:
-    .irp i, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-    lb t0, 2 * \i + 1(a2)
-    lb t1, 2 * \i + 2(a2)
-    lw a3, 8 * \i(a1)
-    lw a4, 8 * \i + 4(a1)
-    mul t2, t0, a3
-    add s0, s0, t2
-    mul t2, t0, a4
-    add s1, s1, t2
-    mul t2, t1, a3
-    add s2, s2, t2
-    mul t2, t1, a4
-    add s3, s3, t2
+    .irp sum, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, a4, a5, a6, a7
+    li \sum, 0
     .endr
 4:
-    embernet_rv32_take s0, s4, s8
-    embernet_rv32_take s1, s5, s9
-    embernet_rv32_take s2, s6, s10
-    embernet_rv32_take s3, s7, s11
-    addi a1, a1, 128
-    addi a2, a2, 33
-    bltu a1, a6, 2b
-    lw a3, 20(a0)
-    mv a4, a5
-    li s0, -128
-    li s1, 127
-    embernet_rv32_outputs s4, s8, s5, s9
-    lw a3, 20(a0)
-    lw a2, 28(a0)
-    addi a4, a4, 16
-    add a3, a3, a2
-    addi a1, a3, 1
-    sw a1, 20(a0)
-    embernet_rv32_outputs s6, s10, s7, s11
-    lw a1, 12(a0)
-    lw a2, 16(a0)
-    add a5, a5, a1
-    addi a2, a2, -1
-    sw a2, 16(a0)
-    bnez a2, 1b
-    sw a5, 8(a0)
-    lw s0, 0(sp)
-    lw s1, 4(sp)
-    lw s2, 8(sp)
-    lw s3, 12(sp)
-    lw s4, 16(sp)
-    lw s5, 20(sp)
-    lw s6, 24(sp)
-    lw s7, 28(sp)
-    lw s8, 32(sp)
-    lw s9, 36(sp)
-    lw s10, 40(sp)
-    lw s11, 44(sp)
-    addi sp, sp, 48
+    .irp i, 0, 1, 2, 3
+    lw t0, 16 * \i(a1)
+    lw t1, 16 * \i + 4(a1)
+    lw t2, 16 * \i + 8(a1)
+    lw t3, 16 * \i + 12(a1)
+    embernet_rv32_products 4 * \i, s0, s1, s2, s3
+    embernet_rv32_products 4 * \i + 1, s4, s5, s6, s7
+    embernet_rv32_products 4 * \i + 2, s8, s9, s10, s11
+    embernet_rv32_products 4 * \i + 3, a4, a5, a6, a7
+    .endr
+    addi a1, a1, 64
+    addi a2, a2, 16
+    bltu a1, a3, 4b
+    .irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    sw s\i, 4 * \i(sp)
+    .endr
+    sw a4, 48(sp)
+    sw a5, 52(sp)
+    sw a6, 56(sp)
+    sw a7, 60(sp)
+    # s0: words with sums, up to s2; s1: totals; s4: whether these count; s5: whether another block follows; s6, s7:
+    # outputs and their distance; s8: numbers; s9, s10: limits.
+    mv s0, sp
+    addi s1, sp, .Ltotals
+    addi s2, sp, 64
+    lui s3, 256
+    lw s4, 0(a0)
+    lw s5, 8(a0)
+    add s4, s4, s5
+    sltu s4, s4, a3
+    lw s5, 4(a0)
+    sltu s5, a3, s5
+    lw s6, 20(a0)
+    lw s7, 24(a0)
+    lw s8, 12(a0)
+    li s9, -128
+    li s10, 127
+5:  # A filter.
+    lw t0, 0(s8)
+    lw t1, 4(s8)
+    lw t2, 8(s8)
+    lw t3, 12(s8)
+    addi s8, s8, 16
+    mv t6, s6
+    li s11, 2
+6:  # Two words of it: the first pixel's doubled sum in a4, the second's in a5, the third's in a6.
+    lw a4, 0(s0)
+    lw a5, 4(s0)
+    addi s0, s0, 8
+    add a6, a4, s3
+    slli a4, a4, 11
+    srai a4, a4, 10
+    srli a6, a6, 21
+    slli a7, a6, 10
+    sub a5, a5, a7
+    add a7, a5, s3
+    slli a5, a5, 11
+    srai a5, a5, 10
+    srai a7, a7, 21
+    slli a7, a7, 12
+    slli a6, a6, 1
+    add a6, a6, a7
+    beqz s4, 7f
+    lw t4, 0(s1)
+    lw t5, 4(s1)
+    lw a7, 8(s1)
+    add a4, a4, t4
+    add a5, a5, t5
+    add a6, a6, a7
+7:  beqz s5, 8f
+    sw a4, 0(s1)
+    sw a5, 4(s1)
+    sw a6, 8(s1)
+    j 10f
+8:  embernet_rv32_scale a4
+    embernet_rv32_scale a5
+    embernet_rv32_scale a6
+10: addi s1, s1, 12
+    addi s11, s11, -1
+    bnez s11, 6b
+    addi s6, t6, 1
+    bltu s0, s2, 5b
+    bnez s5, 2b
+    # The next four.
+    lw t0, 16(a0)
+    sw a2, 12(a0)
+    sw s6, 20(a0)
+    addi t0, t0, -1
+    sw t0, 16(a0)
+    bnez t0, 1b
+    .irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    lw s\i, .Lsaved + 4 * \i(sp)
+    .endr
+    addi sp, sp, .Lframe
     ret
     .size embernet_rv32_filters, . - embernet_rv32_filters
     .option pop

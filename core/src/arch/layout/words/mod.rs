@@ -6,14 +6,15 @@
 //! modulo 2^32, and the word's upper half, rounded, to a sum of its own; the sum of the lower halves is the total
 //! less that.
 //!
-//! - A convolution's words hold two pixels; see [`tile`].
+//! - A convolution's words hold two pixels; see [`tile`]. Or two words hold three, where there are registers for
+//!   them; see [`six`].
 //! - A dense layer's words hold two filters; see [`quad`].
 //! - A depthwise convolution has nothing to share within a word: its weights stay in registers; see [`band`].
 //!
 //! | file | is |
 //! |---|---|
 //! | `mod.rs` | what a core's loops are, and all three layers on them |
-//! | `tile.rs`, `quad.rs`, `band.rs` | for each layer what its numbers mean, and what assembly is given |
+//! | `tile.rs`, `six.rs`, `quad.rs`, `band.rs` | for each layer what its numbers mean, and what assembly is given |
 //! | `token.rs` | the token of a core with such loops (devices only) |
 //! | `twin.rs` | the loops in plain Rust (hosts only) |
 //! | `packing.rs` | what the host does to weights (hosts only) |
@@ -23,6 +24,7 @@ pub mod band;
 #[cfg(any(test, feature = "std"))]
 mod packing;
 pub mod quad;
+pub mod six;
 pub mod tile;
 #[cfg(all(target_os = "none", not(any(armv7em, armv8m))))]
 mod token;
@@ -32,14 +34,14 @@ mod twin;
 #[cfg(all(target_os = "none", not(any(armv7em, armv8m))))]
 pub(crate) use token::token;
 #[cfg(any(test, feature = "std"))]
-pub use twin::Twin;
+pub use twin::{Six, Twin};
 
 use super::{Depthwise, Filters, Layout, Patch};
 use crate::arch::IsaId;
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
-use crate::kernels::util::{from_mut, sub};
+use crate::kernels::util::sub;
 use band::{Band, Source};
 
 /// The longest block.
@@ -54,10 +56,13 @@ pub trait Loops: Copy {
     /// Whose they are.
     const ID: IsaId;
 
-    /// Filters in a group of a convolution.
-    const GROUP: usize;
+    /// Pixels of a tile.
+    const PIXELS: usize;
 
-    /// All outputs `y [4][count]` of a tile.
+    /// Words of a tile.
+    fn tile_words(patch: usize) -> usize;
+
+    /// All outputs `y [PIXELS][count]` of a tile.
     fn filters(self, stream: &[u32], patch: usize, count: usize, tile: &[u32], y: &mut [i8]);
 
     /// All outputs of a dense layer.
@@ -66,8 +71,8 @@ pub trait Loops: Copy {
     /// Some rows of outputs of four channels.
     fn band(self, band: &Band<'_>, y: &mut [i8]);
 
-    /// Puts bytes into every second word, as lower halves, or into those that have them as upper ones.
-    fn place(self, words: &mut [u32], upper: bool, x: &[i8]);
+    /// Puts bytes of a pixel into a tile, from byte `at` of its patch on. Pixels that share words come in order.
+    fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]);
 
     /// See [`Layout::place_tile`].
     fn place_tile(self, tile: &mut [u32], from: &Patch, apart: usize, x: &[i8]);
@@ -82,16 +87,15 @@ pub struct Words<L>(pub L);
 
 impl<L: Loops> Layout for Words<L> {
     const ID: IsaId = L::ID;
-    const PIXELS: usize = tile::PIXELS;
+    const PIXELS: usize = L::PIXELS;
 
     fn tile_words(patch: usize) -> usize {
-        tile::words(patch)
+        L::tile_words(patch)
     }
 
     fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]) {
-        let (tile, upper) = (from_mut(tile, pixel / 2), !pixel.is_multiple_of(2));
         let values = [from.pad; 32];
-        let mut put = |at: usize, x: &[i8]| self.0.place(from_mut(tile, 2 * at), upper, x);
+        let mut put = |at: usize, x: &[i8]| self.0.place(tile, pixel, at, x);
         if from.is_padded() {
             for at in (0..patch).step_by(values.len()) {
                 put(at, sub(&values, 0, values.len().min(patch - at)));

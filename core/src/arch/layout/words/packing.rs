@@ -1,6 +1,6 @@
 //! What a host does to weights for these loops.
 
-use super::{LONGEST, NUMBERS, Twin, Words, band, quad, tile};
+use super::{LONGEST, NUMBERS, Six, Twin, Words, band, quad, six, tile};
 use crate::arch::layout::packing::{Layer, Packed, Packing};
 use crate::kernels::conv2d::{Conv2d, scratch_words};
 use crate::kernels::dense::Dense;
@@ -160,5 +160,47 @@ impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
             stream.extend(words(filter.weights.iter().map(|w| *w as u8).collect()));
         }
         Some(Packed { stream, scratch_words: band::words(shape) })
+    }
+}
+
+/// The longest blocks of one length, a multiple of four, in which sums of all filters have 21 bits.
+fn even_blocks(filters: &[Filter], indices: usize) -> usize {
+    let fits = |block: &usize| {
+        let magnitude = |weights: &[i8]| weights.iter().map(|w| u32::from(w.unsigned_abs())).sum::<u32>();
+        filters.iter().all(|filter| filter.weights.chunks(*block).all(|block| magnitude(block) <= six::MOST))
+    };
+    (1..=indices).map(|blocks| indices.div_ceil(blocks).next_multiple_of(4)).find(fits).unwrap_or(4)
+}
+
+impl Packing for Words<Six> {
+    fn takes_conv2d(&self, shape: &Conv2d) -> bool {
+        shape.window.out_pixels() >= six::PIXELS
+    }
+
+    fn takes_depthwise(&self, shape: &DepthwiseConv2d) -> bool {
+        Words(Twin::<2>).takes_depthwise(shape)
+    }
+
+    fn conv2d(&self, shape: &Conv2d, layer: &Layer<'_>) -> Option<Packed> {
+        let (patch, count) = (shape.patch(), shape.out_c as usize);
+        let filters = filter_rows(layer, count, patch)?;
+        let mut stream = Vec::from([even_blocks(&filters, six::indices(patch)) as u32]);
+        for group in filters.chunks(six::GROUP) {
+            let group: Vec<_> = (0..six::GROUP).filter_map(|i| group.get(i).or(group.last())).collect();
+            for filter in &group {
+                let [bias, multiplier, rounding, power] = filter.numbers(layer.zero_point)?;
+                stream.extend([bias, 2 * multiplier, rounding, power]);
+            }
+            stream.extend((0..six::indices(patch)).flat_map(|k| words(weights_at(&group, k).collect())));
+        }
+        Some(Packed { stream, scratch_words: scratch_words::<Self>(shape) })
+    }
+
+    fn dense(&self, shape: &Dense, layer: &Layer<'_>) -> Option<Packed> {
+        Words(Twin::<2>).dense(shape, layer)
+    }
+
+    fn depthwise(&self, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
+        Words(Twin::<2>).depthwise(shape, layer)
     }
 }

@@ -13,10 +13,17 @@ use crate::arch::layout::Patch;
 
 /// Pixels of a tile. An even one overwrites what its neighbour had: they are placed in order.
 pub const PIXELS: usize = 4;
+/// Words of a tile for each byte.
+const WORDS: usize = 2;
+
+/// Where the bytes of a pixel go in a tile: the first of their words, and whether they are upper halves.
+pub const fn place_of(pixel: usize) -> (usize, bool) {
+    (pixel / 2, pixel % 2 == 1)
+}
 
 /// Words of a tile: those of the patch, and those that a loop may read behind them.
 pub const fn words(patch: usize) -> usize {
-    2 * (patch + LONGEST - 1)
+    WORDS * (patch + LONGEST - 1)
 }
 
 /// Words that a loop may read of a group, whatever the lengths of its blocks say.
@@ -67,7 +74,7 @@ pub unsafe fn filters<const GROUP: usize>(
     let whole = count / GROUP;
     let mut arguments = Arguments {
         x,
-        x_end: x.wrapping_add(2 * patch),
+        x_end: x.wrapping_add(WORDS * patch),
         group: rows.as_ptr(),
         stride: 4 * stride,
         groups: whole,
@@ -92,14 +99,16 @@ pub unsafe fn filters<const GROUP: usize>(
 /// `assembly` reads its bytes, at least one, and writes every second word, as many.
 pub unsafe fn place(
     assembly: unsafe extern "C" fn(*const i8, *const i8, *mut u32, usize),
-    words: &mut [u32],
-    upper: bool,
+    tile: &mut [u32],
+    pixel: usize,
+    at: usize,
     x: &[i8],
 ) {
-    if !x.is_empty() && 2 * x.len() - 1 <= words.len() {
-        let ends = x.as_ptr_range();
+    let (first, upper) = place_of(pixel);
+    if !x.is_empty() && pixel < PIXELS && WORDS * (at + x.len()) <= tile.len() {
+        let (ends, to) = (x.as_ptr_range(), tile.as_mut_ptr().wrapping_add(WORDS * at + first));
         // SAFETY: the slices were checked above.
-        unsafe { assembly(ends.start, ends.end, words.as_mut_ptr(), upper.into()) };
+        unsafe { assembly(ends.start, ends.end, to, upper.into()) };
     }
 }
 
@@ -116,6 +125,23 @@ pub struct Patches {
     skip: isize,
 }
 
+impl Patches {
+    /// Of so many pixels, so many words for each byte; `None` if a slice is too short, or there is nothing.
+    pub fn new(
+        tile: &mut [u32],
+        (pixels, words): (usize, usize),
+        from: &Patch,
+        apart: usize,
+        x: &[i8],
+    ) -> Option<Self> {
+        let Patch { rows, len, distance, .. } = *from;
+        let fits = from.reach() + (pixels - 1) * apart <= x.len() && words * rows * len <= tile.len();
+        let skip = distance as isize - len as isize;
+        let (x, tile) = (x.as_ptr(), tile.as_mut_ptr());
+        (fits && len > 0 && rows > 0).then_some(Self { x, tile, apart, len, rows, skip })
+    }
+}
+
 /// [`super::Loops::place_tile`] by `assembly`.
 ///
 /// # Safety
@@ -127,12 +153,8 @@ pub unsafe fn place_tile(
     apart: usize,
     x: &[i8],
 ) {
-    let Patch { rows, len, distance, .. } = *from;
-    if len == 0 || rows == 0 || from.reach() + (PIXELS - 1) * apart > x.len() || 2 * rows * len > tile.len() {
-        return;
+    if let Some(mut patches) = Patches::new(tile, (PIXELS, WORDS), from, apart, x) {
+        // SAFETY: the slices were checked.
+        unsafe { assembly(&mut patches) };
     }
-    let skip = distance as isize - len as isize;
-    let mut arguments = Patches { x: x.as_ptr(), tile: tile.as_mut_ptr(), apart, len, rows, skip };
-    // SAFETY: the slices were checked above.
-    unsafe { assembly(&mut arguments) };
 }

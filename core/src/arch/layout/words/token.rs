@@ -1,8 +1,8 @@
 //! The token of a core with these loops: assembly between safe functions.
 
-/// Makes the token `$token`, whose assembly has groups of `$group` filters in convolutions.
+/// Makes the token `$token`, whose convolutions are those of the module `$tile`, of `$group` filters if it leaves that open.
 macro_rules! token {
-    ($(#[$about:meta])* $token:ident, $group:literal, $filters:ident, $dense:ident, $band:ident,
+    ($(#[$about:meta])* $token:ident, $tile:ident $(<$group:literal>)?, $filters:ident, $dense:ident, $band:ident,
         $place:ident, $place_tile:ident, $gather:ident) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ macro_rules! token {
         }
 
         unsafe extern "C" {
-            fn $filters(arguments: &mut $crate::arch::layout::words::tile::Arguments);
+            fn $filters(arguments: &mut $crate::arch::layout::words::$tile::Arguments);
             fn $dense(arguments: &mut $crate::arch::layout::words::quad::Arguments);
             fn $band(arguments: &mut $crate::arch::layout::words::band::Arguments);
             fn $place(x: *const i8, x_end: *const i8, words: *mut u32, upper: usize);
@@ -50,12 +50,16 @@ macro_rules! token {
 
         impl $crate::arch::layout::words::Loops for $token {
             const ID: $crate::arch::IsaId = $crate::arch::IsaId::$token;
-            const GROUP: usize = $group;
+            const PIXELS: usize = $crate::arch::layout::words::$tile::PIXELS;
+
+            fn tile_words(patch: usize) -> usize {
+                $crate::arch::layout::words::$tile::words(patch)
+            }
 
             fn filters(self, stream: &[u32], patch: usize, count: usize, tile: &[u32], y: &mut [i8]) {
                 // SAFETY: this is the assembly of this loop; the token proves that the core runs it.
                 unsafe {
-                    $crate::arch::layout::words::tile::filters::<$group>($filters, stream, patch, count, tile, y);
+                    $crate::arch::layout::words::$tile::filters$(::<$group>)?($filters, stream, patch, count, tile, y);
                 }
             }
 
@@ -69,14 +73,14 @@ macro_rules! token {
                 unsafe { $crate::arch::layout::words::band::band($band, band, y) };
             }
 
-            fn place(self, words: &mut [u32], upper: bool, x: &[i8]) {
+            fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]) {
                 // SAFETY: likewise.
-                unsafe { $crate::arch::layout::words::tile::place($place, words, upper, x) };
+                unsafe { $crate::arch::layout::words::$tile::place($place, tile, pixel, at, x) };
             }
 
             fn place_tile(self, tile: &mut [u32], from: &$crate::arch::layout::Patch, apart: usize, x: &[i8]) {
                 // SAFETY: likewise.
-                unsafe { $crate::arch::layout::words::tile::place_tile($place_tile, tile, from, apart, x) };
+                unsafe { $crate::arch::layout::words::$tile::place_tile($place_tile, tile, from, apart, x) };
             }
 
             fn gather(self, source: &$crate::arch::layout::words::band::Source<'_>, words: &mut [u32]) {

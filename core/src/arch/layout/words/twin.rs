@@ -1,7 +1,7 @@
 //! The loops in plain Rust.
 
 use super::band::{Band, CHANNEL_WORDS, Source, TAPS};
-use super::{LONGEST, Loops, NUMBERS, quad, tile};
+use super::{LONGEST, Loops, NUMBERS, quad, six, tile};
 use crate::arch::IsaId;
 use crate::arch::layout::Patch;
 
@@ -49,7 +49,11 @@ fn set(y: &mut [i8], at: usize, value: i8) {
 
 impl<const GROUP: usize> Loops for Twin<GROUP> {
     const ID: IsaId = if GROUP == 1 { IsaId::Thumb1 } else { IsaId::Thumb2 };
-    const GROUP: usize = GROUP;
+    const PIXELS: usize = tile::PIXELS;
+
+    fn tile_words(patch: usize) -> usize {
+        tile::words(patch)
+    }
 
     fn filters(self, stream: &[u32], patch: usize, count: usize, tile: &[u32], y: &mut [i8]) {
         let Some((stride, groups)) = stream.split_first() else { return };
@@ -127,8 +131,9 @@ impl<const GROUP: usize> Loops for Twin<GROUP> {
         }
     }
 
-    fn place(self, words: &mut [u32], upper: bool, x: &[i8]) {
-        for (word, x) in words.iter_mut().step_by(2).zip(x) {
+    fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]) {
+        let (first, upper) = tile::place_of(pixel);
+        for (word, x) in tile.iter_mut().skip(2 * at + first).step_by(2).zip(x) {
             *word = if upper { i32::from(*word as i16) + (i32::from(*x) << 16) } else { (*x).into() } as u32;
         }
     }
@@ -149,5 +154,91 @@ impl<const GROUP: usize> Loops for Twin<GROUP> {
                 *word = x ^ 0x8080_8080;
             }
         }
+    }
+}
+
+/// Loops with three pixels in two words of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Six;
+
+/// A number's lower bits, signed.
+fn lower(number: i32, bits: u32) -> i32 {
+    number << (32 - bits) >> (32 - bits)
+}
+
+impl Six {
+    /// The sums of three pixels.
+    fn sums(first: i32, second: i32) -> [i32; 3] {
+        // What is above the lower 21 bits, whose borrow it has to give back.
+        let above = |number: i32| (number.wrapping_add(1 << 20) >> 21) & 0x7ff;
+        let low = above(first);
+        let second = second.wrapping_sub(low << 10);
+        [lower(first, 21), lower(second, 21), lower(above(second), 11) << 11 | low]
+    }
+}
+
+impl Loops for Six {
+    const ID: IsaId = IsaId::Rv32;
+    const PIXELS: usize = six::PIXELS;
+
+    fn tile_words(patch: usize) -> usize {
+        six::words(patch)
+    }
+
+    fn filters(self, stream: &[u32], patch: usize, count: usize, tile: &[u32], y: &mut [i8]) {
+        let Some((block, groups)) = stream.split_first() else { return };
+        let words = tile.chunks(4).zip(0..six::indices(patch)).map(|(words, _)| words);
+        let words: std::vec::Vec<&[u32]> = words.collect();
+        for (filter, numbers) in (0..count).map(|filter| (filter, groups.get(filter / 4 * six::group_words(patch)..))) {
+            let Some((numbers, weights)) = numbers.and_then(|group| group.split_at_checked(4 * NUMBERS)) else {
+                return;
+            };
+            let numbers = numbers.chunks(NUMBERS).nth(filter % 4).unwrap_or(&[]);
+            let mut sums = [0; six::PIXELS];
+            for (words, weights) in words.chunks((*block).max(1) as usize).zip(weights.chunks((*block).max(1) as usize))
+            {
+                let mut four = [0i32; 4];
+                for (words, weights) in words.iter().zip(weights) {
+                    let w = (weights >> (8 * (filter % 4))) as i8;
+                    let products = words.iter().map(|x| i32::from(w).wrapping_mul(*x as i32));
+                    four.iter_mut().zip(products).for_each(|(sum, product)| *sum = sum.wrapping_add(product));
+                }
+                let [a, b, c, d] = four;
+                let block = Self::sums(a, b).into_iter().chain(Self::sums(c, d));
+                sums.iter_mut().zip(block).for_each(|(sum, block)| *sum += block);
+            }
+            for (y, sum) in y.chunks_mut(count).zip(sums) {
+                let Some(&[bias, multiplier, rounding, power]) = numbers.first_chunk() else { return };
+                set(y, filter, output(&[bias, multiplier / 2, rounding, power], sum));
+            }
+        }
+    }
+
+    fn dense(self, stream: &[u32], x: &[i8], y: &mut [i8]) {
+        Twin::<2>.dense(stream, x, y);
+    }
+
+    fn band(self, band: &Band<'_>, y: &mut [i8]) {
+        Twin::<2>.band(band, y);
+    }
+
+    fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]) {
+        let (first, third) = six::place_of(pixel);
+        for (words, x) in tile.chunks_mut(4).skip(at).zip(x) {
+            let x = i32::from(*x);
+            for (word, shift) in words.iter_mut().skip(first).zip([21, 10]).take(if third { 2 } else { 1 }) {
+                *word = if third { lower(*word as i32, 8) + (x << shift) } else { x } as u32;
+            }
+        }
+    }
+
+    fn place_tile(self, tile: &mut [u32], from: &Patch, apart: usize, x: &[i8]) {
+        for pixel in 0..six::PIXELS {
+            from.pieces(0, x.get(pixel * apart..).unwrap_or(&[]), |at, x| self.place(tile, pixel, at, x));
+        }
+    }
+
+    fn gather(self, source: &Source<'_>, words: &mut [u32]) {
+        Twin::<2>.gather(source, words);
     }
 }

@@ -1,0 +1,146 @@
+//! A convolution on a core with many registers: three pixels in two words.
+//!
+//! A tile has six pixels and, for each byte of the patch, four words: `x0 + (x2 << 21)` and `x1 + (x2 << 10)` of pixels
+//! 0 to 2, the same of pixels 3 to 5. A sum of products with such words has the first or second pixel's sum in its lower
+//! 21 bits; behind it the first word has the lower 11 bits of the third pixel's, and the second word, less these, the
+//! upper ones. So many more products fit than if a word had two sums of 16 bits: blocks are long, and their ends cost
+//! little.
+//!
+//! The stream is the length of blocks, a multiple of four, and then groups of four filters: for each filter its
+//! [`NUMBERS`], but with twice the multiplier, and then for each index the weights of all four as the bytes of a word.
+//! Filters beyond the last are the last one again, weights beyond the patch are 0.
+
+use super::NUMBERS;
+use super::tile::Patches;
+use crate::arch::layout::Patch;
+
+/// Pixels of a tile. A third one goes where its two neighbours are: they are placed in order.
+pub const PIXELS: usize = 6;
+/// Filters of a group.
+pub const GROUP: usize = 4;
+/// Words of a tile for each byte.
+const WORDS: usize = 4;
+/// What magnitudes of a filter's weights in a block may add up to: then sums have 21 bits.
+#[cfg(any(test, feature = "std"))]
+pub const MOST: u32 = (1 << 13) - 1;
+
+/// Indices of a filter's weights.
+pub const fn indices(patch: usize) -> usize {
+    patch.next_multiple_of(4)
+}
+
+/// Words of a tile.
+pub const fn words(patch: usize) -> usize {
+    WORDS * indices(patch)
+}
+
+/// Words of a group of filters.
+pub const fn group_words(patch: usize) -> usize {
+    NUMBERS * GROUP + indices(patch)
+}
+
+/// Where the bytes of a pixel go in a tile: the first of their words, and whether they are a third pixel's.
+pub const fn place_of(pixel: usize) -> (usize, bool) {
+    let (three, of) = (pixel / 3, pixel % 3);
+    (2 * three + of % 2, of == 2)
+}
+
+/// What the assembly of a tile is given; it counts `groups` down and moves `group` and `y`.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Arguments {
+    x: *const u32,
+    x_end: *const u32,
+    /// Bytes of a block in the tile.
+    block: usize,
+    group: *const u32,
+    groups: usize,
+    y: *mut i8,
+    /// Distance between pixels in `y`.
+    distance: usize,
+}
+
+/// [`super::Loops::filters`] by `assembly`.
+///
+/// # Safety
+/// `assembly` reads and writes what the module's page says: of the tile [`words`], of the stream [`group_words`] for each
+/// group, and for each filter of a group it writes one output for each pixel.
+pub unsafe fn filters(
+    assembly: unsafe extern "C" fn(&mut Arguments),
+    stream: &[u32],
+    patch: usize,
+    count: usize,
+    tile: &[u32],
+    y: &mut [i8],
+) {
+    let Some((block, groups)) = stream.split_first() else { return };
+    let (block, whole) = (*block as usize, count / GROUP);
+    let fits = count.div_ceil(GROUP) * group_words(patch) <= groups.len()
+        && words(patch) <= tile.len()
+        && PIXELS * count <= y.len();
+    // No more than the patch, so that places do not wrap.
+    if !fits || patch == 0 || block == 0 || block > indices(patch) || !block.is_multiple_of(4) {
+        return;
+    }
+    let x = tile.as_ptr();
+    let mut arguments = Arguments {
+        x,
+        x_end: x.wrapping_add(words(patch)),
+        block: 4 * WORDS * block,
+        group: groups.as_ptr(),
+        groups: whole,
+        y: y.as_mut_ptr(),
+        distance: count,
+    };
+    if whole > 0 {
+        // SAFETY: the slices were checked above.
+        unsafe { assembly(&mut arguments) };
+    }
+    let rest = count % GROUP;
+    if rest > 0 {
+        let mut last = [[0; GROUP]; PIXELS];
+        (arguments.groups, arguments.distance) = (1, GROUP);
+        arguments.y = last.as_flattened_mut().as_mut_ptr();
+        // SAFETY: likewise; `last` has a place for each output of the group.
+        unsafe { assembly(&mut arguments) };
+        for (y, last) in crate::kernels::util::rows_mut(y, count).zip(&last) {
+            y.iter_mut().skip(count - rest).zip(last).for_each(|(y, last)| *y = *last);
+        }
+    }
+}
+
+/// [`super::Loops::place`] by `assembly`.
+///
+/// # Safety
+/// `assembly` reads its bytes, at least one, and for each writes every fourth word, or where told so two.
+pub unsafe fn place(
+    assembly: unsafe extern "C" fn(*const i8, *const i8, *mut u32, usize),
+    tile: &mut [u32],
+    pixel: usize,
+    at: usize,
+    x: &[i8],
+) {
+    let (first, third) = place_of(pixel);
+    if !x.is_empty() && pixel < PIXELS && WORDS * (at + x.len()) <= tile.len() {
+        let (ends, to) = (x.as_ptr_range(), tile.as_mut_ptr().wrapping_add(WORDS * at + first));
+        // SAFETY: the slices were checked above.
+        unsafe { assembly(ends.start, ends.end, to, third.into()) };
+    }
+}
+
+/// [`super::Loops::place_tile`] by `assembly`.
+///
+/// # Safety
+/// `assembly` reads the rows of six pixels, at least one byte, and writes four words for each byte of one pixel.
+pub unsafe fn place_tile(
+    assembly: unsafe extern "C" fn(&mut Patches),
+    tile: &mut [u32],
+    from: &Patch,
+    apart: usize,
+    x: &[i8],
+) {
+    if let Some(mut patches) = Patches::new(tile, (PIXELS, WORDS), from, apart, x) {
+        // SAFETY: the slices were checked.
+        unsafe { assembly(&mut patches) };
+    }
+}
