@@ -64,9 +64,8 @@ fn merge(editor: &Editor, reader: NodeId, pad: &Pad, inside: TensorId, padded: T
         let last = (after[axis].output - 1).saturating_mul(window.strides[axis]);
         before[axis].output == after[axis].output && last < [inner_h, inner_w][axis].saturating_add(after[axis].before)
     });
-    // A pool whose taps lie further apart than the image inside is long would see it with one of them at most.
-    let reaches = (0..2).all(|axis| window.dilation[axis] <= [inner_h, inner_w][axis].max(1));
-    let reaches = reaches || !matches!(op, Op::MaxPool2d(_));
+    // What a pool asks of its image must hold without the border, too.
+    let reaches = !matches!(op, Op::MaxPool2d(_)) || window.reaches([inner_h, inner_w]);
     (exact && fits && reaches && op.check().is_ok()).then_some(op)
 }
 

@@ -95,7 +95,7 @@ macro_rules! pool {
             fn output(&self, inputs: &[Port<'_>]) -> Result<Vec<usize>, OpError> {
                 let [h, w, channels] = inputs[0].image()?;
                 let window = self.window();
-                if (0..2).any(|axis| window.dilation[axis] > 1 && window.dilation[axis] > [h, w][axis]) {
+                if !window.reaches([h, w]) {
                     let [down, across] = window.dilation;
                     return Err(inputs[0].expected(format!("at least {down}x{across}, the distance between taps")));
                 }

@@ -58,6 +58,11 @@ impl Window {
         [0, 1].map(|axis| self.kernel[axis].saturating_sub(1).saturating_mul(self.dilation[axis]))
     }
 
+    /// Whether taps lie no further apart than an image of `[height, width]` is long, as a pool wants it.
+    pub(crate) fn reaches(&self, image: [usize; 2]) -> bool {
+        (0..2).all(|axis| self.dilation[axis] <= image[axis].max(1))
+    }
+
     /// Positions and padding for an input of `[height, width]`.
     pub fn spans(&self, input: [usize; 2]) -> Result<[Span; 2], OpError> {
         Ok([self.span(0, input[0])?, self.span(1, input[1])?])
