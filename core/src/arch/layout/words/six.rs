@@ -11,7 +11,7 @@
 //! Filters beyond the last are the last one again, weights beyond the patch are 0.
 
 use super::NUMBERS;
-use super::tile::Patches;
+use super::tile::{Patches, place_at};
 use crate::arch::layout::Patch;
 
 /// Pixels of a tile. A third one goes where its two neighbours are: they are placed in order.
@@ -120,11 +120,9 @@ pub unsafe fn place(
     at: usize,
     x: &[i8],
 ) {
-    let (first, third) = place_of(pixel);
-    if !x.is_empty() && pixel < PIXELS && WORDS * (at + x.len()) <= tile.len() {
-        let (ends, to) = (x.as_ptr_range(), tile.as_mut_ptr().wrapping_add(WORDS * at + first));
-        // SAFETY: the slices were checked above.
-        unsafe { assembly(ends.start, ends.end, to, third.into()) };
+    if pixel < PIXELS {
+        // SAFETY: the caller's promise.
+        unsafe { place_at(assembly, tile, WORDS, place_of(pixel), at, x) };
     }
 }
 
