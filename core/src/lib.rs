@@ -11,6 +11,7 @@
 //! | [`plan`] | a linear list of step records with every operand placed |
 //! | [`image`] | the flash image: [`image::Image::parse`] checks everything once |
 //! | [`memory`], [`exec`] | one arena, carved without `unsafe`; [`exec::Session`] |
+//! | [`adapt`] | beside the network: drift, statistics of a model at work |
 //! | `host` | a session without its type parameter, for PCs (feature `std`) |
 //! | [`wire`] | messages and frames between host and device |
 //!
@@ -28,6 +29,7 @@ extern crate std;
 #[cfg(target_endian = "big")]
 compile_error!("embernet images are little-endian and read in place; big-endian targets are not supported yet");
 
+pub mod adapt;
 pub mod arch;
 pub mod checksum;
 pub mod exec;

@@ -9,6 +9,7 @@ use embernet::graph::Sequential;
 use embernet::graph::ops::Dense;
 use embernet::image::{PackOptions, pack};
 use embernet::link::{Client, LinkError, Patience, Transport, pipe};
+use embernet_core::adapt::watch::Watch;
 use embernet_core::checksum::crc32;
 use embernet_core::exec::SessionError;
 use embernet_core::image::ImageError;
@@ -69,6 +70,41 @@ fn a_device_infers_learns_and_forgets_like_the_host() {
     client.set_lr(0.0).unwrap();
     client.train_step(&image, &[&steps[0].0], &steps[0].1).unwrap();
     assert_eq!(client.params(&image).unwrap(), fresh, "no learning at rate 0");
+}
+
+#[test]
+fn a_device_watches_what_it_sees_and_answers() {
+    let packed = models::iris(OptimizerRecord::sgd(0.1));
+    let image = packed.image().unwrap();
+    let (mut client, _) = device::connect(Nor::slots(SLOT).0, ARENA);
+    assert!(matches!(client.statistics(), Err(LinkError::Refused { .. })), "there is no model");
+    client.load(&image, silent).unwrap();
+
+    let mut losses = Watch::default();
+    for (inputs, labels) in models::steps(2, 3) {
+        losses.observe_loss(client.train_step(&image, &[&inputs], &labels).unwrap().loss);
+    }
+    client.infer(&image, &[&[0; 16]], true).unwrap();
+    assert_eq!(client.statistics().unwrap(), losses, "nobody asked for more");
+
+    client.watch(200).unwrap();
+    let mut expected = Watch::new(200);
+    let mut rng = Rng::new(1);
+    let mut drifts = Vec::new();
+    for offset in [0.0, 0.0, 1.0] {
+        let shifted: Vec<u8> = (0..4 * 200).flat_map(|_| (offset + rng.uniform_f32(-1.0, 1.0)).to_le_bytes()).collect();
+        let outputs = client.infer(&image, &[&shifted], true).unwrap().outputs;
+        // The session is told before it runs, but what it says does not depend on the order.
+        expected.observe_inputs(&image.inputs()[0], &shifted);
+        expected.observe_outputs(&image.outputs()[0], &outputs[0]);
+        let statistics = client.statistics().unwrap();
+        assert_eq!(statistics, expected);
+        assert_eq!(statistics.classes.iter().sum::<u32>(), statistics.input.level.seen);
+        drifts.push(statistics.input.level.has_drifted());
+    }
+    assert_eq!(drifts, [false, false, true]);
+    client.watch(0).unwrap();
+    assert_eq!(client.statistics().unwrap(), Watch::default());
 }
 
 #[test]

@@ -139,6 +139,14 @@ pub enum Request<'a> {
     Checkpoint,
     /// [`Request::Reset`], and starts begin with the image's own parameters again. Answered by [`Response::Done`].
     Forget,
+    /// Watches inference anew: the next samples are the reference of what is normal. Answered by [`Response::Done`].
+    Watch {
+        /// Samples of the reference; 0 ends the watch.
+        reference: u16,
+    },
+    /// What was seen since the model was started, or since the last watch began. Answered by [`Response::Data`]: the
+    /// bytes of a [`crate::adapt::watch::Watch`].
+    Statistics,
 }
 
 /// What the device answers.

@@ -148,6 +148,8 @@ fn variants_keep_their_numbers() {
         Request::Activate { slot: 0 },
         Request::Checkpoint,
         Request::Forget,
+        Request::Watch { reference: 0 },
+        Request::Statistics,
     ];
     for (place, request) in requests.iter().enumerate() {
         assert_eq!(usize::from(number(request)), place, "{request:?}");
@@ -199,6 +201,8 @@ fn messages_are_postcards() {
         Request::Profile { samples: u16::MAX, first: 127 },
         Request::Slots,
         Request::Activate { slot: u8::MAX },
+        Request::Watch { reference: 300 },
+        Request::Statistics,
     ];
     for request in requests {
         let bytes = equals_postcard(&request);

@@ -1,5 +1,6 @@
 //! What the requests do to a running model.
 
+use embernet_core::adapt::watch::Watch;
 use embernet_core::arch::Isa;
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::{Image, TensorRecord};
@@ -17,6 +18,7 @@ pub(crate) struct Model<'a, I> {
     session: Session<'a, I>,
     /// Samples inferred since the model was started.
     pub inferences: u32,
+    pub watch: Watch,
 }
 
 impl<'a, I: Isa> Model<'a, I> {
@@ -24,7 +26,7 @@ impl<'a, I: Isa> Model<'a, I> {
     pub fn start(active: Active, bytes: &'a [u8], arena: &'a mut [u8], isa: I) -> Result<Self, Fault> {
         let image = Image::parse_without_data_crc(bytes).map_err(Fault::Image)?;
         let session = Session::new(&image, arena, isa).map_err(Fault::Session)?;
-        Ok(Self { active, bytes, session, inferences: 0 })
+        Ok(Self { active, bytes, session, inferences: 0, watch: Watch::default() })
     }
 
     /// Reads the whole image: is it still what was written?
@@ -93,6 +95,25 @@ impl<'a, I: Isa> Model<'a, I> {
         Ok(())
     }
 
+    /// Shows the watch the samples that inference is going to take.
+    #[inline(never)]
+    pub fn watch_inputs(&mut self, samples: u16) {
+        if let Some(tensor) = self.session.image().inputs().first().copied() {
+            let bytes = tensor.sample_bytes().saturating_mul(samples.into());
+            let inputs = self.session.input_mut(PlanKind::Infer, 0);
+            self.watch.observe_inputs(&tensor, inputs.get(..bytes).unwrap_or_default());
+        }
+    }
+
+    /// And what they gave.
+    #[inline(never)]
+    pub fn watch_outputs(&mut self, samples: u16) {
+        if let Some(tensor) = self.session.image().outputs().first() {
+            let bytes = tensor.sample_bytes().saturating_mul(samples.into());
+            self.watch.observe_outputs(tensor, self.session.output(0).get(..bytes).unwrap_or_default());
+        }
+    }
+
     /// Runs inference and writes what steps `first` and following took into `ticks`, as little-endian words, as many as
     /// it takes and there are. Gives the bytes written.
     pub fn profile(
@@ -122,7 +143,9 @@ impl<'a, I: Isa> Model<'a, I> {
     }
 
     pub fn train(&mut self, samples: u16) -> Result<f32, Fault> {
-        self.session.train_step(usize::from(samples)).map_err(Fault::Session)
+        let loss = self.session.train_step(usize::from(samples)).map_err(Fault::Session)?;
+        self.watch.observe_loss(loss);
+        Ok(loss)
     }
 
     /// Puts one sample into input 0; checks first that its output can be returned in one chunk.

@@ -1,6 +1,7 @@
 //! The request loop over one model.
 
 use embedded_io::{Read, Write};
+use embernet_core::adapt::watch::Watch;
 use embernet_core::arch::Isa;
 use embernet_core::exec::SessionError;
 use embernet_core::plan::TRAINS;
@@ -133,12 +134,12 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             }
             Request::Read { buffer, offset, bytes } => Ok(Response::Data(self.model()?.read(buffer, offset, bytes)?)),
             Request::Infer { samples } => {
-                let ticks = self.timed(board, |model| model.infer(samples))?.1;
+                let ticks = self.infer(board, samples)?;
                 Ok(Response::Ran { ticks: ticks.into() })
             }
             Request::InferOne { data } => {
                 self.model()?.prepare_one(data)?;
-                self.timed(board, |model| model.infer(1))?;
+                self.infer(board, 1)?;
                 Ok(Response::Data(self.model()?.one_output()))
             }
             Request::Train { samples } if TRAINS => {
@@ -206,6 +207,11 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 }
                 Ok(Response::Done)
             }
+            Request::Watch { reference } => {
+                self.model()?.watch = Watch::new(reference.into());
+                Ok(Response::Done)
+            }
+            Request::Statistics => Ok(Response::Data(self.model()?.watch.bytes())),
             // What this program was built without.
             Request::Train { .. }
             | Request::SetHyper(_)
@@ -251,6 +257,14 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
         self.transfer = None;
         self.transfer = Some(Transfer::begin(&mut self.spare, bytes, crc)?);
         Ok(())
+    }
+
+    /// Watched, if it is: outside of the time that is told.
+    fn infer<B: Board>(&mut self, board: &mut B, samples: u16) -> Result<u32, Fault> {
+        self.model()?.watch_inputs(samples);
+        let ticks = self.timed(board, |model| model.infer(samples))?.1;
+        self.model()?.watch_outputs(samples);
+        Ok(ticks)
     }
 
     fn timed<B: Board, T>(

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
+use embernet_core::adapt::watch::Watch;
 use embernet_core::wire::{
     Decoder, DeviceStats, Fault, Frame, Kind, MAX_FRAME, ModelState, Request, Response, VERSION, encode,
 };
@@ -134,6 +135,23 @@ impl Client {
             Reply::Stats(stats) => Ok(stats),
             _ => Err(LinkError::Unexpected { request: "stats" }),
         }
+    }
+
+    /// Watches inference anew: the next `reference` samples are what is normal; 0 ends the watch.
+    pub fn watch(&mut self, reference: u16) -> Result<(), LinkError> {
+        match self.ask("watch", &Request::Watch { reference })? {
+            Reply::Done => Ok(()),
+            _ => Err(LinkError::Unexpected { request: "watch" }),
+        }
+    }
+
+    /// What was seen since the model was started, or since the last watch began.
+    pub fn statistics(&mut self) -> Result<Watch, LinkError> {
+        match self.ask("statistics", &Request::Statistics)? {
+            Reply::Data(bytes) => Watch::from_bytes(&bytes),
+            _ => None,
+        }
+        .ok_or(LinkError::Unexpected { request: "statistics" })
     }
 
     /// What the device's start took, in ticks of its counter: from the counter's start until it could be asked.
