@@ -2,10 +2,14 @@
 //!
 //! | module | is |
 //! |---|---|
+//! | [`prototypes`] | class means over a network's features: a new class from a few examples |
+//! | [`replay`] | a fair sample of earlier examples, against forgetting |
 //! | [`drift`] | one number over time: has it left what it was? |
-//! | [`watch`] | the inputs and outputs of a model as such numbers, counts of its answers, its training loss |
+//! | [`watch`] | inputs and outputs of a model as such numbers, counts of its answers, its training loss |
 //!
-//! Nothing here knows the session; a program hands in bytes and numbers.
+//! Nothing here knows the session: a program hands in features, examples and bytes.
 
 pub mod drift;
+pub mod prototypes;
+pub mod replay;
 pub mod watch;

@@ -12,6 +12,7 @@
 //! | [`image`] | the flash image: [`image::Image::parse`] checks everything once |
 //! | [`memory`], [`exec`] | one arena, carved without `unsafe`; [`exec::Session`] |
 //! | [`adapt`] | beside the network: drift, statistics of a model at work |
+//! | [`signal`] | before the network: windows of a sensor's values, features of them |
 //! | `host` | a session without its type parameter, for PCs (feature `std`) |
 //! | [`wire`] | messages and frames between host and device |
 //!
@@ -44,5 +45,6 @@ pub mod optim;
 pub mod plan;
 pub mod quant;
 pub mod rng;
+pub mod signal;
 pub mod slot;
 pub mod wire;
