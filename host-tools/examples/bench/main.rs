@@ -117,7 +117,11 @@ fn main() -> Result<()> {
         let mut rows = Vec::new();
         for (program, file) in &chosen {
             match measure(&args, program, file, threads, &recorded) {
-                Ok(row) => rows.push(row),
+                Ok(row) => {
+                    // A whole table takes minutes; who stops it keeps what there is.
+                    eprintln!("{}", row.summary());
+                    rows.push(row);
+                }
                 Err(error) => eprintln!("skipped: {program}: {error:#}"),
             }
         }

@@ -89,8 +89,10 @@ impl Peer {
         let mode = self.name.rsplit(' ').next().unwrap_or_default();
         let threads = threads.to_string();
         command.args(["--prog", program, "--mode", mode, "--threads", &threads, "--epochs", "2"]);
-        // An epoch of the larger networks takes long enough on a part of the data.
+        // An epoch of the larger networks takes long enough on a part of the data, on a smaller one where convolutions
+        // are slow.
         let part = match program {
+            "S0" | "S4" if matches!(self.start, Start::Program(_)) => Some("1920"),
             "S0" | "S4" => Some("9600"),
             "DSCNN" => Some("2048"),
             "RESNET8" => Some("1024"),

@@ -38,6 +38,17 @@ impl Row {
         }
     }
 
+    /// A line, for those who wait for the table.
+    pub fn summary(&self) -> String {
+        let peers = self.peers.iter().map(|peer| {
+            let ratio = self.samples_s / peer.samples_s;
+            format!("; {} {}/s, ratio {ratio:.2}", peer.name, grouped(peer.samples_s as u64))
+        });
+        let share = 100.0 * self.samples_s * self.flops / 1e9 / self.peak.max(1e-9);
+        let ours = format!("{}: {}/s, {share:.1} % of peak", self.program, grouped(self.samples_s as u64));
+        ours + &peers.collect::<String>()
+    }
+
     fn cells(&self) -> Vec<String> {
         let gflops = self.samples_s * self.flops / 1e9;
         let mark = if self.same_run { "" } else { "*" };

@@ -77,6 +77,24 @@ impl<'r> Run<'r> {
         }
     }
 
+    /// [`Run::state`] in the memory of an earlier one of this run, whose finished epochs are not copied again.
+    fn state_after(&self, earlier: TrainState) -> TrainState {
+        let mut state = earlier;
+        self.session.params().clone_into(&mut state.params);
+        self.session.optimizer_state().clone_into(&mut state.optimizer);
+        self.batches.order().clone_into(&mut state.order);
+        let new = self.history.epochs.get(state.history.epochs.len()..).unwrap_or_default();
+        state.history.epochs.extend_from_slice(new);
+        TrainState {
+            updates: self.session.updates(),
+            batch: self.done,
+            rng: self.rng.as_ref().map(Rng::state),
+            tally: self.tally,
+            seconds: self.seconds(),
+            ..state
+        }
+    }
+
     fn seconds(&self) -> f64 {
         self.before + self.began.elapsed().as_secs_f64()
     }
@@ -111,9 +129,11 @@ impl<'r> Run<'r> {
     /// Trains to the last epoch, or until the watcher stops it: then false.
     pub(super) fn epochs(&mut self, validation: Option<&Dataset>, watch: &mut dyn Watch) -> Result<bool, TrainError> {
         while (self.history.epochs.len() as u32) < self.options.epochs {
-            let start = self.state();
-            watch.state(&start);
-            self.epoch_start = Some(start);
+            let start = match self.epoch_start.take() {
+                Some(earlier) => self.state_after(earlier),
+                None => self.state(),
+            };
+            watch.state(self.epoch_start.insert(start));
             if self.done == 0 {
                 self.begin_epoch();
             }
