@@ -83,6 +83,9 @@ unsafe fn strip<V: Vector, const VECTORS: usize>(
     }
 }
 
+/// Windows between the one whose gradient is added and the one whose places are asked for: as long as memory takes.
+const AHEAD: usize = 16;
+
 /// Most rows and columns of a window whose taps stay in registers.
 const MOST: usize = 3;
 
@@ -241,9 +244,14 @@ unsafe fn gather<V: Vector, const ROWS: usize, const COLUMNS: usize>(
                     }
                 }
                 let (mut a_row, mut dy_row) = (a.wrapping_add(first.a), dy);
+                // Where a thread has some of the channels only, the processor does not guess what it reads next.
+                let newest = place(0, ROWS - 1, first.a_row, COLUMNS - 1, first.a_column);
+                let newest = newest.wrapping_add(AHEAD.wrapping_mul(across.a));
                 for _ in 0..down.count {
                     let (mut from, mut dy) = (a_row, dy_row);
                     for _ in 0..across.count {
+                        V::prefetch(from.wrapping_add(newest), 1);
+                        V::prefetch(dy.wrapping_add(AHEAD.wrapping_mul(across.y)), 1);
                         let gradient = lanes.read(dy);
                         for (r, row) in taps.iter_mut().enumerate() {
                             for (k, tap) in row.iter_mut().enumerate() {

@@ -21,9 +21,12 @@ pub fn forward_f32<I: Isa>(
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let samples = rows(y, out_elements).len();
     isa.split(samples, cost(shape), [(y, out_elements)], |of, [y]| {
-        start_from_bias(b, shape.out_c as usize, y);
-        forward_samples(isa, shape, from(x, of.start * in_elements), w, y);
-        limit(isa, lo, hi, y);
+        // Sample by sample, so that a host has all of one in the cache until it is done.
+        for (x, y) in rows(from(x, of.start * in_elements), in_elements).zip(rows_mut(y, out_elements)) {
+            start_from_bias(b, shape.out_c as usize, y);
+            forward_sample(isa, shape, x, w, y);
+            limit(isa, lo, hi, y);
+        }
     });
 }
 
@@ -34,19 +37,17 @@ pub(super) fn cost(shape: &DepthwiseConv2d) -> usize {
 }
 
 /// Adds the products to `y`.
-fn forward_samples<I: Isa>(isa: I, shape: &DepthwiseConv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
+fn forward_sample<I: Isa>(isa: I, shape: &DepthwiseConv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
     let out_c = shape.out_c as usize;
-    for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
-        if shape.multiplier == 1 {
-            each_windows(shape, 0..out_c, |windows, to| isa.windows_f32(&windows, x, w, from_mut(y, to)));
-            continue;
-        }
-        for (out_y, y) in rows_mut(y, shape.window.width.output as usize * out_c).enumerate() {
-            for (out_x, y) in rows_mut(y, out_c).enumerate() {
-                taps(shape, out_y, out_x, |at, tap| {
-                    scale_add(isa, shape, sub(x, at, shape.in_c as usize), 0, sub(w, tap * out_c, out_c), y);
-                });
-            }
+    if shape.multiplier == 1 {
+        each_windows(shape, 0..out_c, |windows, to| isa.windows_f32(&windows, x, w, from_mut(y, to)));
+        return;
+    }
+    for (out_y, y) in rows_mut(y, shape.window.width.output as usize * out_c).enumerate() {
+        for (out_x, y) in rows_mut(y, out_c).enumerate() {
+            taps(shape, out_y, out_x, |at, tap| {
+                scale_add(isa, shape, sub(x, at, shape.in_c as usize), 0, sub(w, tap * out_c, out_c), y);
+            });
         }
     }
 }
@@ -95,12 +96,15 @@ pub fn backward_input_f32<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let samples = rows(dx, in_elements).len();
     isa.split(samples, cost(shape), [(dx, in_elements)], |of, [dx]| {
-        clear(dx);
-        input_of(isa, shape, from(dy, of.start * out_elements), w, dx);
+        let dy = from(dy, of.start * out_elements);
+        for (dy, dx) in rows(dy, out_elements).zip(rows_mut(dx, in_elements)) {
+            clear(dx);
+            input_of(isa, shape, dy, w, dx);
+        }
     });
 }
 
-/// Adds the products to `dx`.
+/// Adds the products to `dx`, of one or more samples.
 fn input_of<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     // A device has no room for a third way; the second does as well, pixel by pixel.
     let turned = shape.window.turned().filter(|_| I::ID.has_room());
