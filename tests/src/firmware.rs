@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use embernet::link::{
-    Board, Client, FirmwareOptions, LogDecoder, Qemu, QemuOptions, build_firmware, find_program, workspace,
+    Board, Client, FirmwareOptions, LogDecoder, Qemu, QemuOptions, build_firmware, cargo_build, find_program, workspace,
 };
 
 /// What keeps this machine from building and emulating `board`, if anything does.
@@ -47,6 +47,19 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> PathBuf {
         Arc::clone(built.entry(board.name.clone()).or_default())
     };
     cell.get_or_init(build).clone()
+}
+
+/// Builds one of `firmware/examples` with its sensor simulated, for the chip of `board`, and gives its ELF.
+///
+/// # Panics
+/// With cargo's messages, if it does not build.
+pub fn build_example(program: &str, board: &Board) -> PathBuf {
+    let folder = workspace().join("target/firmware");
+    let mut command = cargo_build("embernet-examples", &board.target, &folder);
+    command.args(["--features", "device,simulated", "--bin", program]);
+    let output = command.output().expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    folder.join(&board.target).join("firmware").join(program)
 }
 
 /// Starts a board in QEMU, with `slot` in its flash, and says hello. Prints the device's log.

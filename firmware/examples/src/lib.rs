@@ -1,7 +1,23 @@
-//! What the three programs share: the model, and what stands for a sensor and for what one does with an answer.
+//! What the programs in `bin/` share.
+//!
+//! | program | is |
+//! |---|---|
+//! | `bare`, `with-rtic`, `with-embassy` | [`MODEL`] in a loop of one's own and in tasks; [`measure`] stands for a sensor, [`best`] for what one does with an answer |
+//! | `gesture` | [`gesture`]: an accelerometer, and gestures that are learned from a few examples |
+//! | `anomaly` | [`anomaly`]: an accelerometer on a machine, and a network that learns how it moves when all is well |
+//!
+//! The last two have their sensor from [`mpu6050`] or, with the feature `simulated`, from [`simulated`].
 #![no_std]
 
+pub mod anomaly;
+mod anomaly_model;
+#[cfg(target_os = "none")]
+pub mod chip;
+pub mod gesture;
+mod gesture_model;
 mod model;
+pub mod mpu6050;
+pub mod simulated;
 
 use embernet_core::exec::Arena;
 

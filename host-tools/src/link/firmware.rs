@@ -87,16 +87,13 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
         _ => "target/lean",
     };
     let target = root.join(folder);
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(&root).args(["build", "--quiet", "--profile", "firmware"]);
-    command.args(["--package", &board.package, "--target", &board.target]).arg("--target-dir").arg(&target);
+    let mut command = cargo_build(&board.package, &board.target, &target);
     // Written out only where it is not the crate's default, so that the whole program is the one of every other build.
     let features = [("log", options.log), ("transfer", options.transfer)];
     if features.iter().any(|(_, on)| !on) {
         let chosen = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
         command.args(["--no-default-features", "--features", &chosen.collect::<Vec<_>>().join(",")]);
     }
-    command.env_remove(STEPS).env_remove(ORDERS).env_remove(STATES);
     if options.states {
         command.env(STATES, "all");
     }
@@ -108,6 +105,19 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
     if let Some(steps) = &options.steps {
         command.env(STEPS, steps.iter().map(u16::to_string).collect::<Vec<_>>().join(","));
     }
+    let output = command.output().map_err(|error| failed(format!("cannot start cargo: {error}")))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    Ok(board.firmware_under(&target))
+}
+
+/// The cargo that builds a package of the workspace for a device, with all kernels, into this target folder.
+pub fn cargo_build(package: &str, target: &str, folder: &Path) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace()).args(["build", "--quiet", "--profile", "firmware"]);
+    command.args(["--package", package, "--target", target]).arg("--target-dir").arg(folder);
+    command.env_remove(STEPS).env_remove(ORDERS).env_remove(STATES);
     // What an outer cargo says of our own package would make build scripts run again.
     for (name, _) in env::vars_os() {
         let inherited = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
@@ -115,11 +125,7 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
             command.env_remove(name);
         }
     }
-    let output = command.output().map_err(|error| failed(format!("cannot start cargo: {error}")))?;
-    if !output.status.success() {
-        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
-    }
-    Ok(board.firmware_under(&target))
+    command
 }
 
 /// The list of kinds, for `embernet_core::plan::carries`.

@@ -24,7 +24,7 @@ mod transport;
 pub use board::{Board, Cable, Checkpoints, QemuMachine, Region, Slots, Uf2, workspace};
 pub use client::{Client, Info, Patience};
 pub use error::LinkError;
-pub use firmware::{FirmwareOptions, Orders, build as build_firmware, flash_bytes, panics};
+pub use firmware::{FirmwareOptions, Orders, build as build_firmware, cargo_build, flash_bytes, panics};
 pub use log::{LogDecoder, LogLine};
 pub use memory::{DeviceEnd, Memory, pipe};
 pub use model::{Run, TrainStep, Upload};

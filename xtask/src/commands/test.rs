@@ -126,9 +126,10 @@ fn examples(machine: &Machine, clippy: bool, steps: &mut Steps) {
     verbs.extend(clippy.then_some("clippy"));
     for verb in verbs {
         let mut command = firmware::cargo_for(verb, "embernet-examples", target);
-        command.args(["--features", "device"]);
         if verb == "clippy" {
-            command.args(["--", "-D", "warnings"]);
+            command.args(["--features", "device,simulated", "--", "-D", "warnings"]);
+        } else {
+            command.args(["--features", "device"]);
         }
         steps.run(&format!("{verb} examples for firmware ({target})"), &mut command);
     }
