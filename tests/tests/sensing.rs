@@ -46,19 +46,27 @@ impl Script {
         let program = firmware::build_example(program, board);
         let mut qemu = Qemu::start(board, &program, &QemuOptions::default()).unwrap();
         let mut said = Vec::new();
-        let mut to_send = self.0.chunks(4096);
-        // Whatever is said is heard at once, so that neither end waits for the other one.
-        while said.iter().filter(|byte| **byte == b'\n').count() < lines {
-            if let Some(bytes) = to_send.next() {
-                qemu.write(bytes).unwrap();
-            }
-            let mut bytes = [0; 4096];
-            let patience = Duration::from_secs(if to_send.len() == 0 { 30 } else { 0 });
-            let count = qemu.read(&mut bytes, patience).unwrap();
-            assert!(count > 0 || to_send.len() > 0, "silence after {:?}", String::from_utf8_lossy(&said));
-            said.extend_from_slice(&bytes[..count]);
+        // What comes before the program is ready is lost.
+        hear(&mut qemu, &mut said, 1);
+        for bytes in self.0.chunks(4096) {
+            qemu.write(bytes).unwrap();
+            // Whatever is said is heard at once, so that neither end waits for the other one.
+            let mut heard = [0; 4096];
+            let count = qemu.read(&mut heard, Duration::ZERO).unwrap();
+            said.extend_from_slice(&heard[..count]);
         }
-        Some(String::from_utf8(said).unwrap().lines().take(lines).map(str::to_owned).collect())
+        hear(&mut qemu, &mut said, 1 + lines);
+        Some(String::from_utf8(said).unwrap().lines().skip(1).take(lines).map(str::to_owned).collect())
+    }
+}
+
+/// Waits until so many lines have been said.
+fn hear(qemu: &mut Qemu, said: &mut Vec<u8>, lines: usize) {
+    while said.iter().filter(|byte| **byte == b'\n').count() < lines {
+        let mut bytes = [0; 4096];
+        let count = qemu.read(&mut bytes, Duration::from_secs(60)).unwrap();
+        assert!(count > 0, "silence after {:?}", String::from_utf8_lossy(said));
+        said.extend_from_slice(&bytes[..count]);
     }
 }
 

@@ -17,6 +17,7 @@ fn main() -> ! {
     let memory = singleton!(: Memory = Memory::new()).unwrap();
     // SAFETY: a Cortex-M4 has the instructions of this token.
     let mut guard = Guard::new(memory, unsafe { Dsp::new() });
+    writeln!(serial, "ready").unwrap();
     loop {
         let acceleration = sensor.next().unwrap();
         if let Some(event) = guard.measured(acceleration) {

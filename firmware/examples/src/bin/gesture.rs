@@ -18,6 +18,7 @@ fn main() -> ! {
     let memory = singleton!(: Memory = Memory::new()).unwrap();
     // SAFETY: a Cortex-M4 has the instructions of this token.
     let mut gestures = Gestures::new(memory, unsafe { Dsp::new() });
+    writeln!(serial, "ready").unwrap();
     loop {
         let acceleration = sensor.next().unwrap();
         if let Some(event) = gestures.measured(acceleration, button.is_low().unwrap()) {
