@@ -30,7 +30,7 @@ impl Script {
         let mut sensor = Mpu6050::new(Bus::new(|| bytes.next(), &pressed), rate, range).unwrap();
         let mut button = Button(&pressed);
         let mut events = Vec::new();
-        while let Ok(acceleration) = sensor.next() {
+        while let Ok(acceleration) = sensor.measure() {
             events.extend(measured(acceleration, button.is_low().unwrap()));
         }
         events

@@ -65,7 +65,7 @@ impl<B: I2c> Mpu6050<B> {
     }
 
     /// Waits for the next measurement: acceleration along x, y and z.
-    pub fn next(&mut self) -> Result<[i16; 3], B::Error> {
+    pub fn measure(&mut self) -> Result<[i16; 3], B::Error> {
         let mut status = [0];
         while status[0] & 1 == 0 {
             self.read(register::INT_STATUS, &mut status)?;

@@ -19,7 +19,7 @@ fn main() -> ! {
     let mut guard = Guard::new(memory, unsafe { Dsp::new() });
     writeln!(serial, "ready").unwrap();
     loop {
-        let acceleration = sensor.next().unwrap();
+        let acceleration = sensor.measure().unwrap();
         if let Some(event) = guard.measured(acceleration) {
             writeln!(serial, "{event}").unwrap();
         }

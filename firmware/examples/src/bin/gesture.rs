@@ -20,7 +20,7 @@ fn main() -> ! {
     let mut gestures = Gestures::new(memory, unsafe { Dsp::new() });
     writeln!(serial, "ready").unwrap();
     loop {
-        let acceleration = sensor.next().unwrap();
+        let acceleration = sensor.measure().unwrap();
         if let Some(event) = gestures.measured(acceleration, button.is_low().unwrap()) {
             writeln!(serial, "{event}").unwrap();
         }
