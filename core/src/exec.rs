@@ -1,10 +1,10 @@
 //! Running an image: inference and training over a caller's arena.
 
-use crate::arch::{Isa, IsaId};
+use crate::arch::{Isa, IsaId, Run};
 use crate::image::{ALIGN, DType, Image, TensorRecord};
-use crate::memory::{Memory, Slices};
+use crate::memory::Memory;
 use crate::optim::{Optimizer, OptimizerRecord};
-use crate::plan::{Access, Context, Operand, Plan, STATES, Step, TRAINS, Table};
+use crate::plan::{Access, Context, Operand, Plan, STATES, Step, TRAINS};
 
 mod arena;
 mod poll;
@@ -83,6 +83,9 @@ impl core::fmt::Display for SessionError {
 }
 
 impl core::error::Error for SessionError {}
+
+/// Looks at memory after every step: its index, the step, what it sees.
+type Observer<'o> = dyn FnMut(usize, &Step<'_>, &Memory<'_>) + 'o;
 
 /// An image at work. Borrows image and arena; holds no memory of its own but a few words.
 ///
@@ -193,7 +196,9 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # Errors
     /// [`SessionError::Samples`].
     pub fn infer(&mut self, samples: usize) -> Result<(), SessionError> {
-        self.infer_observed(samples, |_, _, _| {})
+        let mut context = self.prepare_infer(samples)?;
+        self.run(self.image.infer_plan(), &mut context, None);
+        Ok(())
     }
 
     /// [`Session::infer`], with a look at memory after every step: calibration, layer dumps, profiles.
@@ -206,7 +211,7 @@ impl<'a, I: Isa> Session<'a, I> {
         mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
     ) -> Result<(), SessionError> {
         let mut context = self.prepare_infer(samples)?;
-        self.run(self.image.infer_plan(), &mut context, &mut observe);
+        self.run(self.image.infer_plan(), &mut context, Some(&mut observe));
         Ok(())
     }
 
@@ -221,7 +226,9 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # Errors
     /// [`SessionError::NotTrainable`], [`SessionError::Samples`], [`SessionError::Label`]. Nothing changes then.
     pub fn train_step(&mut self, samples: usize) -> Result<f32, SessionError> {
-        self.train_step_observed(samples, |_, _, _| {})
+        let mut context = self.prepare_train(samples)?;
+        self.run(self.image.train_plan(), &mut context, None);
+        Ok(context.loss)
     }
 
     /// [`Session::train_step`], with a look at memory after every step.
@@ -234,7 +241,7 @@ impl<'a, I: Isa> Session<'a, I> {
         mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
     ) -> Result<f32, SessionError> {
         let mut context = self.prepare_train(samples)?;
-        self.run(self.image.train_plan(), &mut context, &mut observe);
+        self.run(self.image.train_plan(), &mut context, Some(&mut observe));
         Ok(context.loss)
     }
 
@@ -308,13 +315,18 @@ impl<'a, I: Isa> Session<'a, I> {
     }
 
     /// Not generic over `observe`: one copy serves inference, training and profiles.
-    fn run(&mut self, plan: Plan<'a>, context: &mut Context, observe: &mut dyn FnMut(usize, &Step<'_>, &Memory<'_>)) {
-        let mut memory = Memory { data: self.image.data(), arena: self.arena };
-        let (mut steps, mut index) = (plan.steps(), 0);
-        while let Some((step, table)) = steps.advance() {
-            run_step(self.isa, &step, table, &mut memory, context);
-            observe(index, &step, &memory);
-            index += 1;
+    fn run(&mut self, plan: Plan<'a>, context: &mut Context, mut observe: Option<&mut Observer<'_>>) {
+        let memory = Memory { data: self.image.data(), arena: self.arena };
+        let Some(mut run) = Run::over(plan.steps(), memory, context.samples) else { return };
+        let mut index = 0;
+        while let Some((stored, mut at)) = run.advance() {
+            self.isa.run_step(stored, &mut at, context);
+            if let Some(observe) = &mut observe
+                && let Some(step) = stored.decode()
+            {
+                observe(index, &step, run.memory());
+                index += 1;
+            }
         }
     }
 
@@ -341,12 +353,6 @@ impl<'a, I: Isa> Session<'a, I> {
         let end = start.saturating_add(tensor.sample_bytes().saturating_mul(samples));
         self.arena.get_mut(start..end).unwrap_or_default()
     }
-}
-
-fn run_step<I: Isa>(isa: I, step: &Step<'_>, table: Table<'_>, memory: &mut Memory<'_>, context: &mut Context) {
-    let mut at = Slices::default();
-    memory.find(table, context.samples, &mut at);
-    isa.run_step(step, &mut at, context);
 }
 
 /// Which plan of an image.

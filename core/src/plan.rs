@@ -29,7 +29,7 @@ pub use operand::{Access, Operand, Operands};
 pub use place::Place;
 pub(crate) use place::{factors, operands};
 pub use table::NewTable;
-pub(crate) use table::Table;
+pub(crate) use table::{Entry, Table, is_sound};
 
 /// Where an operand lies: bit 31 set means the arena, clear means the image's data section; the rest is a byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -126,7 +126,8 @@ pub struct StepHeader {
     pub kind: u16,
     /// The record's length in 32-bit words, without this header.
     pub words: u8,
-    /// How many operands the table behind the record has.
+    /// How many operands the table behind the record has: in the low four bits those that the step reads, in the high
+    /// four those that it writes.
     pub operands: u8,
 }
 
@@ -170,10 +171,10 @@ pub enum PlanError {
     BadOperand {
         /// Index of the step.
         step: u32,
-        /// Index among the step's operands.
+        /// Index among the step's operands; their number if the table has more.
         operand: u32,
     },
-    /// A written operand overlaps another one, or the step's table lists them in another order than that of cutting.
+    /// A written operand overlaps another one.
     Overlap {
         /// Index of the step.
         step: u32,
@@ -199,7 +200,7 @@ impl core::fmt::Display for PlanError {
                 )
             }
             Self::Overlap { step, operand } => {
-                write!(f, "entry {operand} of the table of step {step} overlaps another or is out of order")
+                write!(f, "entry {operand} of the table of step {step} overlaps another")
             }
         }
     }
@@ -208,7 +209,7 @@ impl core::fmt::Display for PlanError {
 impl core::error::Error for PlanError {}
 
 /// The sections that a plan's operands must lie in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Bounds {
     /// Length of the data section.
     pub data_bytes: usize,
@@ -223,32 +224,36 @@ pub struct Bounds {
 /// A list of steps, proved sound by [`Plan::check`] (or empty).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plan<'a> {
-    bytes: &'a [u8],
+    words: &'a [u32],
     steps: u32,
+    bounds: Bounds,
 }
 
 impl<'a> Plan<'a> {
     /// Proves `bytes` to be `steps` sound records: known kinds, consistent shapes, operands inside `bounds` and
     /// aligned, no write over another operand.
     pub fn check(bytes: &'a [u8], steps: u32, bounds: &Bounds) -> Result<Self, PlanError> {
-        let mut rest = bytes;
+        let (words, ragged) = bytes.as_chunks::<4>();
+        let words = view::<u32>(words.as_flattened());
+        let mut rest = words;
         for step in 0..steps {
-            let (header, record, table, after) = split_step(rest).ok_or(PlanError::Truncated { step })?;
-            let kind = header.kind;
+            let (stored, after) = split_step(rest).ok_or(PlanError::Truncated { step })?;
+            let kind = stored.kind;
             if !is_known(kind) {
                 return Err(PlanError::UnknownKind { step, kind });
             }
-            let decoded = Step::decode(kind, record).ok_or(PlanError::BadLength { step, kind })?;
+            let decoded = stored.decode().ok_or(PlanError::BadLength { step, kind })?;
             if !decoded.shape_is_valid() || decoded.optimizer_slots().is_some_and(|slots| slots != bounds.slots) {
                 return Err(PlanError::BadShape { step, kind });
             }
-            table::check(step, table, |samples| decoded.places(samples), bounds)?;
+            table::check(step, stored.table, |samples| decoded.places(samples), bounds)?;
             rest = after;
         }
-        if !rest.is_empty() {
-            return Err(PlanError::Excess { bytes: rest.len() as u32 });
+        let excess = rest.len() * 4 + ragged.len();
+        if excess > 0 {
+            return Err(PlanError::Excess { bytes: excess as u32 });
         }
-        Ok(Self { bytes, steps })
+        Ok(Self { words, steps, bounds: *bounds })
     }
 
     /// How many steps.
@@ -263,14 +268,15 @@ impl<'a> Plan<'a> {
 
     /// The steps in order.
     pub fn steps(&self) -> Steps<'a> {
-        Steps { rest: self.bytes }
+        Steps { rest: self.words, bounds: self.bounds }
     }
 }
 
 /// Iterator over a checked plan.
 #[derive(Clone, Debug)]
 pub struct Steps<'a> {
-    rest: &'a [u8],
+    rest: &'a [u32],
+    bounds: Bounds,
 }
 
 impl Steps<'_> {
@@ -278,15 +284,20 @@ impl Steps<'_> {
     pub fn is_done(&self) -> bool {
         self.rest.is_empty()
     }
+
+    /// What their plan was proved for.
+    pub(crate) fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
 }
 
 impl<'a> Steps<'a> {
-    /// The next step, and where its operands lie.
-    #[inline]
-    pub(crate) fn advance(&mut self) -> Option<(Step<'a>, Table<'a>)> {
-        let (header, record, table, after) = split_step(self.rest)?;
-        self.rest = after;
-        Some((Step::decode(header.kind, record)?, table))
+    /// The next step as it lies in the image.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self) -> Option<Stored<'a>> {
+        let (stored, rest) = split_step(self.rest)?;
+        self.rest = rest;
+        Some(stored)
     }
 }
 
@@ -295,16 +306,36 @@ impl<'a> Iterator for Steps<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Step<'a>> {
-        Some(self.advance()?.0)
+        self.advance()?.decode()
+    }
+}
+
+/// A step as it lies in an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    kind: u16,
+    record: &'a [u32],
+    pub(crate) table: Table<'a>,
+}
+
+impl<'a> Stored<'a> {
+    /// Its record; `None` if the kind is unknown or the length is not that kind's.
+    pub fn decode(&self) -> Option<Step<'a>> {
+        Step::decode(self.kind, self.record)
     }
 }
 
 #[inline(always)]
-fn split_step(bytes: &[u8]) -> Option<(StepHeader, &[u8], Table<'_>, &[u8])> {
-    let (header, after) = StepHeader::ref_from_prefix(bytes).ok()?;
-    let (record, after) = after.split_at_checked(usize::from(header.words) * 4)?;
-    let (table, rest) = after.split_at_checked(usize::from(header.operands) * size_of::<table::Entry>())?;
-    Some((*header, record, view(table), rest))
+fn split_step(words: &[u32]) -> Option<(Stored<'_>, &[u32])> {
+    let (header, after) = words.split_first()?;
+    let StepHeader { kind, words, operands } = zerocopy::transmute!(*header);
+    let (record, after) = after.split_at_checked(usize::from(words))?;
+    let (reads, writes) = table::counts(operands);
+    let entry_words = const { size_of::<Entry>() / 4 };
+    let (reads, after) = after.split_at_checked(reads * entry_words)?;
+    let (writes, rest) = after.split_at_checked(writes * entry_words)?;
+    let table = Table { reads: view(reads.as_bytes()), writes: view(writes.as_bytes()) };
+    Some((Stored { kind, record, table }, rest))
 }
 
 /// The one table of step kinds. Numbers are part of the image format: append, never renumber.
@@ -344,9 +375,7 @@ macro_rules! steps {
             // A device has room for one copy.
             #[cfg_attr(target_os = "none", inline(never))]
             #[cfg_attr(not(target_os = "none"), inline)]
-            pub fn decode(kind: u16, record: &'a [u8]) -> Option<Self> {
-                // Words, so that an arm has a length to compare and nothing else.
-                let words = <[u32]>::ref_from_bytes(record).ok()?;
+            pub fn decode(kind: u16, words: &'a [u32]) -> Option<Self> {
                 match kind {
                     $($kind if const { carries($kind) } => {
                         let words: &[u32; size_of::<$record>() / 4] = words.try_into().ok()?;
@@ -400,13 +429,20 @@ macro_rules! steps {
                     _ => None,
                 }
             }
+        }
 
-            /// See [`StepRecord::run`].
+        impl Stored<'_> {
+            /// See [`StepRecord::run`]. From the kind to the kernel in one go: a running step is not decoded.
             #[inline]
-            pub fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
-                match self {
-                    $(Step::$name(record) if const { carries($kind) } => record.run(isa, at, context),)*
-                    // Never: what this build does not carry is not decoded.
+            pub fn run<I: Isa>(self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
+                match self.kind {
+                    $($kind if const { carries($kind) } => {
+                        if let Ok(words) = <&[u32; size_of::<$record>() / 4]>::try_from(self.record) {
+                            let record: &$record = zerocopy::transmute_ref!(words);
+                            record.run(isa, at, context);
+                        }
+                    })*
+                    // Never: no plan with such a step passes.
                     _ => {}
                 }
             }

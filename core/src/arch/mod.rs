@@ -14,6 +14,7 @@ mod host;
 pub mod layout;
 #[cfg(all(target_arch = "riscv32", target_os = "none"))]
 mod riscv;
+mod run;
 pub mod scalar;
 #[cfg(any(test, feature = "std"))]
 mod threads;
@@ -41,6 +42,8 @@ pub(crate) use cortex_m::sqrt;
 pub use host::{Processor, Task, best, best_exact, run_best, run_on};
 #[cfg(all(target_arch = "riscv32", target_os = "none"))]
 pub use riscv::Rv32;
+pub(crate) use run::Run;
+pub use run::Slices;
 pub use scalar::Scalar;
 #[cfg(any(test, feature = "std"))]
 pub use threads::Threads;
@@ -50,9 +53,8 @@ pub use x86::{Avx2, Avx2Exact, Avx512};
 use crate::kernels::add::Sum;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::from;
-use crate::memory::Slices;
 use crate::optim::Optimizer;
-use crate::plan::{Context, Step};
+use crate::plan::{Context, Stored};
 use core::ops::Range;
 use layout::Layout;
 
@@ -674,7 +676,7 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     }
 
     /// Runs a step with this token.
-    fn run_step(self, step: &Step<'_>, at: &mut Slices<'_>, context: &mut Context) {
+    fn run_step(self, step: Stored<'_>, at: &mut Slices<'_>, context: &mut Context) {
         step.run(self, at, context);
     }
 

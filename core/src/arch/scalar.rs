@@ -13,7 +13,7 @@ use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub, sub_mut};
 use crate::math;
 use crate::memory::Slices;
 use crate::optim::{Optimizer, TINY, TINY_SQUARE};
-use crate::plan::{Context, Step};
+use crate::plan::{Context, Stored};
 use crate::quant;
 use core::hint::black_box;
 
@@ -31,7 +31,7 @@ impl Isa for Scalar {
 
     // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
     #[inline(never)]
-    fn run_step(self, step: &Step<'_>, at: &mut Slices<'_>, context: &mut Context) {
+    fn run_step(self, step: Stored<'_>, at: &mut Slices<'_>, context: &mut Context) {
         step.run(self, at, context);
     }
 }

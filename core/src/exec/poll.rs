@@ -2,8 +2,8 @@
 
 use core::task::Poll;
 
-use super::{Session, SessionError, run_step};
-use crate::arch::Isa;
+use super::{Session, SessionError};
+use crate::arch::{Isa, Run};
 use crate::memory::Memory;
 use crate::plan::{Context, Plan, Steps};
 
@@ -61,10 +61,14 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # }
     /// ```
     pub fn poll(&mut self, run: &mut Running<'a>, budget: usize) -> Poll<()> {
-        let mut memory = Memory { data: self.image.data(), arena: self.arena };
-        for _ in 0..budget {
-            let Some((step, table)) = run.rest.advance() else { break };
-            run_step(self.isa, &step, table, &mut memory, &mut run.context);
+        let memory = Memory { data: self.image.data(), arena: self.arena };
+        // None for a run that another session began, if it needs more memory than this one has.
+        if let Some(mut steps) = Run::over(run.rest.clone(), memory, run.context.samples) {
+            for _ in 0..budget {
+                let Some((step, mut at)) = steps.advance() else { break };
+                self.isa.run_step(step, &mut at, &mut run.context);
+            }
+            run.rest = steps.rest();
         }
         if run.rest.is_done() { Poll::Ready(()) } else { Poll::Pending }
     }

@@ -1,10 +1,10 @@
 //! What the kernels' tests share: random data and shapes, finite differences, and running one record.
 
 use super::window::{Axis, Window2d};
-use crate::arch::{Isa, Scalar};
-use crate::memory::{Memory, Slices};
+use crate::arch::{Isa, Run, Scalar};
+use crate::memory::Memory;
 use crate::optim::{Optimizer, OptimizerRecord};
-use crate::plan::{Bounds, Context, NewTable, StepRecord, table};
+use crate::plan::{Bounds, Context, Encode, NewTable, Plan, StepHeader};
 use crate::rng::Rng;
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -128,31 +128,28 @@ pub fn taps_of_pixels(window: &Window2d) -> Vec<Vec<(usize, usize)>> {
 }
 
 /// Runs one record over `arena` (whose first byte is arena offset 0), scalar, after checking it as a plan would.
-pub fn run<R: StepRecord>(record: &R, arena: &mut [f32], samples: usize, optimizer: OptimizerRecord) {
+pub fn run<R: Encode>(record: &R, arena: &mut [f32], samples: usize, optimizer: OptimizerRecord) {
     run_with(Scalar, record, arena, samples, optimizer);
 }
 
 /// [`run`] with another token.
-pub fn run_with<I: Isa, R: StepRecord>(
-    isa: I,
-    record: &R,
-    arena: &mut [f32],
-    samples: usize,
-    optimizer: OptimizerRecord,
-) {
+pub fn run_with<I: Isa, R: Encode>(isa: I, record: &R, arena: &mut [f32], samples: usize, optimizer: OptimizerRecord) {
     assert!(record.shape_is_valid());
     let mut context = Context { samples, optimizer: Optimizer::at_step(optimizer, 1), training: true, loss: 0.0 };
     run_record(isa, record, &[], arena.as_mut_bytes(), &mut context);
 }
 
-/// Runs one record as a session does, with the table that an image would have.
-pub fn run_record<I: Isa, R: StepRecord>(isa: I, record: &R, data: &[u8], arena: &mut [u8], context: &mut Context) {
-    let bounds = Bounds { data_bytes: data.len(), arena_bytes: arena.len(), samples: context.samples, slots: 0 };
-    let table =
-        NewTable::of(&record.places(1), &record.places(context.samples), context.samples).expect("small operands");
-    table::check(0, table.table(), |samples| record.places(samples), &bounds).expect("a sound step");
-    let (mut memory, mut at) = (Memory { data, arena }, Slices::default());
-    memory.find(table.table(), context.samples, &mut at);
+/// Runs one record as a session does, as a plan of one step.
+pub fn run_record<I: Isa, R: Encode>(isa: I, record: &R, data: &[u8], arena: &mut [u8], context: &mut Context) {
+    let (slots, samples) = (record.optimizer_slots().unwrap_or(0), context.samples);
+    let bounds = Bounds { data_bytes: data.len(), arena_bytes: arena.len(), samples, slots };
+    let table = NewTable::of(&record.places(1), &record.places(samples), samples).expect("small operands");
+    let header = StepHeader { kind: R::KIND, words: (size_of::<R>() / 4) as u8, operands: table.operands() };
+    let bytes = [header.as_bytes(), record.as_bytes(), table.as_bytes()].concat();
+    let words: Vec<u32> = bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
+    let plan = Plan::check(words.as_bytes(), 1, &bounds).expect("a sound step");
+    let mut run = Run::over(plan.steps(), Memory { data, arena }, samples).expect("memory as the bounds say");
+    let (_, mut at) = run.advance().expect("one step");
     record.run(isa, &mut at, context);
 }
 

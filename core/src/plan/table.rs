@@ -1,77 +1,71 @@
-//! Where a step's operands lie, in the form in which a running step finds them with least work.
+//! Where a step's operands lie, in the form in which a running step takes them with least work.
 //!
-//! The host writes a table behind each record, the parser proves that it says what the record says, and steps then
-//! read tables only. Operands without bytes are not in it. Their order is the one in which the arena can be cut from
-//! its end to its start, so that nothing is searched:
-//!
-//! 1. what is read in the data section;
-//! 2. each written operand, the last in the arena first, and behind it what is read between it and the one before;
-//! 3. what is read below all written ones.
+//! The host writes a table behind each record, the parser proves that it says what the record says and that nothing
+//! that a step writes overlaps another of its operands, and steps then take their operands from it without a look at
+//! anything else (`arch/run.rs`). Those that are read stand first, then those that are written, both in the order of
+//! the record's list. An absent one has no bytes; those at the end of either list are left out.
 
 use super::{Access, Bounds, Operand, Operands, PlanError, Ref};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// One operand: three words of a table.
+/// One operand: two words of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Entry {
     /// Where it begins.
     pub at: Ref,
-    /// How many bytes: of one sample, if [`Entry::scales`], else of all.
-    pub bytes: u32,
-    mark: u32,
+    size: u32,
 }
 
 impl Entry {
-    const NUMBER: u32 = 0xff;
-    const SCALES: u32 = 0x100;
-    const WRITTEN: u32 = 0x200;
-    const BELOW: u32 = 0x400;
+    /// Nothing, at the arena's start.
+    const ABSENT: Self = Self { at: Ref::arena(0), size: 0 };
+    /// There are so many bytes for each sample, else for all of them.
+    const SCALES: u32 = 1 << 31;
 
-    /// Its number among those that the step reads, or among those that it writes.
-    #[inline(always)]
-    pub fn number(&self) -> usize {
-        (self.mark & Self::NUMBER) as usize
+    fn of(operand: &Operand, bytes: usize, scales: bool) -> Option<Self> {
+        let size = u32::try_from(bytes).ok().filter(|size| size & Self::SCALES == 0)?;
+        if size == 0 {
+            return Some(Self::ABSENT);
+        }
+        Some(Self { at: operand.at, size: size | if scales { Self::SCALES } else { 0 } })
     }
 
-    /// Whether there are as many bytes for each sample.
+    /// Its bytes when a run carries so many samples. No product overflows that [`check`] has seen.
     #[inline(always)]
-    pub fn scales(&self) -> bool {
-        self.mark & Self::SCALES != 0
+    pub fn bytes(self, samples: usize) -> usize {
+        let bytes = (self.size & !Self::SCALES) as usize;
+        if self.size & Self::SCALES == 0 { bytes } else { bytes.wrapping_mul(samples) }
     }
 
-    /// Whether the step writes it.
-    #[inline(always)]
-    pub fn is_written(&self) -> bool {
-        self.mark & Self::WRITTEN != 0
-    }
-
-    /// Whether it, and all that follows, lies below all that is written.
-    #[inline(always)]
-    pub fn is_below(&self) -> bool {
-        self.mark & Self::BELOW != 0
-    }
-
-    /// The end when a run carries so many samples.
-    fn end(&self, samples: usize) -> usize {
-        let times = if self.scales() { samples } else { 1 };
-        self.at.offset().saturating_add((self.bytes as usize).saturating_mul(times))
+    /// Whether the two overlap.
+    fn meets(self, other: Self, samples: usize) -> bool {
+        let (a, b) = (self.at.offset(), other.at.offset());
+        self.at.is_data() == other.at.is_data() && a < b + other.bytes(samples) && b < a + self.bytes(samples)
     }
 }
 
 /// The table of one step.
-pub(crate) type Table<'a> = &'a [Entry];
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Table<'a> {
+    /// Operands that it reads.
+    pub reads: &'a [Entry],
+    /// Operands that it writes.
+    pub writes: &'a [Entry],
+}
 
 /// A table for an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTable {
     entries: heapless::Vec<Entry, { Operands::MAX }>,
+    reads: usize,
 }
 
 impl NewTable {
     /// How many operands it has, for the step's header.
     pub fn operands(&self) -> u8 {
-        self.entries.len() as u8
+        let writes = self.entries.len() - self.reads;
+        (self.reads | writes << WRITES_SHIFT) as u8
     }
 
     /// What stands behind the record.
@@ -82,40 +76,45 @@ impl NewTable {
     /// As a step reads it.
     #[cfg(test)]
     pub(crate) fn table(&self) -> Table<'_> {
-        &self.entries
+        let (reads, writes) = self.entries.split_at(self.reads);
+        Table { reads, writes }
     }
 
     /// Of a step with these operands for one sample and for as many as a run carries at most, absent ones included;
-    /// `None` if there are more bytes than a word can say. Operands that overlap make a table that [`check`] refuses.
+    /// `None` if there are more bytes than 31 bits can say. Operands that overlap make a table that [`check`] refuses.
     pub(crate) fn of(one: &Operands, all: &Operands, samples: usize) -> Option<Self> {
-        let mut list = heapless::Vec::<Entry, { Operands::MAX }>::new();
-        let (mut reads, mut writes) = (0, 0);
-        for (one, all) in one.as_slice().iter().zip(all.as_slice()) {
-            let is_read = all.access == Access::Read;
-            let counter = if is_read { &mut reads } else { &mut writes };
-            let scales = one.bytes != all.bytes && one.bytes.checked_mul(samples) == Some(all.bytes);
-            let flags = if is_read { 0 } else { Entry::WRITTEN } | if scales { Entry::SCALES } else { 0 };
-            let bytes = u32::try_from(if scales { one.bytes } else { all.bytes }).ok()?;
-            if bytes > 0 {
-                list.push(Entry { at: all.at, bytes, mark: flags | *counter }).ok()?;
+        let mut entries = heapless::Vec::<Entry, { Operands::MAX }>::new();
+        let mut reads = 0;
+        for are_read in [true, false] {
+            let mut last = entries.len();
+            for (one, all) in one.as_slice().iter().zip(all.as_slice()) {
+                if (all.access == Access::Read) != are_read {
+                    continue;
+                }
+                let scales = one.bytes != all.bytes && one.bytes.checked_mul(samples) == Some(all.bytes);
+                entries.push(Entry::of(all, if scales { one.bytes } else { all.bytes }, scales)?).ok()?;
+                if all.bytes > 0 {
+                    last = entries.len();
+                }
             }
-            *counter += 1;
+            entries.truncate(last);
+            if are_read {
+                reads = last;
+            }
         }
-        // The cut behind which an operand lies: none for the data section, one too many for what lies lowest.
-        let rank = |entry: &Entry| {
-            let cuts = list.iter().filter(|other| other.is_written() && other.at >= entry.at).count();
-            let cut = if entry.at.is_data() { 0 } else { cuts + usize::from(!entry.is_written()) };
-            (cut, !entry.is_written(), entry.at)
-        };
-        let mut entries = list.clone();
-        entries.sort_unstable_by_key(rank);
-        let lowest = list.iter().filter(|entry| entry.is_written()).map(|entry| entry.at).min();
-        let is_below = |entry: &&mut Entry| !entry.at.is_data() && lowest.is_none_or(|at| entry.at < at);
-        if let Some(first) = entries.iter_mut().find(is_below) {
-            first.mark |= Entry::BELOW;
-        }
-        Some(Self { entries })
+        Some(Self { entries, reads })
     }
+}
+
+/// In a header's number of operands, those that are written stand from this bit on, those that are read below it.
+const WRITES_SHIFT: usize = 4;
+const _: () = assert!(Operands::MAX < 1 << WRITES_SHIFT);
+
+/// How many operands a step with this header reads and writes.
+#[inline(always)]
+pub(super) fn counts(operands: u8) -> (usize, usize) {
+    let operands = usize::from(operands);
+    (operands & ((1 << WRITES_SHIFT) - 1), operands >> WRITES_SHIFT)
 }
 
 /// Proves that a table says where the operands lie, for any number of samples up to that of `bounds`, and that
@@ -128,47 +127,57 @@ pub(crate) fn check(
 ) -> Result<(), PlanError> {
     let all = operands(bounds.samples);
     let one = operands(1);
-    let (mut reads, mut writes, mut found) = (0, 0, 0);
+    let Table { mut reads, mut writes } = table;
     for (index, (one, all)) in one.as_slice().iter().zip(all.as_slice()).enumerate() {
-        let counter = if all.access == Access::Read { &mut reads } else { &mut writes };
-        let number = *counter;
-        *counter += 1;
-        if all.bytes == 0 {
-            continue;
-        }
-        let bad = PlanError::BadOperand { step, operand: index as u32 };
-        let is_this = |entry: &&Entry| entry.number() == number && entry.is_written() == (all.access != Access::Read);
-        let entry = table.iter().find(is_this).ok_or(bad)?;
-        let bytes = entry.bytes as usize;
-        // Both ends of a straight line; room that the step needs for itself may be more than it needs for one sample.
-        let fits = if entry.scales() {
-            bytes == one.bytes && bytes.checked_mul(bounds.samples) == Some(all.bytes)
+        let list = if all.access == Access::Read { &mut reads } else { &mut writes };
+        let (entry, rest) = list.split_first().unwrap_or((&Entry::ABSENT, &[]));
+        *list = rest;
+        let (bytes, scales) = (entry.bytes(1), entry.size & Entry::SCALES != 0);
+        let fits = if all.bytes == 0 {
+            *entry == Entry::ABSENT
         } else {
-            bytes == all.bytes && (bytes == one.bytes || all.access == Access::Scratch)
+            // Both ends of a straight line; room that the step needs for itself may be more than it needs for one
+            // sample.
+            let grows = if scales {
+                bytes == one.bytes && bytes.checked_mul(bounds.samples) == Some(all.bytes)
+            } else {
+                bytes == all.bytes && (bytes == one.bytes || all.access == Access::Scratch)
+            };
+            entry.at == all.at && grows && is_inside(all, bounds)
         };
-        if entry.at != all.at || !fits || !is_inside(all, bounds) {
-            return Err(bad);
-        }
-        found += 1;
-    }
-    // What is left of the arena, and the gap behind the last cut.
-    let (mut left, mut gap) = (bounds.arena_bytes, 0..0);
-    for (index, entry) in table.iter().enumerate() {
-        let (start, end) = (entry.at.offset(), entry.end(bounds.samples));
-        if entry.is_below() {
-            gap = 0..core::mem::take(&mut left);
-        }
-        let apart = if entry.is_written() {
-            gap = end..left;
-            core::mem::replace(&mut left, start) >= end
-        } else {
-            entry.at.is_data() || (gap.start <= start && end <= gap.end)
-        };
-        if !apart || index >= found {
-            return Err(PlanError::Overlap { step, operand: index as u32 });
+        if !fits {
+            return Err(PlanError::BadOperand { step, operand: index as u32 });
         }
     }
-    Ok(())
+    if !reads.is_empty() || !writes.is_empty() {
+        return Err(PlanError::BadOperand { step, operand: all.as_slice().len() as u32 });
+    }
+    match overlapping(table, bounds.samples) {
+        Some(operand) => Err(PlanError::Overlap { step, operand: operand as u32 }),
+        None => Ok(()),
+    }
+}
+
+/// The first entry that is written and overlaps another one: its index in the table.
+fn overlapping(table: Table<'_>, samples: usize) -> Option<usize> {
+    let mut later = table.writes;
+    while let Some((entry, rest)) = later.split_first() {
+        later = rest;
+        if table.reads.iter().chain(rest).any(|other| entry.meets(*other, samples)) {
+            return Some(table.reads.len() + table.writes.len() - rest.len() - 1);
+        }
+    }
+    None
+}
+
+/// What [`check`] promises to whoever takes operands from a table, for sections of these lengths.
+pub(crate) fn is_sound(table: Table<'_>, data: usize, arena: usize, samples: usize) -> bool {
+    let lies_in = |entry: &Entry, section: usize| {
+        entry.at.offset().checked_add(entry.bytes(samples)).is_some_and(|end| end <= section)
+    };
+    table.reads.iter().all(|entry| lies_in(entry, if entry.at.is_data() { data } else { arena }))
+        && table.writes.iter().all(|entry| !entry.at.is_data() && lies_in(entry, arena))
+        && overlapping(table, samples).is_none()
 }
 
 /// Whether an operand lies in its section, aligned, and is not written in flash.

@@ -103,7 +103,7 @@ impl Encoded {
 
     /// The record as core sees it; `None` never happens for what `Encoded::of` made.
     pub fn step(&self) -> Option<Step<'_>> {
-        Step::decode(self.kind, self.words.as_bytes())
+        Step::decode(self.kind, &self.words)
     }
 }
 

@@ -12,6 +12,7 @@ mod elementwise;
 mod gemm;
 mod plain;
 mod pool;
+mod run;
 mod sums;
 mod window;
 

@@ -17,7 +17,7 @@ use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
 use crate::memory::Slices;
-use crate::plan::{Context, Step};
+use crate::plan::{Context, Stored};
 
 core::arch::global_asm!(
     include_str!("macros.s"),
@@ -70,7 +70,7 @@ impl Isa for Dsp {
 
     // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
     #[inline(never)]
-    fn run_step(self, step: &Step<'_>, at: &mut Slices<'_>, context: &mut Context) {
+    fn run_step(self, step: Stored<'_>, at: &mut Slices<'_>, context: &mut Context) {
         step.run(self, at, context);
     }
 }

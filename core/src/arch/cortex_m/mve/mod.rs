@@ -16,7 +16,7 @@ use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{sub, sub_mut};
 use crate::memory::{Slices, signed_mut, view_mut};
-use crate::plan::{Context, Step};
+use crate::plan::{Context, Stored};
 use zerocopy::IntoBytes;
 
 core::arch::global_asm!(
@@ -80,7 +80,7 @@ impl Isa for Mve {
 
     // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
     #[inline(never)]
-    fn run_step(self, step: &Step<'_>, at: &mut Slices<'_>, context: &mut Context) {
+    fn run_step(self, step: Stored<'_>, at: &mut Slices<'_>, context: &mut Context) {
         step.run(self, at, context);
     }
 }

@@ -31,7 +31,7 @@ macro_rules! token {
             #[inline(never)]
             fn run_step(
                 self,
-                step: &$crate::plan::Step<'_>,
+                step: $crate::plan::Stored<'_>,
                 at: &mut $crate::memory::Slices<'_>,
                 context: &mut $crate::plan::Context,
             ) {
