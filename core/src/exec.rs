@@ -196,7 +196,8 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # Errors
     /// [`SessionError::Samples`].
     pub fn infer(&mut self, samples: usize) -> Result<(), SessionError> {
-        let mut context = self.prepare_infer(samples)?;
+        self.check_infer(samples)?;
+        let mut context = self.context(samples, false);
         self.run(self.image.infer_plan(), &mut context, None);
         Ok(())
     }
@@ -210,14 +211,14 @@ impl<'a, I: Isa> Session<'a, I> {
         samples: usize,
         mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
     ) -> Result<(), SessionError> {
-        let mut context = self.prepare_infer(samples)?;
+        self.check_infer(samples)?;
+        let mut context = self.context(samples, false);
         self.run(self.image.infer_plan(), &mut context, Some(&mut observe));
         Ok(())
     }
 
-    fn prepare_infer(&self, samples: usize) -> Result<Context, SessionError> {
-        check_samples(samples, self.image.header().infer.samples)?;
-        Ok(self.context(samples, false))
+    fn check_infer(&self, samples: usize) -> Result<(), SessionError> {
+        check_samples(samples, self.image.header().infer.samples)
     }
 
     /// One optimiser update on the first `samples` samples of the training inputs and targets; gives the mean loss.
@@ -226,7 +227,9 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # Errors
     /// [`SessionError::NotTrainable`], [`SessionError::Samples`], [`SessionError::Label`]. Nothing changes then.
     pub fn train_step(&mut self, samples: usize) -> Result<f32, SessionError> {
-        let mut context = self.prepare_train(samples)?;
+        self.check_train(samples)?;
+        let mut context = self.context(samples, true);
+        self.count_pass(&mut context);
         self.run(self.image.train_plan(), &mut context, None);
         Ok(context.loss)
     }
@@ -240,18 +243,22 @@ impl<'a, I: Isa> Session<'a, I> {
         samples: usize,
         mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
     ) -> Result<f32, SessionError> {
-        let mut context = self.prepare_train(samples)?;
+        self.check_train(samples)?;
+        let mut context = self.context(samples, true);
+        self.count_pass(&mut context);
         self.run(self.image.train_plan(), &mut context, Some(&mut observe));
         Ok(context.loss)
     }
 
-    fn prepare_train(&mut self, samples: usize) -> Result<Context, SessionError> {
+    fn check_train(&self, samples: usize) -> Result<(), SessionError> {
         if !TRAINS || !self.image.is_trainable() {
             return Err(SessionError::NotTrainable);
         }
         check_samples(samples, self.image.header().train.samples)?;
-        self.check_labels(samples)?;
-        let mut context = self.context(samples, true);
+        self.check_labels(samples)
+    }
+
+    fn count_pass(&mut self, context: &mut Context) {
         if STATES {
             let done = self.passes + 1;
             context.optimizer.first = self.passes == 0;
@@ -259,7 +266,6 @@ impl<'a, I: Isa> Session<'a, I> {
             self.passes = if context.optimizer.last { 0 } else { done };
         }
         self.updates = self.updates.saturating_add(u32::from(context.optimizer.last));
-        Ok(context)
     }
 
     /// Trainable parameters as they lie in the arena, in the order of [`Image::params`].

@@ -10,7 +10,7 @@
 //! | [`loss`], [`optim`] | losses; optimisers as sinks of gradient tiles |
 //! | [`plan`] | a linear list of step records with every operand placed |
 //! | [`image`] | the flash image: [`image::Image::parse`] checks everything once |
-//! | [`memory`], [`exec`] | one arena, carved without `unsafe`; [`exec::Session`] |
+//! | [`memory`], [`exec`] | one arena for all that changes; [`exec::Session`] |
 //! | [`adapt`] | beside the network: drift, statistics of a model at work |
 //! | [`signal`] | before the network: windows of a sensor's values, features of them |
 //! | `host` | a session without its type parameter, for PCs (feature `std`) |

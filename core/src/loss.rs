@@ -114,6 +114,8 @@ impl StepRecord for MeanSquaredError {
         y: update f32 [samples, len],
     }
 
+    const SMALL: bool = true;
+
     fn shape_is_valid(&self) -> bool {
         elements([self.len]).is_some()
     }
@@ -143,6 +145,8 @@ impl StepRecord for SoftmaxCrossEntropy {
         target: read f32 [samples, classes unless sparse],
         z: update f32 [samples, classes],
     }
+
+    const SMALL: bool = true;
 
     fn shape_is_valid(&self) -> bool {
         elements([self.classes]).is_some() && self.sparse <= 1

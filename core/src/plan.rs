@@ -106,6 +106,10 @@ pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
         self.places(samples).present()
     }
 
+    /// Whether a device program has a function for this kernel alone, with its own registers and stack: for layers that
+    /// may be so small that entering the one function of all other kernels counts.
+    const SMALL: bool = false;
+
     /// Whether the shape is consistent in itself: no dimension is zero, products fit, outputs follow from inputs.
     fn shape_is_valid(&self) -> bool;
 
@@ -237,8 +241,8 @@ impl<'a> Plan<'a> {
         let words = view::<u32>(words.as_flattened());
         let mut rest = words;
         for step in 0..steps {
-            let (stored, after) = split_step(rest).ok_or(PlanError::Truncated { step })?;
-            let kind = stored.kind;
+            let (stored, table, after) = split_step(rest).ok_or(PlanError::Truncated { step })?;
+            let kind = stored.kind();
             if !is_known(kind) {
                 return Err(PlanError::UnknownKind { step, kind });
             }
@@ -246,7 +250,7 @@ impl<'a> Plan<'a> {
             if !decoded.shape_is_valid() || decoded.optimizer_slots().is_some_and(|slots| slots != bounds.slots) {
                 return Err(PlanError::BadShape { step, kind });
             }
-            table::check(step, stored.table, |samples| decoded.places(samples), bounds)?;
+            table::check(step, table, |samples| decoded.places(samples), bounds)?;
             rest = after;
         }
         let excess = rest.len() * 4 + ragged.len();
@@ -292,12 +296,12 @@ impl Steps<'_> {
 }
 
 impl<'a> Steps<'a> {
-    /// The next step as it lies in the image.
+    /// The next step as it lies in the image, and where its operands lie.
     #[inline(always)]
-    pub(crate) fn advance(&mut self) -> Option<Stored<'a>> {
-        let (stored, rest) = split_step(self.rest)?;
+    pub(crate) fn advance(&mut self) -> Option<(Stored<'a>, Table<'a>)> {
+        let (stored, table, rest) = split_step(self.rest)?;
         self.rest = rest;
-        Some(stored)
+        Some((stored, table))
     }
 }
 
@@ -306,36 +310,56 @@ impl<'a> Iterator for Steps<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Step<'a>> {
-        self.advance()?.decode()
+        self.advance()?.0.decode()
     }
 }
 
-/// A step as it lies in an image.
+/// A step as it lies in an image: its header and its record.
 #[derive(Clone, Copy, Debug)]
-pub struct Stored<'a> {
-    kind: u16,
-    record: &'a [u32],
-    pub(crate) table: Table<'a>,
-}
+pub struct Stored<'a>(&'a [u32]);
 
 impl<'a> Stored<'a> {
     /// Its record; `None` if the kind is unknown or the length is not that kind's.
-    pub fn decode(&self) -> Option<Step<'a>> {
-        Step::decode(self.kind, self.record)
+    pub fn decode(self) -> Option<Step<'a>> {
+        Step::decode(self.kind(), self.record())
+    }
+
+    #[inline(always)]
+    fn kind(self) -> u16 {
+        self.0.first().map_or(0, |word| header(*word).kind)
+    }
+
+    #[inline(always)]
+    fn record(self) -> &'a [u32] {
+        self.0.get(1..).unwrap_or(&[])
     }
 }
 
 #[inline(always)]
-fn split_step(words: &[u32]) -> Option<(Stored<'_>, &[u32])> {
-    let (header, after) = words.split_first()?;
-    let StepHeader { kind, words, operands } = zerocopy::transmute!(*header);
-    let (record, after) = after.split_at_checked(usize::from(words))?;
-    let (reads, writes) = table::counts(operands);
-    let entry_words = const { size_of::<Entry>() / 4 };
-    let (reads, after) = after.split_at_checked(reads * entry_words)?;
-    let (writes, rest) = after.split_at_checked(writes * entry_words)?;
-    let table = Table { reads: view(reads.as_bytes()), writes: view(writes.as_bytes()) };
-    Some((Stored { kind, record, table }, rest))
+fn header(word: u32) -> StepHeader {
+    zerocopy::transmute!(word)
+}
+
+#[inline(always)]
+fn split_step(words: &[u32]) -> Option<(Stored<'_>, Table<'_>, &[u32])> {
+    let header = header(*words.first()?);
+    let (step, after) = words.split_at_checked(1 + usize::from(header.words))?;
+    let (table, rest) = table::split(after, header.operands)?;
+    Some((Stored(step), table, rest))
+}
+
+#[inline(always)]
+fn run_record<R: StepRecord, I: Isa>(words: &[u32], isa: I, at: &mut Slices<'_>, context: &mut Context) {
+    if let Ok(record) = R::ref_from_bytes(words.as_bytes()) {
+        record.run(isa, at, context);
+    }
+}
+
+/// [`run_record`] for [`StepRecord::SMALL`] ones.
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline)]
+fn run_small<R: StepRecord, I: Isa>(words: &[u32], isa: I, at: &mut Slices<'_>, context: &mut Context) {
+    run_record::<R, I>(words, isa, at, context);
 }
 
 /// The one table of step kinds. Numbers are part of the image format: append, never renumber.
@@ -435,12 +459,20 @@ macro_rules! steps {
             /// See [`StepRecord::run`]. From the kind to the kernel in one go: a running step is not decoded.
             #[inline]
             pub fn run<I: Isa>(self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
-                match self.kind {
-                    $($kind if const { carries($kind) } => {
-                        if let Ok(words) = <&[u32; size_of::<$record>() / 4]>::try_from(self.record) {
-                            let record: &$record = zerocopy::transmute_ref!(words);
-                            record.run(isa, at, context);
-                        }
+                match self.kind() {
+                    $($kind if const { carries($kind) && <$record>::SMALL } => {
+                        run_small::<$record, I>(self.record(), isa, at, context);
+                    })*
+                    _ => self.run_others(isa, at, context),
+                }
+            }
+
+            #[cfg_attr(target_os = "none", inline(never))]
+            #[cfg_attr(not(target_os = "none"), inline)]
+            fn run_others<I: Isa>(self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
+                match self.kind() {
+                    $($kind if const { carries($kind) && !<$record>::SMALL } => {
+                        run_record::<$record, I>(self.record(), isa, at, context);
                     })*
                     // Never: no plan with such a step passes.
                     _ => {}

@@ -579,6 +579,15 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
         scalar::norm_input_f32(seen, count, dgamma, dbeta, dy);
     }
 
+    /// The update of weights `[dy.len()][x.len()]` by the gradient of one sample of a dense layer, `0 + dy[r] * x[c]`,
+    /// without a place for that gradient; `slots` are the rule's, `[m, v]` for Adam. The bits are those of the gradient
+    /// in a tile and the rule's method here. False, and nothing done, where the token has no loop for the rule.
+    #[inline]
+    fn update_outer_f32(self, o: &Optimizer, dy: &[f32], x: &[f32], w: &mut [f32], slots: [&mut [f32]; 2]) -> bool {
+        let _ = (o, dy, x, w, slots);
+        false
+    }
+
     /// Plain gradient descent; see [`crate::optim`].
     #[inline]
     fn sgd_f32(self, o: &Optimizer, g: &[f32], w: &mut [f32]) {

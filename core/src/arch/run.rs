@@ -31,9 +31,9 @@ impl<'p, 'm> Run<'p, 'm> {
     /// The next step and its operands.
     #[inline(always)]
     pub fn advance(&mut self) -> Option<(Stored<'p>, Slices<'_>)> {
-        let step = self.steps.advance()?;
+        let (step, table) = self.steps.advance()?;
         // SAFETY: the plan's proof covers this table for this memory and so many samples.
-        let slices = unsafe { Slices::new(step.table, &mut self.memory, self.samples) };
+        let slices = unsafe { Slices::new(table, &mut self.memory, self.samples) };
         Some((step, slices))
     }
 

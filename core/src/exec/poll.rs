@@ -33,7 +33,8 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # Errors
     /// As [`Session::infer`].
     pub fn start_infer(&mut self, samples: usize) -> Result<Running<'a>, SessionError> {
-        let context = self.prepare_infer(samples)?;
+        self.check_infer(samples)?;
+        let context = self.context(samples, false);
         Ok(Running::of(self.image.infer_plan(), context))
     }
 
@@ -42,7 +43,9 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # Errors
     /// As [`Session::train_step`].
     pub fn start_train_step(&mut self, samples: usize) -> Result<Running<'a>, SessionError> {
-        let context = self.prepare_train(samples)?;
+        self.check_train(samples)?;
+        let mut context = self.context(samples, true);
+        self.count_pass(&mut context);
         Ok(Running::of(self.image.train_plan(), context))
     }
 

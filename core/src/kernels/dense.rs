@@ -188,6 +188,8 @@ impl StepRecord for ForwardF32 {
         y: write f32 [samples, shape.outputs],
     }
 
+    const SMALL: bool = true;
+
     fn shape_is_valid(&self) -> bool {
         self.shape.is_valid()
     }
@@ -219,6 +221,8 @@ impl StepRecord for BackwardInputF32 {
         w: read f32 [shape.outputs, shape.inputs],
         dx: write f32 [samples, shape.inputs],
     }
+
+    const SMALL: bool = true;
 
     fn shape_is_valid(&self) -> bool {
         self.shape.is_valid()
@@ -255,6 +259,8 @@ impl StepRecord for BackwardWeightsF32 {
         trained.tile: scratch f32 [trained.tile_elements],
     }
 
+    const SMALL: bool = true;
+
     fn shape_is_valid(&self) -> bool {
         self.shape.is_valid() && self.trained.is_valid()
     }
@@ -266,17 +272,21 @@ impl StepRecord for BackwardWeightsF32 {
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, dy) = (at.read(), at.read());
         let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
-        let optimizer = context.optimizer;
+        let (optimizer, is_one) = (&context.optimizer, context.samples == 1);
+        let (inputs, outputs) = self.shape.dims();
         if !self.trained.w.is_none() {
-            let update = Update { isa, optimizer, w, state: w_state };
-            let (inputs, outputs) = self.shape.dims();
-            update.split(outputs, inputs * context.samples / 16, tile, |of, tile, part| {
-                gradient_of(isa.alone(), &self.shape, of, x, dy, tile, part);
-            });
+            let mut update = Update { isa, optimizer, w, state: w_state };
+            if !is_one || !update.outer(dy, x) {
+                update.split(outputs, inputs * context.samples / 16, tile, |of, tile, part| {
+                    gradient_of(isa.alone(), &self.shape, of, x, dy, tile, part);
+                });
+            }
         }
         if !self.trained.b.is_none() {
-            let update = Update { isa, optimizer, w: b, state: b_state };
-            update.whole(tile, |tile, part| bias_backward(self.shape.outputs as usize, dy, tile, part));
+            let mut update = Update { isa, optimizer, w: b, state: b_state };
+            if !is_one || !update.outer(&[1.0], dy) {
+                update.whole(tile, |tile, part| bias_backward(outputs, dy, tile, part));
+            }
         }
     }
 }
@@ -310,6 +320,8 @@ impl StepRecord for ForwardI8 {
         requantize.shift: read i32 [requantize.channels],
         y: write i8 [samples, shape.outputs],
     }
+
+    const SMALL: bool = true;
 
     fn shape_is_valid(&self) -> bool {
         self.shape.is_valid() && self.requantize.is_valid(self.shape.outputs) && self.order.is_valid()

@@ -43,7 +43,7 @@ impl StepRecord for UpdateF32 {
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (gradient, w, state) = (at.read(), at.write(), at.write());
-        Update { isa, optimizer: context.optimizer, w, state }.gradient(gradient);
+        Update { isa, optimizer: &context.optimizer, w, state }.gradient(gradient);
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
         let record = UpdateF32 { len: 3, slots: 2, gradient: place(0), w: place(3), state: place(6) };
         run(&record, &mut arena, 7, settings);
         let (mut w, mut state) = (w, state);
-        let optimizer = Optimizer::at_step(settings, 1);
+        let optimizer = &Optimizer::at_step(settings, 1);
         Update { isa: crate::arch::Scalar, optimizer, w: &mut w, state: &mut state }.tile(0, &gradient);
         assert_eq!((&arena[3..6], &arena[6..]), (&w[..], &state[..]));
         assert!(!UpdateF32 { state: Ref::NONE, ..record }.shape_is_valid());

@@ -4,6 +4,7 @@ use super::*;
 use crate::arch::{Isa, IsaId, Scalar, Task, run_on};
 use crate::kernels::testing::*;
 use crate::optim::{Optimizer, OptimizerRecord};
+use crate::plan::Encode;
 use crate::rng::Rng;
 use proptest::prelude::*;
 use std::vec;
@@ -118,7 +119,7 @@ proptest! {
 }
 
 /// Runs a loss record over predictions followed by their targets; gives the loss and what replaced the predictions.
-fn run_loss<R: StepRecord>(record: &R, predictions: &[f32], target: &[u8]) -> (f32, Vec<f32>) {
+fn run_loss<R: Encode>(record: &R, predictions: &[f32], target: &[u8]) -> (f32, Vec<f32>) {
     let samples = match record.operands(1).as_slice() {
         [_, predicted] => 4 * predictions.len() / predicted.bytes,
         other => panic!("{other:?}"),

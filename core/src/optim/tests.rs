@@ -67,7 +67,8 @@ fn all() -> Vec<OptimizerRecord> {
 }
 
 fn apply(settings: OptimizerRecord, step: u32, gradient: &[f32], tile: usize, w: &mut [f32], state: &mut [f32]) {
-    let mut sink = Update { isa: Scalar, optimizer: Optimizer::at_step(settings, step), w, state };
+    let optimizer = &Optimizer::at_step(settings, step);
+    let mut sink = Update { isa: Scalar, optimizer, w, state };
     for (index, piece) in gradient.chunks(tile).enumerate() {
         sink.tile(index * tile, piece);
     }
@@ -145,7 +146,7 @@ fn tiles_beyond_the_parameters_are_ignored() {
     let mut w = [1.0, 2.0];
     for settings in all() {
         let mut state = vec![0.0; 2 * settings.rule().unwrap().slots()];
-        let optimizer = Optimizer::at_step(settings, 1);
+        let optimizer = &Optimizer::at_step(settings, 1);
         let mut sink = Update { isa: Scalar, optimizer, w: &mut w, state: &mut state };
         sink.tile(1, &[1.0, 1.0]);
         sink.tile(usize::MAX, &[1.0]);

@@ -13,7 +13,7 @@ pub struct Update<'a, I> {
     /// Instruction set.
     pub isa: I,
     /// Settings of this update.
-    pub optimizer: Optimizer,
+    pub optimizer: &'a Optimizer,
     /// All parameters of one tensor.
     pub w: &'a mut [f32],
     /// Their state, slot after slot; see [`super::state::layout`].
@@ -59,6 +59,17 @@ impl<'a, I: Isa> Update<'a, I> {
         task(tile, &mut UpdatePart { pending, ..self.part() });
     }
 
+    /// Updates parameters `[dy.len()][x.len()]` by the gradient of one sample, `dy[r] * x[c]`, if the token can do that
+    /// without a tile.
+    #[must_use = "if it is false, nothing was done"]
+    pub fn outer(&mut self, dy: &[f32], x: &[f32]) -> bool {
+        if self.optimizer.adds() || self.optimizer.is_narrow() {
+            return false;
+        }
+        let UpdatePart { isa, optimizer, w, slots, .. } = self.reborrow().part();
+        isa.update_outer_f32(optimizer, dy, x, w, slots)
+    }
+
     /// The gradient of all parameters at once, of this pass alone.
     pub fn gradient(self, gradient: &[f32]) {
         let mut part = self.part();
@@ -93,7 +104,7 @@ const UPDATE_COST: usize = 8;
 #[derive(Debug)]
 pub struct UpdatePart<'a, I> {
     isa: I,
-    optimizer: Optimizer,
+    optimizer: &'a Optimizer,
     w: &'a mut [f32],
     /// Those that the rule lacks are empty.
     slots: [&'a mut [f32]; 2],
@@ -123,7 +134,7 @@ impl<I: Isa> GradSink for UpdatePart<'_, I> {
             let [first, second] = &mut self.slots;
             let first = first.get_mut(range.clone()).unwrap_or_default();
             let second = second.get_mut(range).unwrap_or_default();
-            apply(self.isa, &self.optimizer, gradient, w, first, second);
+            apply(self.isa, self.optimizer, gradient, w, first, second);
         }
     }
 }
@@ -178,7 +189,7 @@ impl<I: Isa> UpdatePart<'_, I> {
         if two {
             block(1).load(second_slot, second);
         }
-        apply(self.isa, &optimizer, gradient, sub_mut(self.w, start, gradient.len()), first, second);
+        apply(self.isa, optimizer, gradient, sub_mut(self.w, start, gradient.len()), first, second);
         block(0).store(optimizer.step, first, first_slot);
         if two {
             block(1).store(optimizer.step, second, second_slot);

@@ -110,11 +110,15 @@ impl NewTable {
 const WRITES_SHIFT: usize = 4;
 const _: () = assert!(Operands::MAX < 1 << WRITES_SHIFT);
 
-/// How many operands a step with this header reads and writes.
+/// Cuts the table of a step with so many operands off what stands behind its record.
 #[inline(always)]
-pub(super) fn counts(operands: u8) -> (usize, usize) {
+pub(super) fn split(words: &[u32], operands: u8) -> Option<(Table<'_>, &[u32])> {
+    const WORDS: usize = size_of::<Entry>() / 4;
     let operands = usize::from(operands);
-    (operands & ((1 << WRITES_SHIFT) - 1), operands >> WRITES_SHIFT)
+    let (reads, words) = words.split_at_checked((operands & ((1 << WRITES_SHIFT) - 1)) * WORDS)?;
+    let (writes, rest) = words.split_at_checked((operands >> WRITES_SHIFT) * WORDS)?;
+    let (reads, writes) = (reads.as_chunks::<WORDS>().0, writes.as_chunks::<WORDS>().0);
+    Some((Table { reads: zerocopy::transmute_ref!(reads), writes: zerocopy::transmute_ref!(writes) }, rest))
 }
 
 /// Proves that a table says where the operands lie, for any number of samples up to that of `bounds`, and that

@@ -32,13 +32,19 @@ __aeabi_memcpy8:
     str lr, [r0], #4
     subs r2, #16
     bhs 1b
-2:  adds r2, #16
-    beq 4f
-3:  ldrb r3, [r1], #1
+2:  adds r2, #12
+    bmi 4f
+3:  ldr r3, [r1], #4
+    str r3, [r0], #4
+    subs r2, #4
+    bpl 3b
+4:  adds r2, #4
+    beq 6f
+5:  ldrb r3, [r1], #1
     strb r3, [r0], #1
     subs r2, #1
-    bne 3b
-4:  pop {r0, r4, pc}
+    bne 5b
+6:  pop {r0, r4, pc}
 
 @ r0 = memset(to r0, byte r1, bytes r2); __aeabi_memset has bytes and byte exchanged, __aeabi_memclr fills with 0
     .section .text.memset, "ax", %progbits
@@ -73,16 +79,23 @@ memset:
     uxtb r1, r1
     orr r1, r1, r1, lsl #8
     orr r1, r1, r1, lsl #16
-    subs r2, #8
+    subs r2, #16
     blo 2f
 1:  str r1, [r0], #4
     str r1, [r0], #4
-    subs r2, #8
+    str r1, [r0], #4
+    str r1, [r0], #4
+    subs r2, #16
     bhs 1b
-2:  adds r2, #8
-    beq 4f
-3:  strb r1, [r0], #1
+2:  adds r2, #12
+    bmi 4f
+3:  str r1, [r0], #4
+    subs r2, #4
+    bpl 3b
+4:  adds r2, #4
+    beq 6f
+5:  strb r1, [r0], #1
     subs r2, #1
-    bne 3b
-4:  mov r0, r12
+    bne 5b
+6:  mov r0, r12
     bx lr

@@ -11,7 +11,6 @@ use crate::passes::Report;
 use embernet_core::kernels::copy::Copy;
 use embernet_core::plan::{Access, Encode, Ref, Step};
 use std::rc::Rc;
-use zerocopy::IntoBytes;
 
 /// Alignment of every buffer in bytes: the widest element that kernels read.
 pub const BUFFER_ALIGN: usize = 4;

@@ -4,7 +4,6 @@ use crate::arch::run::Slices;
 use crate::memory::{Memory, view};
 use crate::plan::{Access, Bounds, NewTable, Operand, Operands, PlanError, Ref, Table, table};
 use proptest::prelude::*;
-use std::vec;
 use std::vec::Vec;
 use zerocopy::IntoBytes;
 

@@ -122,7 +122,7 @@ impl StepRecord for BlockBackwardF32 {
         let (dx, w, b, w_state, b_state) = (at.write(), at.write::<f32>(), at.write(), at.write(), at.write());
         let scratch = sub_mut(at.write(), 0, self.shape.backward_scratch(context.samples));
         block::backward_f32(isa, &self.shape, x, w, dy, places, scratch, self.adds == 1, dx);
-        let optimizer = context.optimizer;
+        let optimizer = &context.optimizer;
         let w = Update { isa, optimizer, w, state: w_state };
         let b = Update { isa, optimizer, w: b, state: b_state };
         block::update(&self.shape, context.samples, scratch, w, b);

@@ -77,7 +77,7 @@ impl Case {
         let Self { block, x, w, dy, .. } = self;
         let places = if block.pools() { places } else { &[] };
         let mut scratch = vec![f32::NAN; block.backward_scratch(self.samples)];
-        let optimizer = Optimizer::at_step(REVEAL, 1);
+        let optimizer = &Optimizer::at_step(REVEAL, 1);
         let mut gradients = |dx: &mut [f32]| {
             backward_f32(isa, block, x, w, dy, places, &mut scratch, false, dx);
             let (mut dw, mut db) = (vec![0.0; self.w.len()], vec![0.0; self.b.len()]);
@@ -242,7 +242,7 @@ fn records_run_their_kernels() {
             (at(b, case.b.len()), &case.b, db, at(b_state, slots * case.b.len())),
         ] {
             let (mut expected, mut expected_state) = (before.clone(), vec![0.0; state.len()]);
-            let optimizer = Optimizer::at_step(settings, 1);
+            let optimizer = &Optimizer::at_step(settings, 1);
             let mut sink = Update { isa: Scalar, optimizer, w: &mut expected, state: &mut expected_state };
             crate::optim::GradSink::tile(&mut sink, 0, &gradient);
             assert_eq!(bits(&arena[at]), bits(&expected));

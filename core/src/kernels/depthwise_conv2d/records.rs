@@ -118,7 +118,7 @@ impl StepRecord for BackwardWeightsF32 {
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, dy) = (at.read(), at.read());
         let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
-        let optimizer = context.optimizer;
+        let optimizer = &context.optimizer;
         if !self.trained.w.is_none() {
             let mut update = Update { isa, optimizer, w, state: w_state };
             let (shape, taps) = (&self.shape, self.shape.window.taps());

@@ -73,7 +73,7 @@ proptest! {
             let settings = OptimizerRecord::adam(0.1).with_state(format);
             let mut state: Vec<f32> = words.iter().map(|w| f32::from_bits(*w)).collect();
             let mut w = vec![1.0; count];
-            let optimizer = Optimizer::at_step(settings, 3);
+            let optimizer = &Optimizer::at_step(settings, 3);
             Update { isa: Scalar, optimizer, w: &mut w, state: &mut state }.gradient(&vec![gradient; count]);
         }
     }
@@ -105,7 +105,7 @@ fn run(settings: OptimizerRecord, count: usize, tile: usize) -> (Vec<u32>, Vec<u
     let mut state = vec![0.0; state_bytes(layout(&settings).unwrap(), count) / 4];
     for step in 1..=10 {
         let gradient = values(&mut rng, count);
-        let optimizer = Optimizer::at_step(settings, step);
+        let optimizer = &Optimizer::at_step(settings, step);
         let update = Update { isa: Scalar, optimizer, w: &mut w, state: &mut state };
         update.whole(&mut vec![0.0; BLOCK + tile], |room, part| {
             assert_eq!(room.len(), tile);
@@ -139,7 +139,7 @@ fn narrow_state_goes_downhill() {
             let mut state = vec![0.0; state_bytes(layout(&settings).unwrap(), w.len()) / 4];
             for step in 1..=400 {
                 let gradient: Vec<f32> = w.iter().map(|w| 2.0 * w).collect();
-                let optimizer = Optimizer::at_step(settings, step);
+                let optimizer = &Optimizer::at_step(settings, step);
                 Update { isa: Scalar, optimizer, w: &mut w, state: &mut state }.gradient(&gradient);
             }
             w.iter().map(|w| w * w).sum::<f32>()
@@ -161,7 +161,7 @@ fn passes_add_up() {
         let mut sum = vec![0.0; count];
         gradients.iter().for_each(|g| sum.iter_mut().zip(g).for_each(|(sum, g)| *sum += g));
         let (mut w, mut expected_state) = (start.clone(), state(&settings));
-        let optimizer = Optimizer::at_step(settings, 1);
+        let optimizer = &Optimizer::at_step(settings, 1);
         Update { isa: Scalar, optimizer, w: &mut w, state: &mut expected_state }.gradient(&sum);
         // In three passes: by a kernel that goes on from what was left, and by one that knows its own pass only.
         let settings = settings.with_passes(3);
@@ -170,7 +170,7 @@ fn passes_add_up() {
             for (pass, gradient) in gradients.iter().enumerate() {
                 let mut optimizer = Optimizer::at_step(settings, 1);
                 (optimizer.first, optimizer.last) = (pass == 0, pass == 2);
-                let update = Update { isa: Scalar, optimizer, w: &mut found, state: &mut state };
+                let update = Update { isa: Scalar, optimizer: &optimizer, w: &mut found, state: &mut state };
                 if !by_tiles {
                     update.gradient(gradient);
                     continue;

@@ -5,9 +5,15 @@
 
 use crate::arch::{Gemm, scalar};
 use crate::kernels::util::{from, sub, sub_mut};
-use crate::optim::{Optimizer, TINY, TINY_SQUARE};
+use crate::optim::{Optimizer, Rule, TINY, TINY_SQUARE};
 
-core::arch::global_asm!(include_str!("columns.s"), include_str!("rows.s"), include_str!("elementwise.s"), options(raw));
+core::arch::global_asm!(
+    include_str!("columns.s"),
+    include_str!("rows.s"),
+    include_str!("elementwise.s"),
+    include_str!("update.s"),
+    options(raw)
+);
 
 /// The methods of [`Isa`](crate::arch::Isa) that a token with floating point takes from here.
 macro_rules! methods {
@@ -41,6 +47,18 @@ macro_rules! methods {
         fn adam_f32(self, o: &crate::optim::Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
             crate::arch::cortex_m::float::adam_f32(o, g, w, m, v);
         }
+
+        #[inline]
+        fn update_outer_f32(
+            self,
+            o: &crate::optim::Optimizer,
+            dy: &[f32],
+            x: &[f32],
+            w: &mut [f32],
+            slots: [&mut [f32]; 2],
+        ) -> bool {
+            crate::arch::cortex_m::float::update_outer_f32(o, dy, x, w, slots)
+        }
     };
 }
 pub(super) use methods;
@@ -71,22 +89,37 @@ struct Rows {
     k: usize,
 }
 
+/// What the loop of gradient descent by one sample reads: see [`update_outer_f32`].
+#[repr(C)]
+struct Descent {
+    dy: *const f32,
+    x: *const f32,
+    w: *mut f32,
+    /// At least one, as columns.
+    rows: usize,
+    columns: usize,
+    rate: f32,
+    decay: f32,
+}
+
 /// What Adam's loop reads: see [`scalar::adam_f32`].
 #[repr(C)]
 struct Adam {
-    g: *const f32,
+    dy: *const f32,
+    x: *const f32,
     w: *mut f32,
     m: *mut f32,
     v: *mut f32,
-    /// At least one.
-    count: usize,
+    /// At least one, as columns.
+    rows: usize,
+    columns: usize,
+    tiny: u32,
+    tiny_square: u32,
     rate: f32,
     one_minus_beta_1: f32,
     one_minus_beta_2: f32,
     epsilon: f32,
     decay: f32,
-    tiny: f32,
-    tiny_square: f32,
 }
 
 unsafe extern "C" {
@@ -96,7 +129,8 @@ unsafe extern "C" {
     fn embernet_f32_rows(of: &Rows);
     fn embernet_f32_at_least(y: *mut f32, count: usize, limit: f32);
     fn embernet_f32_at_most(y: *mut f32, count: usize, limit: f32);
-    fn embernet_f32_descend(g: *const f32, w: *mut f32, count: usize, rate: f32, decay: f32);
+    fn embernet_f32_descend(g: *const f32, count: usize, w: *mut f32, rate: f32, decay: f32);
+    fn embernet_f32_descend_outer(of: &Descent);
     fn embernet_f32_adam(of: &Adam);
     safe fn embernet_f32_root(x: f32) -> f32;
 }
@@ -224,30 +258,66 @@ pub fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) {
     let count = g.len().min(w.len());
     if count > 0 {
         // SAFETY: reads `count` elements of both and writes those of `w`; there is one at least.
-        unsafe { embernet_f32_descend(g.as_ptr(), w.as_mut_ptr(), count, o.rate, o.settings.weight_decay) };
+        unsafe { embernet_f32_descend(g.as_ptr(), count, w.as_mut_ptr(), o.rate, o.settings.weight_decay) };
     }
 }
 
 /// See [`Isa::adam_f32`](crate::arch::Isa::adam_f32).
 pub fn adam_f32(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
     let count = g.len().min(w.len()).min(m.len()).min(v.len());
-    if count == 0 {
+    // A single row. That 0 + 1 * g is no negative zero does not show: what is tiny becomes zero, without a sign.
+    adam(o, &[1.0], sub(g, 0, count), w, m, v);
+}
+
+/// See [`Isa::update_outer_f32`](crate::arch::Isa::update_outer_f32).
+pub fn update_outer_f32(
+    o: &Optimizer,
+    dy: &[f32],
+    x: &[f32],
+    w: &mut [f32],
+    [first, second]: [&mut [f32]; 2],
+) -> bool {
+    match o.rule {
+        Rule::Sgd => descend(o, dy, x, w),
+        Rule::Adam => adam(o, dy, x, w, first, second),
+        Rule::Momentum { .. } | Rule::AdaGrad => return false,
+    }
+    true
+}
+
+fn descend(o: &Optimizer, dy: &[f32], x: &[f32], w: &mut [f32]) {
+    let (rows, columns) = (dy.len(), x.len());
+    if rows == 0 || columns == 0 || w.len() < rows.saturating_mul(columns) {
+        return;
+    }
+    let (rate, decay) = (o.rate, o.settings.weight_decay);
+    let of = Descent { dy: dy.as_ptr(), x: x.as_ptr(), w: w.as_mut_ptr(), rows, columns, rate, decay };
+    // SAFETY: reads `rows` elements of `dy` and `columns` of `x`, reads and writes as many of `w` as their product.
+    unsafe { embernet_f32_descend_outer(&of) };
+}
+
+fn adam(o: &Optimizer, dy: &[f32], x: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+    let (rows, columns) = (dy.len(), x.len());
+    if rows == 0 || columns == 0 || w.len().min(m.len()).min(v.len()) < rows.saturating_mul(columns) {
         return;
     }
     let of = Adam {
-        g: g.as_ptr(),
+        dy: dy.as_ptr(),
+        x: x.as_ptr(),
         w: w.as_mut_ptr(),
         m: m.as_mut_ptr(),
         v: v.as_mut_ptr(),
-        count,
+        rows,
+        columns,
+        tiny: TINY.to_bits() << 1,
+        tiny_square: TINY_SQUARE.to_bits() << 1,
         rate: o.rate,
         one_minus_beta_1: 1.0 - o.settings.momentum,
         one_minus_beta_2: 1.0 - o.settings.beta_2,
         epsilon: o.settings.epsilon,
         decay: o.settings.weight_decay,
-        tiny: TINY,
-        tiny_square: TINY_SQUARE,
     };
-    // SAFETY: reads `count` elements of `g`, reads and writes as many of the others; there is one at least.
+    // SAFETY: reads `rows` elements of `dy` and `columns` of `x`, reads and writes as many of the others as their
+    // product.
     unsafe { embernet_f32_adam(&of) };
 }
