@@ -270,13 +270,7 @@ pub fn adam_f32(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut 
 }
 
 /// See [`Isa::update_outer_f32`](crate::arch::Isa::update_outer_f32).
-pub fn update_outer_f32(
-    o: &Optimizer,
-    dy: &[f32],
-    x: &[f32],
-    w: &mut [f32],
-    [first, second]: [&mut [f32]; 2],
-) -> bool {
+pub fn update_outer_f32(o: &Optimizer, dy: &[f32], x: &[f32], w: &mut [f32], [first, second]: [&mut [f32]; 2]) -> bool {
     match o.rule {
         Rule::Sgd => descend(o, dy, x, w),
         Rule::Adam => adam(o, dy, x, w, first, second),
