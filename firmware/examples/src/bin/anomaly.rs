@@ -5,7 +5,6 @@
 use core::fmt::Write;
 
 use cortex_m::{asm, singleton};
-use embernet_core::arch::Dsp;
 use embernet_examples::anomaly::{Guard, Memory, RATE_HZ};
 use embernet_examples::chip;
 use embernet_examples::mpu6050::{Mpu6050, Range};
@@ -15,8 +14,7 @@ fn main() -> ! {
     let (bus, _button, mut serial) = chip::start();
     let mut sensor = Mpu6050::new(bus, RATE_HZ, Range::G16).unwrap();
     let memory = singleton!(: Memory = Memory::new()).unwrap();
-    // SAFETY: a Cortex-M4 has the instructions of this token.
-    let mut guard = Guard::new(memory, unsafe { Dsp::new() });
+    let mut guard = Guard::new(memory, chip::isa());
     writeln!(serial, "ready").unwrap();
     loop {
         let acceleration = sensor.measure().unwrap();

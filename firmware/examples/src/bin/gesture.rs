@@ -6,7 +6,6 @@ use core::fmt::Write;
 
 use cortex_m::{asm, singleton};
 use embedded_hal::digital::InputPin;
-use embernet_core::arch::Dsp;
 use embernet_examples::chip;
 use embernet_examples::gesture::{Gestures, Memory, RATE_HZ};
 use embernet_examples::mpu6050::{Mpu6050, Range};
@@ -16,8 +15,7 @@ fn main() -> ! {
     let (bus, mut button, mut serial) = chip::start();
     let mut sensor = Mpu6050::new(bus, RATE_HZ, Range::G2).unwrap();
     let memory = singleton!(: Memory = Memory::new()).unwrap();
-    // SAFETY: a Cortex-M4 has the instructions of this token.
-    let mut gestures = Gestures::new(memory, unsafe { Dsp::new() });
+    let mut gestures = Gestures::new(memory, chip::isa());
     writeln!(serial, "ready").unwrap();
     loop {
         let acceleration = sensor.measure().unwrap();
