@@ -116,22 +116,24 @@ fn checks(machine: &Machine, boards: &[Board], steps: &mut Steps) {
     steps.run("examples in the documentation", tools::cargo().args(["test", "--quiet", "--doc"]));
 }
 
-/// The examples for firmware of one's own, whole programs.
+/// The examples for firmware of one's own, whole programs; those with a simulated sensor are for two chips.
 fn examples(machine: &Machine, clippy: bool, steps: &mut Steps) {
-    let target = "thumbv7em-none-eabihf";
-    if !machine.builds(target) {
-        return steps.skip(format!("examples for firmware: rustc has no target {target}; see `cargo xtask setup`"));
+    const M4: &str = "thumbv7em-none-eabihf";
+    const M0: &str = "thumbv6m-none-eabi";
+    let mut runs = vec![("build", M4, vec!["--features", "device"])];
+    if clippy {
+        let lints = ["--", "-D", "warnings"];
+        let simulated = ["--features", "device,simulated"];
+        runs.push(("clippy", M4, [&simulated[..], &lints].concat()));
+        runs.push(("clippy", M0, [&simulated[..], &["--bin", "gesture", "--bin", "anomaly"], &lints].concat()));
     }
-    let mut verbs = vec!["build"];
-    verbs.extend(clippy.then_some("clippy"));
-    for verb in verbs {
-        let mut command = firmware::cargo_for(verb, "embernet-examples", target);
-        if verb == "clippy" {
-            command.args(["--features", "device,simulated", "--", "-D", "warnings"]);
+    for (verb, target, arguments) in runs {
+        let what = format!("{verb} examples for firmware ({target})");
+        if machine.builds(target) {
+            steps.run(&what, firmware::cargo_for(verb, "embernet-examples", target).args(arguments));
         } else {
-            command.args(["--features", "device"]);
+            steps.skip(format!("{what}: rustc has no such target; see `cargo xtask setup`"));
         }
-        steps.run(&format!("{verb} examples for firmware ({target})"), &mut command);
     }
 }
 
