@@ -39,3 +39,18 @@ fn m4() {
 fn m55() {
     run("m55");
 }
+
+#[test]
+fn m3() {
+    run("m3");
+}
+
+#[test]
+fn m0_mps2() {
+    run("m0-mps2");
+}
+
+#[test]
+fn rv32() {
+    run("rv32");
+}

@@ -16,6 +16,8 @@ pub mod layout;
 mod riscv;
 mod run;
 pub mod scalar;
+#[cfg(all(any(target_arch = "arm", target_arch = "riscv32"), target_os = "none"))]
+mod sums;
 #[cfg(any(test, feature = "std"))]
 mod threads;
 #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), any(test, feature = "std")))]

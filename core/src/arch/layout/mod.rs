@@ -177,6 +177,15 @@ pub struct Depthwise<'a> {
     pub to: Requantize<'a>,
 }
 
+/// Outputs within limits that are closer than those of 8 bits, to which the loops limit everything.
+pub fn limit(lo: i32, hi: i32, y: &mut [i8]) {
+    if (lo, hi) != (-128, 127) {
+        for y in y {
+            *y = i32::from(*y).max(lo).min(hi) as i8;
+        }
+    }
+}
+
 /// No order of its own: weights lie as [`crate::kernels`] say.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;

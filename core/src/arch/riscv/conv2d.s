@@ -21,15 +21,16 @@
     add \sum3, \sum3, t5
     .endm
 
-    # A doubled sum to int8, stored at s6: t0 twice the bias, t1 twice the multiplier, t2 rounding, t3 shift.
+    # A doubled sum to int8, stored at s6: t0 to t3 its filter's numbers.
     .macro embernet_rv32_scale sum
     add \sum, \sum, t0
     mulhsu \sum, \sum, t1
+    bltz t3, 9f
     addi \sum, \sum, 1
-    srai \sum, \sum, 1
     srai t5, \sum, 31
     add \sum, \sum, t5
-    add \sum, \sum, t2
+    add \sum, \sum, t5
+9:  add \sum, \sum, t2
     sra \sum, \sum, t3
     bge \sum, s9, 9f
     mv \sum, s9
@@ -116,16 +117,15 @@ embernet_rv32_filters:
     add a6, a4, s3
     slli a4, a4, 11
     srai a4, a4, 10
+    # Twice the second word: twice the second sum, and the third one above it.
+    slli a7, a5, 1
     srli a6, a6, 21
-    slli a7, a6, 10
-    sub a5, a5, a7
-    add a7, a5, s3
-    slli a5, a5, 11
+    slli a6, a6, 11
+    sub a5, a7, a6
+    slli a5, a5, 10
     srai a5, a5, 10
-    srai a7, a7, 21
-    slli a7, a7, 12
-    slli a6, a6, 1
-    add a6, a6, a7
+    sub a6, a7, a5
+    srai a6, a6, 10
     beqz s4, 7f
     lw t4, 0(s1)
     lw t5, 4(s1)

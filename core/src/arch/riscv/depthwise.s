@@ -1,6 +1,6 @@
 # A depthwise 3x3 convolution on RV32IM: see layout/words/band.rs for what the numbers mean.
 #
-# In: a0 = arguments (its Arguments). One channel at a time: its nine weights stay in s0-s8.
+# In: a0 = arguments (its Arguments). One channel at a time: its nine weights, doubled, stay in s0-s8.
     .option push
     .option arch, +m, +c
     .section .text.embernet_rv32_band, "ax", @progbits
@@ -56,6 +56,9 @@ embernet_rv32_band:
     lb s6, 22(a2)
     lb s7, 23(a2)
     lb s8, 24(a2)
+    .irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8
+    slli s\i, s\i, 1
+    .endr
     lw s10, 28(a0)
 2:  # A row.
     lw t0, 24(a0)
@@ -74,15 +77,14 @@ embernet_rv32_band:
     embernet_rv32_tap 0, s6
     embernet_rv32_tap 1, s7
     embernet_rv32_tap 2, s8
-    slli a4, a4, 1
     add a4, a4, t3
-    mul a5, a4, t4
-    mulh a4, a4, t4
-    srli a5, a5, 31
-    add a4, a4, a5
+    mulhsu a4, a4, t4
+    bltz t6, 6f
+    addi a4, a4, 1
     srai a5, a4, 31
     add a4, a4, a5
-    add a4, a4, t5
+    add a4, a4, a5
+6:  add a4, a4, t5
     sra a4, a4, t6
     bge a4, t2, 4f
     mv a4, t2

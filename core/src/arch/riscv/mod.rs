@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 core::arch::global_asm!(
+    include_str!("add.s"),
     include_str!("conv2d.s"),
     include_str!("dense.s"),
     include_str!("depthwise.s"),
@@ -13,6 +14,7 @@ core::arch::global_asm!(
 
 crate::arch::layout::words::token! {
     /// Proves that the core has the instructions of RV32IMC.
-    Rv32, six, embernet_rv32_filters, embernet_rv32_dense, embernet_rv32_band,
-    embernet_rv32_place, embernet_rv32_place_tile, embernet_rv32_gather
+    Rv32, six, octet, embernet_rv32_filters, embernet_rv32_dense, embernet_rv32_band,
+    embernet_rv32_place, embernet_rv32_place_tile, embernet_rv32_gather,
+    embernet_rv32_add ([20, 21], 2)
 }

@@ -36,13 +36,10 @@ embernet_rv32_place:
     .type embernet_rv32_place_tile, @function
 
     # Bytes at three places into two words.
-    .macro embernet_rv32_three x0, x1, x2, to
-    lb a2, 0(\x0)
-    lb a3, 0(\x1)
-    lb a4, 0(\x2)
-    addi \x0, \x0, 1
-    addi \x1, \x1, 1
-    addi \x2, \x2, 1
+    .macro embernet_rv32_three x0, x1, x2, from, to
+    lb a2, \from(\x0)
+    lb a3, \from(\x1)
+    lb a4, \from(\x2)
     slli a7, a4, 21
     slli a4, a4, 10
     add a2, a2, a7
@@ -51,7 +48,21 @@ embernet_rv32_place:
     sw a3, \to + 4(a1)
     .endm
 
+    # A byte of each pixel, or several: into so many times 16 bytes.
+    .macro embernet_rv32_bytes count, which:vararg
+    .irp i, \which
+    embernet_rv32_three a0, t0, t1, \i, 16 * \i
+    embernet_rv32_three t2, t3, t4, \i, 16 * \i + 8
+    .endr
+    .irp x, a0, t0, t1, t2, t3, t4
+    addi \x, \x, \count
+    .endr
+    addi a1, a1, 16 * \count
+    .endm
+
 embernet_rv32_place_tile:
+    addi sp, sp, -16
+    sw s0, 0(sp)
     lw a1, 4(a0)
     lw a2, 8(a0)
     lw a5, 12(a0)
@@ -63,16 +74,23 @@ embernet_rv32_place_tile:
     add t2, t1, a2
     add t3, t2, a2
     add t4, t3, a2
-1:  add t6, a0, a5
-2:  embernet_rv32_three a0, t0, t1, 0
-    embernet_rv32_three t2, t3, t4, 8
-    addi a1, a1, 16
+1:  # A row: its fours, up to t6, and what is left, up to s0.
+    add s0, a0, a5
+    andi t6, a5, -4
+    add t6, t6, a0
+    beq a0, t6, 3f
+2:  embernet_rv32_bytes 4, 0, 1, 2, 3
     bne a0, t6, 2b
-    .irp x, a0, t0, t1, t2, t3, t4
+3:  beq a0, s0, 5f
+4:  embernet_rv32_bytes 1, 0
+    bne a0, s0, 4b
+5:  .irp x, a0, t0, t1, t2, t3, t4
     add \x, \x, a6
     .endr
     addi t5, t5, -1
     bnez t5, 1b
+    lw s0, 0(sp)
+    addi sp, sp, 16
     ret
     .size embernet_rv32_place_tile, . - embernet_rv32_place_tile
 

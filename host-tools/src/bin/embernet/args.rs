@@ -251,7 +251,8 @@ pub struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    /// What to tell somebody whose image could be faster there.
+    /// What to tell somebody whose image could be faster there. It is not packed anew for them: what runs, and what its
+    /// figures are of, is the file that they will flash, to the byte.
     pub fn advice(&self, image: &Image<'_>) -> Option<String> {
         let Place::Qemu(name) = &self.on else { return None };
         let board = Board::named(name).ok()?;

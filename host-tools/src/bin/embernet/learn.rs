@@ -212,6 +212,9 @@ impl Learn {
             line.weights_crc32,
             self.output.display(),
         ));
+        if let Some(advice) = self.place.advice(&image) {
+            output.text(advice);
+        }
         output.json(&line);
         Ok(())
     }

@@ -8,7 +8,8 @@ use crate::graph::ops;
 use crate::graph::{DType, Node, Op};
 use embernet_core::arch::layout::packing;
 use embernet_core::kernels::conv2d::Scratch;
-use embernet_core::kernels::window::Window2d;
+use embernet_core::kernels::dense::Dense;
+use embernet_core::kernels::window::{Axis, Window2d};
 use embernet_core::kernels::{conv2d, depthwise_conv2d};
 
 /// RAM for unpacked int4 filters, if one filter does not take more: enough that gathering a patch again for every
@@ -29,10 +30,25 @@ impl Gathered {
     }
 }
 
+/// The dense layer that a convolution is whose one window sees all of its input: what every core has loops for.
+fn as_dense(shape: &conv2d::Conv2d) -> Option<Dense> {
+    let whole = |axis: &Axis| {
+        let near = axis.dilation == 1 || axis.kernel == 1;
+        (axis.output, axis.pad, axis.kernel) == (1, 0, axis.input) && near
+    };
+    let Window2d { height, width } = &shape.window;
+    let dense = Dense { inputs: word(shape.patch()), outputs: shape.out_c };
+    (whole(height) && whole(width) && shape.groups == 1).then_some(dense)
+}
+
 impl Emit<'_, '_> {
     pub(super) fn conv2d(&mut self, site: Site<'_>, op: &ops::Conv2d) -> Result<(), LowerError> {
         let shape = self.conv2d_shape(site.node, op)?;
-        self.convolve(site, shape)
+        let bytes = (site.dtype, self.tensor(site.node.inputs[1]).dtype) == (DType::I8, DType::I8);
+        match as_dense(&shape).filter(|_| bytes) {
+            Some(shape) => self.whole_input(site, shape),
+            None => self.convolve(site, shape),
+        }
     }
 
     /// The steps of a convolution, or of a dense layer that is one.
@@ -237,5 +253,27 @@ impl Emit<'_, '_> {
         let [.., out_c] = self.image(node.outputs[0]);
         let window = self.window(node, &op.window())?;
         Ok(depthwise_conv2d::DepthwiseConv2d { window, in_c, out_c, multiplier: word(op.depth_multiplier) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_over_the_whole_input_is_a_dense_layer() {
+        let axis = |input, kernel, pad, output| Axis { input, output, kernel, stride: 1, dilation: 1, pad };
+        let shape = |height, width, groups| {
+            as_dense(&conv2d::Conv2d { window: Window2d { height, width }, in_c: 4, out_c: 6, groups })
+        };
+        let whole = axis(3, 3, 0, 1);
+        assert_eq!(shape(whole, axis(5, 5, 0, 1), 1), Some(Dense { inputs: 60, outputs: 6 }));
+        assert_eq!(shape(axis(1, 1, 0, 1), axis(1, 1, 0, 1), 1), Some(Dense { inputs: 4, outputs: 6 }));
+        // Two pixels, a border, a part of the input, groups, gaps.
+        assert_eq!(shape(whole, axis(4, 3, 0, 2), 1), None);
+        assert_eq!(shape(whole, axis(1, 3, 1, 1), 1), None);
+        assert_eq!(shape(whole, axis(4, 3, 0, 1), 1), None);
+        assert_eq!(shape(whole, whole, 2), None);
+        assert_eq!(shape(whole, Axis { dilation: 2, ..axis(5, 3, 0, 1) }, 1), None);
     }
 }

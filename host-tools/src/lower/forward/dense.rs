@@ -19,8 +19,12 @@ impl Emit<'_, '_> {
         ) {
             return self.convolve(site, self.pointwise_shape(node));
         }
-        let shape = self.dense_shape(node);
-        match dtype {
+        self.whole_input(site, self.dense_shape(node))
+    }
+
+    /// The step of a layer whose filters see all of their input at once.
+    pub(super) fn whole_input(&mut self, site: Site<'_>, shape: dense::Dense) -> Result<(), LowerError> {
+        match site.dtype {
             DType::F32 if self.constant_dense(site, shape, 1)? => {}
             DType::F32 => self.float_layer(site, move |FloatLayer { x, w, b, y, lo, hi }, _| dense::ForwardF32 {
                 shape,

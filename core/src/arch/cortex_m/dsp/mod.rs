@@ -10,7 +10,7 @@ mod conv2d;
 mod dense;
 mod depthwise;
 
-use crate::arch::layout::{Depthwise, Filters, Layout, Patch};
+use crate::arch::layout::{self, Depthwise, Filters, Layout, Patch};
 use crate::arch::{Isa, IsaId};
 use crate::kernels::add::Sum;
 use crate::kernels::dense::Dense;
@@ -63,9 +63,7 @@ impl Isa for Dsp {
     }
 
     fn add_i8(self, sum: &Sum, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
-        if !add::add(sum, a, b, y) {
-            sum.add(a, b, y);
-        }
+        add::add(sum, a, b, y);
     }
 
     // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is theirs.
@@ -105,16 +103,7 @@ impl Layout for Dsp {
     }
 }
 
-/// Limits of a layer that are closer than those of 8 bits, to which the loops limit everything.
+/// Limits of a layer.
 fn limit(to: &Requantize<'_>, y: &mut [i8]) {
-    limit_to(to.lo, to.hi, y);
-}
-
-/// [`limit`] by two numbers.
-fn limit_to(lo: i32, hi: i32, y: &mut [i8]) {
-    if lo > -128 || hi < 127 {
-        for y in y {
-            *y = i32::from(*y).max(lo).min(hi) as i8;
-        }
-    }
+    layout::limit(to.lo, to.hi, y);
 }

@@ -65,7 +65,21 @@
     add r12, r6, r11
 .endm
 
-@ Two rows, quads of columns. r0: a, b, c, bytes between rows of A, columns of B, rows of C, k, quads.
+@ On from some rows of A and C, counted as a power of two: equal behind the last ones.
+.macro next_rows power
+    ldrd r1, r2, [r0, #8]
+    ldr r3, [r0]
+    ldr r4, [r0, #20]
+    add r1, r1, r4, lsl #\power
+    add r3, r3, r2, lsl #\power
+    ldr r2, [r0, #32]
+    str r1, [r0, #8]
+    str r3, [r0]
+    subs r2, #1
+    str r2, [r0, #32]
+.endm
+
+@ Pairs of rows, quads of columns. r0: a, b, c, bytes between rows of A, columns of B, rows of C, k, quads, pairs.
 .section .text.embernet_f32_two_rows, "ax", %progbits
 .global embernet_f32_two_rows
 .type embernet_f32_two_rows, %function
@@ -73,7 +87,7 @@
 embernet_f32_two_rows:
     push {r4-r11, lr}
     vpush {s16-s23}
-    ldrd r12, r8, [r0, #4]
+6:  ldrd r12, r8, [r0, #4]
     ldrd r11, r9, [r0, #16]
     ldrd lr, r10, [r0, #24]
     add r9, r8
@@ -106,7 +120,9 @@ embernet_f32_two_rows:
 5:  vstmia r8!, {s0-s3}
     vstmia r9!, {s4-s7}
     subs r10, #1
-    bne 1b
+    bne.w 1b
+    next_rows 1
+    bne.w 6b
     vpop {s16-s23}
     pop {r4-r11, pc}
 
@@ -161,14 +177,14 @@ embernet_f32_one_row:
     vpop {s16-s23}
     pop {r4-r11, pc}
 
-@ One row, single columns; the same arguments, with columns in place of quads.
+@ Rows, single columns; the same arguments, with columns in place of quads, and rows in place of pairs.
 .section .text.embernet_f32_one_column, "ax", %progbits
 .global embernet_f32_one_column
 .type embernet_f32_one_column, %function
 .thumb_func
 embernet_f32_one_column:
     push {r4-r7, lr}
-    ldrd r2, r4, [r0, #4]
+6:  ldrd r2, r4, [r0, #4]
     ldr r5, [r0, #16]
     ldrd r6, r7, [r0, #24]
 1:  ldr r1, [r0]
@@ -200,4 +216,6 @@ embernet_f32_one_column:
     add r2, r5
     subs r7, #1
     bne 1b
+    next_rows 0
+    bne 6b
     pop {r4-r7, pc}

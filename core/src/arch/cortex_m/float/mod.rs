@@ -63,7 +63,8 @@ macro_rules! methods {
 }
 pub(super) use methods;
 
-/// What the loops over columns read. Distances in bytes.
+/// What the loops over columns read; those over several rows move `a` and `c` and count `rows` down. Distances in bytes.
+#[derive(Clone, Copy)]
 #[repr(C)]
 struct Columns {
     a: *const f32,
@@ -75,6 +76,8 @@ struct Columns {
     k: usize,
     /// Columns, or groups of four.
     count: usize,
+    /// Rows, or pairs of them.
+    rows: usize,
 }
 
 /// What the loop over rows reads. Distances in bytes.
@@ -123,9 +126,9 @@ struct Adam {
 }
 
 unsafe extern "C" {
-    fn embernet_f32_two_rows(of: &Columns);
+    fn embernet_f32_two_rows(of: &mut Columns);
     fn embernet_f32_one_row(of: &Columns);
-    fn embernet_f32_one_column(of: &Columns);
+    fn embernet_f32_one_column(of: &mut Columns);
     fn embernet_f32_rows(of: &Rows);
     fn embernet_f32_at_least(y: *mut f32, count: usize, limit: f32);
     fn embernet_f32_at_most(y: *mut f32, count: usize, limit: f32);
@@ -146,28 +149,25 @@ pub fn gemm_f32(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     if !g.fits(a.len(), b.len(), c.len()) || g.m == 0 || g.n == 0 || g.k == 0 {
         return;
     }
-    let mut i = 0;
-    while i < g.m {
-        // All rows and columns that the shape names lie in the slices.
+    if !rows {
+        // SAFETY: `fits`.
+        return unsafe { add_columns(g, a, b, c) };
+    }
+    for i in 0..g.m {
+        // All rows that the shape names lie in the slices.
         let (a, c) = (from(a, i * g.a_row), c.get_mut(i * g.c_row..).unwrap_or_default());
-        let two = !rows && g.m - i > 1;
-        match rows {
-            // SAFETY: `fits`.
-            true => unsafe { add_rows(g, a, b, c) },
-            // SAFETY: `fits`, and that there are two rows left where two are told.
-            false => unsafe { add_columns(g, two, a, b, c) },
-        }
-        i += 1 + usize::from(two);
+        // SAFETY: `fits`.
+        unsafe { add_rows(g, a, b, c) };
     }
 }
 
-/// One or two rows of C from columns of B.
+/// C from columns of B.
 ///
 /// # Safety
-/// A, B and C hold so many rows, and all columns, of the shape, which has no size of 0.
-unsafe fn add_columns(g: &Gemm, two: bool, a: &[f32], b: &[f32], c: &mut [f32]) {
+/// A, B and C hold all rows and columns of the shape, which has no size of 0.
+unsafe fn add_columns(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     let quads = g.n / 4;
-    let mut of = Columns {
+    let all = Columns {
         a: a.as_ptr(),
         b: b.as_ptr(),
         c: c.as_mut_ptr(),
@@ -176,31 +176,31 @@ unsafe fn add_columns(g: &Gemm, two: bool, a: &[f32], b: &[f32], c: &mut [f32]) 
         c_row: g.c_row.wrapping_mul(WORD),
         k: g.k,
         count: quads,
+        rows: g.m / 2,
     };
     if quads > 0 {
-        // SAFETY: the caller's promise; nothing is read or written but the elements of these rows and columns.
-        unsafe { if two { embernet_f32_two_rows(&of) } else { embernet_f32_one_row(&of) } }
+        let mut of = all;
+        if of.rows > 0 {
+            // SAFETY: the caller's promise; nothing is read or written but the elements of these rows and columns.
+            unsafe { embernet_f32_two_rows(&mut of) };
+        }
+        if !g.m.is_multiple_of(2) {
+            // SAFETY: as above; the loop has moved to the last row.
+            unsafe { embernet_f32_one_row(&of) };
+        }
     }
-    of.count = g.n % 4;
-    if of.count == 0 {
-        return;
-    }
-    of.b = of.b.wrapping_add(4 * quads * g.b_col);
-    of.c = of.c.wrapping_add(4 * quads);
-    // SAFETY: as above.
-    unsafe { embernet_f32_one_column(&of) };
-    if two {
-        of.a = of.a.wrapping_add(g.a_row);
-        of.c = of.c.wrapping_add(g.c_row);
+    let (b, c) = (all.b.wrapping_add(4 * quads * g.b_col), all.c.wrapping_add(4 * quads));
+    let mut of = Columns { b, c, count: g.n % 4, rows: g.m, ..all };
+    if of.count > 0 {
         // SAFETY: as above.
-        unsafe { embernet_f32_one_column(&of) };
+        unsafe { embernet_f32_one_column(&mut of) };
     }
 }
 
 /// One row of C from rows of B.
 ///
 /// # Safety
-/// As for [`add_columns`].
+/// A, B and C hold this row, and all columns, of the shape, which has no size of 0.
 unsafe fn add_rows(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     let of = Rows {
         a: a.as_ptr(),

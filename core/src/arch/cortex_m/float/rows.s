@@ -3,6 +3,19 @@
 
 .fpu fpv4-sp-d16
 
+@ Four elements of a row, times one of A, added to s4 to s7.
+.macro four_of_row from, a
+    vldmia \from!, {s8-s11}
+    vmul.f32 s8, \a, s8
+    vmul.f32 s9, \a, s9
+    vmul.f32 s10, \a, s10
+    vmul.f32 s11, \a, s11
+    vadd.f32 s4, s4, s8
+    vadd.f32 s5, s5, s9
+    vadd.f32 s6, s6, s10
+    vadd.f32 s7, s7, s11
+.endm
+
 @ r0: a, b, c, bytes between elements of A, rows of B, n, k.
 .section .text.embernet_f32_rows, "ax", %progbits
 .global embernet_f32_rows
@@ -33,42 +46,10 @@ embernet_f32_rows:
     lsrs r7, r12, #2
     beq 3f
 2:  vldmia r1, {s4-s7}
-    vldmia r2!, {s8-s11}
-    vmul.f32 s8, s0, s8
-    vmul.f32 s9, s0, s9
-    vmul.f32 s10, s0, s10
-    vmul.f32 s11, s0, s11
-    vadd.f32 s4, s4, s8
-    vadd.f32 s5, s5, s9
-    vadd.f32 s6, s6, s10
-    vadd.f32 s7, s7, s11
-    vldmia r3!, {s8-s11}
-    vmul.f32 s8, s1, s8
-    vmul.f32 s9, s1, s9
-    vmul.f32 s10, s1, s10
-    vmul.f32 s11, s1, s11
-    vadd.f32 s4, s4, s8
-    vadd.f32 s5, s5, s9
-    vadd.f32 s6, s6, s10
-    vadd.f32 s7, s7, s11
-    vldmia r4!, {s8-s11}
-    vmul.f32 s8, s2, s8
-    vmul.f32 s9, s2, s9
-    vmul.f32 s10, s2, s10
-    vmul.f32 s11, s2, s11
-    vadd.f32 s4, s4, s8
-    vadd.f32 s5, s5, s9
-    vadd.f32 s6, s6, s10
-    vadd.f32 s7, s7, s11
-    vldmia r5!, {s8-s11}
-    vmul.f32 s8, s3, s8
-    vmul.f32 s9, s3, s9
-    vmul.f32 s10, s3, s10
-    vmul.f32 s11, s3, s11
-    vadd.f32 s4, s4, s8
-    vadd.f32 s5, s5, s9
-    vadd.f32 s6, s6, s10
-    vadd.f32 s7, s7, s11
+    four_of_row r2, s0
+    four_of_row r3, s1
+    four_of_row r4, s2
+    four_of_row r5, s3
     vstmia r1!, {s4-s7}
     subs r7, #1
     bne 2b
@@ -104,15 +85,7 @@ embernet_f32_rows:
     lsrs r7, r12, #2
     beq 8f
 7:  vldmia r1, {s4-s7}
-    vldmia r2!, {s8-s11}
-    vmul.f32 s8, s0, s8
-    vmul.f32 s9, s0, s9
-    vmul.f32 s10, s0, s10
-    vmul.f32 s11, s0, s11
-    vadd.f32 s4, s4, s8
-    vadd.f32 s5, s5, s9
-    vadd.f32 s6, s6, s10
-    vadd.f32 s7, s7, s11
+    four_of_row r2, s0
     vstmia r1!, {s4-s7}
     subs r7, #1
     bne 7b

@@ -138,14 +138,12 @@ embernet_thumb1_dense:
     uxth r2, r2
     muls r1, r5, r1
     adds r1, r1, r2
-    movs r2, #1
-    lsls r2, r2, #15
-    adds r1, r1, r2
     lsrs r1, r1, #16
     adds r0, r0, r1
-    asrs r1, r0, #31
-    adds r0, r0, r1
-    ldm r3!, {r1, r2}
+    adds r0, r0, #1
+    bpl 8f
+    subs r0, r0, #2
+8:  ldm r3!, {r1, r2}
     adds r0, r0, r1
     asrs r0, r0, r2
     sxtb r1, r0

@@ -33,8 +33,6 @@ embernet_thumb1_band:
     mov r10, r1
     movs r1, #4
     str r1, [sp, #60]
-    movs r6, #1
-    lsls r6, r6, #15
 1:  @ A channel.
     ldr r0, [r7]
     ldr r1, [r7, #4]
@@ -105,12 +103,12 @@ embernet_thumb1_band:
     adds r4, r4, r3
     uxth r5, r5
     adds r2, r2, r5
-    adds r2, r2, r6
     lsrs r2, r2, #16
     adds r4, r4, r2
-    asrs r2, r4, #31
-    adds r4, r4, r2
-    ldr r2, [sp, #48]
+    adds r4, r4, #1
+    bpl 8f
+    subs r4, r4, #2
+8:  ldr r2, [sp, #48]
     adds r4, r4, r2
     ldr r2, [sp, #52]
     asrs r4, r4, r2

@@ -17,33 +17,35 @@
     adc \upper, \upper, \sum
     .endm
 
-    @ The sums of two pixels, doubled, from a total and its upper half.
+    @ The sums of two pixels, four times, from a total and its upper half.
     .macro embernet_thumb2_sums total, upper
     sub \total, \total, \upper, lsl #16
-    add \total, r5, \total, lsl #1
-    add \upper, r5, \upper, lsl #1
+    add \total, r5, \total, lsl #2
+    add \upper, r5, \upper, lsl #2
     .endm
 
-    @ A doubled sum to int8: times r6, rounded; by the power of two r8, rounded; r7 has the zero point in it.
-    .macro embernet_thumb2_scale sum
-    smull r5, \sum, \sum, r6
-    adds r5, r5, r5
-    adc \sum, \sum, #0
-    add \sum, \sum, \sum, asr #31
-    add \sum, \sum, r7
-    asr \sum, \sum, r8
-    ssat \sum, #8, \sum
-    .endm
 
     @ The outputs of a filter, whose four numbers r1 leads to; r5 to the first pixel's.
     .macro embernet_thumb2_outputs total0, upper0, total1, upper1
     ldm r1!, {r5, r6, r7, r8}
     embernet_thumb2_sums \total0, \upper0
     embernet_thumb2_sums \total1, \upper1
-    embernet_thumb2_scale \total0
-    embernet_thumb2_scale \upper0
-    embernet_thumb2_scale \total1
-    embernet_thumb2_scale \upper1
+    cmp r8, #0
+    .irp sum, \total0, \upper0, \total1, \upper1
+    smull r5, \sum, \sum, r6
+    .endr
+    blt 5f
+    .irp sum, \total0, \upper0, \total1, \upper1
+    adds \sum, \sum, #1
+    it mi
+    submi \sum, \sum, #2
+    .endr
+5:
+    .irp sum, \total0, \upper0, \total1, \upper1
+    add \sum, \sum, r7
+    asr \sum, \sum, r8
+    ssat \sum, #8, \sum
+    .endr
     ldrd r5, r6, [r0, #20]
     strb \total0, [r5]
     strb \upper0, [r5, r6]

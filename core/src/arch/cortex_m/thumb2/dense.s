@@ -12,11 +12,11 @@
 
     .macro embernet_thumb2_output sum
     ldm r1!, {r2, r3, r4, r5}
-    add \sum, r2, \sum, lsl #1
+    add \sum, r2, \sum, lsl #2
     smull r2, \sum, \sum, r3
-    adds r2, r2, r2
-    adc \sum, \sum, #0
-    add \sum, \sum, \sum, asr #31
+    adds \sum, \sum, #1
+    it mi
+    submi \sum, \sum, #2
     add \sum, \sum, r4
     asr \sum, \sum, r5
     ssat \sum, #8, \sum

@@ -8,6 +8,50 @@
     .global embernet_thumb2_band
     .type embernet_thumb2_band, %function
     .thumb_func
+
+    @ An output; equal behind the row's last one.
+    .macro embernet_thumb2_band_output clipped
+    ldrb r2, [r0]
+    ldrb r3, [r0, #4]
+    mul r4, r2, r5
+    mla r4, r3, r6, r4
+    ldrb r2, [r0, #8]
+    add r0, r0, r1
+    mla r4, r2, r7, r4
+    ldrb r2, [r0]
+    ldrb r3, [r0, #4]
+    mla r4, r2, r8, r4
+    mla r4, r3, r9, r4
+    ldrb r2, [r0, #8]
+    add r0, r0, r1
+    mla r4, r2, r10, r4
+    ldrb r2, [r0]
+    ldrb r3, [r0, #4]
+    mla r4, r2, r11, r4
+    mla r4, r3, r12, r4
+    ldrb r2, [r0, #8]
+    mla r4, r2, lr, r4
+    ldrd r2, r3, [sp]
+    add r4, r2, r4, lsl #2
+    smull r2, r4, r4, r3
+    .ifeq \clipped
+    adds r4, r4, #1
+    it mi
+    submi r4, r4, #2
+    .endif
+    ldrd r2, r3, [sp, #8]
+    add r4, r4, r2
+    asrs r4, r4, r3
+    ldrd r2, r3, [sp, #16]
+    ssat r4, #8, r4
+    strb r4, [r2]
+    add r2, r2, r3
+    str r2, [sp, #16]
+    ldrd r2, r3, [sp, #24]
+    add r0, r0, r2
+    cmp r0, r3
+    .endm
+
 embernet_thumb2_band:
     push {r4-r11, lr}
     sub sp, sp, #52
@@ -47,45 +91,15 @@ embernet_thumb2_band:
     ldr r1, [r4, #12]
     add r2, r2, r0
     str r2, [sp, #28]
-3:  @ An output.
-    ldrb r2, [r0]
-    ldrb r3, [r0, #4]
-    mul r4, r2, r5
-    mla r4, r3, r6, r4
-    ldrb r2, [r0, #8]
-    add r0, r0, r1
-    mla r4, r2, r7, r4
-    ldrb r2, [r0]
-    ldrb r3, [r0, #4]
-    mla r4, r2, r8, r4
-    mla r4, r3, r9, r4
-    ldrb r2, [r0, #8]
-    add r0, r0, r1
-    mla r4, r2, r10, r4
-    ldrb r2, [r0]
-    ldrb r3, [r0, #4]
-    mla r4, r2, r11, r4
-    mla r4, r3, r12, r4
-    ldrb r2, [r0, #8]
-    mla r4, r2, lr, r4
-    ldrd r2, r3, [sp]
-    add r4, r2, r4, lsl #1
-    smull r2, r4, r4, r3
-    adds r2, r2, r2
-    ldrd r2, r3, [sp, #8]
-    adc r4, r4, #0
-    add r4, r4, r4, asr #31
-    add r4, r4, r2
-    asrs r4, r4, r3
-    ldrd r2, r3, [sp, #16]
-    ssat r4, #8, r4
-    strb r4, [r2]
-    add r2, r2, r3
-    str r2, [sp, #16]
-    ldrd r2, r3, [sp, #24]
-    add r0, r0, r2
-    cmp r0, r3
+    ldr r2, [sp, #12]
+    cmp r2, #0
+    blt 4f
+3:  embernet_thumb2_band_output 0
     bne 3b
+    b 5f
+4:  embernet_thumb2_band_output 1
+    bne 4b
+5:
     ldr r4, [sp, #32]
     ldrd r0, r1, [sp, #44]
     ldrd r2, r3, [r4, #32]
@@ -94,11 +108,11 @@ embernet_thumb2_band:
     ldr r2, [sp, #40]
     subs r2, r2, #1
     str r2, [sp, #40]
-    bne 2b
+    bne.w 2b
     ldr r2, [sp, #36]
     subs r2, r2, #1
     str r2, [sp, #36]
-    bne 1b
+    bne.w 1b
     add sp, sp, #52
     pop {r4-r11, pc}
     .size embernet_thumb2_band, . - embernet_thumb2_band

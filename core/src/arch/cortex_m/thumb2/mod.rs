@@ -3,6 +3,7 @@
 //! The order of weights and the twins of the loops are in [`crate::arch::layout::words`].
 
 core::arch::global_asm!(
+    include_str!("add.s"),
     include_str!("conv2d.s"),
     include_str!("dense.s"),
     include_str!("depthwise.s"),
@@ -12,6 +13,7 @@ core::arch::global_asm!(
 
 crate::arch::layout::words::token! {
     /// Proves that the core has the instructions of a Cortex-M3.
-    Thumb2, tile<2>, embernet_thumb2_filters, embernet_thumb2_dense, embernet_thumb2_band,
-    embernet_thumb2_place, embernet_thumb2_place_tile, embernet_thumb2_gather
+    Thumb2, tile<2>, quad, embernet_thumb2_filters, embernet_thumb2_dense, embernet_thumb2_band,
+    embernet_thumb2_place, embernet_thumb2_place_tile, embernet_thumb2_gather,
+    embernet_thumb2_add ([21, 22], 1)
 }

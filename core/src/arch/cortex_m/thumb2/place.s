@@ -49,14 +49,10 @@ embernet_thumb2_place:
     .global embernet_thumb2_place_tile
     .type embernet_thumb2_place_tile, %function
     .thumb_func
-embernet_thumb2_place_tile:
-    push {r4-r11, lr}
-    ldm r0, {r0-r5}
-    add r6, r0, r2
-    add r7, r6, r2
-    add r8, r7, r2
-1:  add r9, r0, r3
-2:  ldrsb r10, [r0], #1
+
+    @ A byte of each pixel.
+    .macro embernet_thumb2_place_four
+    ldrsb r10, [r0], #1
     ldrsb r11, [r6], #1
     ldrsb r12, [r7], #1
     ldrsb lr, [r8], #1
@@ -64,9 +60,26 @@ embernet_thumb2_place_tile:
     add r12, r12, lr, lsl #16
     str r10, [r1], #4
     str r12, [r1], #4
+    .endm
+
+embernet_thumb2_place_tile:
+    push {r4-r11, lr}
+    ldm r0, {r0-r5}
+    add r6, r0, r2
+    add r7, r6, r2
+    add r8, r7, r2
+1:  @ A row: one byte if their number is odd, then two by two.
+    add r9, r0, r3
+    tst r3, #1
+    beq 2f
+    embernet_thumb2_place_four
+    cmp r0, r9
+    beq 3f
+2:  embernet_thumb2_place_four
+    embernet_thumb2_place_four
     cmp r0, r9
     bne 2b
-    add r0, r0, r5
+3:  add r0, r0, r5
     add r6, r6, r5
     add r7, r7, r5
     add r8, r8, r5

@@ -8,19 +8,20 @@
 //!
 //! - A convolution's words hold two pixels; see [`tile`]. Or two words hold three, where there are registers for
 //!   them; see [`six`].
-//! - A dense layer's words hold two filters; see [`quad`].
+//! - A dense layer's words hold two filters; see [`quad`], and [`octet`] where there are registers for more of them.
 //! - A depthwise convolution has nothing to share within a word: its weights stay in registers; see [`band`].
 //!
 //! | file | is |
 //! |---|---|
 //! | `mod.rs` | what a core's loops are, and all three layers on them |
-//! | `tile.rs`, `six.rs`, `quad.rs`, `band.rs` | for each layer what its numbers mean, and what assembly is given |
+//! | `tile.rs`, `six.rs`, `quad.rs`, `octet.rs`, `band.rs` | for each layer what its numbers mean, and what assembly is given |
 //! | `token.rs` | the token of a core with such loops (devices only) |
 //! | `twin.rs` | the loops in plain Rust (hosts only) |
 //! | `packing.rs` | what the host does to weights (hosts only) |
 #![allow(unsafe_code)]
 
 pub mod band;
+pub mod octet;
 #[cfg(any(test, feature = "std"))]
 mod packing;
 pub mod quad;
@@ -36,7 +37,7 @@ pub(crate) use token::token;
 #[cfg(any(test, feature = "std"))]
 pub use twin::{Six, Twin};
 
-use super::{Depthwise, Filters, Layout, Patch};
+use super::{Depthwise, Filters, Layout, Patch, limit};
 use crate::arch::IsaId;
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
@@ -47,9 +48,18 @@ use band::{Band, Source};
 /// The longest block.
 pub const LONGEST: usize = 16;
 
-/// Numbers of a filter beside its weights: twice the bias; the multiplier; what rounds a division by a power of two,
-/// with the output's zero point in it; the power.
+/// Numbers of a filter beside its weights: bias, multiplier, rounding, power.
+///
+/// The bias is added to a multiple of the sum: twice the sum, or four times where a core multiplies signed words only.
+/// Then the upper word of their product with the multiplier is `v`, twice the scaled sum, rounded down. The reference
+/// rounds halves up and then divides by a power of two, rounding halves away from zero. That is one shift of
+/// `v + 1 + rounding`, less 2 where `v + 1` is below zero; the rounding has the output's zero point in it.
+///
+/// A filter is *clipped* if its outputs are limited to the zero point or above: what lies below it does not show, so
+/// the shift is that of `v + rounding`. Its power has [`CLIPPED`] and its rounding the 1.
 pub const NUMBERS: usize = 4;
+/// In the power of a filter: a bit that no shift looks at.
+pub const CLIPPED: u32 = 1 << 31;
 
 /// The inner loops of a core. All limit their outputs to `-128..=127`, and do nothing where a slice is too short.
 pub trait Loops: Copy {
@@ -110,25 +120,16 @@ impl<L: Loops> Layout for Words<L> {
 
     fn filters(self, filters: &Filters<'_>, tile: &[u32], y: &mut [i8]) {
         self.0.filters(filters.stream, filters.patch, filters.count, tile, y);
-        limit(&filters.to, y);
+        limit(filters.to.lo, filters.to.hi, y);
     }
 
     fn dense(self, _: &Dense, stream: &[u32], to: &Requantize<'_>, x: &[i8], y: &mut [i8]) {
         self.0.dense(stream, x, y);
-        limit(to, y);
+        limit(to.lo, to.hi, y);
     }
 
     fn depthwise(self, shape: &DepthwiseConv2d, layer: &Depthwise<'_>, scratch: &mut [u32], x: &[i8], y: &mut [i8]) {
         band::depthwise(self.0, shape, layer, scratch, x, y);
-        limit(&layer.to, y);
-    }
-}
-
-/// Limits outputs further, where an activation says so.
-fn limit(to: &Requantize<'_>, y: &mut [i8]) {
-    if (to.lo, to.hi) != (-128, 127) {
-        for y in y {
-            *y = i32::from(*y).max(to.lo).min(to.hi) as i8;
-        }
+        limit(layer.to.lo, layer.to.hi, y);
     }
 }

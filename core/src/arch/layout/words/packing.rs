@@ -1,6 +1,6 @@
 //! What a host does to weights for these loops.
 
-use super::{LONGEST, NUMBERS, Six, Twin, Words, band, quad, six, tile};
+use super::{CLIPPED, LONGEST, NUMBERS, Six, Twin, Words, band, octet, quad, six, tile};
 use crate::arch::layout::packing::{Layer, Packed, Packing};
 use crate::kernels::conv2d::{Conv2d, scratch_words};
 use crate::kernels::dense::Dense;
@@ -18,15 +18,17 @@ struct Filter {
 
 impl Filter {
     /// Its numbers. `None` where a sum may not fit 30 bits, or the factor is no proper fraction.
-    fn numbers(&self, zero_point: i32) -> Option<[u32; NUMBERS]> {
+    fn numbers(&self, form: Form) -> Option<[u32; NUMBERS]> {
+        let Form { times, zero_point, clipped } = form;
         let power = self.shift.checked_neg().filter(|power| (1..=22).contains(power))?;
         let most = self
             .weights
             .iter()
             .fold(u64::from(self.bias.unsigned_abs()), |sum, w| sum + 256 * u64::from(w.unsigned_abs()));
-        let rounding = (1 << (power - 1)) + (zero_point << power);
-        let numbers = [self.bias.wrapping_mul(2), self.multiplier, rounding, power];
-        (most < 1 << 29 && self.multiplier >= 0).then(|| numbers.map(|number| number as u32))
+        let rounding = (1 << power) + (zero_point << (power + 1)) + i32::from(clipped);
+        let power = (power + 1) as u32 | if clipped { CLIPPED } else { 0 };
+        let (bias, multiplier) = (self.bias.wrapping_mul(times), self.multiplier as u32 * (4 / times as u32));
+        (most < 1 << 29 && self.multiplier >= 0).then_some([bias as u32, multiplier, rounding as u32, power])
     }
 
     /// How many of its weights from `at` on make a block: sums of their products fit 16 bits whatever the input.
@@ -40,6 +42,29 @@ impl Filter {
             least > -32768 && greatest < 32768
         });
         fits.count().max(1)
+    }
+}
+
+/// How a layer's numbers are written; see [`NUMBERS`].
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    /// What sums are multiplied by before the bias is added: 2 or 4.
+    times: i32,
+    /// Of the output.
+    zero_point: i32,
+    /// Whether filters are clipped.
+    clipped: bool,
+}
+
+impl Form {
+    /// For loops that ask whether filters are clipped.
+    fn new(times: i32, layer: &Layer<'_>) -> Self {
+        Self { times, zero_point: layer.zero_point, clipped: layer.lo >= layer.zero_point }
+    }
+
+    /// For loops that do not.
+    fn general(times: i32, layer: &Layer<'_>) -> Self {
+        Self { clipped: false, ..Self::new(times, layer) }
     }
 }
 
@@ -57,21 +82,21 @@ fn filter_rows(layer: &Layer<'_>, count: usize, len: usize) -> Option<Vec<Filter
     filters(layer, count, |index| layer.weights.get(index * len..(index + 1) * len).map(<[i8]>::to_vec))
 }
 
-/// Groups of `group` filters, all of the same distance, behind it; `weights` lays out those of a group. The last one
-/// has at least `most` words.
+/// Groups of `group` filters, or fewer in the last one if `size` says so, all of the same distance, behind it; `weights`
+/// lays out those of a group. The last one has at least `most` words.
 fn stream(
     filters: &[Filter],
-    group: usize,
+    (group, size): (usize, impl Fn(usize) -> usize),
     most: usize,
-    zero_point: i32,
+    form: Form,
     weights: impl Fn(&[&Filter]) -> Vec<u32>,
 ) -> Option<Vec<u32>> {
     let mut groups = Vec::new();
     for filters in filters.chunks(group) {
-        let filters: Vec<_> = (0..group).filter_map(|i| filters.get(i).or(filters.last())).collect();
+        let filters: Vec<_> = (0..size(filters.len())).filter_map(|i| filters.get(i).or(filters.last())).collect();
         let mut words = Vec::new();
         for filter in &filters {
-            words.extend(filter.numbers(zero_point)?);
+            words.extend(filter.numbers(form)?);
         }
         words.extend(weights(&filters));
         groups.push(words);
@@ -102,14 +127,24 @@ fn weights_at<'a>(filters: &'a [&Filter], k: usize) -> impl Iterator<Item = u8> 
     filters.iter().map(move |filter| filter.weights.get(k).map_or(0, |w| *w as u8))
 }
 
+/// The word of four filters of a dense layer.
+fn quad_word(filters: &[&Filter], k: usize) -> Vec<u32> {
+    words(weights_at(filters, k).map(|w| w ^ 0x80).collect())
+}
+
 fn words(mut bytes: Vec<u8>) -> Vec<u32> {
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes.as_chunks().0.iter().map(|quad| u32::from_le_bytes(*quad)).collect()
 }
 
+/// Whether tiles are worth it: a single pixel shares nothing with others.
+fn has_tiles(shape: &Conv2d) -> bool {
+    shape.window.out_pixels() > 1
+}
+
 impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
     fn takes_conv2d(&self, shape: &Conv2d) -> bool {
-        shape.window.out_pixels() >= tile::PIXELS
+        has_tiles(shape)
     }
 
     fn takes_depthwise(&self, shape: &DepthwiseConv2d) -> bool {
@@ -120,7 +155,12 @@ impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
         let (patch, count) = (shape.patch(), shape.out_c as usize);
         let filters = filter_rows(layer, count, patch)?;
         let most = tile::most_words(GROUP, patch);
-        let stream = stream(&filters, GROUP, most, layer.zero_point, |filters| {
+        let form = if GROUP == 1 {
+            Form::general(Twin::<GROUP>::TIMES, layer)
+        } else {
+            Form::new(Twin::<GROUP>::TIMES, layer)
+        };
+        let stream = stream(&filters, (GROUP, |_| GROUP), most, form, |filters| {
             let mut bytes = Vec::new();
             blocks(filters, |block| {
                 bytes.push((LONGEST - block.len()) as u8);
@@ -135,11 +175,12 @@ impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
         let (inputs, outputs) = (shape.inputs as usize, shape.outputs as usize);
         let filters = filter_rows(layer, outputs, inputs)?;
         let most = quad::most_words(inputs);
-        let stream = stream(&filters, quad::GROUP, most, layer.zero_point, |filters| {
+        let form = Form::general(Twin::<GROUP>::TIMES, layer);
+        let stream = stream(&filters, (quad::GROUP, |_| quad::GROUP), most, form, |filters| {
             let mut all = Vec::new();
             blocks(filters, |block| {
                 all.push((LONGEST - block.len()) as u32);
-                all.extend(block.flat_map(|k| words(weights_at(filters, k).map(|w| w ^ 0x80).collect())));
+                all.extend(block.flat_map(|k| quad_word(filters, k)));
             });
             all
         })?;
@@ -147,20 +188,26 @@ impl<const GROUP: usize> Packing for Words<Twin<GROUP>> {
     }
 
     fn depthwise(&self, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
-        let count = shape.out_c as usize;
-        let taps = band::TAPS * band::TAPS;
-        let mut filters = filters(layer, count, |channel| {
-            (0..taps).map(|tap| layer.weights.get(tap * count + channel).copied()).collect()
-        })?;
-        let mut stream = Vec::new();
-        for filter in &mut filters {
-            let sum: i32 = filter.weights.iter().map(|w| i32::from(*w)).sum();
-            filter.bias = filter.bias.checked_sub(128 * sum)?;
-            stream.extend(filter.numbers(layer.zero_point)?);
-            stream.extend(words(filter.weights.iter().map(|w| *w as u8).collect()));
-        }
-        Some(Packed { stream, scratch_words: band::words(shape) })
+        let times = Twin::<GROUP>::TIMES;
+        channels(if GROUP == 1 { Form::general(times, layer) } else { Form::new(times, layer) }, shape, layer)
     }
+}
+
+/// A depthwise layer's channels.
+fn channels(form: Form, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
+    let count = shape.out_c as usize;
+    let taps = band::TAPS * band::TAPS;
+    let mut filters = filters(layer, count, |channel| {
+        (0..taps).map(|tap| layer.weights.get(tap * count + channel).copied()).collect()
+    })?;
+    let mut stream = Vec::new();
+    for filter in &mut filters {
+        let sum: i32 = filter.weights.iter().map(|w| i32::from(*w)).sum();
+        filter.bias = filter.bias.checked_sub(128 * sum)?;
+        stream.extend(filter.numbers(form)?);
+        stream.extend(words(filter.weights.iter().map(|w| *w as u8).collect()));
+    }
+    Some(Packed { stream, scratch_words: band::words(shape) })
 }
 
 /// The longest blocks of one length, a multiple of four, in which sums of all filters have 21 bits.
@@ -174,7 +221,7 @@ fn even_blocks(filters: &[Filter], indices: usize) -> usize {
 
 impl Packing for Words<Six> {
     fn takes_conv2d(&self, shape: &Conv2d) -> bool {
-        shape.window.out_pixels() >= six::PIXELS
+        has_tiles(shape)
     }
 
     fn takes_depthwise(&self, shape: &DepthwiseConv2d) -> bool {
@@ -188,8 +235,7 @@ impl Packing for Words<Six> {
         for group in filters.chunks(six::GROUP) {
             let group: Vec<_> = (0..six::GROUP).filter_map(|i| group.get(i).or(group.last())).collect();
             for filter in &group {
-                let [bias, multiplier, rounding, power] = filter.numbers(layer.zero_point)?;
-                stream.extend([bias, 2 * multiplier, rounding, power]);
+                stream.extend(filter.numbers(Form::new(Six::TIMES, layer))?);
             }
             stream.extend((0..six::indices(patch)).flat_map(|k| words(weights_at(&group, k).collect())));
         }
@@ -197,10 +243,32 @@ impl Packing for Words<Six> {
     }
 
     fn dense(&self, shape: &Dense, layer: &Layer<'_>) -> Option<Packed> {
-        Words(Twin::<2>).dense(shape, layer)
+        let (inputs, outputs) = (shape.inputs as usize, shape.outputs as usize);
+        let mut filters = filter_rows(layer, outputs, inputs)?;
+        let size = |filters| octet::quads(filters) * quad::GROUP;
+        // What blocks begin with is taken off the biases, so first of all they are counted.
+        for group in filters.chunks_mut(octet::GROUP) {
+            let mut count = 0;
+            blocks(&group.iter().collect::<Vec<_>>(), |_| count += 1);
+            for filter in group.chunks_mut(quad::GROUP).flat_map(|four| four.iter_mut().take(2)) {
+                filter.bias = filter.bias.checked_sub(count * octet::HALF)?;
+            }
+        }
+        let most = octet::most_words(octet::quads(outputs % octet::GROUP), inputs);
+        let stream = stream(&filters, (octet::GROUP, size), most, Form::general(Six::TIMES, layer), |filters| {
+            let mut all = Vec::new();
+            blocks(filters, |block| {
+                all.push((LONGEST - block.len()) as u32);
+                for four in filters.chunks(quad::GROUP) {
+                    all.extend(block.clone().flat_map(|k| quad_word(four, k)));
+                }
+            });
+            all
+        })?;
+        Some(Packed { stream, scratch_words: 0 })
     }
 
     fn depthwise(&self, shape: &DepthwiseConv2d, layer: &Layer<'_>) -> Option<Packed> {
-        Words(Twin::<2>).depthwise(shape, layer)
+        channels(Form::new(Six::TIMES, layer), shape, layer)
     }
 }

@@ -11,7 +11,7 @@
 //! Filters beyond the last are the last one again, weights beyond the patch are 0.
 
 use super::NUMBERS;
-use super::tile::{Patches, place_at};
+use super::tile::{Patches, place_at, put};
 use crate::arch::layout::Patch;
 
 /// Pixels of a tile. A third one goes where its two neighbours are: they are placed in order.
@@ -74,15 +74,15 @@ pub unsafe fn filters(
     y: &mut [i8],
 ) {
     let Some((block, groups)) = stream.split_first() else { return };
-    let (block, whole) = (*block as usize, count / GROUP);
-    let fits = count.div_ceil(GROUP) * group_words(patch) <= groups.len()
-        && words(patch) <= tile.len()
-        && PIXELS * count <= y.len();
+    let block = *block as usize;
+    let fits = count.div_ceil(GROUP) * group_words(patch) <= groups.len() && words(patch) <= tile.len();
     // No more than the patch, so that places do not wrap.
     if !fits || patch == 0 || block == 0 || block > indices(patch) || !block.is_multiple_of(4) {
         return;
     }
     let x = tile.as_ptr();
+    // An image of fewer pixels than a tile gets its outputs from a place that has room for all of them.
+    let whole = if PIXELS * count <= y.len() { count / GROUP } else { 0 };
     let mut arguments = Arguments {
         x,
         x_end: x.wrapping_add(words(patch)),
@@ -96,16 +96,13 @@ pub unsafe fn filters(
         // SAFETY: the slices were checked above.
         unsafe { assembly(&mut arguments) };
     }
-    let rest = count % GROUP;
-    if rest > 0 {
+    for group in whole..count.div_ceil(GROUP) {
         let mut last = [[0; GROUP]; PIXELS];
         (arguments.groups, arguments.distance) = (1, GROUP);
         arguments.y = last.as_flattened_mut().as_mut_ptr();
         // SAFETY: likewise; `last` has a place for each output of the group.
         unsafe { assembly(&mut arguments) };
-        for (y, last) in crate::kernels::util::rows_mut(y, count).zip(&last) {
-            y.iter_mut().skip(count - rest).zip(last).for_each(|(y, last)| *y = *last);
-        }
+        put(&last, group, count, y);
     }
 }
 

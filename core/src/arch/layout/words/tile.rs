@@ -10,6 +10,7 @@
 
 use super::{LONGEST, NUMBERS};
 use crate::arch::layout::Patch;
+use crate::kernels::util::{from_mut, rows_mut};
 
 /// Pixels of a tile. An even one overwrites what its neighbour had: they are placed in order.
 pub const PIXELS: usize = 4;
@@ -42,7 +43,7 @@ pub struct Arguments {
     stride: usize,
     groups: usize,
     y: *mut i8,
-    /// Filters: the distance between pixels in `y`.
+    /// Distance between pixels in `y`.
     count: usize,
     /// Distance of the outputs of a group's second filter from those of the first.
     second: usize,
@@ -64,14 +65,14 @@ pub unsafe fn filters<const GROUP: usize>(
     let Some((stride, rows)) = stream.split_first() else { return };
     let (stride, groups) = (*stride as usize, count.div_ceil(GROUP));
     let last = groups.saturating_sub(1).saturating_mul(stride);
-    let fits = last.saturating_add(most_words(GROUP, patch)) <= rows.len()
-        && words(patch) <= tile.len()
-        && PIXELS * count <= y.len();
+    let fits = last.saturating_add(most_words(GROUP, patch)) <= rows.len() && words(patch) <= tile.len();
     if !fits || patch == 0 {
         return;
     }
     let x = tile.as_ptr();
-    let whole = count / GROUP;
+    // An image of fewer pixels than a tile gets its outputs from a place that has room for all of them.
+    let whole_tile = PIXELS * count <= y.len();
+    let whole = if whole_tile { count / GROUP } else { 0 };
     let mut arguments = Arguments {
         x,
         x_end: x.wrapping_add(WORDS * patch),
@@ -86,10 +87,28 @@ pub unsafe fn filters<const GROUP: usize>(
         // SAFETY: the slices were checked above.
         unsafe { assembly(&mut arguments) };
     }
-    if whole < groups {
-        (arguments.groups, arguments.second) = (1, 0);
-        // SAFETY: likewise; both filters have the same place.
+    if whole_tile {
+        if whole < groups {
+            (arguments.groups, arguments.second) = (1, 0);
+            // SAFETY: likewise; both filters have the same place.
+            unsafe { assembly(&mut arguments) };
+        }
+        return;
+    }
+    for group in 0..groups {
+        let mut last = [[0; GROUP]; PIXELS];
+        (arguments.groups, arguments.count) = (1, GROUP);
+        arguments.y = last.as_flattened_mut().as_mut_ptr();
+        // SAFETY: likewise; `last` has a place for each output of the group.
         unsafe { assembly(&mut arguments) };
+        put(&last, group, count, y);
+    }
+}
+
+/// Outputs of a group of filters, of which the last ones may be none, to those pixels that `y [][count]` has.
+pub fn put<const GROUP: usize>(outputs: &[[i8; GROUP]], group: usize, count: usize, y: &mut [i8]) {
+    for (y, outputs) in rows_mut(y, count).zip(outputs) {
+        from_mut(y, GROUP * group).iter_mut().zip(outputs).for_each(|(y, output)| *y = *output);
     }
 }
 

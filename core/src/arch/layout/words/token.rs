@@ -1,9 +1,10 @@
 //! The token of a core with these loops: assembly between safe functions.
 
-/// Makes the token `$token`, whose convolutions are those of the module `$tile`, of `$group` filters if it leaves that open.
+/// Makes the token `$token`, whose convolutions are those of the module `$tile`, of `$group` filters if it leaves that open,
+/// and whose dense layers those of `$four`; `$numbers` are what [`plain`](crate::arch::sums::plain) is told about sums.
 macro_rules! token {
-    ($(#[$about:meta])* $token:ident, $tile:ident $(<$group:literal>)?, $filters:ident, $dense:ident, $band:ident,
-        $place:ident, $place_tile:ident, $gather:ident) => {
+    ($(#[$about:meta])* $token:ident, $tile:ident $(<$group:literal>)?, $four:ident, $filters:ident, $dense:ident,
+        $band:ident, $place:ident, $place_tile:ident, $gather:ident, $add:ident $numbers:tt) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug)]
         pub struct $token(());
@@ -26,6 +27,13 @@ macro_rules! token {
                 $crate::arch::layout::words::Words(self)
             }
 
+            fn add_i8(self, sum: &$crate::kernels::add::Sum, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
+                let (shifts, times) = $numbers;
+                let numbers = |sum: &$crate::arch::sums::Halved| $crate::arch::sums::plain(shifts, times, sum);
+                // SAFETY: this is the assembly of this loop; the token proves that the core runs it.
+                unsafe { $crate::arch::sums::add($add, numbers, sum, a, b, y) };
+            }
+
             // Not inlined, so that a device program's kernels are compiled in this crate: its optimisation level is
             // theirs.
             #[inline(never)]
@@ -41,11 +49,12 @@ macro_rules! token {
 
         unsafe extern "C" {
             fn $filters(arguments: &mut $crate::arch::layout::words::$tile::Arguments);
-            fn $dense(arguments: &mut $crate::arch::layout::words::quad::Arguments);
+            fn $dense(arguments: &mut $crate::arch::layout::words::$four::Arguments);
             fn $band(arguments: &mut $crate::arch::layout::words::band::Arguments);
             fn $place(x: *const i8, x_end: *const i8, words: *mut u32, upper: usize);
             fn $place_tile(arguments: &mut $crate::arch::layout::words::tile::Patches);
             fn $gather(arguments: &$crate::arch::layout::words::band::Gather);
+            fn $add(a: *const i8, b: *const i8, y: *mut i8, count: usize, numbers: &[i32; 8]);
         }
 
         impl $crate::arch::layout::words::Loops for $token {
@@ -65,7 +74,7 @@ macro_rules! token {
 
             fn dense(self, stream: &[u32], x: &[i8], y: &mut [i8]) {
                 // SAFETY: likewise.
-                unsafe { $crate::arch::layout::words::quad::dense($dense, stream, x, y) };
+                unsafe { $crate::arch::layout::words::$four::dense($dense, stream, x, y) };
             }
 
             fn band(self, band: &$crate::arch::layout::words::band::Band<'_>, y: &mut [i8]) {

@@ -1,7 +1,7 @@
 //! The loops in plain Rust.
 
 use super::band::{Band, CHANNEL_WORDS, Source, TAPS};
-use super::{LONGEST, Loops, NUMBERS, quad, six, tile};
+use super::{CLIPPED, LONGEST, Loops, NUMBERS, octet, quad, six, tile};
 use crate::arch::IsaId;
 use crate::arch::layout::Patch;
 
@@ -34,17 +34,45 @@ impl Halves {
     }
 }
 
-/// A sum to int8 with the numbers of its filter.
+/// Some times a sum to int8 with the numbers of its filter.
 fn output(numbers: &[u32], sum: i32) -> i8 {
     let Some(&[bias, multiplier, rounding, power]) = numbers.first_chunk() else { return 0 };
-    let doubled = sum.wrapping_mul(2).wrapping_add(bias as i32);
-    let scaled = ((i64::from(doubled) * i64::from(multiplier as i32) + (1 << 31)) >> 32) as i32;
-    let rounded = scaled.wrapping_add(scaled >> 31).wrapping_add(rounding as i32);
-    (rounded >> (power & 31)).clamp(-128, 127) as i8
+    let scaled = (i64::from(sum.wrapping_add(bias as i32)) * i64::from(multiplier)) >> 32;
+    let mut scaled = scaled as i32;
+    if power & CLIPPED == 0 {
+        scaled = scaled.wrapping_add(1);
+        scaled = scaled.wrapping_add(2 * (scaled >> 31));
+    }
+    (scaled.wrapping_add(rounding as i32) >> (power & 31)).clamp(-128, 127) as i8
 }
 
 fn set(y: &mut [i8], at: usize, value: i8) {
     y.iter_mut().skip(at).take(1).for_each(|y| *y = value);
+}
+
+impl<const GROUP: usize> Twin<GROUP> {
+    /// What sums are multiplied by before their bias is added.
+    pub(super) const TIMES: i32 = if GROUP == 1 { 2 } else { 4 };
+}
+
+/// See [`Loops::band`].
+fn outputs_of_band(times: i32, band: &Band<'_>, y: &mut [i8]) {
+    let [across, down] = band.step;
+    for (channel, words) in band.channels.chunks(CHANNEL_WORDS).enumerate() {
+        let (numbers, weights) = words.split_at_checked(NUMBERS).unwrap_or_default();
+        let weights: std::vec::Vec<u8> = weights.iter().flat_map(|word| word.to_le_bytes()).collect();
+        for (row, column) in (0..band.rows).flat_map(|row| (0..band.count).map(move |column| (row, column))) {
+            let mut sum = 0;
+            for (ky, weights) in weights.chunks_exact(TAPS).take(TAPS).enumerate() {
+                let at = (row * down + ky) * band.columns + column * across;
+                for (x, w) in band.words.iter().skip(at).zip(weights) {
+                    let x = x.to_le_bytes().get(channel).copied().unwrap_or(0);
+                    sum += i32::from(x) * i32::from(*w as i8);
+                }
+            }
+            set(y, (row * band.count + column) * band.y_step + channel, output(numbers, times * sum));
+        }
+    }
 }
 
 impl<const GROUP: usize> Loops for Twin<GROUP> {
@@ -78,7 +106,7 @@ impl<const GROUP: usize> Loops for Twin<GROUP> {
                 let sums = sums.into_iter().flat_map(Halves::sums);
                 let filter = GROUP * group + filter;
                 for (y, sum) in y.chunks_mut(count).zip(sums).filter(|_| filter < count) {
-                    set(y, filter, output(numbers, sum));
+                    set(y, filter, output(numbers, sum.wrapping_mul(Self::TIMES)));
                 }
             }
         }
@@ -107,28 +135,13 @@ impl<const GROUP: usize> Loops for Twin<GROUP> {
             }
             let ([sum0, sum2], [sum1, sum3]) = (even.sums(), odd.sums());
             for ((y, numbers), sum) in y.iter_mut().zip(numbers.chunks(NUMBERS)).zip([sum0, sum1, sum2, sum3]) {
-                *y = output(numbers, sum);
+                *y = output(numbers, sum.wrapping_mul(Self::TIMES));
             }
         }
     }
 
     fn band(self, band: &Band<'_>, y: &mut [i8]) {
-        let [across, down] = band.step;
-        for (channel, words) in band.channels.chunks(CHANNEL_WORDS).enumerate() {
-            let (numbers, weights) = words.split_at_checked(NUMBERS).unwrap_or_default();
-            let weights: std::vec::Vec<u8> = weights.iter().flat_map(|word| word.to_le_bytes()).collect();
-            for (row, column) in (0..band.rows).flat_map(|row| (0..band.count).map(move |column| (row, column))) {
-                let mut sum = 0;
-                for (ky, weights) in weights.chunks_exact(TAPS).take(TAPS).enumerate() {
-                    let at = (row * down + ky) * band.columns + column * across;
-                    for (x, w) in band.words.iter().skip(at).zip(weights) {
-                        let x = x.to_le_bytes().get(channel).copied().unwrap_or(0);
-                        sum += i32::from(x) * i32::from(*w as i8);
-                    }
-                }
-                set(y, (row * band.count + column) * band.y_step + channel, output(numbers, sum));
-            }
-        }
+        outputs_of_band(Self::TIMES, band, y);
     }
 
     fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]) {
@@ -157,7 +170,7 @@ impl<const GROUP: usize> Loops for Twin<GROUP> {
     }
 }
 
-/// Loops with three pixels in two words of a convolution.
+/// Loops with three pixels in two words of a convolution, and eight filters of a dense layer at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Six;
 
@@ -166,7 +179,44 @@ fn lower(number: i32, bits: u32) -> i32 {
     number << (32 - bits) >> (32 - bits)
 }
 
+/// Sums of four filters of an [`octet`]: totals of even and odd ones, and upper halves.
+#[derive(Clone, Copy, Debug, Default)]
+struct Octet {
+    total: [i32; 2],
+    upper: [i32; 2],
+}
+
+impl Octet {
+    /// A block of inputs and their weights.
+    fn block(&mut self, x: &[i8], weights: &[u32]) {
+        let (mut even, mut odd, mut sum) = (octet::HALF, octet::HALF, 0i32);
+        for (x, w) in x.iter().zip(weights) {
+            let x = i32::from(*x);
+            even = even.wrapping_add(x.wrapping_mul((w & 0x00ff_00ff) as i32));
+            odd = odd.wrapping_add(x.wrapping_mul((w >> 8) as i32));
+            sum += x;
+        }
+        even = even.wrapping_sub(sum.wrapping_mul(0x0080_0080));
+        // Above the odd filters' sums lies the third filter's: its offset, and the sum itself.
+        odd = odd.wrapping_sub(sum.wrapping_mul(0x0080_8080)).wrapping_sub(even >> 16 << 8);
+        for ((total, upper), sum) in self.total.iter_mut().zip(&mut self.upper).zip([even, odd]) {
+            *total = total.wrapping_add(sum);
+            *upper = upper.wrapping_add(sum >> 16);
+        }
+    }
+
+    /// Of four filters; what blocks began with is still in those of the first two.
+    fn sums(self) -> [i32; 4] {
+        let [even, odd] = self.upper;
+        let [first, second] = self.total;
+        [first.wrapping_sub(even << 16), second.wrapping_sub(odd << 16), even, odd]
+    }
+}
+
 impl Six {
+    /// As [`Twin::TIMES`].
+    pub(super) const TIMES: i32 = 2;
+
     /// The sums of three pixels.
     fn sums(first: i32, second: i32) -> [i32; 3] {
         // What is above the lower 21 bits, whose borrow it has to give back.
@@ -208,18 +258,37 @@ impl Loops for Six {
                 sums.iter_mut().zip(block).for_each(|(sum, block)| *sum += block);
             }
             for (y, sum) in y.chunks_mut(count).zip(sums) {
-                let Some(&[bias, multiplier, rounding, power]) = numbers.first_chunk() else { return };
-                set(y, filter, output(&[bias, multiplier / 2, rounding, power], sum));
+                set(y, filter, output(numbers, sum.wrapping_mul(Self::TIMES)));
             }
         }
     }
 
     fn dense(self, stream: &[u32], x: &[i8], y: &mut [i8]) {
-        Twin::<2>.dense(stream, x, y);
+        let Some((stride, groups)) = stream.split_first() else { return };
+        for (words, y) in groups.chunks((*stride).max(1) as usize).zip(y.chunks_mut(octet::GROUP)) {
+            let quads = octet::quads(y.len());
+            let (numbers, weights) = words.split_at_checked(NUMBERS * quad::GROUP * quads).unwrap_or_default();
+            let (mut weights, mut x, mut sums) = (weights, x, [Octet::default(); 2]);
+            while let Some((header, rest)) = weights.split_first().filter(|_| !x.is_empty()) {
+                let len = LONGEST - (header & 15) as usize;
+                let Some((block, behind)) = x.split_at_checked(len) else { break };
+                let mut rest = rest;
+                for sums in sums.iter_mut().take(quads) {
+                    let Some((words, more)) = rest.split_at_checked(len) else { return };
+                    sums.block(block, words);
+                    rest = more;
+                }
+                (weights, x) = (rest, behind);
+            }
+            let sums = sums.into_iter().flat_map(Octet::sums);
+            for ((y, numbers), sum) in y.iter_mut().zip(numbers.chunks(NUMBERS)).zip(sums) {
+                *y = output(numbers, sum.wrapping_mul(Self::TIMES));
+            }
+        }
     }
 
     fn band(self, band: &Band<'_>, y: &mut [i8]) {
-        Twin::<2>.band(band, y);
+        outputs_of_band(Self::TIMES, band, y);
     }
 
     fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]) {
