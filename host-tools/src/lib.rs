@@ -13,6 +13,7 @@ pub mod image;
 pub mod import;
 pub mod link;
 pub mod lower;
+pub mod monitor;
 pub mod passes;
 pub mod planner;
 pub mod quant;

@@ -1,7 +1,7 @@
 //! Models on their way into flash: over the link, and with a probe that may be pulled at any moment.
 
 use embedded_storage::nor_flash::NorFlash;
-use embernet::flash::{self, FlashError, Flashed, Probe};
+use embernet::flash::{self, FlashError, Flashed, Probe, Probes};
 use embernet::link::{Board, Slots};
 use embernet_app::{Region, Store};
 use embernet_core::checksum::crc32;
@@ -144,6 +144,86 @@ fn flash_that_holds_something_else_is_noticed() {
     assert_eq!(old.map(|(_, bytes)| crc32(&bytes)), Some(crc32(&[1; 100])));
 }
 
+/// Probes that a machine may have, in front of one chip whose identification reads so.
+struct Bench {
+    names: Vec<&'static str>,
+    chip: Option<u32>,
+}
+
+impl Probes for Bench {
+    type Attached = Identified;
+
+    fn names(&mut self) -> Vec<String> {
+        self.names.iter().map(ToString::to_string).collect()
+    }
+
+    fn attach(&mut self, _: usize, _: &str) -> Result<Identified, String> {
+        self.chip.map(Identified).ok_or_else(|| "no target voltage".into())
+    }
+}
+
+/// A chip that can only be asked what it is.
+#[derive(Debug)]
+struct Identified(u32);
+
+impl Probe for Identified {
+    fn read(&mut self, _: u32, bytes: &mut [u8]) -> Result<(), String> {
+        bytes.copy_from_slice(&self.0.to_le_bytes());
+        Ok(())
+    }
+
+    fn erase(&mut self, _: u32, _: u32) -> Result<(), String> {
+        panic!("a chip that may be another one is not erased")
+    }
+
+    fn write(&mut self, _: u32, _: &[u8]) -> Result<(), String> {
+        panic!("a chip that may be another one is not written to")
+    }
+
+    fn restart(&mut self) -> Result<(), String> {
+        panic!("a chip that may be another one is not restarted")
+    }
+}
+
+#[test]
+fn what_keeps_a_probe_from_a_board_is_said_in_one_line() {
+    const ST: &str = "0483:374e:0036";
+    let attach = |names: &[&'static str], chip, board, wanted| {
+        let mut bench = Bench { names: names.to_vec(), chip };
+        flash::attach(&mut bench, Board::named(board).unwrap(), wanted).map_err(|error| error.to_string())
+    };
+    let refused = |names, chip, board, wanted| attach(names, chip, board, wanted).unwrap_err();
+    let h743 = "nucleo-h743";
+    assert_eq!(
+        refused(&[], None, h743, ""),
+        "no debug probe is connected: is the board plugged in by its debug port?"
+    );
+    assert_eq!(
+        refused(&[ST, "1366:1015"], None, h743, ""),
+        "several debug probes are connected; name one with --probe: 0483:374e:0036, 1366:1015"
+    );
+    assert_eq!(
+        refused(&[ST], None, h743, "1366"),
+        "1366 is not the name of one connected debug probe; name one with --probe: 0483:374e:0036"
+    );
+    assert_eq!(
+        refused(&[ST], None, h743, ""),
+        "no STM32H743ZITx answers behind the debug probe: no target voltage"
+    );
+    assert_eq!(
+        refused(&[ST], Some(0x1003_6413), h743, ""),
+        "the chip behind the debug probe is netduinoplus2's STM32F405RGTx, not nucleo-h743's STM32H743ZITx: nothing \
+         was changed"
+    );
+    assert_eq!(
+        refused(&[ST], Some(0x1234_5678), h743, "0483:374E"),
+        "the chip behind the debug probe is another one (0x12345678), not nucleo-h743's STM32H743ZITx: nothing was \
+         changed"
+    );
+    assert_eq!(refused(&[ST], Some(0), "m4", ""), "board `m4` names no chip for debug probes");
+    assert!(attach(&[ST, "1366:1015"], Some(0x2003_6450), h743, "0483").is_ok());
+}
+
 /// A busy port is said to be one; on Linux, where a port can be claimed.
 #[cfg(target_os = "linux")]
 #[test]
@@ -155,5 +235,5 @@ fn a_busy_port_is_an_error() {
     let port = near.name().unwrap();
     let first = Serial::open(&port, 115_200);
     let error = first.err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(error.contains(&port), "{error}");
+    assert_eq!(error, format!("serial port {port} is in use: close the program that has it open, then try again"));
 }

@@ -539,5 +539,5 @@ fn a_serial_port_carries_the_protocol_until_it_is_gone() {
     let error = client.info().unwrap_err();
     assert!(matches!(error, LinkError::Gone { .. }), "{error:?}");
     let error = Serial::open("no-such-port", 115_200).unwrap_err();
-    assert!(matches!(error, LinkError::Serial { .. }), "{error}");
+    assert!(matches!(error, LinkError::NoPort { .. }), "{error}");
 }

@@ -22,6 +22,14 @@ pub fn connect(place: &Place) -> Result<(Client, Option<&'static Board>), Engine
     open_link(place, &FirmwareOptions::default())
 }
 
+/// [`connect`], to an emulated device whose program has what this image needs.
+///
+/// # Errors
+/// As [`connect`]; [`EngineError::Link`] too where such a program does not build.
+pub fn connect_for(place: &Place, image: &Image<'_>) -> Result<(Client, Option<&'static Board>), EngineError> {
+    open_link(place, &FirmwareOptions::whole_for(image))
+}
+
 /// [`connect`], to an emulated device with a program of these options.
 fn open_link(place: &Place, options: &FirmwareOptions) -> Result<(Client, Option<&'static Board>), EngineError> {
     match place {
@@ -46,7 +54,7 @@ impl<'i> Device<'i> {
         learned: Learned,
         sending: &mut dyn FnMut(Sending),
     ) -> Result<Self, EngineError> {
-        let (mut client, board) = open_link(place, &FirmwareOptions::whole_for(image))?;
+        let (mut client, board) = connect_for(place, image)?;
         let sending = |done, total| sending(Sending { done, total });
         match learned {
             Learned::Forgotten => client.load(image, sending)?,

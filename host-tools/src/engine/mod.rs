@@ -19,7 +19,7 @@ use embernet_core::image::Image;
 use crate::link::LinkError;
 
 pub use against::signal_to_error;
-pub use device::connect;
+pub use device::{connect, connect_for};
 pub use edges::{EdgeError, decode, decode_f32, encode, encode_f32, encode_labels};
 pub use place::{Place, PlaceError};
 

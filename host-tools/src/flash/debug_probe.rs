@@ -1,14 +1,37 @@
 //! [`Probe`] by way of probe-rs (the cargo feature `probe`).
 
-use std::fmt::Display;
-
 use probe_rs::flashing::{DownloadOptions, FlashProgress, erase};
-use probe_rs::probe::DebugProbeSelector;
+use probe_rs::probe::DebugProbeInfo;
 use probe_rs::probe::list::Lister;
 use probe_rs::{MemoryInterface, Permissions, Session};
 
-use super::{FlashError, Probe};
-use crate::link::Board;
+use super::{Probe, Probes};
+
+/// The debug probes that probe-rs finds.
+#[derive(Debug, Default)]
+pub struct DebugProbes(Vec<DebugProbeInfo>);
+
+impl Probes for DebugProbes {
+    type Attached = DebugProbe;
+
+    fn names(&mut self) -> Vec<String> {
+        self.0 = Lister::new().list_all();
+        self.0.iter().map(name).collect()
+    }
+
+    fn attach(&mut self, number: usize, chip: &str) -> Result<DebugProbe, String> {
+        let info = self.0.get(number).ok_or("it is gone")?;
+        let probe = info.open().map_err(|error| error.to_string())?;
+        let session = probe.attach(chip, Permissions::default()).map_err(|error| error.to_string())?;
+        Ok(DebugProbe { session })
+    }
+}
+
+fn name(info: &DebugProbeInfo) -> String {
+    let serial = info.serial_number.as_ref().filter(|serial| !serial.is_empty());
+    let serial = serial.map_or_else(String::new, |serial| format!(":{serial}"));
+    format!("{:04x}:{:04x}{serial}", info.vendor_id, info.product_id)
+}
 
 /// A debug probe with a board's chip behind it.
 pub struct DebugProbe {
@@ -22,36 +45,10 @@ impl std::fmt::Debug for DebugProbe {
 }
 
 impl DebugProbe {
-    /// Attaches to `board`'s chip through the probe that `selector` names (`VID:PID` or `VID:PID:SERIAL`), or the only
-    /// one when it is empty.
-    ///
-    /// # Errors
-    /// [`FlashError`]: the board names no chip; no probe or several; another chip.
-    pub fn open(board: &Board, selector: &str) -> Result<Self, FlashError> {
-        let Some(chip) = &board.chip else { return Err(FlashError::NoChip { board: board.name.clone() }) };
-        let lister = Lister::new();
-        let probe = if selector.is_empty() {
-            match &lister.list_all()[..] {
-                [] => return Err(FlashError::Probe("none is connected".into())),
-                [probe] => probe.open().map_err(said)?,
-                several => {
-                    let names: Vec<String> = several.iter().map(ToString::to_string).collect();
-                    let names = names.join("; ");
-                    return Err(FlashError::Probe(format!("there are several, name one with --probe: {names}")));
-                }
-            }
-        } else {
-            let selector = selector.parse::<DebugProbeSelector>().map_err(said)?;
-            lister.open(selector).map_err(said)?
-        };
-        let session = probe.attach(chip.as_str(), Permissions::default());
-        let session = session.map_err(|error| FlashError::Probe(format!("no {chip} answers: {error}")))?;
-        Ok(Self { session })
+    /// What probe-rs can do besides, such as reading a log by RTT.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
     }
-}
-
-fn said(error: impl Display) -> FlashError {
-    FlashError::Probe(error.to_string())
 }
 
 impl Probe for DebugProbe {

@@ -4,7 +4,7 @@
 //! programs what is copied to it and restarts the board, and the drive is gone. Nothing of the flash can be read.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -48,6 +48,18 @@ impl Drive {
         board: &Board,
         image: &[u8],
         number: u8,
+        progress: impl FnMut(usize, usize),
+    ) -> Result<Flashed, FlashError> {
+        self.write_by(|path| File::create(path), board, image, number, progress)
+    }
+
+    /// [`Drive::write`] to a file that `create` makes.
+    fn write_by<W: Sink>(
+        &self,
+        create: impl FnOnce(&Path) -> io::Result<W>,
+        board: &Board,
+        image: &[u8],
+        number: u8,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Flashed, FlashError> {
         let Some(uf2) = &board.uf2 else { return Err(FlashError::NoUf2 { board: board.name.clone() }) };
@@ -59,14 +71,26 @@ impl Drive {
         let bytes = file(image, &board.slots, number, generation, uf2.family)?;
         let path = self.path.join(FILE);
         let failed = |source| FlashError::of_drive(&self.path, path.clone(), source);
-        let mut file = File::create(&path).map_err(failed)?;
+        let mut file = create(&path).map_err(failed)?;
         for (index, part) in bytes.chunks(BLOCK).enumerate() {
             file.write_all(part).map_err(failed)?;
             progress(index * BLOCK + part.len(), bytes.len());
         }
         // The boot loader restarts the board with the last block, and the drive may be gone before it says so.
-        let _ = file.sync_all();
+        let _ = file.finish();
         Ok(Flashed { slot: number, generation, sent: bytes.len() })
+    }
+}
+
+/// A file on the drive.
+trait Sink: Write {
+    /// Waits until everything has arrived.
+    fn finish(&self) -> io::Result<()>;
+}
+
+impl Sink for File {
+    fn finish(&self) -> io::Result<()> {
+        self.sync_all()
     }
 }
 
@@ -91,7 +115,7 @@ fn seconds() -> u32 {
 mod tests {
     use super::*;
     use crate::link::Uf2;
-    use std::io::{Error, ErrorKind};
+    use std::io::ErrorKind;
 
     const SLOTS: Slots = Slots::new([0x1000_0000, 0x1000_2000], 0x2000, 0x1000);
 
@@ -137,7 +161,48 @@ mod tests {
         let right = Drive::open(right.path()).unwrap();
         let error = right.write(&board(), &[0; 0x1001], 0, |_, _| {}).unwrap_err();
         assert_eq!(error.to_string(), "the image has 4097 bytes, the board's slot takes 4096");
-        let locked = FlashError::of_drive(Path::new("D:"), "D:/X".into(), Error::from(ErrorKind::ReadOnlyFilesystem));
-        assert!(locked.to_string().starts_with("D: is read-only"), "{locked}");
+    }
+
+    /// A drive that takes so many blocks and then says this.
+    struct Failing(usize, ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0 == 0 {
+                return Err(self.1.into());
+            }
+            self.0 -= 1;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sink for Failing {
+        fn finish(&self) -> io::Result<()> {
+            Err(self.1.into())
+        }
+    }
+
+    #[test]
+    fn a_drive_that_takes_no_file_says_why() {
+        let folder = drive("Board-ID: RPI-RP2\n");
+        let drive = Drive::open(folder.path()).unwrap();
+        let said = |sink: io::Result<Failing>| {
+            let result = drive.write_by(|_| sink, &board(), &[1; 3000], 0, |_, _| {});
+            result.map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "D:"))
+        };
+        for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied] {
+            let locked = "D: is read-only: unlock the drive or mount it for writing, then flash again";
+            assert_eq!(said(Err(kind.into())).unwrap_err(), locked);
+            // Some systems only notice when the first bytes are to be written.
+            assert_eq!(said(Ok(Failing(0, kind))).unwrap_err(), locked);
+        }
+        let pulled = said(Ok(Failing(3, ErrorKind::NotConnected))).unwrap_err();
+        assert!(pulled.starts_with("cannot write D:"), "{pulled}");
+        // All has been written: the board restarts, and its drive goes away.
+        assert!(said(Ok(Failing(usize::MAX, ErrorKind::NotConnected))).is_ok());
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::TooLarge;
-use crate::link::LinkError;
+use crate::link::{Board, LinkError};
 
 /// What can go wrong while a board is flashed.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,35 @@ pub enum FlashError {
         /// The board.
         board: String,
     },
+    /// No debug probe.
+    #[error("no debug probe is connected: is the board plugged in by its debug port?")]
+    NoProbe,
+    /// More than one, or none of this name.
+    #[error("{}; name one with --probe: {}", unclear(wanted), found.join(", "))]
+    WhichProbe {
+        /// The name asked for; empty where none was.
+        wanted: String,
+        /// Those that are connected.
+        found: Vec<String>,
+    },
+    /// The probe has no chip behind it, or none that it can talk to.
+    #[error("no {chip} answers behind the debug probe: {reason}")]
+    NoAnswer {
+        /// The board's chip.
+        chip: String,
+        /// What the probe said.
+        reason: String,
+    },
+    /// Another chip.
+    #[error("the chip behind the debug probe is {}, not {board}'s {chip}: nothing was changed", kind(found))]
+    WrongChip {
+        /// The board.
+        board: String,
+        /// Its chip.
+        chip: String,
+        /// What the chip's identification reads.
+        found: u32,
+    },
     /// A debug probe, or the chip behind it.
     #[error("debug probe: {0}")]
     Probe(String),
@@ -88,5 +117,22 @@ impl FlashError {
             ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => Self::ReadOnly { path: drive.into() },
             _ => Self::Drive { path: file, source },
         }
+    }
+}
+
+fn unclear(wanted: &str) -> String {
+    if wanted.is_empty() {
+        "several debug probes are connected".into()
+    } else {
+        format!("{wanted} is not the name of one connected debug probe")
+    }
+}
+
+/// The chip that reads so, if it is that of a board here.
+fn kind(found: &u32) -> String {
+    let board = Board::all().find(|board| board.chip_id.is_some_and(|id| id.is(*found)));
+    match board.and_then(|board| board.chip.as_ref().zip(Some(&board.name))) {
+        Some((chip, board)) => format!("{board}'s {chip}"),
+        None => format!("another one ({found:#010x})"),
     }
 }

@@ -19,12 +19,12 @@ mod program;
 mod slot;
 
 #[cfg(feature = "probe")]
-pub use debug_probe::DebugProbe;
+pub use debug_probe::{DebugProbe, DebugProbes};
 pub use drive::Drive;
 pub use error::FlashError;
 pub use link::over_link;
 pub use plan::{Action, Content, Plan, Step};
-pub use probe::{Probe, over_probe, slot_states};
+pub use probe::{Probe, Probes, attach, over_probe, slot_states};
 pub use program::{NoProgram, Program};
 pub use slot::{TooLarge, fits, slot};
 

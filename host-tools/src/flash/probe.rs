@@ -21,6 +21,45 @@ pub trait Probe {
     fn restart(&mut self) -> Result<(), String>;
 }
 
+/// The debug probes of this machine.
+pub trait Probes {
+    /// One that is attached to a chip.
+    type Attached: Probe;
+
+    /// The name of each: `VID:PID`, or `VID:PID:SERIAL` where it has a serial number.
+    fn names(&mut self) -> Vec<String>;
+
+    /// Attaches to the chip behind the one with this number. Errors are sentences.
+    fn attach(&mut self, number: usize, chip: &str) -> Result<Self::Attached, String>;
+}
+
+/// Attaches to `board`'s chip through the probe that `wanted` names (`VID:PID` or `VID:PID:SERIAL`), or the only one when
+/// it is empty.
+///
+/// # Errors
+/// [`FlashError`]: the board names no chip; no probe or several; no answer; another chip.
+pub fn attach<P: Probes>(probes: &mut P, board: &Board, wanted: &str) -> Result<P::Attached, FlashError> {
+    let Some(chip) = &board.chip else { return Err(FlashError::NoChip { board: board.name.clone() }) };
+    let found = probes.names();
+    if found.is_empty() {
+        return Err(FlashError::NoProbe);
+    }
+    let is_meant = |name: &String| name.to_lowercase().starts_with(&wanted.to_lowercase());
+    let meant: Vec<usize> = (0..found.len()).filter(|number| is_meant(&found[*number])).collect();
+    let [number] = meant[..] else { return Err(FlashError::WhichProbe { wanted: wanted.into(), found }) };
+    let no_answer = |reason| FlashError::NoAnswer { chip: chip.clone(), reason };
+    let mut probe = probes.attach(number, chip).map_err(no_answer)?;
+    if let Some(id) = board.chip_id {
+        let mut word = [0; 4];
+        probe.read(id.address, &mut word).map_err(no_answer)?;
+        let found = u32::from_le_bytes(word);
+        if !id.is(found) {
+            return Err(FlashError::WrongChip { board: board.name.clone(), chip: chip.clone(), found });
+        }
+    }
+    Ok(probe)
+}
+
 /// What lies in the board's slots, found as a device finds it at its start (`docs/slots.md`).
 pub fn slot_states(probe: &mut dyn Probe, board: &Board) -> Result<SlotStates, FlashError> {
     let mut states = SlotStates { records: [None; 2], active: None };

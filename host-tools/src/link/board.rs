@@ -64,6 +64,8 @@ pub struct Board {
     pub link: Option<Cable>,
     /// The chip's name in probe-rs, if a debug probe can flash it.
     pub chip: Option<String>,
+    /// Where that chip says what it is.
+    pub chip_id: Option<ChipId>,
     /// The drive of its boot loader, if it has one.
     pub uf2: Option<Uf2>,
     /// The emulated machine, if there is one.
@@ -78,6 +80,25 @@ pub struct Uf2 {
     pub family: u32,
     /// `Board-ID` in the drive's `INFO_UF2.TXT`.
     pub board_id: String,
+}
+
+/// A word that reads the same on every chip of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChipId {
+    /// Its address.
+    pub address: u32,
+    /// The bits of it that count.
+    pub mask: u32,
+    /// What those read.
+    pub value: u32,
+}
+
+impl ChipId {
+    /// Whether a chip whose word reads `found` is of this kind.
+    pub fn is(&self, found: u32) -> bool {
+        found & self.mask == self.value
+    }
 }
 
 /// How a real board is connected.
@@ -262,6 +283,7 @@ mod tests {
             }
             assert!(board.stack_bytes < board.ram.bytes, "{name}");
             assert!(board.qemu.is_some() || board.chip.is_some(), "{name}: neither emulated nor real");
+            assert!(board.chip_id.is_none() || board.chip.is_some(), "{name}: an identification of no chip");
             let real = [board.chip.is_some(), board.link.is_some(), board.clock_hz.is_some()];
             assert!(real == [real[0]; 3], "{name}: a real board has chip, link and clock_hz");
         }

@@ -60,12 +60,23 @@ pub struct Client {
     seq: u16,
     patience: Patience,
     log: Option<LogSink>,
+    /// The front of the log stream, as long as nobody hears it.
+    early_log: Vec<u8>,
 }
+
+/// Bytes of log that wait for somebody to hear them: some start-ups' worth.
+const EARLY_LOG: usize = 4096;
 
 /// Decodes log frames and hands lines on.
 struct LogSink {
     decoder: LogDecoder,
     print: Box<dyn FnMut(&LogLine) + Send>,
+}
+
+impl LogSink {
+    fn take(&mut self, log: &[u8]) {
+        self.decoder.push(log).iter().for_each(&mut self.print);
+    }
 }
 
 impl std::fmt::Debug for Client {
@@ -97,7 +108,7 @@ impl Client {
     pub fn connect_with(transport: Box<dyn Transport>, patience: Patience) -> Result<Self, LinkError> {
         // A number that the last program on this port hardly ended with.
         let seq = std::hash::RandomState::new().build_hasher().finish() as u16;
-        let mut client = Self { transport, decoder: Decoder::new(), inbox: VecDeque::new(), seq, patience, log: None };
+        let mut client = Self { transport, decoder: Decoder::new(), inbox: VecDeque::new(), seq, patience, log: None, early_log: Vec::new() };
         client.hello()?;
         Ok(client)
     }
@@ -111,9 +122,10 @@ impl Client {
         }
     }
 
-    /// From now on decodes the device's log and hands on its lines.
+    /// Decodes the device's log and hands on its lines, those of the time before this call too.
     pub fn log_to(&mut self, decoder: LogDecoder, print: impl FnMut(&LogLine) + Send + 'static) {
-        self.log = Some(LogSink { decoder, print: Box::new(print) });
+        let early = std::mem::take(&mut self.early_log);
+        self.log.insert(LogSink { decoder, print: Box::new(print) }).take(&early);
     }
 
     /// What is at the other end, for messages.
@@ -211,8 +223,12 @@ impl Client {
                 match frame.kind {
                     Kind::Response if frame.seq == self.seq => return reply(name, &frame).map(Some),
                     Kind::Log => {
-                        if let (Some(sink), Ok(log)) = (&mut self.log, frame.log()) {
-                            sink.decoder.push(log).iter().for_each(&mut sink.print);
+                        match (&mut self.log, frame.log()) {
+                            (Some(sink), Ok(log)) => sink.take(log),
+                            (None, Ok(log)) if self.early_log.len() + log.len() <= EARLY_LOG => {
+                                self.early_log.extend_from_slice(log);
+                            }
+                            _ => {}
                         }
                     }
                     Kind::Panic => return Err(panicked(&frame)),

@@ -53,7 +53,27 @@ pub enum LinkError {
         #[source]
         source: io::Error,
     },
-    /// A serial port could not be opened.
+    /// No serial port has this name.
+    #[error("there is no serial port {port}; {}: is the board plugged in?", here(ports))]
+    NoPort {
+        /// The name asked for.
+        port: String,
+        /// The ports of this machine.
+        ports: Vec<String>,
+    },
+    /// Another program has the serial port.
+    #[error("serial port {port} is in use: close the program that has it open, then try again")]
+    BusyPort {
+        /// The port's name.
+        port: String,
+    },
+    /// The serial port is not for this user.
+    #[error("this user may not open serial port {port}; on Linux its group may, often `dialout`")]
+    ForbiddenPort {
+        /// The port's name.
+        port: String,
+    },
+    /// A serial port could not be opened for another reason.
     #[error("cannot open serial port {port}")]
     Serial {
         /// The port's name.
@@ -96,7 +116,7 @@ pub enum LinkError {
         message: String,
     },
     /// No answer.
-    #[error("{what} does not answer `{request}`: waited {:.1} s", waited.as_secs_f64())]
+    #[error("{what} does not answer `{request}`: waited {:.1} s{}", waited.as_secs_f64(), doubt(request))]
     Silent {
         /// The other end.
         what: String,
@@ -180,6 +200,15 @@ pub enum LinkError {
         /// What the decoder said.
         reason: String,
     },
+}
+
+fn here(ports: &[String]) -> String {
+    if ports.is_empty() { "none is here".into() } else { format!("here are {}", ports.join(", ")) }
+}
+
+/// What may be wrong with a device that has not said a word yet.
+fn doubt(request: &str) -> &'static str {
+    if request == "hello" { "; is embernet's firmware on it, and does it run at this rate?" } else { "" }
 }
 
 fn detail(status: &str) -> String {

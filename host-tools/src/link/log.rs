@@ -5,7 +5,7 @@ use defmt_decoder::{DecodeError, Locations, Table};
 use super::{LinkError, workspace};
 
 /// One message of the device's log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LogLine {
     /// `trace`, `debug`, `info`, `warn` or `error`; empty for plain output.
     pub level: &'static str,

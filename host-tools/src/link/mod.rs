@@ -21,7 +21,7 @@ mod serial;
 mod slots;
 mod transport;
 
-pub use board::{Board, Cable, Checkpoints, QemuMachine, Region, Slots, Uf2, workspace};
+pub use board::{Board, Cable, Checkpoints, ChipId, QemuMachine, Region, Slots, Uf2, workspace};
 pub use client::{Client, Info, Patience};
 pub use error::LinkError;
 pub use firmware::{FirmwareOptions, Orders, build as build_firmware, cargo_build, flash_bytes, panics};

@@ -146,9 +146,30 @@ fn an_image_larger_than_the_board() {
     );
     desk.succeed(&["train", "e.toml", "--out", "."]);
     let error = desk.fail(&["pack", "model.safetensors", "-o", "a.emb", "--for", "m0"]);
-    assert!(error.starts_with("the image has ") && error.contains(" bytes, m0 takes "), "{error}");
+    assert!(error.starts_with("the image has ") && error.contains(" bytes, m0 takes 56320; "), "{error}");
+    desk.succeed(&["pack", "model.safetensors", "-o", "large.emb"]);
+    let flash = |image| desk.fail(&["flash", image, "--board", "m0", "--on", "serial:no-such-port"]);
+    let error = flash("large.emb");
+    assert!(error.starts_with("large.emb: the image has ") && error.contains(" bytes, m0 takes 56320; "), "{error}");
+    assert!(error.contains("`embernet quantize` makes int8 of it") && error.contains("; it fits esp32-c3, "), "{error}");
     let error = desk.fail(&["import", "model.safetensors", "--checkpoint", "-o", "a.safetensors", "--for", "m4"]);
     assert!(error.starts_with("--for m4 is for images"), "{error}");
+}
+
+#[test]
+fn a_model_that_needs_more_memory_than_the_board_has() {
+    let desk = Desk::new();
+    desk.write("t.csv", (0..20).fold(String::from("a,kind\n"), |text, i| format!("{text}{i},{}\n", i % 2)));
+    desk.write(
+        "e.toml",
+        "[data]\ncsv = \"t.csv\"\n[model]\nlayers = [{ type = \"dense\", units = 3000, activation = \"relu\" }, \
+         { type = \"dense\", units = 2, activation = \"softmax\" }]\n[train]\nepochs = 1\n",
+    );
+    desk.succeed(&["train", "e.toml", "--out", "."]);
+    desk.succeed(&["pack", "model.safetensors", "-o", "a.emb"]);
+    let error = desk.fail(&["flash", "a.emb", "--board", "m0", "--on", "serial:no-such-port"]);
+    assert!(error.starts_with("a.emb: the model needs ") && error.contains(" bytes of RAM, m0 has 10752 at most; "), "{error}");
+    assert!(error.contains("`--for BOARD --optimise ram` packs it for less; it fits "), "{error}");
 }
 
 #[test]
@@ -158,7 +179,7 @@ fn boards_that_cannot_be_flashed() {
     let flash = |rest: &[&str]| desk.fail(&[&["flash", "model.emb", "--board", "m4"], rest].concat());
     assert!(flash(&[]).starts_with("how shall m4 be reached? --on serial:PORT ("));
     assert!(flash(&["--on", "host"]).starts_with("the host is no device; name one"));
-    assert!(flash(&["--on", "serial:no-such-port"]).starts_with("cannot open serial port no-such-port"));
+    assert!(flash(&["--on", "serial:no-such-port"]).starts_with("there is no serial port no-such-port; "));
     assert!(flash(&["--drive", "."]).starts_with(". is no drive of a UF2 boot loader"));
     desk.write("INFO_UF2.TXT", "Board-ID: RPI-RP2\n");
     assert_eq!(flash(&["--drive", "."]), "board `m4` has no boot loader that shows up as a drive");

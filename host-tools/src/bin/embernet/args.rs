@@ -15,6 +15,7 @@ use embernet_core::image::Image;
 use embernet_core::plan::Step;
 
 use crate::model::Facts;
+use crate::room;
 
 /// Samples with labels.
 #[derive(Debug, Args)]
@@ -228,18 +229,11 @@ impl PackingArgs {
 
     /// Refuses an image that the board has no room for.
     pub fn check(&self, packed: &Packed) -> Result<()> {
-        check_room(self.board()?, packed)
+        match self.board()? {
+            Some(board) => room::check(&packed.image()?, board),
+            None => Ok(()),
+        }
     }
-}
-
-/// Refuses an image that a board has no room for.
-pub fn check_room(board: Option<&Board>, packed: &Packed) -> Result<()> {
-    let Some(board) = board else { return Ok(()) };
-    let (need, have) = (packed.bytes.len(), board.slots.image_bytes());
-    if need > have as usize {
-        bail!("the image has {need} bytes, {} takes {have}", board.name);
-    }
-    Ok(())
 }
 
 /// Where a model works.

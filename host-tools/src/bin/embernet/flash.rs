@@ -2,19 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use embernet::engine::{self, Place};
 use embernet::flash::{self, Drive, Flashed, Plan};
-use embernet::image;
 use embernet::link::{Board, Serial};
-use embernet_core::arch::IsaId;
 use embernet_core::image::Image;
 use serde::Serialize;
 
 use crate::model::read_image;
 use crate::output::{Output, grouped};
-use crate::progress;
+use crate::{progress, room};
 
 /// Write a model to a board's flash: through the program that runs there (--on), by its boot loader's drive (--drive)
 /// or with a debug probe (--probe).
@@ -66,9 +64,7 @@ impl Flash {
         let bytes = read_image(&self.model)?;
         let image = Image::parse(&bytes)?;
         // Before anything is looked for: that is the same for every way.
-        if let Err(error) = flash::fits(image.bytes(), &board.slots) {
-            bail!("{}: {error}; {}", self.model.display(), room(&image, board));
-        }
+        room::check(&image, board).with_context(|| self.model.display().to_string())?;
         let flashed = match (&self.on, &self.drive, &self.probe) {
             (Some(place), ..) => self.over_link(output, place, board, &image)?,
             (_, Some(drive), _) => self.onto_drive(output, drive, board, &image)?,
@@ -118,7 +114,7 @@ impl Flash {
 
     #[cfg(feature = "probe")]
     fn with_probe(&self, output: &Output, selector: &str, board: &Board, image: &Image<'_>) -> Result<Option<Flashed>> {
-        let mut probe = flash::DebugProbe::open(board, selector)?;
+        let mut probe = flash::attach(&mut flash::DebugProbes::default(), board, selector)?;
         if self.dry_run {
             let slot = flash::slot_states(&mut probe, board)?.spare();
             return self.show(output, board, image, slot);
@@ -143,31 +139,6 @@ impl Flash {
         }
         Ok(None)
     }
-}
-
-/// What would make an image fit that is too large for a board.
-fn room(image: &Image<'_>, board: &Board) -> String {
-    let about = image::inspect(image);
-    let floats: usize =
-        about.infer.steps.iter().filter(|step| step.step.ends_with("F32")).map(|step| step.flash_bytes).sum();
-    let mut advice = Vec::new();
-    if floats > about.data_bytes as usize / 2 {
-        advice.push("`embernet quantize` makes int8 of it, about a quarter of the bytes".to_string());
-    } else if about.isa != IsaId::Scalar.name() {
-        advice.push("`--optimise size` packs it smaller".into());
-    }
-    if image.is_trainable() {
-        advice.push("without --train it carries no training plan".into());
-    }
-    let fits = |other: &&Board| flash::fits(image.bytes(), &other.slots).is_ok();
-    let others: Vec<&str> = Board::all().filter(fits).map(|board| &board.name[..]).collect();
-    if !others.is_empty() {
-        advice.push(format!("it fits {}", others.join(", ")));
-    }
-    if advice.is_empty() {
-        return format!("{} takes no model of this size, and no other board does", board.name);
-    }
-    advice.join("; ")
 }
 
 /// How this board can be reached, and what of that is there.

@@ -13,13 +13,16 @@ mod import;
 mod inspect;
 mod learn;
 mod model;
+mod monitor;
 mod output;
 mod pack;
 mod plan;
 mod progress;
 mod quantize;
+mod room;
 mod rule;
 mod run;
+mod screen;
 mod slots;
 mod train;
 
@@ -55,6 +58,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Run(run::Run),
     Learn(learn::Learn),
+    Monitor(monitor::Monitor),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Command::Inspect(command) => command.run(&output),
         Command::Run(command) => command.run(&output),
         Command::Learn(command) => command.run(&output),
+        Command::Monitor(command) => command.run(&output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

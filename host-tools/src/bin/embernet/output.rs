@@ -18,6 +18,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether programs read.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints a line of JSON; nothing when people read.
     pub fn json(&self, value: &impl Serialize) {
         if self.json {

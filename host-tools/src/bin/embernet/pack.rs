@@ -15,9 +15,10 @@ use embernet::planner::PlanFile;
 use embernet_core::optim::state::StateFormat;
 use serde::Serialize;
 
-use crate::args::{PackingArgs, check_room};
+use crate::args::PackingArgs;
 use crate::model::read_checkpoint;
 use crate::output::{Output, grouped};
+use crate::room;
 use crate::rule::RuleArgs;
 
 /// Make a flash image of a checkpoint, if asked with a training plan.
@@ -92,7 +93,9 @@ impl Pack {
         let (options, board) = self.options(&checkpoint.graph)?;
         let packed = image::pack(&checkpoint.graph, &options, Some(checkpoint.id()?))?;
         let parsed = packed.image()?;
-        check_room(board, &packed)?;
+        if let Some(board) = board {
+            room::check(&parsed, board)?;
+        }
         files::write(&self.output, &self.wrap(&packed, &checkpoint.graph, board)?)?;
         let header = parsed.header();
         let line = Line {

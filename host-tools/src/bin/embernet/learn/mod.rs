@@ -1,5 +1,8 @@
 //! `embernet learn`: training an image's model where it works.
 
+mod check;
+mod show;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -16,6 +19,8 @@ use serde::Serialize;
 use crate::args::{DataArgs, PlaceArgs};
 use crate::model::{Facts, read_checkpoint, read_image};
 use crate::output::{Output, grouped};
+use self::check::Check;
+use self::show::Show;
 use crate::progress;
 
 /// Train a model on a device; the same flags on the host give the same bits.
@@ -53,6 +58,12 @@ pub struct Learn {
     /// The checkpoint that the image was packed from: with it the result is a checkpoint too.
     #[arg(long, value_name = "MODEL.safetensors")]
     base: Option<PathBuf>,
+    /// After every epoch have so many samples, spread evenly over the data, inferred to tell the accuracy. 0: none.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    check: usize,
+    /// Print a line for every epoch only, in a terminal too.
+    #[arg(long)]
+    plain: bool,
     /// Where the result goes: an image that starts with what was learned, or (with --base) a
     /// checkpoint that names its parent.
     #[arg(short, long, value_name = "FILE")]
@@ -65,6 +76,9 @@ struct EpochLine {
     steps: u64,
     seconds: f64,
     loss: f64,
+    /// Share of right answers among the samples that were checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -116,8 +130,9 @@ impl Learn {
         let began = Instant::now();
         let sending = progress::bar("sending", 0);
         let steps_in_epoch = data.len().div_ceil(batch);
-        let bar = progress::bar("learning", steps_in_epoch * self.epochs as usize);
         let total = (steps_in_epoch * self.epochs as usize) as u64;
+        let check = Check::new(&data, &image, self.check);
+        let mut show = Show::new(format!("{} learns on {}", self.model.display(), self.place.on), total);
         let (params, cost, loss) = engine::with_learned(
             &self.place.on,
             &image,
@@ -128,6 +143,9 @@ impl Learn {
             },
             |engine| -> Result<_> {
                 sending.finish_and_clear();
+                if !self.plain && !output.is_json() {
+                    show.open();
+                }
                 if let Some(lr) = self.lr {
                     engine.set_lr(lr)?;
                 }
@@ -147,17 +165,19 @@ impl Learn {
                     let (mut sum, mut samples) = (0.0, 0);
                     for rows in order.chunks(batch) {
                         step += 1;
-                        bar.inc(1);
                         if step <= done {
                             continue;
                         }
+                        let began = Instant::now();
                         x.clear();
                         y.clear();
                         for &row in rows {
                             x.extend_from_slice(&input[row * x_bytes..(row + 1) * x_bytes]);
                             y.extend_from_slice(&labels[row * y_bytes..(row + 1) * y_bytes]);
                         }
-                        sum += f64::from(engine.train_step(&x, &y)?) * rows.len() as f64;
+                        let loss = engine.train_step(&x, &y)?;
+                        show.step(step, loss, began.elapsed());
+                        sum += f64::from(loss) * rows.len() as f64;
                         samples += rows.len();
                         if self.save_every.is_some_and(|every| step.is_multiple_of(every)) {
                             engine.checkpoint()?;
@@ -170,14 +190,17 @@ impl Learn {
                     if !loss.is_finite() {
                         bail!("learning diverged in epoch {epoch}; a smaller --lr may help");
                     }
+                    let accuracy = check.accuracy(engine)?;
                     let seconds = began.elapsed().as_secs_f64();
-                    output.json(&EpochLine { epoch, steps: step, seconds, loss });
-                    bar.suspend(|| output.text(format_args!("epoch {epoch:4}  loss {loss:.5}")));
+                    output.json(&EpochLine { epoch, steps: step, seconds, loss, accuracy });
+                    let judged = accuracy.map_or_else(String::new, |accuracy| format!("  accuracy {accuracy:.4}"));
+                    show.epoch(accuracy.map(|accuracy| (accuracy, check.samples())));
+                    show.tell(output, &format!("epoch {epoch:4}  loss {loss:.5}{judged}"));
                 }
                 Ok((engine.params()?, engine.cost()?, loss))
             },
         )?;
-        bar.finish_and_clear();
+        drop(show);
 
         match base {
             Some(mut checkpoint) => {
