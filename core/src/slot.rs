@@ -86,9 +86,13 @@ impl Record {
 
     /// The newest whole record among those of a slot's head.
     pub fn newest_of(records: &[u8]) -> Option<Self> {
-        let (places, _) = records.as_chunks::<RECORD_BYTES>();
+        Self::newest_in(records.as_chunks().0)
+    }
+
+    /// The newest whole record among these places.
+    pub fn newest_in<'p>(places: impl IntoIterator<Item = &'p [u8; RECORD_BYTES]>) -> Option<Self> {
         let newest = |record: &Self| (record.generation, record.verified);
-        places.iter().filter_map(Self::parse).max_by_key(newest)
+        places.into_iter().filter_map(Self::parse).max_by_key(newest)
     }
 
     /// Whether `image` has this record's checksum.

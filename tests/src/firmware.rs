@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use embernet::link::{
-    Board, Client, FirmwareOptions, LogDecoder, Qemu, QemuOptions, build_firmware, cargo_build, find_program, workspace,
+    Board, Client, FirmwareOptions, LogDecoder, Patience, Qemu, QemuOptions, build_firmware, cargo_build, find_program,
+    workspace,
 };
 
 /// What keeps this machine from building and emulating `board`, if anything does.
@@ -88,7 +89,19 @@ pub fn start_in(name: &str, options: &QemuOptions) -> Option<Client> {
     launch(name, &FirmwareOptions::default(), options)
 }
 
+/// [`start_in`] with other waiting times.
+///
+/// # Panics
+/// As [`start`].
+pub fn start_patiently(name: &str, options: &QemuOptions, patience: Patience) -> Option<Client> {
+    launch_with(name, &FirmwareOptions::default(), options, patience)
+}
+
 fn launch(name: &str, program: &FirmwareOptions, options: &QemuOptions) -> Option<Client> {
+    launch_with(name, program, options, Patience::default())
+}
+
+fn launch_with(name: &str, program: &FirmwareOptions, options: &QemuOptions, patience: Patience) -> Option<Client> {
     let board = Board::named(name).expect("a board of boards.toml");
     if let Some(obstacle) = obstacle(board) {
         eprintln!("skipped: board {name}: {obstacle}");
@@ -96,7 +109,7 @@ fn launch(name: &str, program: &FirmwareOptions, options: &QemuOptions) -> Optio
     }
     let elf = build(board, program);
     let qemu = Qemu::start(board, &elf, options).expect("QEMU starts");
-    let mut client = Client::connect(qemu).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut client = Client::connect_with(Box::new(qemu), patience).unwrap_or_else(|error| panic!("{name}: {error}"));
     // A program without a log has no table of its texts.
     if let Ok(decoder) = LogDecoder::new(&std::fs::read(&elf).expect("the ELF is there")) {
         let name = name.to_owned();

@@ -6,6 +6,8 @@ pub mod device;
 pub mod firmware;
 pub mod imported;
 pub mod lossy;
+#[cfg(unix)]
+pub mod machine;
 pub mod models;
 pub mod nor;
 pub mod onnx;

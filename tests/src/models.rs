@@ -55,6 +55,13 @@ pub fn normalised(optimizer: OptimizerRecord) -> Packed {
         .expect("a sound image")
 }
 
+/// The smallest network there is a use for, in two kinds: for tests that stop at every word of its image. Inference only.
+pub fn tiny(seed: u64) -> Packed {
+    let graph =
+        Sequential::new([2]).add(Dense::new(2).activation(Activation::Softmax)).build(seed).expect("a sound graph");
+    pack(&graph, &PackOptions { isa: IsaId::Scalar, ..PackOptions::default() }, None).expect("a sound image")
+}
+
 /// A network whose input of 400 bytes and batch of 3 do not fit one message. Inference only.
 pub fn wide() -> Packed {
     let graph = Sequential::new([10, 10, 1])

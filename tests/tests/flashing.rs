@@ -194,10 +194,7 @@ fn what_keeps_a_probe_from_a_board_is_said_in_one_line() {
     };
     let refused = |names, chip, board, wanted| attach(names, chip, board, wanted).unwrap_err();
     let h743 = "nucleo-h743";
-    assert_eq!(
-        refused(&[], None, h743, ""),
-        "no debug probe is connected: is the board plugged in by its debug port?"
-    );
+    assert_eq!(refused(&[], None, h743, ""), "no debug probe is connected: is the board plugged in by its debug port?");
     assert_eq!(
         refused(&[ST, "1366:1015"], None, h743, ""),
         "several debug probes are connected; name one with --probe: 0483:374e:0036, 1366:1015"
@@ -206,10 +203,7 @@ fn what_keeps_a_probe_from_a_board_is_said_in_one_line() {
         refused(&[ST], None, h743, "1366"),
         "1366 is not the name of one connected debug probe; name one with --probe: 0483:374e:0036"
     );
-    assert_eq!(
-        refused(&[ST], None, h743, ""),
-        "no STM32H743ZITx answers behind the debug probe: no target voltage"
-    );
+    assert_eq!(refused(&[ST], None, h743, ""), "no STM32H743ZITx answers behind the debug probe: no target voltage");
     assert_eq!(
         refused(&[ST], Some(0x1003_6413), h743, ""),
         "the chip behind the debug probe is netduinoplus2's STM32F405RGTx, not nucleo-h743's STM32H743ZITx: nothing \

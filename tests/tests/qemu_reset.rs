@@ -1,55 +1,19 @@
 //! What a board still has after a reset: the model that came over its UART, and what it learned.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-
 use embernet::flash;
-use embernet::link::{Board, QemuOptions};
+use embernet::link::Board;
 use embernet_core::checksum::crc32;
 use embernet_core::optim::OptimizerRecord;
 use embernet_core::rng::Rng;
 use embernet_core::wire::ModelState;
+use embernet_tests::machine::Sockets;
 use embernet_tests::{firmware, models};
 
-/// QEMU's own line, which can press the board's reset button.
-struct Button(BufReader<UnixStream>);
-
-impl Button {
-    fn of(socket: &Path) -> Self {
-        let mut button = Self(BufReader::new(UnixStream::connect(socket).expect("QEMU listens")));
-        button.until("QMP");
-        button.say("qmp_capabilities");
-        button.until("return");
-        button
-    }
-
-    fn say(&mut self, command: &str) {
-        writeln!(self.0.get_mut(), "{{\"execute\": \"{command}\"}}").expect("QEMU hears");
-    }
-
-    fn until(&mut self, word: &str) {
-        let mut line = String::new();
-        while !line.contains(word) {
-            line.clear();
-            assert!(self.0.read_line(&mut line).expect("QEMU answers") > 0, "QEMU is gone");
-        }
-    }
-
-    fn press(&mut self) {
-        self.say("system_reset");
-        self.until("RESET");
-    }
-}
-
 fn keeps_all(name: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("qmp");
-    let arguments = vec!["-qmp".into(), format!("unix:{},server=on,wait=off", socket.display())];
-    let options = QemuOptions { arguments, ..QemuOptions::default() };
-    let Some(mut client) = firmware::start_in(name, &options) else { return };
-    let mut button = Button::of(&socket);
+    let sockets = Sockets::new();
+    let Some(mut client) = firmware::start_in(name, &sockets.options()) else { return };
+    let mut button = sockets.button();
     let board = Board::named(name).unwrap();
     let (first, second) = (models::iris(OptimizerRecord::sgd(0.1)), models::iris(OptimizerRecord::adam(0.01)));
     let image = second.image().unwrap();

@@ -40,6 +40,8 @@ enum Command {
     Bench(commands::bench::Args),
     /// Run a fuzz target (needs nightly and cargo-fuzz)
     Fuzz(commands::fuzz::Args),
+    /// Start a board's program and watch it: outputs, latency, log
+    Start(commands::start::Args),
     /// Boot a board's firmware in QEMU, its serial port on this terminal
     Qemu(commands::qemu::Args),
 }
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Docs(args) => commands::docs::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Fuzz(args) => commands::fuzz::run(&args),
+        Command::Start(args) => commands::start::run(&args),
         Command::Qemu(args) => commands::qemu::run(&args),
     };
     match outcome {

@@ -23,6 +23,27 @@ pub trait Region: NorFlash {
 
     /// The whole slot, [`capacity`](embedded_storage::nor_flash::ReadNorFlash::capacity) bytes.
     fn bytes(&self) -> &[u8];
+
+    /// Whether these bytes can be read at all. Flash that corrects errors may answer with a fault where an erase or a
+    /// program was cut; other flash gives bytes that mean nothing, which checksums find out.
+    fn is_readable(&self, offset: usize, bytes: usize) -> bool {
+        let _ = (offset, bytes);
+        true
+    }
+}
+
+/// The places of a slot's records that can be read, and where each begins.
+fn places<F: Region>(flash: &F) -> impl Iterator<Item = (usize, &[u8; RECORD_BYTES])> {
+    let head = flash.bytes().get(..F::HEAD).unwrap_or_default();
+    let places = head.as_chunks::<RECORD_BYTES>().0.iter().enumerate();
+    let places = places.map(|(number, place)| (number * RECORD_BYTES, place));
+    places.filter(|(offset, _)| flash.is_readable(*offset, RECORD_BYTES))
+}
+
+/// The newest record of a slot, if its image lies within the slot.
+fn newest<F: Region>(flash: &F) -> Option<Record> {
+    let record = Record::newest_in(places(flash).map(|(_, place)| place))?;
+    (record.bytes as usize <= flash.capacity().saturating_sub(F::HEAD)).then_some(record)
 }
 
 /// Which image is active.
@@ -72,7 +93,7 @@ impl<F: Region> Store<F> {
     pub fn reopen(&mut self, trust: Trust) {
         let [first, second] = &mut self.slots;
         let candidate = |slot: u8, flash: &F| {
-            let (record, _) = Record::newest(flash.bytes(), F::HEAD)?;
+            let record = newest(flash)?;
             Some(Active { slot, record })
         };
         let (zero, one) = (candidate(0, first), candidate(1, second));
@@ -128,7 +149,8 @@ fn is_whole<F: Region>(flash: &mut F, record: &Record, trust: Trust) -> bool {
     if record.verified && trust == Trust::Records {
         return true;
     }
-    if !record.matches(image_of::<F>(flash.bytes(), record.bytes)) {
+    if !flash.is_readable(F::HEAD, record.bytes as usize) || !record.matches(image_of::<F>(flash.bytes(), record.bytes))
+    {
         return false;
     }
     if !record.verified
@@ -142,10 +164,8 @@ fn is_whole<F: Region>(flash: &mut F, record: &Record, trust: Trust) -> bool {
 
 /// Where the next record of a slot can be programmed; `None` when its head is full.
 fn free_place<F: Region>(flash: &F) -> Option<u32> {
-    let free = |place: &[u8; RECORD_BYTES]| place.iter().all(|byte| *byte == 0xFF);
-    let records = flash.bytes().get(..F::HEAD)?;
-    let place = records.as_chunks::<RECORD_BYTES>().0.iter().position(free)?;
-    Some((place * RECORD_BYTES) as u32)
+    let mut places = places(flash);
+    places.find(|(_, place)| place.iter().all(|byte| *byte == 0xFF)).map(|(offset, _)| offset as u32)
 }
 
 fn image_of<F: Region>(slot: &[u8], bytes: u32) -> &[u8] {
@@ -216,6 +236,9 @@ impl<F: Region> Spare<'_, F> {
 
     /// The image's bytes as they are on flash now, if they have this checksum.
     pub fn image(&self, bytes: u32, expected: u32) -> Result<&[u8], Fault> {
+        if !self.flash.is_readable(F::HEAD, bytes as usize) {
+            return Err(Fault::Flash);
+        }
         let image = image_of::<F>(self.flash.bytes(), bytes);
         verify(image, expected).map(|()| image)
     }
@@ -230,8 +253,7 @@ impl<F: Region> Spare<'_, F> {
 
     /// The newest record here, whose image may be damaged.
     pub fn newest(&self) -> Option<Active> {
-        let (record, _) = Record::newest(self.flash.bytes(), F::HEAD)?;
-        Some(Active { slot: self.slot, record })
+        newest(self.flash).map(|record| Active { slot: self.slot, record })
     }
 
     /// Makes the image that lies here the active one after [`Store::reopen`], if it is whole and runs in an arena of

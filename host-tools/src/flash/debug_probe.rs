@@ -6,6 +6,7 @@ use probe_rs::probe::list::Lister;
 use probe_rs::{MemoryInterface, Permissions, Session};
 
 use super::{Probe, Probes};
+use crate::image::Piece;
 
 /// The debug probes that probe-rs finds.
 #[derive(Debug, Default)]
@@ -45,6 +46,20 @@ impl std::fmt::Debug for DebugProbe {
 }
 
 impl DebugProbe {
+    /// Erases what a program needs of flash and writes it there.
+    ///
+    /// # Errors
+    /// A sentence, as those of [`Probe`].
+    pub fn program(&mut self, pieces: &[Piece]) -> Result<(), String> {
+        let mut loader = self.session.target().flash_loader();
+        for piece in pieces {
+            loader.add_data(piece.address.into(), &piece.bytes).map_err(|error| error.to_string())?;
+        }
+        let mut options = DownloadOptions::new();
+        options.verify = true;
+        loader.commit(&mut self.session, options).map_err(|error| error.to_string())
+    }
+
     /// What probe-rs can do besides, such as reading a log by RTT.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session

@@ -108,7 +108,15 @@ impl Client {
     pub fn connect_with(transport: Box<dyn Transport>, patience: Patience) -> Result<Self, LinkError> {
         // A number that the last program on this port hardly ended with.
         let seq = std::hash::RandomState::new().build_hasher().finish() as u16;
-        let mut client = Self { transport, decoder: Decoder::new(), inbox: VecDeque::new(), seq, patience, log: None, early_log: Vec::new() };
+        let mut client = Self {
+            transport,
+            decoder: Decoder::new(),
+            inbox: VecDeque::new(),
+            seq,
+            patience,
+            log: None,
+            early_log: Vec::new(),
+        };
         client.hello()?;
         Ok(client)
     }
@@ -222,15 +230,13 @@ impl Client {
                 let Some(Ok(frame)) = self.decoder.push(byte) else { continue };
                 match frame.kind {
                     Kind::Response if frame.seq == self.seq => return reply(name, &frame).map(Some),
-                    Kind::Log => {
-                        match (&mut self.log, frame.log()) {
-                            (Some(sink), Ok(log)) => sink.take(log),
-                            (None, Ok(log)) if self.early_log.len() + log.len() <= EARLY_LOG => {
-                                self.early_log.extend_from_slice(log);
-                            }
-                            _ => {}
+                    Kind::Log => match (&mut self.log, frame.log()) {
+                        (Some(sink), Ok(log)) => sink.take(log),
+                        (None, Ok(log)) if self.early_log.len() + log.len() <= EARLY_LOG => {
+                            self.early_log.extend_from_slice(log);
                         }
-                    }
+                        _ => {}
+                    },
                     Kind::Panic => return Err(panicked(&frame)),
                     // An answer that was repeated, or our own request echoed by the line.
                     Kind::Response | Kind::Request => {}

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use serialport::SerialPort;
+use serialport::{SerialPort, SerialPortInfo, SerialPortType};
 
 use super::{LinkError, Transport};
 
@@ -34,6 +34,16 @@ impl Serial {
     pub fn ports() -> Vec<String> {
         let ports = serialport::available_ports().unwrap_or_default();
         ports.into_iter().map(|port| port.port_name).collect()
+    }
+
+    /// Those of USB devices with this vendor and product number.
+    pub fn usb_ports([vendor, product]: [u16; 2]) -> Vec<String> {
+        let is_meant = |port: &SerialPortInfo| match &port.port_type {
+            SerialPortType::UsbPort(usb) => [usb.vid, usb.pid] == [vendor, product],
+            _ => false,
+        };
+        let ports = serialport::available_ports().unwrap_or_default();
+        ports.into_iter().filter(is_meant).map(|port| port.port_name).collect()
     }
 
     fn io(&self, source: std::io::Error) -> LinkError {

@@ -19,14 +19,17 @@ pub fn line(state: &State, event: &Event) -> String {
         }
         Event::Trained { loss, ticks, .. } => format!("step {}: loss {loss:.5}{}", state.step, took(ticks)),
         Event::Judged { accuracy, samples } => format!("accuracy {accuracy:.4} on {samples} samples"),
-        Event::Drift(drift) if drift.missing > 0 => format!("drift: {} samples of the reference to come", drift.missing),
+        Event::Drift(drift) if drift.missing > 0 => {
+            format!("drift: {} samples of the reference to come", drift.missing)
+        }
         Event::Drift(drift) => {
             let warning = if state.has_drifted() { ": the world is another one" } else { "" };
             format!("drift: input {:.1}, output {:.1}{warning}", drift.input, drift.output)
         }
         Event::Classes { counts } => {
             let named = counts.iter().enumerate().filter(|(_, count)| **count > 0);
-            let counts: Vec<String> = named.map(|(class, count)| format!("{} {count}", state.class_name(class))).collect();
+            let counts: Vec<String> =
+                named.map(|(class, count)| format!("{} {count}", state.class_name(class))).collect();
             format!("answers: {}", if counts.is_empty() { "none".into() } else { counts.join(", ") })
         }
         Event::Counters(counters) => format!(

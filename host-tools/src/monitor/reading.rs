@@ -47,7 +47,10 @@ fn value<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 
 fn after<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let begins = |at: usize| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-    let at = text.match_indices(name).map(|(at, _)| at).find(|&at| begins(at) && text[at + name.len()..].starts_with('='))?;
+    let at = text
+        .match_indices(name)
+        .map(|(at, _)| at)
+        .find(|&at| begins(at) && text[at + name.len()..].starts_with('='))?;
     text.get(at + name.len() + 1..)
 }
 
@@ -81,7 +84,9 @@ mod tests {
 
     #[test]
     fn other_messages_tell_nothing() {
-        for text in ["", "model runs: slot 0", "class=", "class=a", "subclass=1", "outputs=[", "outputs=[a]", "loss", "é=loss"] {
+        for text in
+            ["", "model runs: slot 0", "class=", "class=a", "subclass=1", "outputs=[", "outputs=[a]", "loss", "é=loss"]
+        {
             assert_eq!(readings(text), [], "{text}");
         }
     }

@@ -30,7 +30,7 @@ impl Rtt {
 }
 
 impl Source for Rtt {
-    fn next(&mut self, hear: &mut dyn FnMut(Event)) -> Result<bool, LinkError> {
+    fn next(&mut self, hear: &mut dyn FnMut(Event)) -> Result<(), LinkError> {
         let mut core = self.probe.session().core(0).map_err(gone)?;
         let rtt = match &mut self.rtt {
             Some(rtt) => rtt,
@@ -42,18 +42,18 @@ impl Source for Rtt {
                         self.has_complained = true;
                         hear(Event::Note { text: format!("no log in the chip's memory yet: {error}") });
                     }
-                    return Ok(true);
+                    return Ok(());
                 }
             },
         };
-        let Some(channel) = rtt.up_channel(0) else { return Ok(true) };
+        let Some(channel) = rtt.up_channel(0) else { return Ok(()) };
         let mut bytes = [0; 1024];
         let count = channel.read(&mut core, &mut bytes).map_err(gone)?;
         for line in self.decoder.push(&bytes[..count]) {
             readings(&line.text).into_iter().for_each(&mut *hear);
             hear(Event::Log(line));
         }
-        Ok(true)
+        Ok(())
     }
 }
 

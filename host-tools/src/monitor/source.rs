@@ -12,11 +12,11 @@ use crate::link::{Client, LinkError, LogDecoder};
 
 /// Something that is watched.
 pub trait Source: Send {
-    /// Waits for what happens next and hands it on; `false` when nothing will happen any more.
+    /// Waits for what happens next and hands it on.
     ///
     /// # Errors
     /// [`LinkError`]: the device is gone, or has a bug.
-    fn next(&mut self, hear: &mut dyn FnMut(Event)) -> Result<bool, LinkError>;
+    fn next(&mut self, hear: &mut dyn FnMut(Event)) -> Result<(), LinkError>;
 }
 
 /// A device whose log is heard.
@@ -69,22 +69,14 @@ pub struct Feed<'i> {
     reference: u16,
     asked: Asked,
     done: u64,
-    most: Option<u64>,
 }
 
 impl<'i> Feed<'i> {
-    /// `image` is the device's model. The first `reference` samples are what is normal, 0: drift is not watched. Ends
-    /// after `most` samples, if there is such a number.
+    /// `image` is the device's model. The first `reference` samples are what is normal, 0: drift is not watched.
     ///
     /// # Errors
     /// [`LinkError`]: no whole samples, a model with several inputs or outputs, or no answer.
-    pub fn new(
-        mut device: Heard,
-        image: Image<'i>,
-        samples: Samples,
-        reference: u16,
-        most: Option<u64>,
-    ) -> Result<Self, LinkError> {
+    pub fn new(mut device: Heard, image: Image<'i>, samples: Samples, reference: u16) -> Result<Self, LinkError> {
         let bytes = match image.inputs() {
             [input] => input.sample_bytes(),
             _ => 0,
@@ -95,12 +87,12 @@ impl<'i> Feed<'i> {
         }
         let mut asked = Asked::default();
         asked.watch(&mut device.client, reference)?;
-        Ok(Self { device, image, samples, reference, asked, done: 0, most })
+        Ok(Self { device, image, samples, reference, asked, done: 0 })
     }
 }
 
 impl Source for Feed<'_> {
-    fn next(&mut self, hear: &mut dyn FnMut(Event)) -> Result<bool, LinkError> {
+    fn next(&mut self, hear: &mut dyn FnMut(Event)) -> Result<(), LinkError> {
         let bytes = self.image.inputs()[0].sample_bytes();
         let count = self.samples.inputs.len() / bytes;
         let sample = (self.done % count as u64) as usize;
@@ -109,8 +101,7 @@ impl Source for Feed<'_> {
         let run = match client.infer(&self.image, &[input], true) {
             Err(error) if error.is_restart() => {
                 restarted(client, hear)?;
-                self.asked.watch(client, self.reference)?;
-                return Ok(true);
+                return self.asked.watch(client, self.reference);
             }
             run => run?,
         };
@@ -123,11 +114,10 @@ impl Source for Feed<'_> {
             ticks: run.ticks,
         });
         self.done += 1;
-        let is_last = self.most.is_some_and(|most| self.done >= most);
-        if self.done.is_multiple_of(REPORT) || is_last {
+        if self.done.is_multiple_of(REPORT) {
             self.asked.ask(&mut self.device.client, hear)?;
         }
-        Ok(!is_last)
+        Ok(())
     }
 }
 
@@ -148,7 +138,7 @@ impl<'i> Watcher<'i> {
 }
 
 impl Source for Watcher<'_> {
-    fn next(&mut self, hear: &mut dyn FnMut(Event)) -> Result<bool, LinkError> {
+    fn next(&mut self, hear: &mut dyn FnMut(Event)) -> Result<(), LinkError> {
         let before = self.asked.counters.unwrap_or_default().inferences;
         let client = &mut self.device.client;
         match self.asked.ask(client, hear) {
@@ -163,7 +153,7 @@ impl Source for Watcher<'_> {
             let (outputs, ticks) = (decode_f32(&bytes, &output), Some(self.asked.last_ticks));
             hear(Event::Inferred { sample: None, outputs, class: None, label: None, ticks });
         }
-        Ok(true)
+        Ok(())
     }
 }
 

@@ -23,7 +23,8 @@ const WITH_LOG: u16 = 14;
 /// Draws everything; `footer` is the last line, for what keys do.
 pub fn draw(frame: &mut Frame<'_>, state: &State, footer: &str) {
     let area = frame.area();
-    let log = if state.told.is_empty() || area.height < WITH_LOG { 0 } else { (area.height / 3).max(PANEL) };
+    let wanted = u16::try_from(state.told.len()).unwrap_or(u16::MAX).saturating_add(2).max(PANEL);
+    let log = if state.told.is_empty() || area.height < WITH_LOG { 0 } else { wanted.min(area.height / 3) };
     let line = |wanted: bool| Constraint::Length(wanted.into());
     let rows = [
         line(true),

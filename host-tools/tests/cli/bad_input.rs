@@ -151,7 +151,10 @@ fn an_image_larger_than_the_board() {
     let flash = |image| desk.fail(&["flash", image, "--board", "m0", "--on", "serial:no-such-port"]);
     let error = flash("large.emb");
     assert!(error.starts_with("large.emb: the image has ") && error.contains(" bytes, m0 takes 56320; "), "{error}");
-    assert!(error.contains("`embernet quantize` makes int8 of it") && error.contains("; it fits esp32-c3, "), "{error}");
+    assert!(
+        error.contains("`embernet quantize` makes int8 of it") && error.contains("; it fits esp32-c3, "),
+        "{error}"
+    );
     let error = desk.fail(&["import", "model.safetensors", "--checkpoint", "-o", "a.safetensors", "--for", "m4"]);
     assert!(error.starts_with("--for m4 is for images"), "{error}");
 }
@@ -168,7 +171,10 @@ fn a_model_that_needs_more_memory_than_the_board_has() {
     desk.succeed(&["train", "e.toml", "--out", "."]);
     desk.succeed(&["pack", "model.safetensors", "-o", "a.emb"]);
     let error = desk.fail(&["flash", "a.emb", "--board", "m0", "--on", "serial:no-such-port"]);
-    assert!(error.starts_with("a.emb: the model needs ") && error.contains(" bytes of RAM, m0 has 10752 at most; "), "{error}");
+    assert!(
+        error.starts_with("a.emb: the model needs ") && error.contains(" bytes of RAM, m0 has 10752 at most; "),
+        "{error}"
+    );
     assert!(error.contains("`--for BOARD --optimise ram` packs it for less; it fits "), "{error}");
 }
 

@@ -8,4 +8,5 @@ pub mod fuzz;
 pub mod qemu;
 pub mod setup;
 pub mod sizes;
+pub mod start;
 pub mod test;

@@ -24,6 +24,8 @@ mod rule;
 mod run;
 mod screen;
 mod slots;
+mod start;
+mod strip;
 mod train;
 
 use std::process::ExitCode;
@@ -59,6 +61,7 @@ enum Command {
     Run(run::Run),
     Learn(learn::Learn),
     Monitor(monitor::Monitor),
+    Start(start::Start),
 }
 
 fn main() -> ExitCode {
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Run(command) => command.run(&output),
         Command::Learn(command) => command.run(&output),
         Command::Monitor(command) => command.run(&output),
+        Command::Start(command) => command.run(&output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

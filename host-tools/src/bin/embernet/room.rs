@@ -10,7 +10,8 @@ use embernet_core::image::Image;
 pub fn check(image: &Image<'_>, board: &Board) -> Result<()> {
     let refuse = |advice: Vec<String>| {
         let others: Vec<&str> = Board::all().filter(|other| fits(image, other)).map(|other| &other.name[..]).collect();
-        let others = if others.is_empty() { "no board here takes it".into() } else { format!("it fits {}", others.join(", ")) };
+        let others =
+            if others.is_empty() { "no board here takes it".into() } else { format!("it fits {}", others.join(", ")) };
         [advice, vec![others]].concat().join("; ")
     };
     let name = &board.name;

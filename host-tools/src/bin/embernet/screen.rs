@@ -1,18 +1,13 @@
 //! The terminal as a canvas, given back whatever happens.
 
-use std::io::{IsTerminal, Stdout, stdin, stdout};
+use std::io::{IsTerminal, stdin, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use embernet::monitor::{State, draw};
-use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::cursor::Show;
+use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::crossterm::execute;
-use ratatui::text::Line;
-use ratatui::widgets::Widget;
-use ratatui::{DefaultTerminal, Terminal, TerminalOptions, Viewport};
 
 /// What a person wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,56 +79,5 @@ fn wish_of(key: KeyEvent) -> Option<Wish> {
         KeyCode::Char('q') | KeyCode::Esc => Some(Wish::Quit),
         KeyCode::Char(' ' | 'p') => Some(Wish::Pause),
         _ => None,
-    }
-}
-
-/// Some lines at the bottom, below what is printed meanwhile.
-pub struct Strip {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
-    drawn: Option<Instant>,
-}
-
-/// Lines of a strip.
-const LINES: u16 = 12;
-
-/// The shortest time between two drawings.
-const FRAME: Duration = Duration::from_millis(50);
-
-impl Strip {
-    /// Takes the lines; `None` where nobody looks.
-    pub fn open() -> Option<Self> {
-        if !is_here() {
-            return None;
-        }
-        let options = TerminalOptions { viewport: Viewport::Inline(LINES) };
-        let terminal = Terminal::with_options(CrosstermBackend::new(stdout()), options).ok()?;
-        // The keyboard is left alone, so Ctrl-C is a signal. It must not leave the cursor hidden.
-        let _ = ctrlc::set_handler(|| {
-            let _ = execute!(stdout(), Show);
-            println!();
-            std::process::exit(130);
-        });
-        Some(Self { terminal, drawn: None })
-    }
-
-    /// Draws, unless it has been drawn just now.
-    pub fn draw(&mut self, state: &State) {
-        if self.drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME) {
-            // A terminal that does not draw is no reason to end a training.
-            let _ = self.terminal.draw(|frame| draw(frame, state, ""));
-            self.drawn = Some(Instant::now());
-        }
-    }
-
-    /// Prints a line above.
-    pub fn tell(&mut self, text: &str) {
-        let _ = self.terminal.insert_before(1, |buffer| Line::from(text).render(buffer.area, buffer));
-    }
-}
-
-impl Drop for Strip {
-    fn drop(&mut self) {
-        let _ = self.terminal.clear();
-        let _ = self.terminal.show_cursor();
     }
 }

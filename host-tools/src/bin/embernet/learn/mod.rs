@@ -16,11 +16,11 @@ use embernet_core::image::Image;
 use embernet_core::rng::Rng;
 use serde::Serialize;
 
+use self::check::Check;
+use self::show::Show;
 use crate::args::{DataArgs, PlaceArgs};
 use crate::model::{Facts, read_checkpoint, read_image};
 use crate::output::{Output, grouped};
-use self::check::Check;
-use self::show::Show;
 use crate::progress;
 
 /// Train a model on a device; the same flags on the host give the same bits.

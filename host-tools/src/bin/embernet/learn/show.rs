@@ -5,7 +5,7 @@ use std::time::Duration;
 use embernet::monitor::{Clock, Event, State};
 
 use crate::output::Output;
-use crate::screen::Strip;
+use crate::strip::Strip;
 
 /// What people see of a training.
 pub struct Show {
@@ -25,7 +25,7 @@ impl Show {
 
     /// Draws from now on, if there is a terminal.
     pub fn open(&mut self) {
-        self.strip = Strip::open();
+        self.strip = Some(Strip::new());
     }
 
     /// A step was done.
@@ -55,7 +55,7 @@ impl Show {
     /// Prints a line above what is drawn.
     pub fn tell(&mut self, output: &Output, text: &str) {
         match &mut self.strip {
-            Some(strip) => strip.tell(text),
+            Some(strip) => strip.above(text.into()),
             None => output.text(text),
         }
     }
