@@ -165,6 +165,16 @@ impl Debugger {
         assert_eq!(self.ask(&format!("z2,{address:x},{bytes:x}")), "OK");
     }
 
+    /// Completes a write to a watched register, where a machine stops in the midst of it.
+    ///
+    /// # Panics
+    /// As [`Debugger::watch`].
+    pub fn complete(&mut self, address: u32, bytes: u32) {
+        self.forget(address, bytes);
+        self.ask("s");
+        self.watch(address, bytes);
+    }
+
     /// Lets the machine go on.
     pub fn go(&mut self) {
         self.send("c");

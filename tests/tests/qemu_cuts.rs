@@ -22,6 +22,8 @@ use embernet_tests::{firmware, models};
 struct Watched {
     address: u32,
     bytes: u32,
+    /// Whether this is a register and not memory.
+    is_register: bool,
 }
 
 /// A machine whose writes are counted.
@@ -36,7 +38,7 @@ impl Bench {
     /// Sends `image` as the next model and resets the machine behind the write with the number `cut`. Gives the number of
     /// writes until then, or of all if there are fewer, and what the host was told.
     fn send(&mut self, image: &Image<'_>, cut: usize) -> (usize, Result<(), LinkError>) {
-        let Watched { address, bytes } = self.watched;
+        let Watched { address, bytes, is_register } = self.watched;
         let (debugger, button) = (&mut self.debugger, &mut self.button);
         let is_over = AtomicBool::new(false);
         let (ready, wait) = channel();
@@ -51,6 +53,9 @@ impl Bench {
                     if !debugger.stops(|| is_over.load(Ordering::Relaxed)) {
                         debugger.stop();
                         break;
+                    }
+                    if is_register {
+                        debugger.complete(address, bytes);
                     }
                     writes += 1;
                     if writes > cut {
@@ -123,13 +128,13 @@ fn survives_cuts(name: &str, watched: impl Fn(u32) -> Watched, stride: usize, la
 
 /// The micro:bit's flash controller: its mode is written before and behind every word and every page.
 fn microbit(stride: usize) {
-    survives_cuts("m0", |_| Watched { address: 0x4001_E504, bytes: 4 }, stride, 20);
+    survives_cuts("m0", |_| Watched { address: 0x4001_E504, bytes: 4, is_register: true }, stride, 20);
 }
 
 /// The memory that plays this board's second slot.
 fn netduinoplus2(stride: usize) {
     let slots = embernet::link::Board::named("netduinoplus2").unwrap().emulated_slots();
-    let watched = |image| Watched { address: slots.origins[1], bytes: slots.head_bytes() + image };
+    let watched = |image| Watched { address: slots.origins[1], bytes: slots.head_bytes() + image, is_register: false };
     survives_cuts("netduinoplus2", watched, stride, 36);
 }
 

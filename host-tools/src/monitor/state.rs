@@ -39,9 +39,22 @@ impl Clock {
 
     /// An [`Clock::amount`] for people.
     pub fn text(self, amount: f64) -> String {
+        format!("{}{}", self.number(amount), self.unit())
+    }
+
+    /// What amounts are counted in, where that is always the same.
+    pub fn unit(self) -> &'static str {
         match self {
-            Self::Unknown | Self::Hz(0) => format!("{} ticks", grouped(amount as u64)),
-            Self::Emulated(_) => format!("{} instructions", grouped(amount as u64)),
+            Self::Unknown | Self::Hz(0) => " ticks",
+            Self::Emulated(_) => " instructions",
+            Self::Hz(_) => "",
+        }
+    }
+
+    /// An [`Clock::amount`] without its [`Clock::unit`].
+    pub fn number(self, amount: f64) -> String {
+        match self {
+            Self::Unknown | Self::Hz(0) | Self::Emulated(_) => grouped(amount as u64),
             Self::Hz(_) if amount < 1e-3 => format!("{:.1} µs", amount * 1e6),
             Self::Hz(_) if amount < 1.0 => format!("{:.2} ms", amount * 1e3),
             Self::Hz(_) => format!("{amount:.2} s"),

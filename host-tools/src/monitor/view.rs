@@ -163,9 +163,10 @@ fn bar(share: f32, columns: usize) -> String {
 }
 
 fn draw_latency(frame: &mut Frame<'_>, state: &State, area: Rect) {
-    let text = |amount: Option<f64>| amount.map_or_else(String::new, |amount| state.clock.text(amount));
     let series = &state.latency;
-    let words = format!("last {}, mean {}, most {}", text(series.last()), text(series.mean()), text(series.most()));
+    let [last, mean, most] = [series.last(), series.mean(), series.most()]
+        .map(|amount| amount.map_or_else(String::new, |amount| state.clock.number(amount)));
+    let words = format!("last {last}, mean {mean}, most {most}{}", state.clock.unit());
     draw_history(frame, series, area, "latency", words, Style::new().fg(Color::Cyan));
 }
 

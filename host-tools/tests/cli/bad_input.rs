@@ -197,6 +197,18 @@ fn boards_that_cannot_be_flashed() {
 }
 
 #[test]
+fn devices_that_cannot_be_watched() {
+    let desk = Desk::new();
+    let monitor = |rest: &[&str]| desk.fail(&[&["monitor", "--on"], rest].concat());
+    assert!(monitor(&["serial:no-such-port"]).starts_with("there is no serial port no-such-port; "));
+    assert!(monitor(&["host"]).starts_with("the host is no device; name one"));
+    assert!(monitor(&["moon"]).starts_with("\"moon\" is no place"));
+    assert_eq!(monitor(&["probe"]), "name the board behind the probe with --board");
+    assert!(monitor(&["serial:no-such-port", "--model", "none.emb"]).contains("none.emb"));
+    assert!(desk.fail(&["start", "none.elf"]).starts_with("none.elf is not named after a board"));
+}
+
+#[test]
 fn folders_that_cannot_be_written() {
     let desk = Desk::with_iris(1);
     let error = desk.fail(&["pack", "model.safetensors", "-o", "none/a.emb"]);

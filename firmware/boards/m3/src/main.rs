@@ -8,4 +8,4 @@ embernet_board_support::cmsdk_board! {
 }
 
 #[cfg(not(target_os = "none"))]
-fn main() {}
+include!("../../host.rs");

@@ -91,4 +91,4 @@ mod device {
 }
 
 #[cfg(not(target_os = "none"))]
-fn main() {}
+include!("../../host.rs");
