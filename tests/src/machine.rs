@@ -88,13 +88,13 @@ impl Button {
 
 /// A debugger at QEMU's gdb stub (GDB manual, "Remote Serial Protocol").
 #[derive(Debug)]
-pub struct Debugger(UnixStream);
+pub struct Debugger(BufReader<UnixStream>);
 
 impl Debugger {
     fn of(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).expect("QEMU listens");
         stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a time limit");
-        let mut debugger = Self(stream);
+        let mut debugger = Self(BufReader::new(stream));
         // It has stopped the machine, and says so once or twice.
         debugger.send("?");
         while debugger.packet().is_none() {}
@@ -104,7 +104,11 @@ impl Debugger {
 
     fn send(&mut self, packet: &str) {
         let sum = packet.bytes().fold(0_u8, u8::wrapping_add);
-        write!(self.0, "${packet}#{sum:02x}").expect("QEMU hears");
+        self.write(format!("${packet}#{sum:02x}").as_bytes());
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).expect("QEMU hears");
     }
 
     /// A byte, if one comes in time.
@@ -136,7 +140,7 @@ impl Debugger {
         while left > 0 {
             left -= usize::from(self.byte().is_some());
         }
-        self.0.write_all(b"+").expect("QEMU hears");
+        self.write(b"+");
         Some(packet)
     }
 
@@ -194,7 +198,7 @@ impl Debugger {
 
     /// Stops the machine.
     pub fn stop(&mut self) {
-        self.0.write_all(&[3]).expect("QEMU hears");
+        self.write(&[3]);
         self.stops(|| false);
     }
 }
