@@ -153,7 +153,7 @@ impl Debugger {
         }
     }
 
-    /// From now on the machine stops behind every write to `bytes` bytes from `address` on.
+    /// From now on the machine stops in front of every write to `bytes` bytes from `address` on.
     ///
     /// # Panics
     /// If QEMU does not do that.
@@ -169,7 +169,7 @@ impl Debugger {
         assert_eq!(self.ask(&format!("z2,{address:x},{bytes:x}")), "OK");
     }
 
-    /// Completes a write to a watched register, where a machine stops in the midst of it.
+    /// Completes the write that a machine has stopped in front of.
     ///
     /// # Panics
     /// As [`Debugger::watch`].

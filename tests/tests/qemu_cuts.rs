@@ -1,7 +1,7 @@
 //! A board that loses its power at any write of an upload to its flash: on its own flash as QEMU plays it, through its
 //! own UART, the old model or the new one is there when power is back, whole.
 //!
-//! A debugger stops the machine behind the write, and its reset button is pressed there and then.
+//! A debugger stops the machine at the write and completes it, and its reset button is pressed there and then.
 #![cfg(unix)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,8 +22,6 @@ use embernet_tests::{firmware, models};
 struct Watched {
     address: u32,
     bytes: u32,
-    /// Whether this is a register and not memory.
-    is_register: bool,
 }
 
 /// A machine whose writes are counted.
@@ -38,7 +36,7 @@ impl Bench {
     /// Sends `image` as the next model and resets the machine behind the write with the number `cut`. Gives the number of
     /// writes until then, or of all if there are fewer, and what the host was told.
     fn send(&mut self, image: &Image<'_>, cut: usize) -> (usize, Result<(), LinkError>) {
-        let Watched { address, bytes, is_register } = self.watched;
+        let Watched { address, bytes } = self.watched;
         let (debugger, button) = (&mut self.debugger, &mut self.button);
         let is_over = AtomicBool::new(false);
         let (ready, wait) = channel();
@@ -54,9 +52,7 @@ impl Bench {
                         debugger.stop();
                         break;
                     }
-                    if is_register {
-                        debugger.complete(address, bytes);
-                    }
+                    debugger.complete(address, bytes);
                     writes += 1;
                     if writes > cut {
                         button.press();
@@ -128,13 +124,13 @@ fn survives_cuts(name: &str, watched: impl Fn(u32) -> Watched, stride: usize, la
 
 /// The micro:bit's flash controller: its mode is written before and behind every word and every page.
 fn microbit(stride: usize) {
-    survives_cuts("m0", |_| Watched { address: 0x4001_E504, bytes: 4, is_register: true }, stride, 18);
+    survives_cuts("m0", |_| Watched { address: 0x4001_E504, bytes: 4 }, stride, 18);
 }
 
 /// The memory that plays this board's second slot.
 fn netduinoplus2(stride: usize) {
     let slots = embernet::link::Board::named("netduinoplus2").unwrap().emulated_slots();
-    let watched = |image| Watched { address: slots.origins[1], bytes: slots.head_bytes() + image, is_register: false };
+    let watched = |image| Watched { address: slots.origins[1], bytes: slots.head_bytes() + image };
     survives_cuts("netduinoplus2", watched, stride, 36);
 }
 
