@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use embernet::flash::slot;
 use embernet::link::{Board, Client, FirmwareOptions, LinkError, Patience, Qemu, QemuOptions};
+use embernet_core::adapt::watch::Watch;
 use embernet_core::image::Image;
 use embernet_core::optim::OptimizerRecord;
 use embernet_core::optim::state::StateFormat;
@@ -11,11 +12,16 @@ use embernet_core::rng::Rng;
 use embernet_core::wire::ModelState;
 use embernet_tests::{firmware, models};
 
-/// Inference, then 100 training steps, byte for byte and bit for bit; gives the ticks of both.
+/// Inference, then 100 training steps, byte for byte and bit for bit, watched all the while; gives the ticks of both.
 fn has_the_hosts_bits(name: &str, client: &mut Client, image: &Image<'_>) -> (u64, u64) {
     let input = models::values(&mut Rng::new(11), 4 * 20);
+    client.watch(10).unwrap();
     let run = client.infer(image, &[&input], true).unwrap();
     assert_eq!(run.outputs, [models::infer(image, &input)], "{name}: outputs");
+
+    let mut watch = Watch::new(10);
+    watch.observe_inputs(&image.inputs()[0], &input);
+    watch.observe_outputs(&image.outputs()[0], &run.outputs[0]);
 
     let steps = models::steps(12, 100);
     let (losses, learned) = models::replay(image, &steps);
@@ -23,12 +29,14 @@ fn has_the_hosts_bits(name: &str, client: &mut Client, image: &Image<'_>) -> (u6
     for ((inputs, labels), loss) in steps.iter().zip(&losses) {
         let step = client.train_step(image, &[inputs], labels).unwrap();
         assert_eq!(step.loss.to_bits(), loss.to_bits(), "{name}: loss");
+        watch.observe_loss(*loss);
         ticks += step.ticks;
     }
     // Of twenty batches together: a single one is noisy.
     let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
     assert!(mean(&losses[80..]) < mean(&losses[..20]), "it learns: {losses:?}");
     assert_eq!(client.params(image).unwrap(), learned, "{name}: weights after 100 steps");
+    assert_eq!(client.statistics().unwrap(), watch, "{name}: statistics");
     (run.ticks.unwrap(), ticks)
 }
 
