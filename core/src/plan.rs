@@ -358,8 +358,8 @@ fn run_record<R: StepRecord, I: Isa>(words: &[u32], isa: I, at: &mut Slices<'_>,
 /// [`run_record`] for [`StepRecord::SMALL`] ones.
 #[cfg_attr(target_os = "none", inline(never))]
 #[cfg_attr(not(target_os = "none"), inline)]
-fn run_small<R: StepRecord, I: Isa>(words: &[u32], isa: I, at: &mut Slices<'_>, context: &mut Context) {
-    run_record::<R, I>(words, isa, at, context);
+fn run_small<R: StepRecord, I: Isa>(step: Stored<'_>, isa: I, at: &mut Slices<'_>, context: &mut Context) {
+    run_record::<R, I>(step.record(), isa, at, context);
 }
 
 /// The one table of step kinds. Numbers are part of the image format: append, never renumber.
@@ -461,7 +461,7 @@ macro_rules! steps {
             pub fn run<I: Isa>(self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
                 match self.kind() {
                     $($kind if const { carries($kind) && <$record>::SMALL } => {
-                        run_small::<$record, I>(self.record(), isa, at, context);
+                        run_small::<$record, I>(self, isa, at, context);
                     })*
                     _ => self.run_others(isa, at, context),
                 }

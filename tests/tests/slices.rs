@@ -76,6 +76,22 @@ fn a_budget_of_nothing_does_nothing() {
     });
 }
 
+/// A run may reach a session that did not begin it: one with less memory gives it up.
+#[test]
+fn a_run_of_another_session_ends() {
+    let packed = [models::iris(OptimizerRecord::sgd(0.1)), models::wide()];
+    let mut images = packed.each_ref().map(|packed| packed.image().unwrap());
+    images.sort_by_key(Image::arena_bytes);
+    let [small, large] = &images;
+    let (mut few, mut many) = (arena_for(small), arena_for(large));
+    let mut little = Session::new(small, &mut few, Scalar).unwrap();
+    let mut much = Session::new(large, &mut many, Scalar).unwrap();
+    let params = little.params().to_vec();
+    let mut run = much.start_infer(1).unwrap();
+    assert_eq!((little.poll(&mut run, 1), run.steps_left()), (Poll::Ready(()), 0));
+    assert_eq!(little.params(), params);
+}
+
 #[test]
 fn what_cannot_run_cannot_start() {
     let packed = models::wide();

@@ -50,7 +50,8 @@ impl<'a, I: Isa> Session<'a, I> {
     }
 
     /// Does at most `budget` steps of a run that this session began; ready when there are none left. The bits are
-    /// those of a run in one go.
+    /// those of a run in one go. A run that another session began has no sensible outputs here, and is given up where it
+    /// needs more memory than this session has.
     ///
     /// ```
     /// # use core::task::Poll;
@@ -65,13 +66,16 @@ impl<'a, I: Isa> Session<'a, I> {
     /// ```
     pub fn poll(&mut self, run: &mut Running<'a>, budget: usize) -> Poll<()> {
         let memory = Memory { data: self.image.data(), arena: self.arena };
-        // None for a run that another session began, if it needs more memory than this one has.
-        if let Some(mut steps) = Run::over(run.rest.clone(), memory, run.context.samples) {
-            for _ in 0..budget {
-                let Some((step, mut at)) = steps.advance() else { break };
-                self.isa.run_step(step, &mut at, &mut run.context);
+        match Run::over(run.rest.clone(), memory, run.context.samples) {
+            Some(mut steps) => {
+                for _ in 0..budget {
+                    let Some((step, mut at)) = steps.advance() else { break };
+                    self.isa.run_step(step, &mut at, &mut run.context);
+                }
+                run.rest = steps.rest();
             }
-            run.rest = steps.rest();
+            // Another session began it, with more memory than this one has.
+            None => run.rest = Plan::default().steps(),
         }
         if run.rest.is_done() { Poll::Ready(()) } else { Poll::Pending }
     }

@@ -66,8 +66,9 @@ impl<'a, I: Isa> Update<'a, I> {
         if self.optimizer.adds() || self.optimizer.is_narrow() {
             return false;
         }
-        let UpdatePart { isa, optimizer, w, slots, .. } = self.reborrow().part();
-        isa.update_outer_f32(optimizer, dy, x, w, slots)
+        // Of a rule with one slot, for which no token has a loop, it would be all of the state.
+        let (first, second) = self.state.split_at_mut_checked(self.state.len() / 2).unwrap_or_default();
+        self.isa.update_outer_f32(self.optimizer, dy, x, self.w, [first, second])
     }
 
     /// The gradient of all parameters at once, of this pass alone.
