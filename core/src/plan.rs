@@ -9,7 +9,7 @@
 
 use crate::arch::Isa;
 use crate::kernels::{
-    activation, add, average_pool, batch_norm, binary, conv2d, copy, dense, depthwise_conv2d, gru, layer_norm, lookup,
+    activation, add, average_pool, batch_norm, binary, conv2d, copy, dense, depthwise_conv2d, fixed, gru, layer_norm, lookup,
     lstm, matmul, max_pool, prelu, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
 };
 use crate::loss;
@@ -569,6 +569,19 @@ steps! {
     237 UpdateF32(update::UpdateF32),
     240 PReluBackwardF32(prelu::BackwardF32),
     241 LayerNormBackwardF32(layer_norm::BackwardF32),
+    // 16-bit fixed point, forward
+    300 FixedFromF32(fixed::convert::FromF32),
+    301 FixedToF32(fixed::convert::ToF32),
+    302 DenseFixed(fixed::dense::Forward),
+    303 SoftmaxFixed(fixed::softmax::Softmax),
+    304 LeakyReluFixed(fixed::activation::LeakyRelu),
+    // the same, losses and backward
+    316 SoftmaxCrossEntropyFixed(fixed::loss::SoftmaxCrossEntropy),
+    317 MeanSquaredErrorFixed(fixed::loss::MeanSquaredError),
+    320 DenseBackwardInputFixed(fixed::dense::BackwardInput),
+    321 DenseBackwardWeightsFixed(fixed::dense::BackwardWeights),
+    322 ClampBackwardFixed(fixed::activation::BackwardClamp),
+    323 LeakyReluBackwardFixed(fixed::activation::BackwardLeakyRelu),
     // f32, for hosts only
     512 ConvBlockF32(conv2d::BlockF32),
     513 ConvBlockBackwardF32(conv2d::BlockBackwardF32),

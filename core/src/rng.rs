@@ -78,6 +78,29 @@ impl Rng {
     }
 }
 
+/// 32 random bits for an update's parameter, without a generator's state: those that PCG-RXS-M-XS-32 (O'Neill 2014)
+/// makes of a counter.
+#[inline]
+pub fn draw(update: u32, parameter: u32) -> u32 {
+    let state = parameter.wrapping_mul(747_796_405).wrapping_add(update.wrapping_mul(2_891_336_453));
+    let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
+    (word >> 22) ^ word
+}
+
+/// A short sequence that begins at some bits, such as [`draw`]'s: the upper bits of a linear congruential generator
+/// (that of PCG's 32-bit state), at one multiplication each.
+#[derive(Clone, Copy, Debug)]
+pub struct Bits(pub u32);
+
+impl Bits {
+    /// The next ones; the upper ones are the best.
+    #[inline(always)]
+    pub fn advance(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use embernet::graph::ops::{BatchNorm, Conv2d, Dense, Flatten};
 use embernet::graph::{Activation, Sequential};
-use embernet::image::{Loss, PackOptions, Packed, TrainOptions, arena_for, open, pack};
+use embernet::image::{Loss, PackOptions, Packed, Precision, TrainOptions, arena_for, open, pack};
 use embernet_core::arch::IsaId;
 use embernet_core::exec::PlanKind;
 use embernet_core::image::Image;
@@ -39,6 +39,18 @@ pub fn sparse(optimizer: OptimizerRecord, layers: &str, batch: usize, recompute:
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, layers, recompute };
     pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
         .expect("a sound image")
+}
+
+/// The network of [`iris`], or another one for Iris, that learns in these numbers, in batches of at most so many.
+pub fn precise(precision: Precision, hidden: &[usize], optimizer: OptimizerRecord, batch: usize) -> Packed {
+    let mut net = Sequential::new([4]);
+    for units in hidden {
+        net = net.add(Dense::new(*units).activation(Activation::Relu));
+    }
+    let graph = net.add(Dense::new(3).activation(Activation::Softmax)).build(7).expect("a sound graph");
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, ..TrainOptions::default() };
+    let options = PackOptions { train: Some(train), isa: IsaId::Scalar, precision, ..PackOptions::default() };
+    pack(&graph, &options, None).expect("a sound image")
 }
 
 /// A network for Iris with batch normalisation, before anything else and behind a layer.

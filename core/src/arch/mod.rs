@@ -680,6 +680,18 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
         self.vectorize(|| scalar::multiply_add_i16(x, w, acc));
     }
 
+    /// `init + sum of (a[i] * b[i]) >> right`, wrapping: mantissas of block floating point.
+    #[inline]
+    fn dot_fixed(self, init: i32, right: u32, a: &[i16], b: &[i16]) -> i32 {
+        self.vectorize(|| scalar::dot_fixed(init, right, a, b))
+    }
+
+    /// `y[i] += (a * x[i]) >> right`, wrapping.
+    #[inline]
+    fn axpy_fixed(self, a: i16, right: u32, x: &[i16], y: &mut [i32]) {
+        self.vectorize(|| scalar::axpy_fixed(a, right, x, y));
+    }
+
     /// Does nothing but multiply-adds in registers, and says how many floating-point operations it did: what a
     /// benchmark measures everything else by.
     fn peak_f32(self, rounds: usize) -> u64 {

@@ -517,6 +517,22 @@ pub fn dot_i16(init: i64, x: &[i16], w: &[i8]) -> i64 {
     sum
 }
 
+/// See [`Isa::dot_fixed`].
+#[inline(always)]
+pub fn dot_fixed(init: i32, right: u32, a: &[i16], b: &[i16]) -> i32 {
+    let right = right.min(31);
+    a.iter().zip(b).fold(init, |sum, (a, b)| sum.wrapping_add((i32::from(*a) * i32::from(*b)) >> right))
+}
+
+/// See [`Isa::axpy_fixed`].
+#[inline(always)]
+pub fn axpy_fixed(a: i16, right: u32, x: &[i16], y: &mut [i32]) {
+    let (a, right) = (i32::from(a), right.min(31));
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = y.wrapping_add((a * i32::from(*x)) >> right);
+    }
+}
+
 /// See [`Isa::multiply_add_i16`].
 #[inline]
 pub fn multiply_add_i16(x: &[i16], w: &[i8], acc: &mut [i64]) {

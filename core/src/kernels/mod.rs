@@ -19,6 +19,7 @@ pub mod conv2d;
 pub mod copy;
 pub mod dense;
 pub mod depthwise_conv2d;
+pub mod fixed;
 pub mod gru;
 #[cfg(test)]
 mod int16_tests;

@@ -10,6 +10,7 @@
 
 use crate::optim::{OptimizerRecord, Rule};
 use crate::plan::STATES;
+use crate::rng::draw;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Parameters whose 8-bit state has one exponent.
@@ -115,13 +116,6 @@ pub(super) const fn is_square(rule: Rule, slot: usize) -> bool {
     matches!((rule, slot), (Rule::Adam, 1) | (Rule::AdaGrad, _))
 }
 
-/// 32 random bits for a parameter: those that PCG-RXS-M-XS-32 (O'Neill 2014) makes of a counter.
-fn noise(update: u32, parameter: u32) -> u32 {
-    let state = parameter.wrapping_mul(747_796_405).wrapping_add(update.wrapping_mul(2_891_336_453));
-    let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
-    (word >> 22) ^ word
-}
-
 /// Parameters of one block, and what their codes mean.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
@@ -171,7 +165,7 @@ impl Block {
         // The slots draw other bits.
         let drawn = |index: usize| {
             let parameter = (self.start + index) as u32;
-            noise(update, parameter).rotate_left(16 * self.slot as u32)
+            draw(update, parameter).rotate_left(16 * self.slot as u32)
         };
         if self.format == StateFormat::Bf16 {
             let halves = <[u16]>::mut_from_bytes(bytes).unwrap_or_default();

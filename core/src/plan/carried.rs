@@ -34,8 +34,11 @@ pub const STATES: bool = match option_env!("EMBERNET_STATES") {
     None => !cfg!(target_os = "none"),
 };
 
-/// Kinds from here on belong to training.
-const FIRST_TRAINING_KIND: u16 = 128;
+/// Whether a kind is a loss or a backward step.
+const fn is_training(kind: u16) -> bool {
+    // Among the backward steps are those forward whose numbers are 16 bits of fixed point.
+    matches!(kind, 128..=299 | 316..FIRST_HOST_KIND)
+}
 
 /// Kinds from here on are for hosts.
 const FIRST_HOST_KIND: u16 = 512;
@@ -53,11 +56,11 @@ pub const fn carries(kind: u16) -> bool {
 
 /// Whether this program carries steps that train.
 pub const TRAINS: bool = {
-    let mut kind = FIRST_TRAINING_KIND;
-    while kind < 256 && !carries(kind) {
+    let mut kind = 0;
+    while kind < FIRST_HOST_KIND && !(is_training(kind) && carries(kind)) {
         kind += 1;
     }
-    kind < 256
+    kind < FIRST_HOST_KIND
 };
 
 /// Whether a list of numbers and ranges holds `kind`.

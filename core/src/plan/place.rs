@@ -32,6 +32,7 @@ mod build;
 pub(crate) use build::*;
 
 use super::{Access, Operand, Operands, Ref};
+use crate::kernels::fixed::block::block_bytes;
 use crate::optim::state::state_bytes;
 
 /// Most codes of one operand.
@@ -87,6 +88,8 @@ pub enum Element {
     Bias,
     /// What depends on an [`crate::kernels::order::OrderRecord`], whose first word's number is the first code.
     Order,
+    /// Block floating point ([`crate::kernels::fixed::block`]).
+    Block,
     /// State as the word says whose number is the first code ([`crate::optim::state`]).
     State,
 }
@@ -109,7 +112,7 @@ impl Place {
         let (size, align) = match self.element {
             Element::Byte | Element::Nibble => (1, 1),
             Element::Half => (2, 2),
-            Element::Word => (4, 4),
+            Element::Word | Element::Block => (4, 4),
             Element::Wide => (8, 4),
             Element::Size => {
                 let size = word(next());
@@ -130,10 +133,14 @@ impl Place {
             Use::Update => Access::ReadWrite,
             Use::Scratch => Access::Scratch,
         };
-        let mut elements = 1usize;
+        let (mut elements, mut blocks) = (1usize, 1);
         loop {
             let factor = match next() {
                 END => break,
+                SAMPLES if self.element == Element::Block => {
+                    blocks = samples;
+                    continue;
+                }
                 SAMPLES => samples,
                 CONST => usize::from(u16::from_le_bytes([next(), next()])),
                 UNLESS => {
@@ -163,6 +170,7 @@ impl Place {
             Element::Order if align == 4 && access == Access::Read => size,
             // Whole words.
             Element::Order if align == 4 => elements & !3,
+            Element::Block => block_bytes(elements).saturating_mul(blocks),
             Element::State => state_bytes(size as u32, elements),
             _ => elements.saturating_mul(size),
         };

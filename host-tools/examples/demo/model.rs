@@ -7,7 +7,7 @@ use embernet::engine::{self, Place};
 use embernet::experiment::{self, Experiment, Parts};
 use embernet::files;
 use embernet::graph::{Graph, grouped};
-use embernet::image::{Loss, PackOptions, Packed, pack};
+use embernet::image::{Loss, PackOptions, Packed, Precision, pack};
 use embernet::import::checkpoint::Checkpoint;
 use embernet::quant::{Scheme, quantize};
 use embernet::train::history::History;
@@ -66,6 +66,7 @@ pub fn train(file: &Path) -> Result<Model> {
         exact: false,
         threads: 1,
         layers: None,
+        precision: Precision::F32,
     };
     let bar = screen::bar(&format!("training {name}"), options.epochs as usize);
     let history = fit(&mut graph, &parts.train, Some(parts.watched()), &options, &mut |event| {

@@ -28,7 +28,7 @@ pub use write::{PackError, Packed, pack, write};
 
 pub use embernet_core::host::{HostSession, Observer, open};
 
-pub use crate::lower::{Loss, Optimize, Options as PackOptions, TrainOptions};
+pub use crate::lower::{Loss, Optimize, Options as PackOptions, Precision, TrainOptions};
 
 /// The fastest instruction set of this machine; with `exact` the fastest whose bits equal a device's.
 pub fn host_isa(exact: bool) -> IsaId {

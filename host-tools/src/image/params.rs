@@ -2,7 +2,9 @@
 
 use super::AlignedBytes;
 use super::metadata::{Metadata, MetadataError};
-use crate::graph::{DType, Data, Graph, merge};
+use crate::graph::{DType, Data, Graph, TensorId, merge};
+use crate::lower::Precision;
+use crate::quant::block;
 use embernet_core::checksum::crc32;
 use embernet_core::image::{Header, Image, ImageError};
 use std::collections::HashMap;
@@ -60,7 +62,7 @@ pub fn with_params(image: &Image<'_>, params: &[u8]) -> Result<AlignedBytes, Par
 /// All names are checked before the first value changes.
 pub fn apply_params(graph: &mut Graph, image: &Image<'_>, params: &[u8]) -> Result<(), ParamsError> {
     check_length(image, params)?;
-    let Metadata { params: names, pieces, .. } = Metadata::from_bytes(image.metadata())?;
+    let Metadata { params: names, pieces, precision, .. } = Metadata::from_bytes(image.metadata())?;
     let records = image.params();
     if names.len() != records.len() {
         return Err(ParamsError::Names { names: names.len(), records: records.len() });
@@ -74,17 +76,20 @@ pub fn apply_params(graph: &mut Graph, image: &Image<'_>, params: &[u8]) -> Resu
             parts.insert(name, values);
             continue;
         }
-        let fits = |t: &crate::graph::TensorId| {
-            matches!(graph.tensor(*t).data, Some(Data::F32(_))) && graph.tensor(*t).bytes() == len
+        let values = |t: TensorId| match (&graph.tensor(t).data, precision) {
+            (Some(Data::F32(values)), Precision::F32) if 4 * values.len() == len => {
+                Data::from_le_bytes(DType::F32, bytes)
+            }
+            (Some(Data::F32(values)), Precision::Fixed16) => block::decode(bytes, values.len()).map(Data::F32),
+            _ => None,
         };
-        let id = graph.find_tensor(&name).filter(fits).ok_or(ParamsError::Graph { name, bytes: len })?;
-        found.push((id, bytes));
+        let learned = graph.find_tensor(&name).and_then(|id| Some((id, values(id)?)));
+        found.push(learned.ok_or(ParamsError::Graph { name, bytes: len })?);
     }
     let values = |name: &str| parts.get(name)?.as_ref()?.as_f32();
     merge(graph, &pieces, values).map_err(|name| ParamsError::Piece { name })?;
-    for (id, bytes) in found {
-        let tensor = graph.tensor_mut(id);
-        tensor.data = Data::from_le_bytes(tensor.dtype, bytes);
+    for (id, data) in found {
+        graph.tensor_mut(id).data = Some(data);
     }
     Ok(())
 }

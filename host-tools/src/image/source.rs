@@ -12,7 +12,7 @@ use super::metadata::{Metadata, MetadataError};
 use super::params::{ParamsError, apply_params, initial_params};
 use super::write::Packed;
 use crate::graph::{Data, Graph, GraphError, TensorId};
-use crate::lower::{BufferId, Home, Program};
+use crate::lower::{BufferId, Home, Precision, Program};
 use embernet_core::checksum::crc32;
 use embernet_core::image::{Image, ImageError};
 use flate2::Compression;
@@ -179,8 +179,9 @@ pub fn read_source(file: &[u8]) -> Result<Graph, SourceError> {
         tensor.data = Some(data.ok_or_else(|| SourceError::Values { tensor: name() })?);
     }
     graph.validate()?;
-    // Parts of parameters that learn have places of their own in the image.
-    if !Metadata::from_bytes(image.metadata())?.pieces.is_empty() {
+    // Parts of parameters that learn have places of their own in the image, and blocks of integers are no floats.
+    let metadata = Metadata::from_bytes(image.metadata())?;
+    if !metadata.pieces.is_empty() || metadata.precision != Precision::F32 {
         apply_params(&mut graph, &image, &initial_params(&image))?;
     }
     Ok(graph)

@@ -38,6 +38,29 @@ impl std::str::FromStr for Optimize {
     }
 }
 
+/// The numbers that a float graph is computed in. Integer graphs have their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// 16-bit block floating point, for cores without a floating-point unit: `embernet_core::kernels::fixed`.
+    Fixed16,
+}
+
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "fixed16" => Ok(Self::Fixed16),
+            _ => Err(format!("there is no {text:?}; there are f32 and fixed16")),
+        }
+    }
+}
+
 /// The program that the options ask for. `lower` makes one that computes whole layers, or, if given [`Bands`], some rows
 /// at a time.
 pub(super) fn choose(

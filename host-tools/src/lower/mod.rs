@@ -9,6 +9,7 @@
 //! | forward steps, a file for each family of operations | `forward/` |
 //! | loss, backward steps, gradients that meet | `backward/` |
 //! | steps for hosts that do several of these at once | `block.rs` |
+//! | both again, in 16-bit fixed point | `fixed/` |
 //! | what an image is packed for | `choice.rs` |
 //! | f32 weights that nobody changes, as hosts read them | `constant.rs` |
 //! | steps over named buffers | `program.rs` |
@@ -20,6 +21,7 @@ mod block;
 mod choice;
 mod constant;
 mod error;
+mod fixed;
 mod forward;
 mod pack;
 mod parts;
@@ -32,7 +34,7 @@ mod cell_tests;
 #[cfg(test)]
 mod tests;
 
-pub use choice::Optimize;
+pub use choice::{Optimize, Precision};
 pub use error::LowerError;
 pub use pack::{Item, Packing, pack};
 pub use program::{
@@ -107,6 +109,8 @@ pub struct Options {
     pub isa: IsaId,
     /// What is made small where a layer can be computed in several ways.
     pub optimize: Optimize,
+    /// The numbers that a float graph is computed in.
+    pub precision: Precision,
     /// Also write a training plan.
     pub train: Option<TrainOptions>,
     /// Elements of scratch for gradient tiles; `None` chooses. The results do not depend on it.
@@ -126,6 +130,7 @@ impl Default for Options {
             samples: 1,
             isa: IsaId::Scalar,
             optimize: Optimize::Speed,
+            precision: Precision::F32,
             train: None,
             tile: None,
             reuse: true,
@@ -203,14 +208,19 @@ impl<'g> Lowering<'g> {
         if options.train.is_some() {
             for id in graph.parameter_tensors() {
                 let tensor = graph.tensor(id);
-                if let (true, Some(data)) = (tensor.trainable, &tensor.data) {
-                    let home = Home::Parameter { tensor: id, initial: data.to_le_bytes() };
+                if tensor.trainable && tensor.data.is_some() {
+                    let home = Home::Parameter { tensor: id, initial: lowering.encoded(tensor) };
                     let buffer = lowering.program.add(tensor.name.clone(), home);
                     lowering.constants.insert(id, buffer);
                 }
             }
         }
         Ok(lowering)
+    }
+
+    /// Whether floats are computed in 16-bit fixed point.
+    fn is_fixed(&self) -> bool {
+        self.options.precision == Precision::Fixed16
     }
 
     /// The inference plan.
@@ -226,7 +236,9 @@ impl<'g> Lowering<'g> {
             if emit.lowering.program.buffer(port.buffer).home != Home::Transient {
                 return Err(LowerError::ConstantOutput { tensor: port.name });
             }
-            if emit.sequence.inputs.iter().any(|i| i.buffer == port.buffer) {
+            if emit.lowering.is_fixed() {
+                port.buffer = emit.fixed_output(id, port.buffer);
+            } else if emit.sequence.inputs.iter().any(|i| i.buffer == port.buffer) {
                 port.buffer = emit.copy_of(id, port.buffer);
             }
             emit.sequence.outputs.push(port);
@@ -248,6 +260,9 @@ impl<'l, 'g> Emit<'l, 'g> {
             let buffer = emit.lowering.program.transient(tensor.name.clone());
             emit.values[id.index()] = Some(buffer);
             emit.sequence.inputs.push(port(tensor, buffer));
+        }
+        if emit.lowering.is_fixed() {
+            emit.fixed_inputs();
         }
         emit
     }
@@ -273,10 +288,16 @@ impl<'l, 'g> Emit<'l, 'g> {
         if let Some(buffer) = self.compute_again(id) {
             return buffer;
         }
-        let tensor = self.tensor(id);
-        let Lowering { program, constants, .. } = &mut *self.lowering;
-        let bytes = || tensor.data.as_ref().map(Data::to_le_bytes).unwrap_or_default();
-        let buffer = *constants.entry(id).or_insert_with(|| program.add(tensor.name.clone(), Home::Data(bytes())));
+        let buffer = match self.lowering.constants.get(&id) {
+            Some(buffer) => *buffer,
+            None => {
+                let tensor = self.tensor(id);
+                let home = Home::Data(self.lowering.encoded(tensor));
+                let buffer = self.lowering.program.add(tensor.name.clone(), home);
+                self.lowering.constants.insert(id, buffer);
+                buffer
+            }
+        };
         self.values[id.index()] = Some(buffer);
         buffer
     }

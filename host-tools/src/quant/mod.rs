@@ -6,12 +6,14 @@
 //! | `calibrate.rs` | the range of every activation over the calibration data |
 //! | `post_training.rs` | scales from ranges, constants to integers, by TFLite's int8 rules |
 //! | `compare.rs` | how far each layer is from the float one |
+//! | `block.rs` | floats as block floating point and back |
 //! | `fixed_point.rs` | real factors as integer ones, lookup tables |
 //!
 //! The rules are those of the TFLite 8-bit quantisation specification: activations asymmetric per tensor, weights
 //! symmetric per output channel in -127..=127, biases int32 at input scale times weight scale.
 
 mod activations;
+pub mod block;
 mod calibrate;
 mod compare;
 pub mod fixed_point;

@@ -8,8 +8,9 @@ use super::trainer::{Event, FitOptions, TrainError, Watch};
 use crate::data::{Batches, Dataset, Labels};
 use crate::graph::Graph;
 use crate::image::{HostSession, Packed};
-use crate::lower::Loss;
+use crate::lower::{Loss, Precision};
 use embernet_core::exec::PlanKind;
+use embernet_core::kernels::fixed::block;
 use embernet_core::memory::{Memory, view, view_mut};
 use embernet_core::plan::{Access, Operand, Step};
 use embernet_core::rng::Rng;
@@ -179,7 +180,9 @@ impl<'r> Run<'r> {
 
     fn end_epoch(&mut self, validation: Option<&Dataset>) -> Result<Epoch, TrainError> {
         // A loss is computed before its update: the last one of an epoch can go wrong unseen.
-        if !view::<f32>(self.session.params()).iter().all(|w| w.is_finite()) {
+        // Integers are always finite.
+        let floats = self.options.precision == Precision::F32;
+        if floats && !view::<f32>(self.session.params()).iter().all(|w| w.is_finite()) {
             return Err(self.diverged());
         }
         let samples = self.tally.samples.max(1) as f64;
@@ -223,10 +226,9 @@ impl<'r> Run<'r> {
                 let rows = self.batches.last_rows();
                 self.session.train_step_observed(samples, &mut |step, _, memory| {
                     if step + 1 == probe.loss_step {
-                        let place = Operand::f32(probe.at, samples * probe.classes, Access::Read);
-                        let outputs = view::<f32>(memory.read(place)).chunks_exact(probe.classes);
                         let truth = rows.iter().map(|row| ids[*row as usize]);
-                        right += outputs.zip(truth).filter(|(y, label)| metrics::argmax(y) == *label).count();
+                        let found = probe.winners(memory, samples);
+                        right += found.zip(truth).filter(|(found, label)| found == label).count();
                     }
                 })?
             }
@@ -242,6 +244,7 @@ impl<'r> Run<'r> {
     /// written, to find where the numbers left the finite ones.
     fn diverged(&mut self) -> TrainError {
         let (epoch, mut batch) = (self.epoch(), self.done + 1);
+        let floats = self.options.precision == Precision::F32;
         let mut first: Option<(usize, &'static str)> = None;
         if let Some(start) = self.epoch_start.clone()
             && self.restore(&start).is_ok()
@@ -252,7 +255,7 @@ impl<'r> Run<'r> {
             while let (None, Some(samples)) = (first, self.feed()) {
                 // A step of a plan that has run before cannot fail.
                 let _ = self.session.train_step_observed(samples, &mut |index, step, memory| {
-                    if first.is_none() && writes_non_finite(step, memory, samples) {
+                    if floats && first.is_none() && writes_non_finite(step, memory, samples) {
                         first = Some((index, step.name()));
                     }
                 });
@@ -271,15 +274,37 @@ struct Probe {
     loss_step: usize,
     at: embernet_core::plan::Ref,
     classes: usize,
+    /// Whether they are blocks of integers.
+    fixed: bool,
 }
 
 impl Probe {
     fn of(packed: &Packed) -> Option<Self> {
         let train = packed.program.train.as_ref()?;
-        let is_loss = |r: &crate::lower::Encoded| matches!(r.step(), Some(Step::SoftmaxCrossEntropy(_)));
-        let loss_step = train.records.iter().position(is_loss)?;
-        let Some(Step::SoftmaxCrossEntropy(record)) = train.records[loss_step].step() else { return None };
-        Some(Self { loss_step, at: record.z, classes: record.classes as usize })
+        (0..).zip(&train.records).find_map(|(loss_step, record)| match record.step()? {
+            Step::SoftmaxCrossEntropy(r) => {
+                Some(Self { loss_step, at: r.z, classes: r.classes as usize, fixed: false })
+            }
+            Step::SoftmaxCrossEntropyFixed(r) => {
+                Some(Self { loss_step, at: r.z, classes: r.classes as usize, fixed: true })
+            }
+            _ => None,
+        })
+    }
+
+    /// The class of the greatest prediction of each sample.
+    fn winners(&self, memory: &Memory<'_>, samples: usize) -> impl Iterator<Item = u32> {
+        let Self { at, classes, .. } = *self;
+        let outputs: Vec<f32> = if self.fixed {
+            let bytes = block::block_bytes(classes);
+            let all = memory.read(Operand::i8(at, samples * bytes, Access::Read));
+            // The exponent is that of the whole sample.
+            all.chunks_exact(bytes).flat_map(|one| block::open(view(one), classes).1).map(|m| f32::from(*m)).collect()
+        } else {
+            view::<f32>(memory.read(Operand::f32(at, samples * classes, Access::Read))).to_vec()
+        };
+        let winners: Vec<u32> = outputs.chunks_exact(classes).map(metrics::argmax).collect();
+        winners.into_iter()
     }
 }
 

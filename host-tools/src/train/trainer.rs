@@ -11,7 +11,7 @@ use super::state::{StateError, TrainState};
 use crate::data::{Dataset, Labels};
 use crate::graph::{Graph, Selection, shape_text};
 use crate::image::{self, PackError, PackOptions, ParamsError, TrainOptions, apply_params, pack};
-use crate::lower::Loss;
+use crate::lower::{Loss, Precision};
 use embernet_core::arch::{Processor, Threads};
 use embernet_core::exec::SessionError;
 use embernet_core::image::ImageError;
@@ -38,6 +38,8 @@ pub struct FitOptions {
     pub threads: usize,
     /// Which layers learn; `None`: as the graph says.
     pub layers: Option<Selection>,
+    /// The numbers to compute in.
+    pub precision: Precision,
 }
 
 impl Default for FitOptions {
@@ -51,6 +53,7 @@ impl Default for FitOptions {
             exact: false,
             threads: 1,
             layers: None,
+            precision: Precision::F32,
         }
     }
 }
@@ -171,6 +174,7 @@ pub fn fit_from(
     let pack_options = PackOptions {
         samples: options.batch,
         isa,
+        precision: options.precision,
         train: Some(TrainOptions {
             optimizer: options.optimizer,
             loss: options.loss,

@@ -160,6 +160,9 @@ macro_rules! element {
     (state) => {
         Element::State
     };
+    (block) => {
+        Element::Block
+    };
 }
 pub(crate) use element;
 

@@ -7,7 +7,7 @@ use clap::Args;
 use embernet::files;
 use embernet::flash;
 use embernet::graph::{Graph, Selection};
-use embernet::image::{self, Format, PackOptions, Packed, Piece, Target, TrainOptions};
+use embernet::image::{self, Format, PackOptions, Packed, Piece, Precision, Target, TrainOptions};
 use embernet::link::Board;
 use embernet::lower::lower;
 use embernet::passes::Report;
@@ -51,6 +51,10 @@ pub struct Pack {
     /// Layers (with commas between) whose output is not kept for the backward pass but computed again.
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', requires = "train")]
     recompute: Vec<String>,
+    /// The numbers that a float model is computed and trained in: f32, or fixed16 for cores without a floating-point
+    /// unit.
+    #[arg(long, value_name = "NUMBERS", default_value = "f32", conflicts_with = "plan")]
+    precision: Precision,
     /// Most samples in one inference.
     #[arg(long, value_name = "N", default_value_t = 1)]
     samples: usize,
@@ -146,7 +150,8 @@ impl Pack {
                 recompute: self.recompute.clone(),
             }),
         };
-        Ok((PackOptions { samples: self.samples, train, ..self.packing.options()? }, self.packing.board()?))
+        let (samples, precision) = (self.samples, self.precision);
+        Ok((PackOptions { samples, train, precision, ..self.packing.options()? }, self.packing.board()?))
     }
 
     /// The file's bytes.

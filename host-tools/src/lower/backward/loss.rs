@@ -1,8 +1,8 @@
 //! The loss: what it reads, and the gradient that it leaves.
 
-use super::super::{Emit, Loss, LowerError, Port, PortType, word};
+use super::super::{BufferId, Emit, Loss, LowerError, Port, PortType, word};
 use super::Gradients;
-use crate::graph::{Activation, DType, Graph, NodeId, Op, TensorId};
+use crate::graph::{Activation, DType, Graph, NodeId, Op, Tensor, TensorId};
 use embernet_core::loss;
 
 /// The tensor that the loss reads, and the softmax that it contains.
@@ -52,10 +52,35 @@ impl Emit<'_, '_> {
         let len = word(tensor.elements());
         let target = self.lowering.program.transient("target");
         let y = self.value(head);
+        let dy = if self.lowering.is_fixed() {
+            self.fixed_loss(loss, (layer, softmax), tensor, [y, target])
+        } else {
+            self.float_loss(loss, (layer, softmax), tensor, [y, target])
+        };
+        gradients.of[head.index()] = Some(dy);
+        let class = loss == Loss::SparseCrossEntropy;
+        self.sequence.target = Some(Port {
+            name: "target".into(),
+            buffer: target,
+            dtype: if class { PortType::Class } else { PortType::Tensor(DType::F32) },
+            shape: if class { Vec::new() } else { tensor.shape.clone() },
+            scale: 1.0,
+            zero_point: if class { len as i32 } else { 0 },
+        });
+        Ok(())
+    }
+    fn float_loss(
+        &mut self,
+        loss: Loss,
+        (layer, softmax): (String, Option<NodeId>),
+        predictions: &Tensor,
+        [y, target]: [BufferId; 2],
+    ) -> BufferId {
+        let len = word(predictions.elements());
         // The loss works in place on a copy; where nobody reads the predictions any more, the copy
         // and its step vanish.
-        let dy = self.lowering.program.transient(format!("{}/gradient", tensor.name));
-        self.sequence.push_copy(&layer, softmax, word(tensor.bytes()), y, dy);
+        let dy = self.lowering.program.transient(format!("{}/gradient", predictions.name));
+        self.sequence.push_copy(&layer, softmax, word(predictions.bytes()), y, dy);
         match loss {
             Loss::SparseCrossEntropy | Loss::CrossEntropy => {
                 let sparse = u32::from(loss == Loss::SparseCrossEntropy);
@@ -74,16 +99,6 @@ impl Emit<'_, '_> {
                 });
             }
         }
-        gradients.of[head.index()] = Some(dy);
-        let class = loss == Loss::SparseCrossEntropy;
-        self.sequence.target = Some(Port {
-            name: "target".into(),
-            buffer: target,
-            dtype: if class { PortType::Class } else { PortType::Tensor(DType::F32) },
-            shape: if class { Vec::new() } else { tensor.shape.clone() },
-            scale: 1.0,
-            zero_point: if class { len as i32 } else { 0 },
-        });
-        Ok(())
+        dy
     }
 }

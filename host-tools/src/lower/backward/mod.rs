@@ -15,6 +15,7 @@ mod rows;
 mod weighted;
 
 use super::error::LowerError;
+use super::fixed::FixedState;
 use super::forward::{Site, binary_kind};
 use super::{BufferId, Emit, Home, Lowering, Sequence, TrainOptions, unsupported, word};
 use crate::graph::{DType, Graph, Node, NodeId, Op, TensorId};
@@ -69,6 +70,7 @@ impl Lowering<'_> {
 
     /// One buffer of optimiser state per parameter that has a gradient, in the order of the parameters.
     fn optimizer_state(&mut self, options: &TrainOptions) -> Result<State, LowerError> {
+        let fixed = if self.is_fixed() { self.fixed_state(options)? } else { FixedState::default() };
         let refused = |what| Err(LowerError::Optimizer { what });
         let Some(layout) = state::layout(&options.optimizer) else {
             return refused("an unknown rule or format of state, or no pass at all");
@@ -95,11 +97,11 @@ impl Lowering<'_> {
         for id in self.graph.parameter_tensors() {
             let tensor = self.graph.tensor(id);
             let bytes = state::state_bytes(layout, tensor.elements());
-            if tensor.trainable && bytes > 0 && !statistics.contains(&id) {
+            if !self.is_fixed() && tensor.trainable && bytes > 0 && !statistics.contains(&id) {
                 of[id.index()] = Some(self.program.add(format!("{}/state", tensor.name), Home::State { bytes }));
             }
         }
-        Ok(State { of, layout, tile: self.options.tile, packs })
+        Ok(State { of, layout, tile: self.options.tile, packs, fixed })
     }
 }
 
@@ -117,6 +119,8 @@ pub(super) struct State {
     layout: u32,
     tile: Option<usize>,
     packs: bool,
+    /// In 16-bit fixed point, in place of all this.
+    fixed: FixedState,
 }
 
 impl State {
@@ -197,6 +201,9 @@ impl Emit<'_, '_> {
         let (true, Some(dy)) = (gradients.wanted[output.index()], gradients.of[output.index()].take()) else {
             return Ok(());
         };
+        if self.lowering.is_fixed() {
+            return self.fixed_backward(site, dy, gradients, &state.fixed);
+        }
         // The pool's gradient is that of the block, whose limits are in its places.
         if self.is_in_block(id) {
             self.contribute(site, node.inputs[0], dy, gradients);

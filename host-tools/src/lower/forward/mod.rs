@@ -49,6 +49,9 @@ impl Emit<'_, '_> {
     pub(super) fn forward(&mut self, id: NodeId) -> Result<(), LowerError> {
         let node = self.graph().node(id);
         let site = Site { id, node, dtype: self.tensor(node.inputs[0]).dtype };
+        if self.lowering.is_fixed() {
+            return self.fixed_forward(site);
+        }
         match &node.op {
             Op::Quantize(_) => return self.quantize(site),
             Op::Dequantize(_) => return self.dequantize(site),

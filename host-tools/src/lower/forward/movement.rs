@@ -61,7 +61,7 @@ impl Emit<'_, '_> {
     }
 
     /// The output is the input under another name.
-    pub(super) fn alias(&mut self, node: &Node) {
+    pub(in super::super) fn alias(&mut self, node: &Node) {
         let value = self.value(node.inputs[0]);
         self.values[node.outputs[0].index()] = Some(value);
     }

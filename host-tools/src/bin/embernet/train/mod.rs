@@ -15,7 +15,7 @@ use embernet::data::Dataset;
 use embernet::experiment::Loss as ExperimentLoss;
 use embernet::files;
 use embernet::graph::Graph;
-use embernet::image::{PackOptions, TrainOptions, pack};
+use embernet::image::{PackOptions, Precision, TrainOptions, pack};
 use embernet::import::checkpoint::Checkpoint;
 use embernet::lower::Loss;
 use embernet::train::history::Epoch;
@@ -106,6 +106,7 @@ impl Train {
             exact: saved.exact,
             threads: self.threads.map_or_else(cores, |threads| threads as usize),
             layers: None,
+            precision: Precision::F32,
         };
         let watched = (&parts.train, parts.watched());
         let state_file = saved::path(&folder);

@@ -1,0 +1,137 @@
+//! Tensors in block floating point: `value = mantissa * 2^exponent`.
+//!
+//! In memory a block is whole words: the exponent (16 bits), a mark (16 bits, for whoever owns the tensor), then the
+//! mantissas, and half a word of nothing behind an odd number of them.
+
+use super::number::shift;
+use crate::kernels::util::{sub, sub_mut};
+
+/// 16-bit halves before the mantissas.
+const HEAD: usize = 2;
+
+/// Exponents of results lie between these two. What is smaller counts as zero; what is larger has left all bounds.
+pub const MIN_EXPONENT: i32 = -200;
+/// See [`MIN_EXPONENT`].
+pub const MAX_EXPONENT: i32 = 200;
+
+/// Bytes of a block.
+#[inline]
+pub const fn block_bytes(elements: usize) -> usize {
+    elements.div_ceil(2).saturating_add(1).saturating_mul(4)
+}
+
+/// From one block of so many elements to the next, in halves.
+#[inline]
+pub const fn stride(elements: usize) -> usize {
+    block_bytes(elements) / 2
+}
+
+/// Exponent and mantissas of a block; zeros' exponent and nothing if it is absent.
+#[inline]
+pub fn open(block: &[i16], elements: usize) -> (i32, &[i16]) {
+    (exponent(block), sub(block, HEAD, elements))
+}
+
+/// The exponent of a block.
+#[inline]
+pub fn exponent(block: &[i16]) -> i32 {
+    block.first().map_or(MIN_EXPONENT, |exponent| i32::from(*exponent))
+}
+
+/// The mantissas of a block, to be written.
+#[inline]
+pub fn mantissas_mut(block: &mut [i16], elements: usize) -> &mut [i16] {
+    sub_mut(block, HEAD, elements)
+}
+
+/// Sets exponent and mark; mantissas stay.
+#[inline]
+pub fn set_head(block: &mut [i16], exponent: i32, mark: i16) {
+    if let Some(head) = block.first_chunk_mut::<HEAD>() {
+        *head = [exponent as i16, mark];
+    }
+}
+
+/// The mark that [`set_head`] has left.
+#[inline]
+pub fn mark(block: &[i16]) -> i16 {
+    block.get(1).copied().unwrap_or(0)
+}
+
+/// Bits that the values need beside their signs.
+#[inline]
+pub fn bits(values: &[i32]) -> u32 {
+    32 - values.iter().fold(0, |all, value| all | (value ^ (value >> 31))).leading_zeros()
+}
+
+/// Sums times `2^exponent` become a block: 15 bits of the greatest and a sign, rounded to nearest (halves up).
+pub fn store(sums: &[i32], exponent: i32, block: &mut [i16]) {
+    let right = bits(sums) as i32 - 15;
+    let wanted = exponent.saturating_add(right);
+    let kept = wanted.clamp(MIN_EXPONENT, MAX_EXPONENT);
+    // Where the exponent is at its limit, mantissas take what is left.
+    let right = if sums.iter().all(|sum| *sum == 0) { 0 } else { right.saturating_add(kept.saturating_sub(wanted)) };
+    let to = mantissas_mut(block, sums.len());
+    if right > 0 {
+        let right = right.min(31) as u32;
+        let half = 1i32 << (right - 1);
+        for (to, sum) in to.iter_mut().zip(sums) {
+            // The half fits: sums have a bit less than a word, and if not, they are only off by one.
+            *to = (sum.saturating_add(half) >> right).min(i32::from(i16::MAX)) as i16;
+        }
+    } else {
+        for (to, sum) in to.iter_mut().zip(sums) {
+            *to = shift(*sum, -right).clamp(-0x7fff, 0x7fff) as i16;
+        }
+    }
+    set_head(block, kept, 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn values(block: &[i16], elements: usize) -> Vec<f64> {
+        let (exponent, mantissas) = open(block, elements);
+        mantissas.iter().map(|m| f64::from(*m) * f64::from(exponent).exp2()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn sums_keep_fifteen_bits(
+            sums in proptest::collection::vec(i32::MIN..=i32::MAX, 1..9),
+            down in 0u32..31,
+            exponent in -150i32..150,
+        ) {
+            let sums: Vec<i32> = sums.iter().map(|sum| sum >> down).collect();
+            let mut block = vec![0; stride(sums.len())];
+            store(&sums, exponent, &mut block);
+            let greatest = sums.iter().map(|sum| f64::from(*sum).abs()).fold(0.0, f64::max);
+            for (found, sum) in values(&block, sums.len()).iter().zip(&sums) {
+                let found = found / f64::from(exponent).exp2();
+                // Half a unit; one where the greatest rounds up to a 16th bit.
+                let unit = greatest / 16384.0;
+                prop_assert!((found - f64::from(*sum)).abs() <= unit, "{found}, {sum}");
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_have_the_least_exponent() {
+        let mut block = vec![7; stride(3)];
+        store(&[0; 3], MIN_EXPONENT - 40, &mut block);
+        assert_eq!((exponent(&block), values(&block, 3)), (MIN_EXPONENT, vec![0.0; 3]));
+        store(&[1 << 20, -3, 0], MIN_EXPONENT - 30, &mut block);
+        assert_eq!(open(&block, 3), (MIN_EXPONENT, &[0, 0, 0][..]));
+        store(&[1 << 20, -3, 0], 300, &mut block);
+        assert_eq!(exponent(&block), MAX_EXPONENT);
+    }
+
+    #[test]
+    fn blocks_are_whole_words() {
+        assert_eq!([0, 1, 2, 3].map(block_bytes), [4, 8, 8, 12]);
+    }
+}

@@ -1,0 +1,99 @@
+//! Layers with weights, and the optimiser's state.
+
+use super::super::{BufferId, Emit, Home, Lowering, LowerError, TrainOptions, word};
+use super::super::program::Places;
+use crate::graph::{Node, Op, TensorId};
+use embernet_core::kernels::dense::Dense;
+use embernet_core::kernels::fixed::block::block_bytes;
+use embernet_core::kernels::fixed::trained::Trained;
+use embernet_core::optim::Rule;
+use embernet_core::optim::state::StateFormat;
+
+/// The shape of a layer with weights.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Weighted {
+    Dense(Dense),
+}
+
+/// Where each parameter's state lies, by tensor number.
+#[derive(Debug, Default)]
+pub(in super::super) struct FixedState {
+    first: Vec<Option<BufferId>>,
+    second: Vec<Option<BufferId>>,
+    slots: usize,
+}
+
+impl Lowering<'_> {
+    /// Buffers of state for all parameters that learn, in their order.
+    pub(in super::super) fn fixed_state(&mut self, options: &TrainOptions) -> Result<FixedState, LowerError> {
+        let refused = |what| Err(LowerError::Optimizer { what });
+        let Some(rule) = options.optimizer.rule() else { return refused("an unknown rule") };
+        if rule == Rule::AdaGrad {
+            return refused("AdaGrad in 16-bit fixed point");
+        }
+        if options.optimizer.state != StateFormat::F32 as u32 {
+            return refused("another format of state than 16-bit fixed point has");
+        }
+        if options.optimizer.passes > 1 {
+            return refused("gradients of several passes in 16-bit fixed point");
+        }
+        let none = vec![None; self.graph.tensors.len()];
+        let mut state = FixedState { first: none.clone(), second: none, slots: rule.slots() };
+        for id in self.graph.parameter_tensors() {
+            let tensor = self.graph.tensor(id);
+            if !tensor.trainable {
+                continue;
+            }
+            let mut slot = |what: &str| {
+                let home = Home::State { bytes: block_bytes(tensor.elements()) };
+                Some(self.program.add(format!("{}/{what}", tensor.name), home))
+            };
+            if state.slots > 0 {
+                state.first[id.index()] = slot("state");
+            }
+            if state.slots > 1 {
+                state.second[id.index()] = slot("second moments");
+            }
+        }
+        Ok(state)
+    }
+}
+
+impl Emit<'_, '_> {
+    pub(super) fn fixed_weighted(&self, node: &Node) -> Result<Weighted, LowerError> {
+        match &node.op {
+            Op::Dense(_) if self.tensor(node.inputs[0]).shape.len() == 1 => Ok(Weighted::Dense(self.dense_shape(node))),
+            _ => Err(super::super::unsupported(node, "16-bit fixed point")),
+        }
+    }
+
+    /// The parameters that a layer trains; `None` if all are frozen.
+    pub(super) fn fixed_trained(&mut self, node: &Node, state: &FixedState) -> Option<TrainedBuffers> {
+        let mut parameter = |index: usize| {
+            let id = node.parameters().get(index).copied().filter(|t| self.tensor(*t).trainable)?;
+            let of = |slot: &[Option<BufferId>], id: TensorId| slot.get(id.index()).copied().flatten();
+            Some([Some(self.value(id)), of(&state.first, id), of(&state.second, id)])
+        };
+        let (w, b) = (parameter(0), parameter(1));
+        (w.is_some() || b.is_some()).then(|| TrainedBuffers {
+            w: w.unwrap_or_default(),
+            b: b.unwrap_or_default(),
+            slots: word(state.slots),
+        })
+    }
+}
+
+/// [`Trained`] before its places are known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TrainedBuffers {
+    pub w: [Option<BufferId>; 3],
+    b: [Option<BufferId>; 3],
+    slots: u32,
+}
+
+impl TrainedBuffers {
+    pub fn record(&self, p: Places<'_>) -> Trained {
+        let ([w, w_first, w_second], [b, b_first, b_second]) = (self.w.map(|t| p.opt(t)), self.b.map(|t| p.opt(t)));
+        Trained { w, w_first, w_second, b, b_first, b_second, slots: self.slots }
+    }
+}

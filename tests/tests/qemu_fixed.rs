@@ -1,0 +1,84 @@
+//! Training in 16-bit fixed point on emulated boards: the host's bits, at a fraction of soft floats' instructions.
+
+use embernet::image::Precision;
+use embernet::link::{Board, Client};
+use embernet_core::optim::OptimizerRecord;
+use embernet_core::rng::Rng;
+use embernet_tests::{firmware, models};
+
+/// Updates of each kind; the thousand when asked.
+fn updates() -> usize {
+    std::env::var("EMBERNET_UPDATES").ok().and_then(|n| n.parse().ok()).unwrap_or(30)
+}
+
+const RULES: [(&str, OptimizerRecord); 4] = [
+    ("sgd", OptimizerRecord::sgd(0.05)),
+    ("momentum", OptimizerRecord::momentum(0.02, 0.9, false)),
+    ("nesterov", OptimizerRecord::momentum(0.02, 0.9, true)),
+    ("adam", OptimizerRecord::adam(0.005)),
+];
+
+/// Inference and updates with the host's bits; gives the instructions of one update.
+fn replays(client: &mut Client, board: &Board, packed: &embernet::image::Packed, what: &str) -> u64 {
+    let image = packed.image().unwrap();
+    client.load(&image, |_, _| {}).unwrap();
+    let input = models::values(&mut Rng::new(11), 4 * 5);
+    let outputs = client.infer(&image, &[&input], true).unwrap().outputs;
+    assert_eq!(outputs, [models::infer(&image, &input)], "{what}: outputs");
+    let steps = models::steps(12, updates().div_ceil(models::BATCH / image.header().train.samples as usize));
+    let (losses, learned) = models::replay(&image, &steps);
+    let (mut ticks, mut count) = (0, 0);
+    for ((inputs, labels), loss) in models::passes(&image, &steps).zip(&losses) {
+        let step = client.train_step(&image, &[inputs], labels).unwrap();
+        assert_eq!(step.loss.to_bits(), loss.to_bits(), "{what}: loss of step {count}");
+        ticks += step.ticks;
+        count += 1;
+    }
+    assert_eq!(client.params(&image).unwrap(), learned, "{what}: weights after {count} steps");
+    board.instructions(ticks).unwrap() / count
+}
+
+fn learns(name: &str) {
+    let board = Board::named(name).unwrap();
+    let Some(mut client) = firmware::start(name, None) else { return };
+    for hidden in [&[10, 10][..], &[16]] {
+        for (rule, optimizer) in RULES {
+            let what = format!("{name}, 4-{hidden:?}-3, {rule}");
+            let packed = models::precise(Precision::Fixed16, hidden, optimizer, 1);
+            let fixed = replays(&mut client, board, &packed, &what);
+            let arena = packed.image().unwrap().arena_bytes();
+            let packed = models::precise(Precision::F32, hidden, optimizer, 1);
+            let float = replays(&mut client, board, &packed, &what);
+            eprintln!(
+                "{what}: {fixed} instructions an update and {arena} B in fixed16; {float} and {} B in f32",
+                packed.image().unwrap().arena_bytes()
+            );
+            // The goal for cores without a floating-point unit.
+            if matches!(name, "m0" | "m0-mps2" | "microbit") {
+                assert!(fixed * 4 <= float, "{what}: {fixed} of {float}");
+            }
+        }
+    }
+    let packed = models::precise(Precision::Fixed16, &[10, 10], RULES[3].1, models::BATCH);
+    replays(&mut client, board, &packed, &format!("{name}, a batch"));
+}
+
+#[test]
+fn m0_learns_in_fixed_point() {
+    learns("m0");
+}
+
+#[test]
+fn m3_learns_in_fixed_point() {
+    learns("m3");
+}
+
+#[test]
+fn m4_learns_in_fixed_point() {
+    learns("m4");
+}
+
+#[test]
+fn rv32_learns_in_fixed_point() {
+    learns("rv32");
+}
