@@ -9,8 +9,8 @@
 
 use crate::arch::Isa;
 use crate::kernels::{
-    activation, add, average_pool, batch_norm, binary, conv2d, copy, dense, depthwise_conv2d, fixed, gru, layer_norm, lookup,
-    lstm, matmul, max_pool, prelu, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
+    activation, add, average_pool, batch_norm, binary, conv2d, copy, dense, depthwise_conv2d, fixed, gru, layer_norm,
+    lookup, lstm, matmul, max_pool, prelu, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
 };
 use crate::loss;
 use crate::memory::{Slices, view};

@@ -63,9 +63,7 @@ fn iris_is_learned_as_well_as_in_floats() {
             for batch in [1, 10] {
                 let [(accuracy, loss), (fixed_accuracy, fixed_loss)] = compare(hidden, rule, batch, seeds);
                 let what = format!("4-{hidden:?}-3, {name}, batches of {batch}");
-                println!(
-                    "{what}: accuracy {fixed_accuracy:.4}, loss {fixed_loss:.4}; in f32 {accuracy:.4}, {loss:.4}"
-                );
+                println!("{what}: accuracy {fixed_accuracy:.4}, loss {fixed_loss:.4}; in f32 {accuracy:.4}, {loss:.4}");
                 assert!((fixed_accuracy - accuracy).abs() <= 0.02, "{what}: {fixed_accuracy}, in f32 {accuracy}");
             }
         }

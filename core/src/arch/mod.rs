@@ -57,6 +57,7 @@ use crate::kernels::requantize::Requantize;
 use crate::kernels::util::from;
 use crate::optim::Optimizer;
 use crate::plan::{Context, Stored};
+use crate::rng::Bits;
 use core::ops::Range;
 use layout::Layout;
 
@@ -690,6 +691,13 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     #[inline]
     fn axpy_fixed(self, a: i16, right: u32, x: &[i16], y: &mut [i32]) {
         self.vectorize(|| scalar::axpy_fixed(a, right, x, y));
+    }
+
+    /// `w[i] -= (gradient[i] * rate / 2^16 + r[i]) >> right`, saturating, with products rounded down, `right` from 1 to 31
+    /// and r the upper `right` bits of the next ones of `bits`. Gives the bits of the new weights, joined.
+    #[inline]
+    fn descend_fixed(self, rate: u32, right: u32, bits: Bits, gradient: &[i32], w: &mut [i16]) -> u32 {
+        self.vectorize(|| scalar::descend_fixed(rate, right, bits, gradient, w))
     }
 
     /// Does nothing but multiply-adds in registers, and says how many floating-point operations it did: what a

@@ -8,6 +8,8 @@ pub use norm::{column_squares_f32, column_sums_f32, norm_gradients_f32, norm_inp
 
 use super::layout::Plain;
 use super::{Gemm, Isa, IsaId, Patch, Pools, Window, Windows};
+use crate::kernels::fixed::mul_q16;
+use crate::kernels::fixed::update::subtract;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub, sub_mut};
 use crate::math;
@@ -15,6 +17,7 @@ use crate::memory::Slices;
 use crate::optim::{Optimizer, TINY, TINY_SQUARE};
 use crate::plan::{Context, Stored};
 use crate::quant;
+use crate::rng::Bits;
 use core::hint::black_box;
 
 /// Runs anywhere; the bits that all promises refer to.
@@ -531,6 +534,16 @@ pub fn axpy_fixed(a: i16, right: u32, x: &[i16], y: &mut [i32]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y = y.wrapping_add((a * i32::from(*x)) >> right);
     }
+}
+
+/// See [`Isa::descend_fixed`].
+#[inline]
+pub fn descend_fixed(rate: u32, right: u32, mut bits: Bits, gradient: &[i32], w: &mut [i16]) -> u32 {
+    let (right, mut all) = (right.clamp(1, 31), 0);
+    for (w, g) in w.iter_mut().zip(gradient) {
+        all |= subtract(mul_q16(*g, rate), right, bits.advance(), w);
+    }
+    all
 }
 
 /// See [`Isa::multiply_add_i16`].

@@ -37,6 +37,7 @@ use serde::Deserialize;
 use crate::data::{Axis, DataError, DatasetError, NoNumber, SplitError, csv::Missing};
 use crate::files::FileError;
 use crate::graph::{GraphError, LayerSpec};
+use crate::lower::Precision;
 
 pub use load::Parts;
 pub use optimizer::Optimizer;
@@ -182,6 +183,9 @@ pub struct Train {
     /// Samples in one step.
     #[serde(default = "thirty_two")]
     pub batch: NonZeroUsize,
+    /// The numbers to train in.
+    #[serde(default)]
+    pub precision: Precision,
     /// From it come the split, the initial weights and every shuffle.
     #[serde(default)]
     pub seed: u64,

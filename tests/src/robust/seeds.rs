@@ -6,7 +6,7 @@ use embernet::graph::ops::{
     Activation, Add, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Flatten, MaxPool2d, Padding,
 };
 use embernet::graph::{DType, Graph, Sequential, Tensor};
-use embernet::image::{Loss, PackOptions, TrainOptions, pack};
+use embernet::image::{Loss, PackOptions, Precision, TrainOptions, pack};
 use embernet::import::checkpoint::Checkpoint;
 use embernet::quant::{Scheme, quantize};
 use embernet_core::optim::OptimizerRecord;
@@ -37,18 +37,34 @@ pub fn network() -> Graph {
     graph
 }
 
-/// Images of it: trainable in two ways, and int8.
+/// Images of it: trainable in two ways, and int8. Images of another one that learn in 16-bit fixed point.
 pub fn trained_images() -> Vec<Vec<u8>> {
     let graph = network();
     let train = |optimizer, loss| {
         let train = Some(TrainOptions { optimizer, loss, batch: 2, ..TrainOptions::default() });
         pack(&graph, &PackOptions { train, ..PackOptions::default() }, None).expect("packs").bytes.to_vec()
     };
+    // In 16-bit fixed point, with all that it has.
+    let dense = Sequential::new([6])
+        .add(Dense::new(70).activation(Activation::Relu6))
+        .add(Dense::new(4).activation(Activation::LeakyRelu { alpha: 0.1 }))
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .build(2)
+        .expect("a chain");
+    let fixed = |optimizer: OptimizerRecord, loss| {
+        let optimizer = OptimizerRecord { weight_decay: 0.01, ..optimizer };
+        let train = Some(TrainOptions { optimizer, loss, batch: 2, ..TrainOptions::default() });
+        let options = PackOptions { train, precision: Precision::Fixed16, ..PackOptions::default() };
+        pack(&dense, &options, None).expect("packs").bytes.to_vec()
+    };
     let int8 = quantize(&graph, &[0.5; 72 * 4], Scheme::Int8).expect("quantises").graph;
     vec![
         train(OptimizerRecord::adam(0.01), Loss::SparseCrossEntropy),
         train(OptimizerRecord::sgd(0.01), Loss::CrossEntropy),
         pack(&int8, &PackOptions::default(), None).expect("packs").bytes.to_vec(),
+        fixed(OptimizerRecord::adam(0.01), Loss::SparseCrossEntropy),
+        fixed(OptimizerRecord::momentum(0.01, 0.9, true), Loss::CrossEntropy),
+        fixed(OptimizerRecord::sgd(0.01), Loss::MeanSquaredError),
     ]
 }
 

@@ -61,16 +61,17 @@ pub fn mark(block: &[i16]) -> i16 {
 /// Bits that the values need beside their signs.
 #[inline]
 pub fn bits(values: &[i32]) -> u32 {
-    32 - values.iter().fold(0, |all, value| all | (value ^ (value >> 31))).leading_zeros()
+    32 - values.iter().fold(0, |all, value| all | value.unsigned_abs()).leading_zeros()
 }
 
 /// Sums times `2^exponent` become a block: 15 bits of the greatest and a sign, rounded to nearest (halves up).
 pub fn store(sums: &[i32], exponent: i32, block: &mut [i16]) {
-    let right = bits(sums) as i32 - 15;
+    let needed = bits(sums) as i32;
+    let right = needed - 15;
     let wanted = exponent.saturating_add(right);
     let kept = wanted.clamp(MIN_EXPONENT, MAX_EXPONENT);
     // Where the exponent is at its limit, mantissas take what is left.
-    let right = if sums.iter().all(|sum| *sum == 0) { 0 } else { right.saturating_add(kept.saturating_sub(wanted)) };
+    let right = if needed == 0 { 0 } else { right.saturating_add(kept.saturating_sub(wanted)) };
     let to = mantissas_mut(block, sums.len());
     if right > 0 {
         let right = right.min(31) as u32;

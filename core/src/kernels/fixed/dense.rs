@@ -4,15 +4,17 @@ use super::block::{exponent, open, store, stride};
 use super::number::Limits;
 use super::sums::{Gradient, ONE, Sums};
 use super::trained::{Parameter, Trained};
-use super::update::{TILE, Update};
+use super::update::{TILE, Tile, Update};
 use crate::arch::Isa;
 use crate::kernels::dense::Dense;
-use crate::kernels::util::{elements, from, rows, rows_mut};
+use crate::kernels::util::{elements, from, rows, rows_mut, sub_mut};
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(x * w^T + b)`; an empty `b` counts as zeros. `sums` has room for the outputs of one sample.
+// By itself on a device, as those below: its loops find more registers than within a step.
+#[cfg_attr(target_os = "none", inline(never))]
 pub fn forward<I: Isa>(
     isa: I,
     shape: &Dense,
@@ -39,6 +41,7 @@ pub fn forward<I: Isa>(
 }
 
 /// `dx = dy * w`. `sums` has room for the inputs of one sample.
+#[cfg_attr(target_os = "none", inline(never))]
 pub fn backward_input<I: Isa>(isa: I, shape: &Dense, dy: &[i16], w: &[i16], sums: &mut [i32], dx: &mut [i16]) {
     let (inputs, outputs) = dims(shape);
     let (w_exponent, w) = open(w, inputs * outputs);
@@ -53,46 +56,59 @@ pub fn backward_input<I: Isa>(isa: I, shape: &Dense, dy: &[i16], w: &[i16], sums
     }
 }
 
-/// `dw = dy^T * x`, handed to `update` a piece of an output's weights at a time.
+/// `dw = dy^T * x`, handed to `update` some outputs' weights at a time, or a piece of one's.
+#[cfg_attr(target_os = "none", inline(never))]
 pub fn backward_weights<I: Isa>(
     isa: I,
     shape: &Dense,
     gradient: Gradient,
     x: &[i16],
     dy: &[i16],
+    tile: &mut Tile,
     update: &mut Update<'_>,
 ) {
     let (inputs, outputs) = dims(shape);
-    let mut tile = [0; TILE];
-    for output in 0..outputs {
+    // As many rows as fit: no division, which takes a small core as long as ten of these.
+    let (mut row_step, column_step) = (1, inputs.min(TILE));
+    while (row_step + 1) * column_step <= TILE {
+        row_step += 1;
+    }
+    let mut row = 0;
+    while row < outputs {
+        let count = row_step.min(outputs - row);
         let mut column = 0;
         while column < inputs {
-            let Some(sums) = tile.get_mut(..TILE.min(inputs - column)) else { return };
+            let width = column_step.min(inputs - column);
+            let sums = sub_mut(tile, 0, count * width);
             sums.fill(0);
             for (x, dy) in rows(x, stride(inputs)).zip(rows(dy, stride(outputs))) {
                 let right = gradient.right([exponent(x), exponent(dy)]);
-                let Some(dy) = open(dy, outputs).1.get(output) else { return };
-                isa.axpy_fixed(*dy, right, from(open(x, inputs).1, column), sums);
+                let (x, dy) = (from(open(x, inputs).1, column), from(open(dy, outputs).1, row));
+                for (sums, dy) in rows_mut(sums, width).zip(dy) {
+                    isa.axpy_fixed(*dy, right, x, sums);
+                }
             }
-            update.tile(output * inputs + column, sums);
-            column += TILE;
+            update.tile(isa, row * inputs + column, sums);
+            column += column_step;
         }
+        row += row_step;
     }
 }
 
 /// Gradient of a bias: for each output the sum of `dy` over all samples and the `pixels` of each. Shared by all layers
 /// whose bias is added to the last axis.
+#[cfg_attr(target_os = "none", inline(never))]
 pub fn bias_backward<I: Isa>(
     isa: I,
     [pixels, outputs]: [usize; 2],
     gradient: Gradient,
     dy: &[i16],
+    tile: &mut Tile,
     update: &mut Update<'_>,
 ) {
-    let mut tile = [0; TILE];
     let mut column = 0;
     while column < outputs {
-        let Some(sums) = tile.get_mut(..TILE.min(outputs - column)) else { return };
+        let sums = sub_mut(tile, 0, TILE.min(outputs - column));
         sums.fill(0);
         for dy in rows(dy, stride(pixels * outputs)) {
             let right = gradient.right([ONE.1, exponent(dy)]);
@@ -100,28 +116,29 @@ pub fn bias_backward<I: Isa>(
                 isa.axpy_fixed(ONE.0, right, from(dy, column), sums);
             }
         }
-        update.tile(column, sums);
+        update.tile(isa, column, sums);
         column += TILE;
     }
 }
 
-/// Both, for whichever the layer trains. `dense` makes the gradients of the weights.
+/// Both, for whichever the layer trains. `weights` makes the gradients of the weights.
 pub(super) fn train<I: Isa>(
     isa: I,
     context: &Context,
     [inputs, outputs, pixels]: [usize; 3],
     [x, dy]: [&[i16]; 2],
     [w, b]: [Parameter<'_>; 2],
-    weights: impl FnOnce(Gradient, &mut Update<'_>),
+    weights: impl FnOnce(Gradient, &mut Tile, &mut Update<'_>),
 ) {
+    let mut tile = [0; TILE];
     let own = Gradient::new([inputs, outputs * pixels], x, dy, pixels);
     if let Some(mut update) = w.update(context, own.exponent) {
-        weights(own, &mut update);
+        weights(own, &mut tile, &mut update);
         update.finish();
     }
     let own = Gradient::new([0, outputs * pixels], &[], dy, pixels);
     if let Some(mut update) = b.update(context, own.exponent) {
-        bias_backward(isa, [pixels, outputs], own, dy, &mut update);
+        bias_backward(isa, [pixels, outputs], own, dy, &mut tile, &mut update);
         update.finish();
     }
 }
@@ -245,8 +262,8 @@ impl StepRecord for BackwardWeights {
         let (x, dy) = (at.read(), at.read());
         let (inputs, outputs) = dims(&self.shape);
         let parameters = [inputs * outputs, outputs].map(|len| Parameter::take(len, at));
-        train(isa, context, [inputs, outputs, 1], [x, dy], parameters, |gradient, update| {
-            backward_weights(isa, &self.shape, gradient, x, dy, update);
+        train(isa, context, [inputs, outputs, 1], [x, dy], parameters, |gradient, tile, update| {
+            backward_weights(isa, &self.shape, gradient, x, dy, tile, update);
         });
     }
 }

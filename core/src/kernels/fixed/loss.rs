@@ -15,8 +15,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// `dz = (softmax(z) - target) / samples`. `sums` has room for one sample.
 ///
 /// With class indices the wanted class's gradient is the negative sum of the others, so that it does not cancel.
-pub fn softmax_cross_entropy(classes: usize, target: Target<'_>, sums: &mut [i32], z: &mut [i16]) -> f32 {
-    let samples = rows(z, stride(classes)).len();
+pub fn softmax_cross_entropy(
+    [samples, classes]: [usize; 2],
+    target: Target<'_>,
+    sums: &mut [i32],
+    z: &mut [i16],
+) -> f32 {
     let share = Factor::one_over(samples as u32);
     let mut loss = 0u32;
     for (sample, block) in rows_mut(z, stride(classes)).enumerate() {
@@ -36,7 +40,7 @@ pub fn softmax_cross_entropy(classes: usize, target: Target<'_>, sums: &mut [i32
         let unit = spread(share, PROBABILITY, sums);
         store(sums, unit, block);
     }
-    mean(loss as f32 / 65536.0, samples)
+    mean(float(loss.min(i32::MAX as u32) as i32, -16), samples)
 }
 
 /// Sums times a share; gives the power of two of their unit then.
@@ -79,8 +83,7 @@ fn distribution(total: Total, exponent: i32, z: &[i16], target: &[f32], sums: &m
 
 /// Mean squared error: the mean over samples and features of `(y - target)^2`; `y` becomes
 /// `dy = 2 (y - target) / (samples * len)`. `sums` has room for one sample.
-pub fn mean_squared_error(len: usize, target: &[f32], sums: &mut [i32], y: &mut [i16]) -> f32 {
-    let samples = rows(y, stride(len)).len();
+pub fn mean_squared_error([samples, len]: [usize; 2], target: &[f32], sums: &mut [i32], y: &mut [i16]) -> f32 {
     let share = Factor::one_over(samples.saturating_mul(len) as u32);
     let mut loss = 0.0;
     for (block, target) in rows_mut(y, stride(len)).zip(rows(target, len)) {
@@ -138,7 +141,7 @@ impl StepRecord for SoftmaxCrossEntropy {
         let target = if self.sparse == 1 { Target::Class(at.read()) } else { Target::Distribution(at.read()) };
         let (sums, dz) = (at.write(), at.write());
         copy(z, dz);
-        context.loss = softmax_cross_entropy(self.classes as usize, target, sums, dz);
+        context.loss = softmax_cross_entropy([context.samples, self.classes as usize], target, sums, dz);
     }
 }
 
@@ -174,7 +177,7 @@ impl StepRecord for MeanSquaredError {
         let (y, target) = (at.read(), at.read());
         let (sums, dy) = (at.write(), at.write());
         copy(y, dy);
-        context.loss = mean_squared_error(self.len as usize, target, sums, dy);
+        context.loss = mean_squared_error([context.samples, self.len as usize], target, sums, dy);
     }
 }
 

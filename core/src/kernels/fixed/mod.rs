@@ -31,4 +31,4 @@ pub(crate) mod testing;
 pub mod trained;
 pub mod update;
 
-pub use number::{Factor, Limits};
+pub use number::{Factor, Limits, mul_q16};

@@ -19,10 +19,14 @@ impl Factor {
 
     /// `1 / count`.
     pub fn one_over(count: u32) -> Self {
+        if count == 1 {
+            return Self { mantissa: 1 << 16, exponent: -16 };
+        }
         let log = count.max(1).ilog2();
         let one = 1u64 << 16 << log;
         // A mantissa of 2^16 for powers of two, less for the others.
-        let mantissa = u32::try_from(one).map_or_else(|_| (one / u64::from(count.max(1))) as u32, |one| divide(one, count));
+        let mantissa =
+            u32::try_from(one).map_or_else(|_| (one / u64::from(count.max(1))) as u32, |one| divide(one, count));
         Self { mantissa, exponent: -16 - log as i32 }
     }
 
@@ -91,7 +95,7 @@ pub fn fixed(value: f32, exponent: i32) -> i32 {
     if bits >> 31 == 0 { size } else { -size }
 }
 
-/// `value * 2^exponent` as a float, for values of at most 24 bits. What is too small for a normal float is 0.
+/// `value * 2^exponent` as a float, rounded to nearest. What is too small for a normal float is 0.
 #[inline]
 pub fn float(value: i32, exponent: i32) -> f32 {
     let bits = (value as f32).to_bits();

@@ -1,7 +1,7 @@
 //! Exponents of sums of products: how far each product is shifted, so that 32 bits hold them all.
 
 use super::block::{MAX_EXPONENT, MIN_EXPONENT, exponent, stride};
-use super::number::{log2_up, shift};
+use super::number::log2_up;
 use crate::kernels::util::rows;
 
 /// Sums of products of mantissas, in units of `2^exponent`, each product shifted right.
@@ -34,9 +34,11 @@ impl Sums {
         if bias.is_empty() {
             return sums.fill(0);
         }
+        // At most ROOM.
         let left = exponent.saturating_sub(self.exponent);
+        let (left, right) = (left.clamp(0, ROOM) as u32, (-left).clamp(0, 31) as u32);
         for (sum, bias) in sums.iter_mut().zip(bias) {
-            *sum = shift(i32::from(*bias), left);
+            *sum = i32::from(*bias) << left >> right;
         }
     }
 }

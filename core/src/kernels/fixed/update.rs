@@ -13,6 +13,7 @@ mod tests;
 use super::block::{MAX_EXPONENT, exponent, mantissas_mut, open, set_head};
 use super::number::{Factor, LIMIT, mul_q16, shift};
 use super::trained::Parameter;
+use crate::arch::Isa;
 use crate::kernels::util::{from, from_mut};
 use crate::optim::{Optimizer, Rule};
 use crate::rng::{Bits, draw};
@@ -21,6 +22,9 @@ use second::Second;
 
 /// Most elements of a tile. Tiles begin at places that follow from the layer's shape alone, because random bits do.
 pub const TILE: usize = 64;
+
+/// Room for one.
+pub type Tile = [i32; TILE];
 
 /// Bits of weights beside their signs: one less than a mantissa has, so that an update finds room.
 pub const WEIGHT_BITS: u32 = 14;
@@ -77,13 +81,13 @@ impl<'a> Update<'a> {
     }
 
     /// Takes the gradient of the parameters from `start` on: at most [`TILE`] of them.
-    pub fn tile(&mut self, start: usize, gradient: &mut [i32]) {
+    pub fn tile<I: Isa>(&mut self, isa: I, start: usize, gradient: &mut [i32]) {
         self.add_decay(start, gradient);
-        let mut bits = Bits(draw(self.step, start as u32));
+        let bits = Bits(draw(self.step, start as u32));
         match self.rule {
-            Rule::Sgd => self.sgd(start, gradient, &mut bits),
-            Rule::Momentum { nesterov } => self.momentum(nesterov, start, gradient, &mut bits),
-            Rule::Adam => self.adam(start, gradient, &mut bits),
+            Rule::Sgd => self.sgd(isa, start, gradient, bits),
+            Rule::Momentum { nesterov } => self.momentum(nesterov, start, gradient, bits),
+            Rule::Adam => self.adam(start, gradient, bits),
             // No image asks for it: it has no such state.
             Rule::AdaGrad => {}
         }
@@ -116,17 +120,18 @@ impl<'a> Update<'a> {
     }
 
     /// `w -= lr g`.
-    fn sgd(&mut self, start: usize, gradient: &[i32], bits: &mut Bits) {
+    fn sgd<I: Isa>(&mut self, isa: I, start: usize, gradient: &mut [i32], bits: Bits) {
         let rounding = Rounding::between(self.gradient + self.rate.exponent + 16, self.exponent);
-        let (rate, mut peak) = (self.rate, self.peak);
-        for (w, g) in from_mut(mantissas_mut(self.block, self.len), start).iter_mut().zip(gradient) {
-            peak |= rounding.subtract(rate.mantissa_times(*g), bits.advance(), w);
+        if rounding.left != 0 {
+            gradient.iter_mut().for_each(|g| *g = shift(*g, rounding.left));
         }
-        self.peak = peak;
+        let w = from_mut(mantissas_mut(self.block, self.len), start);
+        self.peak |= isa.descend_fixed(self.rate.mantissa, rounding.right, bits, gradient, w);
     }
 
     /// `v = momentum v - lr g`, then `w += v` (or, Nesterov, `w += momentum v - lr g`).
-    fn momentum(&mut self, nesterov: bool, start: usize, gradient: &[i32], bits: &mut Bits) {
+    #[inline(never)]
+    fn momentum(&mut self, nesterov: bool, start: usize, gradient: &[i32], mut bits: Bits) {
         let First { keep, gain, .. } = self.first;
         let rounding = Rounding::between(self.first.exponent - FINE as i32, self.exponent);
         let weights = from_mut(mantissas_mut(self.block, self.len), start);
@@ -143,7 +148,8 @@ impl<'a> Update<'a> {
     }
 
     /// `m += (g - m)(1 - beta_1)`; `v += (g^2 - v)(1 - beta_2)`; `w -= rate m / max(sqrt(v), epsilon)`.
-    fn adam(&mut self, start: usize, gradient: &[i32], bits: &mut Bits) {
+    #[inline(never)]
+    fn adam(&mut self, start: usize, gradient: &[i32], mut bits: Bits) {
         let First { keep, gain, exponent, .. } = self.first;
         let fine = exponent - FINE as i32;
         let rounding = Rounding::between(self.rate.exponent + 16 - second::RATIO_BITS, self.exponent);
@@ -176,7 +182,7 @@ impl Rounding {
     fn between(from: i32, to: i32) -> Self {
         let right = to.saturating_sub(from);
         // At most 30 bits are rounded: a change of as many and the random ones fit 32.
-        let rounded = right.clamp(0, 30);
+        let rounded = right.clamp(1, 30);
         Self { left: rounded - right, right: rounded as u32 }
     }
 
@@ -184,9 +190,19 @@ impl Rounding {
     #[inline(always)]
     fn subtract(self, change: i32, noise: u32, w: &mut i16) -> u32 {
         let change = if self.left == 0 { change } else { shift(change, self.left) };
-        let rounded = change.wrapping_add((noise >> 1 >> (31 - self.right)) as i32) >> self.right;
-        let new = i32::from(*w).wrapping_sub(rounded).clamp(-0x7fff, 0x7fff);
-        *w = new as i16;
-        (new ^ (new >> 31)) as u32
+        subtract(change, self.right, noise, w)
     }
+}
+
+/// `w -= change / 2^right`, rounded by the upper bits of `noise`; gives the bits of the new weight.
+#[inline(always)]
+pub fn subtract(change: i32, right: u32, noise: u32, w: &mut i16) -> u32 {
+    let rounded = change.wrapping_add((noise >> (32 - right)) as i32) >> right;
+    let new = i32::from(*w).wrapping_sub(rounded);
+    *w = new as i16;
+    if i32::from(*w) != new {
+        *w = if new < 0 { -i16::MAX } else { i16::MAX };
+    }
+    let new = i32::from(*w);
+    (new ^ (new >> 31)) as u32
 }

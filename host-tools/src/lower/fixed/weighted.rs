@@ -1,7 +1,7 @@
 //! Layers with weights, and the optimiser's state.
 
-use super::super::{BufferId, Emit, Home, Lowering, LowerError, TrainOptions, word};
 use super::super::program::Places;
+use super::super::{BufferId, Emit, Home, LowerError, Lowering, TrainOptions, word};
 use crate::graph::{Node, Op, TensorId};
 use embernet_core::kernels::dense::Dense;
 use embernet_core::kernels::fixed::block::block_bytes;

@@ -2,9 +2,11 @@
 
 /// Makes the token `$token`, whose convolutions are those of the module `$tile`, of `$group` filters if it leaves that open,
 /// and whose dense layers those of `$four`; `$numbers` are what [`plain`](crate::arch::sums::plain) is told about sums.
+/// Behind a semicolon may stand methods of the token's own.
 macro_rules! token {
     ($(#[$about:meta])* $token:ident, $tile:ident $(<$group:literal>)?, $four:ident, $filters:ident, $dense:ident,
-        $band:ident, $place:ident, $place_tile:ident, $gather:ident, $add:ident $numbers:tt) => {
+        $band:ident, $place:ident, $place_tile:ident, $gather:ident, $add:ident $numbers:tt
+        $(; $($method:tt)*)?) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug)]
         pub struct $token(());
@@ -45,6 +47,8 @@ macro_rules! token {
             ) {
                 step.run(self, at, context);
             }
+
+            $($($method)*)?
         }
 
         unsafe extern "C" {

@@ -79,8 +79,8 @@ proptest! {
             Parameter { len: inputs * outputs, block: &mut w, ..Parameter::default() },
             Parameter { len: outputs, block: &mut b, ..Parameter::default() },
         ];
-        train(Scalar, &context, [inputs, outputs, 1], [&x, &dy], parameters, |gradient, update| {
-            backward_weights(Scalar, &shape, gradient, &x, &dy, update);
+        train(Scalar, &context, [inputs, outputs, 1], [&x, &dy], parameters, |gradient, tile, update| {
+            backward_weights(Scalar, &shape, gradient, &x, &dy, tile, update);
         });
         let expected = product([outputs, samples, inputs], |o, s| real_dy[s * outputs + o], |s, i| real_x[s * inputs + i]);
         for (found, expected) in values(&w, inputs * outputs).iter().zip(&expected) {

@@ -26,7 +26,7 @@ proptest! {
         let mut sums = vec![0; classes];
         for target in [Target::Class(&labels), Target::Distribution(&one_hot)] {
             let mut dz = z.clone();
-            let found = f64::from(softmax_cross_entropy(classes, target, &mut sums, &mut dz));
+            let found = f64::from(softmax_cross_entropy([samples, classes], target, &mut sums, &mut dz));
             prop_assert!((found - loss).abs() < 1e-4 + loss * 1e-4, "{found} {loss}");
             // Probabilities within 2^-14.
             for (found, expected) in values(&dz, classes).iter().zip(&expected) {
@@ -35,7 +35,7 @@ proptest! {
         }
         // Small errors keep their size: the wanted class's is that of the others together.
         let mut dz = z.clone();
-        softmax_cross_entropy(classes, Target::Class(&labels), &mut sums, &mut dz);
+        softmax_cross_entropy([samples, classes], Target::Class(&labels), &mut sums, &mut dz);
         for (found, expected) in values(&dz, classes).chunks(classes).zip(expected.chunks(classes)) {
             let greatest = expected.iter().fold(0.0, |greatest: f64, value| greatest.max(value.abs()));
             for (found, expected) in found.iter().zip(expected) {
@@ -54,7 +54,7 @@ proptest! {
         let difference: Vec<f64> = real.iter().zip(&target).map(|(y, t)| y - f64::from(*t)).collect();
         let mut dy = y.clone();
         let mut sums = vec![0; len];
-        let found = f64::from(mean_squared_error(len, &target, &mut sums, &mut dy));
+        let found = f64::from(mean_squared_error([samples, len], &target, &mut sums, &mut dy));
         let loss = difference.iter().map(|d| d * d).sum::<f64>() / count;
         prop_assert!((found / loss - 1.0).abs() < 0.01, "{found} {loss}");
         let expected: Vec<f64> = difference.iter().map(|d| 2.0 * d / count).collect();

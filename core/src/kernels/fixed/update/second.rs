@@ -73,7 +73,8 @@ impl Gain {
         let narrow = if bits > 16 { size >> (bits - 16) } else { size << (16 - bits) };
         let square = narrow.wrapping_mul(narrow) >> 8;
         let new = mul_q16(square as i32, self.gain.mantissa) as u32;
-        let new_exponent = (exponent.saturating_add(bits - 16)).saturating_mul(2).saturating_add(self.gain.exponent + 24);
+        let new_exponent =
+            (exponent.saturating_add(bits - 16)).saturating_mul(2).saturating_add(self.gain.exponent + 24);
         if new == 0 {
             return pack(kept, old_exponent, noise);
         }

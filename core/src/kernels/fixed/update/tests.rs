@@ -38,7 +38,7 @@ impl Both {
         let (block, first, second) = (&mut self.block[..], &mut self.first[..], &mut self.second[..]);
         let mut update = Update::new(&o, Parameter { len: LEN, block, first, second }, unit);
         for (tile, sums) in gradient.chunks(TILE).enumerate() {
-            update.tile(tile * TILE, &mut sums.to_vec());
+            update.tile(crate::arch::Scalar, tile * TILE, &mut sums.to_vec());
         }
         update.finish();
         let (rate, keep) = (f64::from(o.rate), f64::from(settings.momentum));

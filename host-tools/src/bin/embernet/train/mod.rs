@@ -15,7 +15,7 @@ use embernet::data::Dataset;
 use embernet::experiment::Loss as ExperimentLoss;
 use embernet::files;
 use embernet::graph::Graph;
-use embernet::image::{PackOptions, Precision, TrainOptions, pack};
+use embernet::image::{PackOptions, TrainOptions, pack};
 use embernet::import::checkpoint::Checkpoint;
 use embernet::lower::Loss;
 use embernet::train::history::Epoch;
@@ -106,7 +106,7 @@ impl Train {
             exact: saved.exact,
             threads: self.threads.map_or_else(cores, |threads| threads as usize),
             layers: None,
-            precision: Precision::F32,
+            precision: experiment.train.precision,
         };
         let watched = (&parts.train, parts.watched());
         let state_file = saved::path(&folder);
@@ -148,8 +148,12 @@ impl Train {
         // What a device would need: to infer alone, and to learn with the same rule, a sample at a time.
         let train = TrainOptions { optimizer: options.optimizer, loss, batch: 1, ..TrainOptions::default() };
         let device = [
-            pack(&graph, &PackOptions::default(), None)?,
-            pack(&graph, &PackOptions { train: Some(train), ..PackOptions::default() }, None)?,
+            pack(&graph, &PackOptions { precision: options.precision, ..PackOptions::default() }, None)?,
+            pack(
+                &graph,
+                &PackOptions { train: Some(train), precision: options.precision, ..PackOptions::default() },
+                None,
+            )?,
         ];
         let report = report::report(&experiment, &graph, &parts, &fitted.history, &line, &verdict.outputs, &device);
         Checkpoint::new(graph).save(&line.model)?;
