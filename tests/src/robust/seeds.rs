@@ -51,8 +51,8 @@ pub fn trained_images() -> Vec<Vec<u8>> {
         .add(Dense::new(3).activation(Activation::Softmax))
         .build(2)
         .expect("a chain");
-    let fixed = |optimizer: OptimizerRecord, loss| {
-        let optimizer = OptimizerRecord { weight_decay: 0.01, ..optimizer };
+    let fixed = |mut optimizer: OptimizerRecord, loss| {
+        optimizer.weight_decay = 0.01;
         let train = Some(TrainOptions { optimizer, loss, batch: 2, ..TrainOptions::default() });
         let options = PackOptions { train, precision: Precision::Fixed16, ..PackOptions::default() };
         pack(&dense, &options, None).expect("packs").bytes.to_vec()

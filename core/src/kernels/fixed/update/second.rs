@@ -15,6 +15,7 @@ const MOST: i32 = 8 << RATIO_BITS;
 /// Entries of the table for each power of two.
 const STEPS: usize = 64;
 /// `2^20 / sqrt(m)` for mantissas m from 256 to 1024: of even exponents, then of odd ones.
+#[allow(clippy::indexing_slicing, reason = "what leaves the array does not compile")]
 const ROOTS: [u32; 2 * STEPS] = {
     let (mut roots, mut i) = ([0; 2 * STEPS], 0);
     while i < 2 * STEPS {
