@@ -48,7 +48,7 @@ pub fn trained_images() -> Vec<Vec<u8>> {
     let dense = Sequential::new([6])
         .add(Dense::new(70).activation(Activation::Relu6))
         .add(Dense::new(4).activation(Activation::LeakyRelu { alpha: 0.1 }))
-        .add(Dense::new(3).activation(Activation::Softmax))
+        .add(Dense::new(3))
         .build(2)
         .expect("a chain");
     let fixed = |mut optimizer: OptimizerRecord, loss| {
