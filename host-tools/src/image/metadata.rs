@@ -3,7 +3,6 @@
 use crate::data::Preprocessing;
 use crate::graph::Piece;
 use crate::import::checkpoint::ModelId;
-use crate::lower::Precision;
 use serde::{Deserialize, Serialize};
 
 /// Version of [`Metadata`] in images; another one is not read.
@@ -36,8 +35,6 @@ pub struct Metadata {
     pub train_steps: Vec<u16>,
     /// Name of the loss; empty without training plan.
     pub loss: String,
-    /// The numbers that parameters of a float graph are kept in.
-    pub precision: Precision,
     /// The most bytes of activations alive at one inference step: no plan takes less.
     pub infer_bound: u32,
     /// The same for training.

@@ -62,7 +62,8 @@ pub fn with_params(image: &Image<'_>, params: &[u8]) -> Result<AlignedBytes, Par
 /// All names are checked before the first value changes.
 pub fn apply_params(graph: &mut Graph, image: &Image<'_>, params: &[u8]) -> Result<(), ParamsError> {
     check_length(image, params)?;
-    let Metadata { params: names, pieces, precision, .. } = Metadata::from_bytes(image.metadata())?;
+    let Metadata { params: names, pieces, .. } = Metadata::from_bytes(image.metadata())?;
+    let precision = Precision::of(image);
     let records = image.params();
     if names.len() != records.len() {
         return Err(ParamsError::Names { names: names.len(), records: records.len() });

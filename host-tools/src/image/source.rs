@@ -180,8 +180,8 @@ pub fn read_source(file: &[u8]) -> Result<Graph, SourceError> {
     }
     graph.validate()?;
     // Parts of parameters that learn have places of their own in the image, and blocks of integers are no floats.
-    let metadata = Metadata::from_bytes(image.metadata())?;
-    if !metadata.pieces.is_empty() || metadata.precision != Precision::F32 {
+    let pieces = Metadata::from_bytes(image.metadata())?.pieces;
+    if !pieces.is_empty() || Precision::of(&image) != Precision::F32 {
         apply_params(&mut graph, &image, &initial_params(&image))?;
     }
     Ok(graph)

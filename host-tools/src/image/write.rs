@@ -91,7 +91,6 @@ fn describe(graph: &Graph, program: &Program, options: &Options, parent: Option<
         infer_steps,
         train_steps,
         loss: options.train.as_ref().map(|t| t.loss.name().to_owned()).unwrap_or_default(),
-        precision: options.precision,
         infer_bound: program.infer.layout.lower_bound as u32,
         train_bound: program.train.as_ref().map_or(0, |t| t.layout.lower_bound as u32),
     }

@@ -10,6 +10,8 @@
 
 use super::stream::Bands;
 use super::{LowerError, Options, Program};
+use embernet_core::image::Image;
+use embernet_core::plan::Step;
 use serde::{Deserialize, Serialize};
 
 /// What is made small where a layer can be computed in several ways.
@@ -47,6 +49,14 @@ pub enum Precision {
     F32,
     /// 16-bit block floating point, for cores without a floating-point unit: `embernet_core::kernels::fixed`.
     Fixed16,
+}
+
+impl Precision {
+    /// What a float graph is computed in by its image.
+    pub fn of(image: &Image<'_>) -> Self {
+        let is_fixed = |step: Step<'_>| matches!(step, Step::FixedFromF32(_));
+        if image.infer_plan().steps().any(is_fixed) { Self::Fixed16 } else { Self::F32 }
+    }
 }
 
 impl std::str::FromStr for Precision {
