@@ -3,7 +3,7 @@
 //! As in [`quad`], four filters' weights for an input, each with 128 added, are the bytes of a word: the even ones become
 //! a word of two halves. Shifted right by one byte, the word has the odd ones as halves and the third filter's weight
 //! between them: a block's sum of that filter is known, and taken off. What the 128 add goes by the sum of the inputs,
-//! which eight filters share. Blocks begin with [`HALF`], so that upper halves are rounded; biases of the first two of
+//! which eight filters share. Blocks begin with `HALF`, so that upper halves are rounded; biases of the first two of
 //! four filters make up for it.
 //!
 //! The stream is the distance between groups of eight filters in words, and then the groups: for each filter its
