@@ -10,6 +10,7 @@
 use crate::arch::IsaId;
 use crate::checksum::crc32;
 use crate::optim::{OptimizerRecord, state};
+use crate::memory::view;
 use crate::plan::{Bounds, Plan, PlanError, Ref, STATES};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -309,6 +310,7 @@ impl<'a> Image<'a> {
     /// [`Image::parse`] without the checksum over the data section, whose cost grows with the weights.
     ///
     /// Memory-safe for any bytes, but damaged weights go unnoticed: for boot after a slot's own checksum.
+    #[inline(never)]
     pub fn parse_without_data_crc(bytes: &'a [u8]) -> Result<Self, ImageError> {
         let header = Self::peek(bytes)?;
         if !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
@@ -382,16 +384,12 @@ impl<'a> Image<'a> {
         if !(h.data.offset as usize).is_multiple_of(ALIGN) {
             return Err(ImageError::BadSection { section: 1 });
         }
-        let bounds = |plan: &PlanSection| Bounds {
-            data_bytes: data.len(),
-            arena_bytes: plan.arena_bytes as usize,
-            samples: plan.samples as usize,
-            slots,
+        let plan = |bytes: &'a [u8], plan: &PlanSection| {
+            let (arena_bytes, samples) = (plan.arena_bytes as usize, plan.samples as usize);
+            Plan::check(bytes, plan.steps, &Bounds { data_bytes: data.len(), arena_bytes, samples, slots })
         };
-        let infer =
-            Plan::check(section(2, h.infer.section)?, h.infer.steps, &bounds(&h.infer)).map_err(ImageError::Infer)?;
-        let train =
-            Plan::check(section(3, h.train.section)?, h.train.steps, &bounds(&h.train)).map_err(ImageError::Train)?;
+        let infer = plan(section(2, h.infer.section)?, &h.infer).map_err(ImageError::Infer)?;
+        let train = plan(section(3, h.train.section)?, &h.train).map_err(ImageError::Train)?;
         let image = Self { bytes, header, infer, train, data };
         image.check_tensors()?;
         image.check_params()?;
@@ -534,7 +532,7 @@ impl Header {
 
 #[inline]
 fn table_of<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8], table: Table) -> Option<&[T]> {
-    <[T]>::ref_from_bytes(records_of(bytes, table, size_of::<T>())?).ok()
+    records_of(bytes, table, size_of::<T>()).map(view)
 }
 
 /// One copy for all types of records.
@@ -542,5 +540,6 @@ fn table_of<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8], table: Table) 
 fn records_of(bytes: &[u8], table: Table, record_bytes: usize) -> Option<&[u8]> {
     let start = table.offset as usize;
     let len = (table.count as usize).checked_mul(record_bytes)?;
-    bytes.get(start..start.checked_add(len)?)
+    // All records are words.
+    bytes.get(start..start.checked_add(len)?).filter(|records| records.as_ptr().addr().is_multiple_of(4))
 }

@@ -91,8 +91,14 @@ impl Record {
 
     /// The newest whole record among these places.
     pub fn newest_in<'p>(places: impl IntoIterator<Item = &'p [u8; RECORD_BYTES]>) -> Option<Self> {
-        let newest = |record: &Self| (record.generation, record.verified);
-        places.into_iter().filter_map(Self::parse).max_by_key(newest)
+        let age = |record: &Self| (record.generation, record.verified);
+        let mut newest: Option<Self> = None;
+        for record in places.into_iter().filter_map(Self::parse) {
+            if newest.is_none_or(|newest| age(&record) >= age(&newest)) {
+                newest = Some(record);
+            }
+        }
+        newest
     }
 
     /// Whether `image` has this record's checksum.

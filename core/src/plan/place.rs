@@ -103,67 +103,101 @@ pub struct Place {
     codes: [u8; CODES],
 }
 
+/// What is left of an operand's codes, and the record that they speak of.
+struct Codes<'a> {
+    codes: &'a [u8],
+    words: &'a [u32],
+}
+
+// Calls on a device, which has no room for a copy at each code that has a word.
+impl Codes<'_> {
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn next(&mut self) -> u8 {
+        let Some((&code, rest)) = self.codes.split_first() else { return END };
+        self.codes = rest;
+        code
+    }
+
+    /// The word of this number.
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn word(&self, number: u8) -> usize {
+        self.words.get(usize::from(number)).copied().unwrap_or(0) as usize
+    }
+
+    /// The word whose number comes next.
+    fn next_word(&mut self) -> usize {
+        let number = self.next();
+        self.word(number)
+    }
+}
+
+#[cfg_attr(target_os = "none", inline(never))]
+fn times(a: usize, b: usize) -> usize {
+    a.saturating_mul(b)
+}
+
 impl Place {
     /// The operand of the record that consists of these words.
     pub(crate) fn operand(&self, words: &[u32], samples: usize) -> Operand {
-        let word = |number: u8| words.get(usize::from(number)).copied().unwrap_or(0) as usize;
-        let mut codes = self.codes.iter();
-        let mut next = || codes.next().copied().unwrap_or(END);
+        let mut codes = Codes { codes: &self.codes, words };
+        let named = match self.element {
+            Element::Size | Element::Bias | Element::State | Element::Order => codes.next(),
+            _ => 0,
+        };
+        let given = codes.word(named);
         let (size, align) = match self.element {
             Element::Byte | Element::Nibble => (1, 1),
             Element::Half => (2, 2),
             Element::Word | Element::Block => (4, 4),
             Element::Wide => (8, 4),
-            Element::Size => {
-                let size = word(next());
-                (size, size.max(1))
-            }
-            Element::Bias => (word(next()).saturating_mul(4), 4),
-            Element::State => (word(next()), 4),
-            Element::Order => {
-                let order = next();
-                // Of a stream, all of its bytes.
-                if word(order) == 0 { (1, 1) } else { (word(order + 1).saturating_mul(4), 4) }
-            }
+            Element::Size => (given, given.max(1)),
+            Element::Bias => (times(given, 4), 4),
+            Element::State => (given, 4),
+            Element::Order if given == 0 => (1, 1),
+            // Of a stream, all of its bytes.
+            Element::Order => (times(codes.word(named + 1), 4), 4),
         };
         let access = match self.using {
             Use::Read | Use::Input => Access::Read,
-            Use::Parts if word(next()) == 1 => Access::ReadWrite,
+            Use::Parts if codes.next_word() == 1 => Access::ReadWrite,
             Use::Write | Use::Parts => Access::Write,
             Use::Update => Access::ReadWrite,
             Use::Scratch => Access::Scratch,
         };
         let (mut elements, mut blocks) = (1usize, 1);
         loop {
-            let factor = match next() {
+            let factor = match codes.next() {
                 END => break,
                 SAMPLES if self.element == Element::Block => {
                     blocks = samples;
                     continue;
                 }
                 SAMPLES => samples,
-                CONST => usize::from(u16::from_le_bytes([next(), next()])),
+                CONST => usize::from(u16::from_le_bytes([codes.next(), codes.next()])),
                 UNLESS => {
-                    let repeats = word(next()) == 1;
-                    match next() {
+                    let repeats = codes.next_word() == 1;
+                    match codes.next() {
                         _ if repeats => 1,
                         SAMPLES => samples,
-                        code => word(code),
+                        code => codes.word(code),
                     }
                 }
                 code if code >= PAIRS => {
-                    let first = next();
-                    (0..code - PAIRS).fold(1, |product: usize, pair| product.saturating_mul(word(first + 2 * pair)))
-                }
-                code if code >= BY => {
-                    elements = elements.checked_div(word(code - BY)).unwrap_or(0);
+                    let first = codes.next();
+                    for pair in 0..code - PAIRS {
+                        elements = times(elements, codes.word(first + 2 * pair));
+                    }
                     continue;
                 }
-                code => word(code),
+                code if code >= BY => {
+                    elements = elements.checked_div(codes.word(code - BY)).unwrap_or(0);
+                    continue;
+                }
+                code => codes.word(code),
             };
-            elements = elements.saturating_mul(factor);
+            elements = times(elements, factor);
         }
-        let at = Ref(word(self.word) as u32);
+        let at = Ref(codes.word(self.word) as u32);
         let bytes = match self.element {
             _ if at.is_none() => 0,
             Element::Nibble => elements.div_ceil(2),
@@ -172,7 +206,7 @@ impl Place {
             Element::Order if align == 4 => elements & !3,
             Element::Block => block_bytes(elements).saturating_mul(blocks),
             Element::State => state_bytes(size as u32, elements),
-            _ => elements.saturating_mul(size),
+            _ => times(elements, size),
         };
         Operand { at, bytes, access, align }
     }

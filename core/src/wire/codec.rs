@@ -2,8 +2,12 @@
 //!
 //! Our own, because the crate's code for these few messages takes 7 KB of a device's flash and this a third of it: it
 //! has one function for all numbers, where the crate's is copied to every field. The tests compare both.
+//!
+//! What does not fit, or is not there, is remembered and told once at the end: so no field has a branch for it.
 
-use serde::de::{self, DeserializeSeed, EnumAccess, SeqAccess, VariantAccess, Visitor};
+use core::ops::{BitOr, Shl};
+
+use serde::de::{self, Deserialize, DeserializeSeed, EnumAccess, SeqAccess, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{
     Impossible, Serialize, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple, Serializer,
@@ -35,28 +39,39 @@ impl de::Error for CodecError {
 
 type Done = Result<(), CodecError>;
 
-/// Where encoded bytes go.
+/// Where encoded bytes go. It remembers whether all of them had room.
 pub(super) trait Sink {
-    /// Takes bytes; false if there is no room.
-    fn bytes(&mut self, bytes: &[u8]) -> bool;
+    /// Takes bytes.
+    fn bytes(&mut self, bytes: &[u8]);
 }
 
 /// Writes one message into a sink.
-pub(super) struct Encoder<'s, S>(pub &'s mut S);
+pub(super) fn write<T: Serialize + ?Sized>(message: &T, sink: &mut impl Sink) -> Done {
+    message.serialize(&mut Encoder(sink))
+}
+
+struct Encoder<'s, S>(&'s mut S);
 
 impl<S: Sink> Encoder<'_, S> {
-    fn bytes(&mut self, bytes: &[u8]) -> Done {
-        if self.0.bytes(bytes) { Ok(()) } else { Err(CodecError) }
+    #[inline(never)]
+    fn byte(&mut self, byte: u8) {
+        self.0.bytes(&[byte]);
     }
 
     /// Seven bits a byte, the lowest first; all but the last have the high bit.
     #[inline(never)]
-    fn number(&mut self, mut value: u64) -> Done {
+    fn number(&mut self, mut value: u32) {
         while value > 0x7F {
-            self.bytes(&[value as u8 | 0x80])?;
+            self.byte(value as u8 | 0x80);
             value >>= 7;
         }
-        self.bytes(&[value as u8])
+        self.byte(value as u8);
+    }
+
+    #[inline(never)]
+    fn slice(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u32);
+        self.0.bytes(bytes);
     }
 }
 
@@ -72,27 +87,37 @@ impl<S: Sink> Serializer for &mut Encoder<'_, S> {
     type SerializeStructVariant = Self;
 
     fn serialize_bool(self, value: bool) -> Done {
-        self.bytes(&[value.into()])
+        self.byte(value.into());
+        Ok(())
     }
 
     fn serialize_u8(self, value: u8) -> Done {
-        self.bytes(&[value])
+        self.byte(value);
+        Ok(())
     }
 
     fn serialize_u16(self, value: u16) -> Done {
-        self.number(value.into())
+        self.number(value.into());
+        Ok(())
     }
 
     fn serialize_u32(self, value: u32) -> Done {
-        self.number(value.into())
+        self.number(value);
+        Ok(())
     }
 
-    fn serialize_u64(self, value: u64) -> Done {
-        self.number(value)
+    fn serialize_u64(self, mut value: u64) -> Done {
+        while value > u64::from(u32::MAX) {
+            self.byte(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.number(value as u32);
+        Ok(())
     }
 
     fn serialize_f32(self, value: f32) -> Done {
-        self.bytes(&value.to_le_bytes())
+        self.0.bytes(&value.to_le_bytes());
+        Ok(())
     }
 
     fn serialize_str(self, value: &str) -> Done {
@@ -100,12 +125,13 @@ impl<S: Sink> Serializer for &mut Encoder<'_, S> {
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Done {
-        self.number(value.len() as u64)?;
-        self.bytes(value)
+        self.slice(value);
+        Ok(())
     }
 
     fn serialize_unit_variant(self, _: &'static str, variant: u32, _: &'static str) -> Done {
-        self.number(variant.into())
+        self.number(variant);
+        Ok(())
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -115,12 +141,12 @@ impl<S: Sink> Serializer for &mut Encoder<'_, S> {
         _: &'static str,
         value: &T,
     ) -> Done {
-        self.number(variant.into())?;
+        self.number(variant);
         value.serialize(self)
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self, CodecError> {
-        self.number(len.ok_or(CodecError)? as u64)?;
+        self.number(len.ok_or(CodecError)? as u32);
         Ok(self)
     }
 
@@ -139,7 +165,7 @@ impl<S: Sink> Serializer for &mut Encoder<'_, S> {
         _: &'static str,
         _: usize,
     ) -> Result<Self, CodecError> {
-        self.number(variant.into())?;
+        self.number(variant);
         Ok(self)
     }
 
@@ -268,43 +294,62 @@ impl<S: Sink> SerializeStructVariant for &mut Encoder<'_, S> {
     }
 }
 
-/// Reads one message out of bytes; what is left of them is `rest`.
-pub(super) struct Reader<'de> {
-    pub rest: &'de [u8],
+/// Reads one message; gives it with the bytes that are left.
+pub(super) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<(T, &'de [u8]), CodecError> {
+    let mut reader = Reader { rest: bytes, failed: false };
+    let message = T::deserialize(&mut reader)?;
+    if reader.failed { Err(CodecError) } else { Ok((message, reader.rest)) }
+}
+
+struct Reader<'de> {
+    rest: &'de [u8],
+    /// Whether something was not as it has to be; zeros, or nothing, stand in its place.
+    failed: bool,
 }
 
 impl<'de> Reader<'de> {
+    #[inline(never)]
+    fn byte(&mut self) -> u8 {
+        let Some((&byte, rest)) = self.rest.split_first() else {
+            self.failed = true;
+            return 0;
+        };
+        self.rest = rest;
+        byte
+    }
+
     /// A number of so many bits. More bytes than it needs are no number, nor is one that is too large.
     #[inline(never)]
-    fn number(&mut self, bits: u32) -> Result<u64, CodecError> {
-        let (mut value, mut shift) = (0, 0);
+    fn number<N>(&mut self, bits: u32) -> N
+    where
+        N: Default + From<u8> + Shl<u32, Output = N> + BitOr<Output = N>,
+    {
+        let (mut value, mut shift) = (N::default(), 0);
         while shift < bits {
-            let (&byte, rest) = self.rest.split_first().ok_or(CodecError)?;
-            self.rest = rest;
-            let part = u64::from(byte & 0x7F);
+            let byte = self.byte();
+            let part = byte & 0x7F;
             if bits - shift < 7 && part >> (bits - shift) != 0 {
-                return Err(CodecError);
+                break;
             }
-            value |= part << shift;
+            value = value | N::from(part) << shift;
             if byte & 0x80 == 0 {
-                return Ok(value);
+                return value;
             }
             shift += 7;
         }
-        Err(CodecError)
+        self.failed = true;
+        N::default()
     }
 
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or(CodecError)?;
+    #[inline(never)]
+    fn bytes(&mut self) -> &'de [u8] {
+        let len = self.number::<u32>(32) as usize;
+        let Some((bytes, rest)) = self.rest.split_at_checked(len) else {
+            self.failed = true;
+            return &[];
+        };
         self.rest = rest;
-        Ok(*taken)
-    }
-
-    fn bytes(&mut self) -> Result<&'de [u8], CodecError> {
-        let len = usize::try_from(self.number(32)?).map_err(|_| CodecError)?;
-        let (bytes, rest) = self.rest.split_at_checked(len).ok_or(CodecError)?;
-        self.rest = rest;
-        Ok(bytes)
+        bytes
     }
 }
 
@@ -312,44 +357,41 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     type Error = CodecError;
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match self.take()? {
-            [0] => visitor.visit_bool(false),
-            [1] => visitor.visit_bool(true),
-            [_] => Err(CodecError),
-        }
+        let value = self.byte();
+        self.failed |= value > 1;
+        visitor.visit_bool(value == 1)
     }
 
     fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let [value] = self.take()?;
-        visitor.visit_u8(value)
+        visitor.visit_u8(self.byte())
     }
 
     fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_u16(self.number(16)? as u16)
+        visitor.visit_u16(self.number::<u32>(16) as u16)
     }
 
     fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_u32(self.number(32)? as u32)
+        visitor.visit_u32(self.number(32))
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_u64(self.number(64)?)
+        visitor.visit_u64(self.number(64))
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_f32(f32::from_le_bytes(self.take()?))
+        visitor.visit_f32(f32::from_le_bytes([self.byte(), self.byte(), self.byte(), self.byte()]))
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_borrowed_str(core::str::from_utf8(self.bytes()?).map_err(|_| CodecError)?)
+        visitor.visit_borrowed_str(core::str::from_utf8(self.bytes()).map_err(|_| CodecError)?)
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_borrowed_bytes(self.bytes()?)
+        visitor.visit_borrowed_bytes(self.bytes())
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_seq(Fields { reader: self, left: len })
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, CodecError> {
+        visitor.visit_seq(Fields(self))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -386,18 +428,14 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
 }
 
-struct Fields<'r, 'de> {
-    reader: &'r mut Reader<'de>,
-    left: usize,
-}
+/// The fields of a message, which asks for as many as it has.
+struct Fields<'r, 'de>(&'r mut Reader<'de>);
 
 impl<'de> SeqAccess<'de> for Fields<'_, 'de> {
     type Error = CodecError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, CodecError> {
-        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
-        self.left = left;
-        seed.deserialize(&mut *self.reader).map(Some)
+        seed.deserialize(&mut *self.0).map(Some)
     }
 }
 
@@ -406,7 +444,7 @@ impl<'de> EnumAccess<'de> for &mut Reader<'de> {
     type Variant = Self;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), CodecError> {
-        let variant = self.number(32)? as u32;
+        let variant = self.number(32);
         let value = seed.deserialize(de::value::U32Deserializer::<CodecError>::new(variant))?;
         Ok((value, self))
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Crc32, crc32};
 
-use super::codec::{Encoder, Reader, Sink};
+use super::codec::{self, Sink};
 use super::{MAX_FRAME, PanicReport, Request, Response, WireError, len_u32};
 
 const CRC_BYTES: usize = 4;
@@ -41,13 +41,15 @@ impl Kind {
 struct Writer<'b> {
     cobs: CobsEncoder<'b>,
     crc: Crc32,
+    /// Whether something had no room.
+    full: bool,
 }
 
 impl Sink for Writer<'_> {
     #[inline(never)]
-    fn bytes(&mut self, bytes: &[u8]) -> bool {
+    fn bytes(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
-        self.cobs.push(bytes).is_ok()
+        self.full |= self.cobs.push(bytes).is_err();
     }
 }
 
@@ -62,14 +64,14 @@ pub fn encode<'b, T: Serialize + ?Sized>(
     out: &'b mut [u8],
 ) -> Result<&'b [u8], WireError> {
     let too_long = WireError::TooLong { have: len_u32(out.len()) };
-    let mut writer = Writer { cobs: CobsEncoder::new(out), crc: Crc32::new() };
+    let mut writer = Writer { cobs: CobsEncoder::new(out), crc: Crc32::new(), full: false };
     let [low, high] = seq.to_le_bytes();
-    if !writer.bytes(&[kind as u8, low, high]) {
+    writer.bytes(&[kind as u8, low, high]);
+    let written = codec::write(payload, &mut writer);
+    writer.bytes(&writer.crc.value().to_le_bytes());
+    if writer.full || written.is_err() {
         return Err(too_long);
     }
-    payload.serialize(&mut Encoder(&mut writer)).map_err(|_| too_long)?;
-    let crc = writer.crc.value();
-    writer.cobs.push(&crc.to_le_bytes()).map_err(|_| too_long)?;
     let stuffed = writer.cobs.finalize();
     *out.get_mut(stuffed).ok_or(too_long)? = 0;
     out.get(..=stuffed).ok_or(too_long)
@@ -110,9 +112,8 @@ impl<'a> Frame<'a> {
         if self.kind != kind {
             return Err(WireError::Kind { found: self.kind as u8 });
         }
-        let mut reader = Reader { rest: self.payload };
-        match T::deserialize(&mut reader) {
-            Ok(message) if reader.rest.is_empty() => Ok(message),
+        match codec::read(self.payload) {
+            Ok((message, [])) => Ok(message),
             // Bytes left over: a longer message of another version, not this one.
             Ok(_) | Err(_) => Err(WireError::Payload),
         }

@@ -23,6 +23,7 @@ pub(crate) struct Model<'a, I> {
 
 impl<'a, I: Isa> Model<'a, I> {
     /// Starts the image in `bytes`, which the store has found to be whole, now or once.
+    #[inline(never)]
     pub fn start(active: Active, bytes: &'a [u8], arena: &'a mut [u8], isa: I) -> Result<Self, Fault> {
         let image = Image::parse_without_data_crc(bytes).map_err(Fault::Image)?;
         let session = Session::new(&image, arena, isa).map_err(Fault::Session)?;

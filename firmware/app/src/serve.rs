@@ -81,6 +81,7 @@ impl<L: Read + Write> Port<L> {
     }
 }
 
+#[inline(never)]
 fn answer<L: Read + Write, F: Region, I: Isa, B: Board>(
     link: &mut L,
     sender: &mut Sender,

@@ -41,6 +41,7 @@ fn places<F: Region>(flash: &F) -> impl Iterator<Item = (usize, &[u8; RECORD_BYT
 }
 
 /// The newest record of a slot, if its image lies within the slot.
+#[inline(never)] // Inlined, it would be there once for each slot.
 fn newest<F: Region>(flash: &F) -> Option<Record> {
     let record = Record::newest_in(places(flash).map(|(_, place)| place))?;
     (record.bytes as usize <= flash.capacity().saturating_sub(F::HEAD)).then_some(record)
@@ -91,20 +92,21 @@ impl<F: Region> Store<F> {
 
     /// Looks for the active image again, after a commit or because the active one turned out to be damaged.
     pub fn reopen(&mut self, trust: Trust) {
-        let [first, second] = &mut self.slots;
-        let candidate = |slot: u8, flash: &F| {
-            let record = newest(flash)?;
-            Some(Active { slot, record })
-        };
-        let (zero, one) = (candidate(0, first), candidate(1, second));
-        let generation = |active: &Option<Active>| active.map(|active| active.record.generation);
-        let order = if generation(&one) > generation(&zero) { [one, zero] } else { [zero, one] };
-        self.newest = generation(&zero).max(generation(&one)).unwrap_or(0);
+        let records = self.slots.each_ref().map(newest);
+        let [zero, one] = records.map(|record| record.map(|record| record.generation));
+        self.newest = zero.max(one).unwrap_or(0);
+        self.active = None;
         // An older image is looked at only if the newer one is not whole.
-        self.active = order.into_iter().flatten().find(|active| {
-            let flash = if active.slot == 0 { &mut *first } else { &mut *second };
-            is_whole(flash, &active.record, trust)
-        });
+        let mut slot = usize::from(one > zero);
+        for _ in 0..2 {
+            if let (Some(Some(record)), Some(flash)) = (records.get(slot), self.slots.get_mut(slot))
+                && is_whole(flash, record, trust)
+            {
+                self.active = Some(Active { slot: slot as u8, record: *record });
+                return;
+            }
+            slot ^= 1;
+        }
     }
 
     /// The active image, and the other slot to write the next one to.
