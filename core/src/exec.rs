@@ -191,6 +191,15 @@ impl<'a, I: Isa> Session<'a, I> {
         self.image.outputs().get(index).map_or(&[], |tensor| self.tensor(tensor, samples))
     }
 
+    /// [`Session::output`], for those who work on it further.
+    pub fn output_mut(&mut self, index: usize) -> &mut [u8] {
+        let samples = self.image.header().infer.samples as usize;
+        match self.image.outputs().get(index) {
+            Some(tensor) => self.tensor_mut(tensor, samples),
+            None => Default::default(),
+        }
+    }
+
     /// Runs inference on the first `samples` samples of the inputs.
     ///
     /// # Errors

@@ -10,7 +10,6 @@
 use crate::arch::IsaId;
 use crate::checksum::crc32;
 use crate::optim::{OptimizerRecord, state};
-use crate::memory::view;
 use crate::plan::{Bounds, Plan, PlanError, Ref, STATES};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -532,7 +531,7 @@ impl Header {
 
 #[inline]
 fn table_of<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8], table: Table) -> Option<&[T]> {
-    records_of(bytes, table, size_of::<T>()).map(view)
+    <[T]>::ref_from_bytes(records_of(bytes, table, size_of::<T>())?).ok()
 }
 
 /// One copy for all types of records.
@@ -540,6 +539,5 @@ fn table_of<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8], table: Table) 
 fn records_of(bytes: &[u8], table: Table, record_bytes: usize) -> Option<&[u8]> {
     let start = table.offset as usize;
     let len = (table.count as usize).checked_mul(record_bytes)?;
-    // All records are words.
-    bytes.get(start..start.checked_add(len)?).filter(|records| records.as_ptr().addr().is_multiple_of(4))
+    bytes.get(start..start.checked_add(len)?)
 }

@@ -130,7 +130,14 @@ pub(crate) fn check(
     bounds: &Bounds,
 ) -> Result<(), PlanError> {
     let all = operands(bounds.samples);
-    let one = operands(1);
+    // A start need not do the same twice.
+    let of_one;
+    let one = if bounds.samples == 1 {
+        &all
+    } else {
+        of_one = operands(1);
+        &of_one
+    };
     let Table { mut reads, mut writes } = table;
     for (index, (one, all)) in one.as_slice().iter().zip(all.as_slice()).enumerate() {
         let list = if all.access == Access::Read { &mut reads } else { &mut writes };

@@ -164,24 +164,16 @@ impl<'a, I: Isa> Model<'a, I> {
     }
 
     /// Output 0 of the first sample.
-    pub fn one_output(&self) -> &[u8] {
+    pub fn one_output(&mut self) -> &[u8] {
         let bytes = self.session.image().outputs().first().map_or(0, TensorRecord::sample_bytes);
-        self.session.output(0).get(..bytes).unwrap_or_default()
+        self.session.output_mut(0).get(..bytes).unwrap_or_default()
     }
 
     pub fn write(&mut self, buffer: Buffer, offset: u32, data: &[u8]) -> Result<(), Fault> {
-        let place = match buffer {
-            Buffer::Input(index) => self.session.input_mut(PlanKind::Infer, usize::from(index)),
-            Buffer::TrainInput(index) if TRAINS => self.session.input_mut(PlanKind::Train, usize::from(index)),
-            Buffer::Target if TRAINS => self.session.target_mut(),
-            Buffer::Params if TRAINS => self.session.params_mut(),
-            Buffer::State if TRAINS => self.session.optimizer_state_mut(),
-            Buffer::Output(_) => return Err(Fault::ReadOnly),
-            Buffer::TrainInput(_) | Buffer::Target | Buffer::Params | Buffer::State => return Err(Fault::NoBuffer),
-        };
-        let end = checked_end(place, offset, data.len())?;
-        let part = place.get_mut(offset as usize..end).unwrap_or_default();
-        copy(part, data);
+        if matches!(buffer, Buffer::Output(_)) {
+            return Err(Fault::ReadOnly);
+        }
+        copy(self.part(buffer, offset, data.len())?, data);
         Ok(())
     }
 
@@ -190,30 +182,28 @@ impl<'a, I: Isa> Model<'a, I> {
         if bytes > MAX_CHUNK {
             return Err(Fault::TooLong { need: bytes as u32, have: MAX_CHUNK as u32 });
         }
+        self.part(buffer, offset, bytes).map(|part| &*part)
+    }
+
+    /// A piece of a buffer, if the buffer exists and reaches that far.
+    #[inline(never)]
+    fn part(&mut self, buffer: Buffer, offset: u32, bytes: usize) -> Result<&mut [u8], Fault> {
         let place = match buffer {
             Buffer::Input(index) => self.session.input_mut(PlanKind::Infer, usize::from(index)),
+            Buffer::Output(index) => self.session.output_mut(usize::from(index)),
             Buffer::TrainInput(index) if TRAINS => self.session.input_mut(PlanKind::Train, usize::from(index)),
             Buffer::Target if TRAINS => self.session.target_mut(),
-            Buffer::Params if TRAINS => self.session.params(),
-            Buffer::State if TRAINS => self.session.optimizer_state(),
-            Buffer::Output(index) => self.session.output(usize::from(index)),
+            Buffer::Params if TRAINS => self.session.params_mut(),
+            Buffer::State if TRAINS => self.session.optimizer_state_mut(),
             Buffer::TrainInput(_) | Buffer::Target | Buffer::Params | Buffer::State => return Err(Fault::NoBuffer),
         };
-        let end = checked_end(place, offset, bytes)?;
-        Ok(place.get(offset as usize..end).unwrap_or_default())
+        if place.is_empty() {
+            return Err(Fault::NoBuffer);
+        }
+        let end = (offset as usize).saturating_add(bytes);
+        let have = len_u32(place);
+        place.get_mut(offset as usize..end).ok_or(Fault::OutOfRange { need: end as u32, have })
     }
-}
-
-/// The end of an access, if the buffer exists and reaches that far.
-fn checked_end(place: &[u8], offset: u32, bytes: usize) -> Result<usize, Fault> {
-    if place.is_empty() {
-        return Err(Fault::NoBuffer);
-    }
-    let end = (offset as usize).saturating_add(bytes);
-    if end > place.len() {
-        return Err(Fault::OutOfRange { need: end as u32, have: len_u32(place) });
-    }
-    Ok(end)
 }
 
 /// As many bytes as both have.
