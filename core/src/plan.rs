@@ -24,7 +24,7 @@ pub(crate) mod place;
 mod place_tests;
 pub(crate) mod table;
 
-pub use carried::{OWN, PLAIN, STATES, TRAINS, carries};
+pub use carried::{OWN, PLAIN, STATES, TRAINS, WATCHES, carries};
 pub use operand::{Access, Operand, Operands};
 pub use place::Place;
 pub(crate) use place::{factors, operands};

@@ -129,50 +129,75 @@ fn samples_of<'s>(tensor: &TensorRecord, samples: &'s [u8]) -> core::slice::Chun
     samples.chunks_exact(tensor.sample_bytes().max(1))
 }
 
-/// Mean and standard deviation of a sample's elements as real values, the same bits on every target: sums of integers
-/// are exact, those of floats in index order.
-fn level_and_spread(tensor: &TensorRecord, sample: &[u8]) -> (f32, f32) {
-    let scaled = |(mean, deviation): (f32, f32)| {
-        (tensor.scale * (mean - tensor.zero_point as f32), math::max(tensor.scale, -tensor.scale) * deviation)
-    };
-    match tensor.dtype() {
-        DType::I8 => scaled(of_integers(sample.iter().map(|value| i64::from(*value as i8)))),
-        DType::I16 => {
-            scaled(of_integers(sample.as_chunks().0.iter().map(|value| i64::from(i16::from_le_bytes(*value)))))
+/// The elements of a sample as they lie. A device has one copy of what is done with integers, whatever their width.
+#[derive(Clone, Copy)]
+struct Elements<'s> {
+    dtype: DType,
+    sample: &'s [u8],
+}
+
+impl<'s> Elements<'s> {
+    fn len(self) -> usize {
+        self.sample.len().checked_div(self.dtype.bytes()).unwrap_or(0)
+    }
+
+    fn integers(self) -> impl Iterator<Item = i64> {
+        (0..self.len()).map(move |index| self.integer(index))
+    }
+
+    fn floats(self) -> impl Iterator<Item = f32> {
+        self.sample.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value))
+    }
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn integer(self, index: usize) -> i64 {
+        let Self { dtype, sample } = self;
+        match dtype {
+            DType::I8 => sample.get(index).map_or(0, |value| i64::from(*value as i8)),
+            DType::I16 => sample.as_chunks().0.get(index).map_or(0, |value| i64::from(i16::from_le_bytes(*value))),
+            _ => sample.as_chunks().0.get(index).map_or(0, |value| i64::from(u32::from_le_bytes(*value))),
         }
-        DType::U32 => of_integers(sample.as_chunks().0.iter().map(|value| i64::from(u32::from_le_bytes(*value)))),
-        DType::F32 => of_floats(floats(sample)),
     }
 }
 
-fn floats(sample: &[u8]) -> impl ExactSizeIterator<Item = f32> + Clone {
-    sample.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value))
+/// Mean and standard deviation of a sample's elements as real values, the same bits on every target: sums of integers
+/// are exact, those of floats in index order.
+fn level_and_spread(tensor: &TensorRecord, sample: &[u8]) -> (f32, f32) {
+    let elements = Elements { dtype: tensor.dtype(), sample };
+    let (mean, deviation) = match elements.dtype {
+        DType::F32 => return of_floats(elements),
+        _ => of_integers(elements),
+    };
+    if elements.dtype == DType::U32 {
+        return (mean, deviation);
+    }
+    (tensor.scale * (mean - tensor.zero_point as f32), math::max(tensor.scale, -tensor.scale) * deviation)
 }
 
-fn of_integers(values: impl ExactSizeIterator<Item = i64> + Clone) -> (f32, f32) {
-    let count = values.len().max(1) as i64;
-    let sum: i64 = values.clone().sum();
+fn of_integers(elements: Elements<'_>) -> (f32, f32) {
+    let count = elements.len().max(1) as i64;
+    let sum: i64 = elements.integers().sum();
     // Squares are taken from the nearest integer below or above the mean, which keeps them small and exact.
     let middle = sum.checked_div(count).unwrap_or(0);
-    let squares: i64 = values.map(|value| (value - middle).saturating_mul(value - middle)).fold(0, i64::saturating_add);
+    let square = |value: i64| (value - middle).saturating_mul(value - middle);
+    let squares = elements.integers().map(square).fold(0, i64::saturating_add);
     let off = (sum - middle * count) as f32 / count as f32;
     (middle as f32 + off, math::sqrt(math::max(0.0, squares as f32 / count as f32 - off * off)))
 }
 
-fn of_floats(values: impl ExactSizeIterator<Item = f32> + Clone) -> (f32, f32) {
-    let count = values.len().max(1) as f32;
-    let mean = values.clone().fold(0.0, |sum, value| sum + value) / count;
-    let squares = values.fold(0.0, |sum, value| sum + (value - mean) * (value - mean));
+fn of_floats(elements: Elements<'_>) -> (f32, f32) {
+    let count = elements.len().max(1) as f32;
+    let mean = elements.floats().fold(0.0, |sum, value| sum + value) / count;
+    let squares = elements.floats().fold(0.0, |sum, value| sum + (value - mean) * (value - mean));
     (mean, math::sqrt(squares / count))
 }
 
 /// The first of the highest elements.
 fn highest(tensor: &TensorRecord, sample: &[u8]) -> usize {
-    match tensor.dtype() {
-        DType::I8 => first_highest(sample.iter().map(|value| *value as i8)),
-        DType::I16 => first_highest(sample.as_chunks().0.iter().map(|value| i16::from_le_bytes(*value))),
-        DType::U32 => first_highest(sample.as_chunks().0.iter().map(|value| u32::from_le_bytes(*value))),
-        DType::F32 => first_highest(floats(sample)),
+    let elements = Elements { dtype: tensor.dtype(), sample };
+    match elements.dtype {
+        DType::F32 => first_highest(elements.floats()),
+        _ => first_highest(elements.integers()),
     }
 }
 

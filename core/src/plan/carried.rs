@@ -34,6 +34,13 @@ pub const STATES: bool = match option_env!("EMBERNET_STATES") {
     None => !cfg!(target_os = "none"),
 };
 
+/// Whether this program watches its model at work ([`crate::adapt::watch`]) when the host asks for it: on a device unless
+/// `EMBERNET_WATCH` is `none`.
+pub const WATCHES: bool = match option_env!("EMBERNET_WATCH") {
+    Some(watch) => !matches!(watch.as_bytes(), b"none") || !cfg!(target_os = "none"),
+    None => true,
+};
+
 /// Whether a kind is a loss or a backward step.
 const fn is_training(kind: u16) -> bool {
     // Among the backward steps are those forward whose numbers are 16 bits of fixed point.

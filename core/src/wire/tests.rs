@@ -3,7 +3,6 @@
 use std::{vec, vec::Vec};
 
 use proptest::prelude::*;
-use serde::Deserialize;
 
 use super::*;
 

@@ -5,7 +5,7 @@ use embernet_core::arch::Isa;
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::{Image, TensorRecord};
 use embernet_core::memory::Memory;
-use embernet_core::plan::{Step, TRAINS};
+use embernet_core::plan::{Step, TRAINS, WATCHES};
 use embernet_core::wire::{Buffer, Fault, Hyper, MAX_CHUNK, ModelInfo};
 
 use crate::store::{Active, verify};
@@ -145,7 +145,9 @@ impl<'a, I: Isa> Model<'a, I> {
 
     pub fn train(&mut self, samples: u16) -> Result<f32, Fault> {
         let loss = self.session.train_step(usize::from(samples)).map_err(Fault::Session)?;
-        self.watch.observe_loss(loss);
+        if WATCHES {
+            self.watch.observe_loss(loss);
+        }
         Ok(loss)
     }
 

@@ -4,7 +4,7 @@ use embedded_io::{Read, Write};
 use embernet_core::adapt::watch::Watch;
 use embernet_core::arch::Isa;
 use embernet_core::exec::SessionError;
-use embernet_core::plan::TRAINS;
+use embernet_core::plan::{TRAINS, WATCHES};
 use embernet_core::slot::RECORD_BYTES;
 use embernet_core::wire::{DeviceInfo, DeviceStats, Fault, Frame, Kind, ModelState, Request, Response, VERSION};
 
@@ -208,11 +208,11 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 }
                 Ok(Response::Done)
             }
-            Request::Watch { reference } => {
+            Request::Watch { reference } if WATCHES => {
                 self.model()?.watch = Watch::new(reference.into());
                 Ok(Response::Done)
             }
-            Request::Statistics => Ok(Response::Data(self.model()?.watch.bytes())),
+            Request::Statistics if WATCHES => Ok(Response::Data(self.model()?.watch.bytes())),
             // What this program was built without.
             Request::Train { .. }
             | Request::SetHyper(_)
@@ -222,7 +222,9 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             | Request::Slots
             | Request::Activate { .. }
             | Request::Checkpoint
-            | Request::Forget => Err(Fault::Unknown),
+            | Request::Forget
+            | Request::Watch { .. }
+            | Request::Statistics => Err(Fault::Unknown),
         }
     }
 
@@ -262,9 +264,13 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
 
     /// Watched, if it is: outside of the time that is told.
     fn infer<B: Board>(&mut self, board: &mut B, samples: u16) -> Result<u32, Fault> {
-        self.model()?.watch_inputs(samples);
+        if WATCHES {
+            self.model()?.watch_inputs(samples);
+        }
         let ticks = self.timed(board, |model| model.infer(samples))?.1;
-        self.model()?.watch_outputs(samples);
+        if WATCHES {
+            self.model()?.watch_outputs(samples);
+        }
         Ok(ticks)
     }
 

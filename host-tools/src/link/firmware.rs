@@ -21,6 +21,8 @@ pub struct FirmwareOptions {
     pub orders: Orders,
     /// Whether it keeps an optimiser's state in other ways than f32 and adds up gradients of several passes.
     pub states: bool,
+    /// Whether it watches its model at work when asked to.
+    pub watch: bool,
     /// Whether it has a log.
     pub log: bool,
     /// Whether it takes models over the link; else it runs what was flashed beside it.
@@ -51,19 +53,19 @@ fn order(step: &Step<'_>) -> Option<Orders> {
 
 impl Default for FirmwareOptions {
     fn default() -> Self {
-        Self { steps: None, orders: Orders::Both, states: false, log: true, transfer: true }
+        Self { steps: None, orders: Orders::Both, states: false, watch: true, log: true, transfer: true }
     }
 }
 
 impl FirmwareOptions {
-    /// The least that runs this image: its kernels, no log, no other models.
+    /// The least that runs this image: its kernels, no log, no watch, no other models.
     pub fn for_image(image: &Image<'_>) -> Self {
         let steps = || image.infer_plan().steps().chain(image.train_plan().steps());
         let both = |a, b| if a == b { a } else { Orders::Both };
         // No weights, no order: the plain one's loops are the smaller.
         let orders = steps().filter_map(|step| order(&step)).reduce(both).unwrap_or(Orders::Plain);
         let steps = Some(steps().map(|step| step.kind()).collect());
-        Self { steps, orders, log: false, transfer: false, ..Self::whole_for(image) }
+        Self { steps, orders, watch: false, log: false, transfer: false, ..Self::whole_for(image) }
     }
 
     /// All kernels, and what else this image needs.
@@ -97,6 +99,9 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
     if options.states {
         command.env(STATES, "all");
     }
+    if !options.watch {
+        command.env(WATCH, "none");
+    }
     match options.orders {
         Orders::Both => {}
         Orders::Plain => drop(command.env(ORDERS, "plain")),
@@ -117,7 +122,7 @@ pub fn cargo_build(package: &str, target: &str, folder: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace()).args(["build", "--quiet", "--profile", "firmware"]);
     command.args(["--package", package, "--target", target]).arg("--target-dir").arg(folder);
-    command.env_remove(STEPS).env_remove(ORDERS).env_remove(STATES);
+    command.env_remove(STEPS).env_remove(ORDERS).env_remove(STATES).env_remove(WATCH);
     // What an outer cargo says of our own package would make build scripts run again.
     for (name, _) in env::vars_os() {
         let inherited = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
@@ -136,6 +141,9 @@ const ORDERS: &str = "EMBERNET_ORDERS";
 
 /// Which state of optimisers, for `embernet_core::plan::STATES`.
 const STATES: &str = "EMBERNET_STATES";
+
+/// Whether models are watched, for `embernet_core::plan::WATCHES`.
+const WATCH: &str = "EMBERNET_WATCH";
 
 /// Bytes of flash that a program takes: code, constants, initial values of variables.
 pub fn flash_bytes(program: &Path) -> Result<u64, LinkError> {

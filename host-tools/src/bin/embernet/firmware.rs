@@ -27,6 +27,9 @@ pub struct Firmware {
     /// Keep the log, which takes about 2 KB.
     #[arg(long)]
     log: bool,
+    /// Let the program watch the model at work (drift, counts of classes), which takes about 4 KB.
+    #[arg(long)]
+    watch: bool,
     /// Let the program take other models over the link, which takes about 1 KB.
     #[arg(long)]
     transfer: bool,
@@ -47,7 +50,8 @@ impl Firmware {
     pub fn run(&self, output: &Output) -> Result<()> {
         let bytes = read_image(&self.model)?;
         let image = Image::parse(&bytes)?;
-        let options = FirmwareOptions { log: self.log, transfer: self.transfer, ..FirmwareOptions::for_image(&image) };
+        let least = FirmwareOptions::for_image(&image);
+        let options = FirmwareOptions { log: self.log, watch: self.watch, transfer: self.transfer, ..least };
         let board = Board::named(&self.board)?;
         let program = build_firmware(board, &options)?;
         let flash_bytes = flash_bytes(&program)?;
