@@ -193,6 +193,47 @@ fn what_cannot_be_done_exactly_is_refused_by_name() {
 }
 
 #[test]
+fn lstms_with_more_than_gates_are_refused_by_name() {
+    // Where which tensors stand among the 24 inputs: TFLite's `lstm_shared.h`.
+    let cases = [
+        (9, 1, "an LSTM with peepholes is not supported"),
+        (16, 1, "an LSTM with a projection is not supported"),
+        (17, 1, "an LSTM with a projection is not supported"),
+        (20, 1, "an LSTM with layer normalisation is not supported"),
+        (1, -1, "an LSTM whose input and forget gates are coupled is not supported"),
+    ];
+    for (input, tensor, expected) in cases {
+        let mut inputs = [-1; 24];
+        inputs[0] = 0;
+        inputs[1..9].fill(1);
+        inputs[12..16].fill(2);
+        (inputs[18], inputs[19]) = (3, 4);
+        inputs[input] = tensor;
+        let file = File {
+            name: "lstm".into(),
+            tensors: vec![
+                activation("sequence", &[1, 5, 2], F32),
+                floats("w", &[2, 2], &[0.5; 4]),
+                floats("b", &[2], &[0.0; 2]),
+                activation("hidden", &[1, 2], F32),
+                activation("cell", &[1, 2], F32),
+                activation("y", &[1, 5, 2], F32),
+            ],
+            operators: vec![operator(
+                op::UNIDIRECTIONAL_SEQUENCE_LSTM,
+                &inputs,
+                5,
+                Some(Table::new().with(0, Value::U8(4))),
+            )],
+            inputs: vec![0],
+            outputs: vec![5],
+        };
+        let text = refusal(&file);
+        assert!(text.contains("operator 0 (UNIDIRECTIONAL_SEQUENCE_LSTM)") && text.contains(expected), "{text}");
+    }
+}
+
+#[test]
 fn foreign_files_are_refused_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("thing.tflite");
