@@ -368,16 +368,7 @@ impl<'a> Image<'a> {
         if !consistent {
             return Err(ImageError::BadHeader);
         }
-        let section = |number: u8, section: Section| -> Result<&'a [u8], ImageError> {
-            let start = section.offset as usize;
-            if !start.is_multiple_of(4) {
-                return Err(ImageError::BadSection { section: number });
-            }
-            start
-                .checked_add(section.bytes as usize)
-                .and_then(|end| bytes.get(start..end))
-                .ok_or(ImageError::BadSection { section: number })
-        };
+        let section = |number, section| section_of(bytes, section).ok_or(ImageError::BadSection { section: number });
         section(0, h.metadata)?;
         let data = section(1, h.data)?;
         if !(h.data.offset as usize).is_multiple_of(ALIGN) {
@@ -395,6 +386,7 @@ impl<'a> Image<'a> {
         Ok(image)
     }
 
+    #[inline(never)]
     fn check_tensors(&self) -> Result<(), ImageError> {
         let h = self.header;
         let tables = [(h.inputs, &h.infer), (h.outputs, &h.infer), (h.train_inputs, &h.train), (h.targets, &h.train)];
@@ -427,6 +419,7 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
+    #[inline(never)]
     fn check_params(&self) -> Result<(), ImageError> {
         let records: &[ParamRecord] =
             table_of(self.bytes, self.header.params).ok_or(ImageError::BadSection { section: 8 })?;
@@ -532,6 +525,14 @@ impl Header {
 #[inline]
 fn table_of<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8], table: Table) -> Option<&[T]> {
     <[T]>::ref_from_bytes(records_of(bytes, table, size_of::<T>())?).ok()
+}
+
+/// The bytes of a section that begins at a word.
+#[inline(never)] // There are four.
+fn section_of(bytes: &[u8], section: Section) -> Option<&[u8]> {
+    let start = section.offset as usize;
+    let section = bytes.get(start..start.checked_add(section.bytes as usize)?)?;
+    start.is_multiple_of(4).then_some(section)
 }
 
 /// One copy for all types of records.
