@@ -16,6 +16,7 @@ pub mod lower;
 pub mod monitor;
 pub mod passes;
 pub mod planner;
+pub mod project;
 pub mod quant;
 pub mod report;
 #[cfg(test)]

@@ -23,7 +23,8 @@ pub fn obstacle(board: &Board) -> Option<String> {
     None
 }
 
-fn has_target(target: &str) -> bool {
+/// Whether rustc can build for it.
+pub fn has_target(target: &str) -> bool {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).args(["--print", "sysroot"]).current_dir(workspace()).output();
     output.is_ok_and(|output| {

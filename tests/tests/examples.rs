@@ -130,3 +130,14 @@ fn the_network_of_gesture_knows_exercises() {
     let quantized = quantize(&front, &features, Scheme::Int8).unwrap();
     save("gesture_model.rs", &pack(&quantized.graph, &PackOptions::default(), None).unwrap());
 }
+
+/// `cargo xtask test` compiles that program.
+#[test]
+fn the_ten_lines_of_the_readme_are_those_of_an_example() {
+    let read = |name: &str| fs::read_to_string(workspace().join(name)).unwrap();
+    let (readme, program) = (read("README.md"), read("firmware/examples/src/bin/bare.rs"));
+    let lines = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+    let snippet = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let (snippet, program) = (lines(snippet), lines(&program));
+    assert!(snippet.len() > 8 && program.windows(snippet.len()).any(|window| window == snippet), "{snippet:#?}");
+}

@@ -17,6 +17,8 @@ pub struct Board {
     pub package: String,
     /// The target triple.
     pub target: String,
+    /// The crate that drives its chip, where one does.
+    pub hal: Option<String>,
     /// Where the firmware lies.
     pub flash: Region,
     /// Where its variables and its stack lie.
@@ -83,6 +85,20 @@ pub fn chosen(names: &[String]) -> Result<Vec<Board>> {
     names.iter().map(find).collect()
 }
 
+/// Boards that one call of cargo can take together, so that it links several programs at a time: those of one target,
+/// if they have no HAL. Each HAL asks for features of the crates that they share, and would change the others' programs.
+pub fn groups(boards: &[Board]) -> Vec<Vec<Board>> {
+    let mut groups: Vec<Vec<Board>> = Vec::new();
+    for board in boards {
+        let fits = |group: &Vec<Board>| group.iter().all(|other| other.hal.is_none() && other.target == board.target);
+        match groups.iter_mut().find(|group| board.hal.is_none() && fits(group)) {
+            Some(group) => group.push(board.clone()),
+            None => groups.push(vec![board.clone()]),
+        }
+    }
+    groups
+}
+
 impl Board {
     /// The most flash that the firmware may take.
     pub fn flash_limit(&self) -> u64 {
@@ -107,5 +123,19 @@ impl Board {
     /// Where cargo puts it, below a target folder.
     pub fn elf_in(&self, target: &Path) -> PathBuf {
         target.join(&self.target).join("firmware").join(&self.package)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boards_without_a_hal_are_built_together() {
+        let boards = chosen(&["m4", "m7", "m0", "nucleo-f446", "nucleo-f411"].map(str::to_owned)).unwrap();
+        let groups = groups(&boards);
+        let names: Vec<Vec<&str>> =
+            groups.iter().map(|group| group.iter().map(|board| board.name.as_str()).collect()).collect();
+        assert_eq!(names, [vec!["m4", "m7"], vec!["m0"], vec!["nucleo-f446"], vec!["nucleo-f411"]]);
     }
 }

@@ -21,10 +21,10 @@ pub mod simulated;
 
 use embernet_core::exec::Arena;
 
-pub use model::MODEL;
+pub use model::{ARENA_BYTES, MODEL};
 
-/// Memory for [`MODEL`]; `embernet inspect` says how much a model needs.
-pub type ModelArena = Arena<4096>;
+/// Memory for [`MODEL`].
+pub type ModelArena = Arena<ARENA_BYTES>;
 
 /// Values that a sensor has measured.
 pub fn measure() -> [f32; 4] {

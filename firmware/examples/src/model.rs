@@ -1,5 +1,8 @@
 // An embernet image; see docs/image-format.md of embernet.
 
+/// What the model works in: `Arena<ARENA_BYTES>`.
+pub const ARENA_BYTES: usize = 2532;
+
 /// Bytes at a multiple of 16.
 #[derive(Debug)]
 #[repr(C, align(16))]

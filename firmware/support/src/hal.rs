@@ -1,5 +1,6 @@
 //! Start-up of boards whose chip a HAL drives.
 
+use core::ops::Range;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use embedded_io::{Read, Write};
@@ -10,26 +11,87 @@ use embernet_core::arch::Isa;
 use crate::ram_flash::{FlashError, check};
 use crate::{Facts, memory, panic, start};
 
-/// How a HAL erases and programs the chip's flash. It is asked for whole units of the model slots only, by address.
+/// What erases and programs the chip's flash. It is asked for whole units of the model slots only, by address.
+///
+/// Every [`Driver`] is one.
 pub trait Programmer {
     /// Bytes of an erase unit.
     const ERASE_BYTES: usize;
     /// Bytes of a program unit.
     const WRITE_BYTES: usize;
-    /// Bytes at a slot's front that hold its records.
-    const HEAD_BYTES: usize = Self::ERASE_BYTES;
 
-    /// Erases `from..to`.
+    /// Erases `from..to`, which lies in `slot`.
     ///
     /// # Errors
     /// The HAL's, which say nothing that a host could act upon: [`FlashError::Refused`].
-    fn erase(&mut self, from: usize, to: usize) -> Result<(), FlashError>;
+    fn erase(&mut self, slot: &Range<usize>, from: usize, to: usize) -> Result<(), FlashError>;
 
-    /// Programs `bytes` at `at`.
+    /// Programs `bytes` at `at` in `slot`.
     ///
     /// # Errors
     /// As [`Programmer::erase`].
-    fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), FlashError>;
+    fn write(&mut self, slot: &Range<usize>, at: usize, bytes: &[u8]) -> Result<(), FlashError>;
+}
+
+/// A HAL's driver for flash.
+pub trait Driver {
+    /// The HAL's type.
+    type Flash<'d>: NorFlash;
+
+    /// Does `work` with the driver of the flash in which `slot` lies, and with the offset that it has for the slot's
+    /// first byte.
+    fn with<T>(slot: &Range<usize>, work: impl FnOnce(&mut Self::Flash<'_>, u32) -> T) -> T;
+
+    /// Flash has changed at `from..to`: whatever a cache holds of it is old.
+    fn forget(_from: usize, _to: usize) {}
+}
+
+impl<D: Driver> Programmer for D {
+    const ERASE_BYTES: usize = <D::Flash<'_> as NorFlash>::ERASE_SIZE;
+    const WRITE_BYTES: usize = <D::Flash<'_> as NorFlash>::WRITE_SIZE;
+
+    fn erase(&mut self, slot: &Range<usize>, from: usize, to: usize) -> Result<(), FlashError> {
+        let [first, end] = [from, to].map(|at| (at - slot.start) as u32);
+        let done = D::with(slot, |flash, offset| flash.erase(offset + first, offset + end).is_ok());
+        D::forget(from, to);
+        if done { Ok(()) } else { Err(FlashError::Refused) }
+    }
+
+    fn write(&mut self, slot: &Range<usize>, at: usize, bytes: &[u8]) -> Result<(), FlashError> {
+        let done = D::with(slot, |flash, offset| flash.write(offset + (at - slot.start) as u32, bytes).is_ok());
+        D::forget(at, at + bytes.len());
+        if done { Ok(()) } else { Err(FlashError::Refused) }
+    }
+}
+
+/// Bytes of the records at a slot's front: its first erase unit, or the front of that, where it is a large one.
+const fn head_bytes<P: Programmer>() -> usize {
+    if P::ERASE_BYTES < 4096 { P::ERASE_BYTES } else { 4096 }
+}
+
+/// Whether a board's table of slots says what its flash driver does.
+pub const fn agrees<P: Programmer>(erase_bytes: usize, head_bytes: usize) -> bool {
+    P::ERASE_BYTES == erase_bytes && self::head_bytes::<P>() == head_bytes
+}
+
+/// What every Cortex-M board with a HAL starts with: its facts, which are compared with its flash driver's, and what
+/// happens to last words.
+#[macro_export]
+macro_rules! hal_board {
+    ($flash:ty) => {
+        $crate::facts!();
+        $crate::keep_last_words!();
+        const _: () = assert!($crate::hal::agrees::<$flash>(facts::ERASE_BYTES, facts::HEAD_BYTES));
+    };
+}
+
+/// Starts the processor's cycle counter and gives the function that reads it.
+#[cfg(any(armv7m, armv7em, armv8m))]
+pub fn cycle_counter(mut debug: cortex_m::peripheral::DCB, mut counter: cortex_m::peripheral::DWT) -> fn() -> u32 {
+    debug.enable_trace();
+    cortex_m::peripheral::DWT::unlock();
+    counter.enable_cycle_counter();
+    cortex_m::peripheral::DWT::cycle_count
 }
 
 /// Tells the last words of the run before, then serves requests on `link` for ever.
@@ -46,9 +108,8 @@ pub unsafe fn run<P: Programmer>(
 ) -> ! {
     panic::tell(&mut link);
     let [first, second] = programmers;
-    let [base, other] = facts.slots;
-    let bytes = facts.slot_bytes;
-    let slots = [Slot { base, bytes, programmer: first }, Slot { base: other, bytes, programmer: second }];
+    let [at, other] = facts.slots.map(|origin| origin..origin + facts.slot_bytes);
+    let slots = [Slot { at, programmer: first }, Slot { at: other, programmer: second }];
     // SAFETY: the caller's promise.
     unsafe { start::run(facts, isa, link, ticks, slots) }
 }
@@ -56,8 +117,7 @@ pub unsafe fn run<P: Programmer>(
 /// A slot in flash that is mapped for reading.
 #[derive(Debug)]
 struct Slot<P> {
-    base: usize,
-    bytes: usize,
+    at: Range<usize>,
     programmer: P,
 }
 
@@ -78,7 +138,7 @@ impl<P: Programmer> ReadNorFlash for Slot<P> {
     }
 
     fn capacity(&self) -> usize {
-        self.bytes
+        self.at.len()
     }
 }
 
@@ -87,27 +147,27 @@ impl<P: Programmer> NorFlash for Slot<P> {
     const ERASE_SIZE: usize = P::ERASE_BYTES;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
-        check(from, to as usize, P::ERASE_BYTES, self.bytes)?;
-        let done = self.programmer.erase(self.base + from as usize, self.base + to as usize);
+        check(from, to as usize, P::ERASE_BYTES, self.at.len())?;
+        let done = self.programmer.erase(&self.at, self.at.start + from as usize, self.at.start + to as usize);
         // The compiler does not see that the memory behind `bytes` changes.
         compiler_fence(Ordering::SeqCst);
         done
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
-        check(offset, (offset as usize).saturating_add(bytes.len()), P::WRITE_BYTES, self.bytes)?;
-        let done = self.programmer.write(self.base + offset as usize, bytes);
+        check(offset, (offset as usize).saturating_add(bytes.len()), P::WRITE_BYTES, self.at.len())?;
+        let done = self.programmer.write(&self.at, self.at.start + offset as usize, bytes);
         compiler_fence(Ordering::SeqCst);
         done
     }
 }
 
 impl<P: Programmer> Region for Slot<P> {
-    const HEAD: usize = P::HEAD_BYTES;
+    const HEAD: usize = head_bytes::<P>();
 
     fn bytes(&self) -> &[u8] {
         // SAFETY: `run`'s caller vouched for the region; only `erase` and `write` change it, and they need this value
         // mutably, so not while the slice lives.
-        unsafe { memory(self.base, self.bytes) }
+        unsafe { memory(self.at.start, self.at.len()) }
     }
 }

@@ -27,6 +27,8 @@ pub mod emulated;
 pub mod hal;
 #[cfg(feature = "rp")]
 pub mod rp;
+#[cfg(feature = "stm32f4")]
+pub mod stm32f4;
 #[cfg(feature = "usb")]
 pub mod usb;
 

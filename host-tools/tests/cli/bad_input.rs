@@ -229,3 +229,22 @@ fn wrong_usage_has_its_own_status() {
     }
     assert!(desk.run(&["--help"]).status.success());
 }
+
+#[test]
+fn projects_that_cannot_be_written() {
+    let desk = Desk::new();
+    let error = desk.fail(&["new", "wand", "--board", "z80"]);
+    assert!(error.contains("z80") && error.contains("pico"), "{error}");
+    let error = desk.fail(&["new", "3d", "--board", "pico"]);
+    assert_eq!(error, "no project 3d: \"3d\" is no name for a project: it begins with a letter");
+    let error = desk.fail(&["new", "wand", "--board", "m4"]);
+    assert!(error.contains("no template for accelerometer on m4; there are accelerometer on esp32-c3"), "{error}");
+    let error = desk.fail(&["new", "wand", "--board", "pico", "--checkout", "."]);
+    assert!(error.contains(". holds no checkout of embernet, which is in no registry: "), "{error}");
+    desk.write("wand", "something");
+    let error = desk.fail(&["new", "wand", "--board", "pico"]);
+    assert_eq!(error, "no project wand: wand is there already");
+    desk.write("thing.emb", "no image");
+    let error = desk.fail(&["new", "rod", "--board", "pico", "--model", "thing.emb"]);
+    assert!(error.starts_with("thing.emb: not an embernet image"), "{error}");
+}

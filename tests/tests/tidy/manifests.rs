@@ -79,3 +79,21 @@ fn every_package_takes_the_workspaces_facts() {
     }
     expect_none("one fact, one place: the root's Cargo.toml", &findings);
 }
+
+/// The command builds wherever Rust does: what needs a C compiler or a library of the system builds with one of these.
+#[test]
+fn the_command_needs_no_system_library() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["tree", "--offline", "--package", "embernet", "--edges", "normal,build", "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8_lossy(&output.stdout);
+    assert!(tree.lines().count() > 50, "{tree}");
+    let helpers = ["cc", "cmake", "pkg-config", "bindgen", "vcpkg", "libudev-sys", "openssl-sys"];
+    let found: Vec<&str> =
+        tree.lines().filter(|line| helpers.iter().any(|name| line.split(' ').next() == Some(name))).collect();
+    assert!(found.is_empty(), "{found:?}");
+}

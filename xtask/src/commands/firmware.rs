@@ -28,40 +28,45 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Builds each board for its own target; returns those whose firmware is there now.
 pub fn build(boards: &[Board], machine: &Machine, steps: &mut Steps) -> Vec<Board> {
     let mut built = Vec::new();
-    for board in boards {
-        if !machine.builds(&board.target) {
-            steps.skip(format!(
-                "firmware of {}: rustc has no target {}; see `cargo xtask setup`",
-                board.name, board.target
-            ));
-        } else if steps.run(&format!("firmware {} ({})", board.name, board.target), &mut cargo("build", board)) {
-            built.push(board.clone());
+    for group in boards::groups(boards) {
+        let Some(first) = group.first() else { continue };
+        let (names, target) = (names(&group), &first.target);
+        if !machine.builds(target) {
+            steps.skip(format!("firmware of {names}: rustc has no target {target}; see `cargo xtask setup`"));
+        } else if steps.run(&format!("firmware {names} ({target})"), &mut cargo("build", &group)) {
+            built.extend(group);
         }
     }
     built
 }
 
-/// A cargo command for a board: its package, its target, the profile of what goes to flash.
-pub fn cargo(verb: &str, board: &Board) -> Command {
-    cargo_for(verb, &board.package, &board.target)
+/// The boards' names, for a line on the terminal.
+pub fn names(boards: &[Board]) -> String {
+    boards.iter().map(|board| board.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// A cargo command for boards of one target: their packages, that target, the profile of what goes to flash.
+pub fn cargo(verb: &str, boards: &[Board]) -> Command {
+    let packages: Vec<&str> = boards.iter().map(|board| board.package.as_str()).collect();
+    cargo_in(&paths::firmware_target(), verb, &packages, boards.first().map_or("", |board| &board.target))
 }
 
 /// The same for any package.
 pub fn cargo_for(verb: &str, package: &str, target: &str) -> Command {
-    cargo_in(&paths::firmware_target(), verb, package, target)
+    cargo_in(&paths::firmware_target(), verb, &[package], target)
 }
 
 /// [`cargo`] for a program that carries the kernels of these steps only and does not watch its model; see `core/src/plan/carried.rs`.
 pub fn cargo_for_steps(steps: &str, verb: &str, board: &Board) -> Command {
-    let mut command = cargo_in(&paths::lean_target(), verb, &board.package, &board.target);
+    let mut command = cargo_in(&paths::lean_target(), verb, &[&board.package], &board.target);
     command.env("EMBERNET_STEPS", steps).env("EMBERNET_WATCH", "none");
     command
 }
 
-fn cargo_in(folder: &Path, verb: &str, package: &str, target: &str) -> Command {
+fn cargo_in(folder: &Path, verb: &str, packages: &[&str], target: &str) -> Command {
     let mut command = tools::cargo();
     command.args([verb, "--quiet", "--profile", "firmware"]);
-    command.args(["--package", package, "--target", target]);
+    command.args(packages.iter().flat_map(|package| ["--package", package])).args(["--target", target]);
     command.arg("--target-dir").arg(folder);
     command
 }

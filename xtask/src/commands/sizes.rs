@@ -15,8 +15,11 @@ use std::process::{Command, ExitCode};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Boards to measure, such as `m4`; all of them where none is named
+    #[arg(value_name = "BOARD")]
+    boards: Vec<String>,
     /// Compare with the figures of this commit
-    #[arg(long, value_name = "REV", default_value = "HEAD", num_args = 0..=1, default_missing_value = "HEAD")]
+    #[arg(long, value_name = "REV", default_value = "HEAD")]
     compare: String,
     /// Write today's figures to firmware/sizes.toml, to be committed with the change that explains them
     #[arg(long)]
@@ -47,7 +50,7 @@ const SNAPSHOT: &str = "firmware/sizes.toml";
 pub fn run(args: &Args) -> Result<ExitCode> {
     let machine = Machine::prepare();
     let mut steps = Steps::default();
-    let built = firmware::build(&boards::all()?, &machine, &mut steps);
+    let built = firmware::build(&boards::chosen(&args.boards)?, &machine, &mut steps);
     let before = committed(&args.compare);
     let mut now = Snapshot::new();
     let (mut over_budget, mut missed) = (false, Vec::new());
@@ -83,7 +86,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     println!("stack: reserved; `embernet run --json` says how much a board has used. models: RAM for their arenas");
     if args.save {
-        save(&now)?;
+        // Boards that were not measured keep their rows.
+        let mut kept = if args.boards.is_empty() { Snapshot::new() } else { saved()? };
+        kept.append(&mut now);
+        save(&kept)?;
     }
     let complete = steps.failed().is_empty() && steps.skipped().is_empty();
     Ok(if complete && !over_budget { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -125,6 +131,13 @@ fn committed(revision: &str) -> Option<Snapshot> {
     let mut git = Command::new("git");
     git.arg("show").arg(format!("{revision}:{SNAPSHOT}")).current_dir(paths::root());
     toml::from_str(&tools::output(&mut git).ok()?).ok()
+}
+
+/// The snapshot of the working tree.
+fn saved() -> Result<Snapshot> {
+    let path = paths::root().join(SNAPSHOT);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is not as expected", path.display()))
 }
 
 /// Written beside its place and renamed, so that it is never half there.

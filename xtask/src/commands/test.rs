@@ -101,10 +101,10 @@ fn checks(machine: &Machine, boards: &[Board], steps: &mut Steps) {
     } else {
         steps.skip(format!("inner loops for {HOST_ARM}: rustc has no such target; see `cargo xtask setup`"));
     }
-    for board in boards.iter().filter(|_| clippy) {
-        // Lints what the board is made of too, board support and app included.
-        let mut command = firmware::cargo("clippy", board);
-        steps.run(&format!("lints of {}", board.name), command.args(["--", "-D", "warnings"]));
+    for group in boards::groups(boards).iter().filter(|_| clippy) {
+        // Lints what the boards are made of too, board support and app included.
+        let mut command = firmware::cargo("clippy", group);
+        steps.run(&format!("lints of {}", firmware::names(group)), command.args(["--", "-D", "warnings"]));
     }
     examples(machine, clippy, steps);
     let mut fast_math = tools::cargo();

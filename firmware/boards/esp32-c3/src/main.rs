@@ -6,9 +6,10 @@
 
 #[cfg(target_os = "none")]
 mod device {
-    use embedded_storage::nor_flash::NorFlash;
-    use embernet_board_support::hal::{Programmer, run};
-    use embernet_board_support::{FlashError, panic};
+    use core::ops::Range;
+
+    use embernet_board_support::hal::{Driver, agrees, run};
+    use embernet_board_support::panic;
     use esp_hal::clock::CpuClock;
     use esp_hal::peripherals::FLASH;
     use esp_hal::timer::systimer::{SystemTimer, Unit};
@@ -16,6 +17,7 @@ mod device {
     use esp_storage::FlashStorage;
 
     embernet_board_support::facts!();
+    const _: () = assert!(agrees::<Flash>(facts::ERASE_BYTES, facts::HEAD_BYTES));
 
     // What the boot loader wants to know of a program.
     esp_bootloader_esp_idf::esp_app_desc!();
@@ -48,36 +50,18 @@ mod device {
     /// The flash beside the chip.
     struct Flash;
 
-    impl Flash {
-        /// Does `work` with the driver, then forgets what the cache holds of `from..from + bytes`.
-        fn change<E>(
-            from: usize,
-            bytes: usize,
-            work: impl FnOnce(&mut FlashStorage<'_>) -> Result<(), E>,
-        ) -> Result<(), FlashError> {
+    impl Driver for Flash {
+        type Flash<'d> = FlashStorage<'d>;
+
+        fn with<T>(slot: &Range<usize>, work: impl FnOnce(&mut FlashStorage<'_>, u32) -> T) -> T {
             // SAFETY: nothing else uses the driver meanwhile.
-            let mut flash = FlashStorage::new(unsafe { FLASH::steal() });
-            let done = work(&mut flash).map_err(|_| FlashError::Refused);
-            window::forget(from, bytes);
-            done
+            work(&mut FlashStorage::new(unsafe { FLASH::steal() }), window::offset(slot.start))
+        }
+
+        fn forget(from: usize, to: usize) {
+            window::forget(from, to - from);
         }
     }
-
-    impl Programmer for Flash {
-        const ERASE_BYTES: usize = facts::ERASE_BYTES;
-        const WRITE_BYTES: usize = <FlashStorage<'_> as NorFlash>::WRITE_SIZE;
-
-        fn erase(&mut self, from: usize, to: usize) -> Result<(), FlashError> {
-            let (first, end) = (window::offset(from), window::offset(to));
-            Self::change(from, to - from, |flash| NorFlash::erase(flash, first, end))
-        }
-
-        fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), FlashError> {
-            Self::change(at, bytes.len(), |flash| NorFlash::write(flash, window::offset(at), bytes))
-        }
-    }
-
-    const _: () = assert!(facts::ERASE_BYTES == <FlashStorage<'_> as NorFlash>::ERASE_SIZE);
 
     /// The window through which the processor sees flash (ESP32-C3 technical reference, 3.3).
     mod window {

@@ -7,25 +7,22 @@
 
 #[cfg(target_os = "none")]
 mod device {
-    use cortex_m::peripheral::DWT;
+    use core::ops::Range;
+
     use cortex_m_rt::entry;
-    use embedded_storage::nor_flash::NorFlash;
-    use embernet_board_support::hal::{Programmer, run};
+    use embernet_board_support::hal::{Programmer, cycle_counter, run};
+    use embernet_board_support::stm32f4::Sectors;
     use embernet_board_support::{FlashError, Polled, memory_mut};
-    use stm32f4xx_hal::flash::{FlashExt, LockedFlash, UnlockedFlash};
-    use stm32f4xx_hal::pac::{FLASH, Peripherals};
+    use stm32f4xx_hal::pac::Peripherals;
     use stm32f4xx_hal::prelude::*;
     use stm32f4xx_hal::rcc::Config;
     use stm32f4xx_hal::serial::config;
 
-    embernet_board_support::facts!();
-    embernet_board_support::keep_last_words!();
+    embernet_board_support::hal_board!(Flash);
 
     #[entry]
     fn main() -> ! {
-        let (Some(mut core), Some(chip)) = (cortex_m::Peripherals::take(), Peripherals::take()) else {
-            unreachable!("nobody has taken them before")
-        };
+        let (core, chip) = (cortex_m::Peripherals::take().unwrap(), Peripherals::take().unwrap());
         // No clock runs, not even the one that a reset starts: only QEMU says so.
         let is_emulated = chip.RCC.cr().read().bits() == 0;
         let (facts, clocks) = match is_emulated {
@@ -35,16 +32,13 @@ mod device {
         let mut rcc = chip.RCC.freeze(clocks);
         let pins = chip.GPIOB.split(&mut rcc);
         let settings = config::Config::default().baudrate(facts::BAUD.bps());
-        let Ok(serial) = chip.USART1.serial((pins.pb6, pins.pb7), settings, &mut rcc) else {
-            unreachable!("the clocks suit this rate")
-        };
+        let serial = chip.USART1.serial((pins.pb6, pins.pb7), settings, &mut rcc).unwrap();
         let (mut tx, mut rx) = serial.split();
         let link = Polled::new(move || rx.read(), move |byte| tx.write(byte));
 
-        core.DCB.enable_trace();
-        core.DWT.enable_cycle_counter();
+        let cycles = cycle_counter(core.DCB, core.DWT);
         chip.TIM2.cr1().write(|w| w.cen().enabled());
-        let ticks = move || if is_emulated { chip.TIM2.cnt().read().bits() } else { DWT::cycle_count() };
+        let ticks = move || if is_emulated { chip.TIM2.cnt().read().bits() } else { cycles() };
         // SAFETY: this machine's facts; the slots are sectors behind the firmware's, and each driver changes its own.
         unsafe { run(facts, facts::ISA, link, ticks, [Flash { is_emulated }, Flash { is_emulated }]) }
     }
@@ -54,38 +48,27 @@ mod device {
         is_emulated: bool,
     }
 
-    /// Where the driver's offset 0 lies.
-    const FLASH_BASE: usize = 0x0800_0000;
-
-    const _: () = assert!(facts::ERASE_BYTES == <UnlockedFlash as NorFlash>::ERASE_SIZE);
-
     impl Programmer for Flash {
-        const ERASE_BYTES: usize = facts::ERASE_BYTES;
-        const WRITE_BYTES: usize = 1;
-        const HEAD_BYTES: usize = facts::HEAD_BYTES;
+        const ERASE_BYTES: usize = Sectors::ERASE_BYTES;
+        const WRITE_BYTES: usize = Sectors::WRITE_BYTES;
 
-        fn erase(&mut self, from: usize, to: usize) -> Result<(), FlashError> {
+        fn erase(&mut self, slot: &Range<usize>, from: usize, to: usize) -> Result<(), FlashError> {
             if self.is_emulated {
                 // SAFETY: a slot's own memory, of which nobody holds a slice while it is erased.
                 unsafe { memory_mut(from, to - from) }.fill(0xFF);
                 return Ok(());
             }
-            // SAFETY: nothing else uses the controller.
-            let mut flash = LockedFlash::new(unsafe { FLASH::steal() });
-            let (from, to) = ((from - FLASH_BASE) as u32, (to - FLASH_BASE) as u32);
-            NorFlash::erase(&mut flash.unlocked(), from, to).map_err(|_| FlashError::Refused)
+            Sectors.erase(slot, from, to)
         }
 
-        fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), FlashError> {
+        fn write(&mut self, slot: &Range<usize>, at: usize, bytes: &[u8]) -> Result<(), FlashError> {
             if self.is_emulated {
                 // SAFETY: as in `erase`.
                 let cells = unsafe { memory_mut(at, bytes.len()) };
                 cells.iter_mut().zip(bytes).for_each(|(cell, byte)| *cell &= byte);
                 return Ok(());
             }
-            // SAFETY: nothing else uses the controller.
-            let mut flash = LockedFlash::new(unsafe { FLASH::steal() });
-            NorFlash::write(&mut flash.unlocked(), (at - FLASH_BASE) as u32, bytes).map_err(|_| FlashError::Refused)
+            Sectors.write(slot, at, bytes)
         }
     }
 }

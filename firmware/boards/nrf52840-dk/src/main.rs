@@ -4,28 +4,25 @@
 
 #[cfg(target_os = "none")]
 mod device {
-    use cortex_m::peripheral::DWT;
+    use core::ops::Range;
+
     use cortex_m_rt::entry;
     use embedded_io::{ErrorType, Read, Write};
-    use embedded_storage::nor_flash::NorFlash;
-    use embernet_board_support::hal::{Programmer, run};
-    use embernet_board_support::{FlashError, memory_mut};
+    use embernet_board_support::hal::{Driver, cycle_counter, run};
+    use embernet_board_support::memory_mut;
+    use nrf52840_hal::Clocks;
     use nrf52840_hal::gpio::{Level, p0};
     use nrf52840_hal::nvmc::Nvmc;
     use nrf52840_hal::pac::{NVMC, Peripherals, UARTE0};
     use nrf52840_hal::uarte::{Baudrate, Error, Parity, Pins, Uarte};
-    use nrf52840_hal::{Clocks, pac};
 
-    embernet_board_support::facts!();
-    embernet_board_support::keep_last_words!();
+    embernet_board_support::hal_board!(Flash);
 
     const _: () = assert!(facts::BAUD == 115_200);
 
     #[entry]
     fn main() -> ! {
-        let (Some(mut core), Some(chip)) = (cortex_m::Peripherals::take(), Peripherals::take()) else {
-            unreachable!("nobody has taken them before")
-        };
+        let (core, chip) = (cortex_m::Peripherals::take().unwrap(), Peripherals::take().unwrap());
         // A UART wants the crystal's precision.
         Clocks::new(chip.CLOCK).enable_ext_hfosc();
         let pins = p0::Parts::new(chip.P0);
@@ -36,10 +33,9 @@ mod device {
             rts: None,
         };
         let link = Link(Uarte::new(chip.UARTE0, pins, Parity::EXCLUDED, Baudrate::BAUD115200));
-        core.DCB.enable_trace();
-        core.DWT.enable_cycle_counter();
+        let ticks = cycle_counter(core.DCB, core.DWT);
         // SAFETY: this machine's facts; the slots are pages behind the firmware's, and each driver changes its own.
-        unsafe { run(&facts::BOARD, facts::ISA, link, DWT::cycle_count, [Flash, Flash]) }
+        unsafe { run(&facts::BOARD, facts::ISA, link, ticks, [Flash, Flash]) }
     }
 
     /// The UART, which moves bytes between RAM and its pins only.
@@ -78,33 +74,15 @@ mod device {
     /// The chip's flash.
     struct Flash;
 
-    impl Flash {
-        /// The driver for the pages around `from..to`, and where in them `from` lies.
-        fn pages(from: usize, to: usize) -> (Nvmc<NVMC>, usize) {
-            let offset = from % facts::ERASE_BYTES;
-            let bytes = (offset + to - from).next_multiple_of(facts::ERASE_BYTES);
-            // SAFETY: pages of a slot, of which nobody holds a slice while they change; nothing else uses the
-            // controller.
-            let (pages, chip) = unsafe { (memory_mut(from - offset, bytes), pac::Peripherals::steal()) };
-            (Nvmc::new(chip.NVMC, pages), offset)
+    impl Driver for Flash {
+        type Flash<'d> = Nvmc<NVMC>;
+
+        fn with<T>(slot: &Range<usize>, work: impl FnOnce(&mut Nvmc<NVMC>, u32) -> T) -> T {
+            // SAFETY: a slot, of which nobody holds a slice while it changes; nothing else uses the controller.
+            let (pages, chip) = unsafe { (memory_mut(slot.start, slot.len()), Peripherals::steal()) };
+            work(&mut Nvmc::new(chip.NVMC, pages), 0)
         }
     }
-
-    impl Programmer for Flash {
-        const ERASE_BYTES: usize = facts::ERASE_BYTES;
-        const WRITE_BYTES: usize = Nvmc::<NVMC>::WRITE_SIZE;
-
-        fn erase(&mut self, from: usize, to: usize) -> Result<(), FlashError> {
-            Self::pages(from, to).0.erase(0, (to - from) as u32).map_err(|_| FlashError::Refused)
-        }
-
-        fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), FlashError> {
-            let (mut flash, offset) = Self::pages(at, at + bytes.len());
-            flash.write(offset as u32, bytes).map_err(|_| FlashError::Refused)
-        }
-    }
-
-    const _: () = assert!(facts::ERASE_BYTES == Nvmc::<NVMC>::ERASE_SIZE);
 }
 
 #[cfg(not(target_os = "none"))]

@@ -6,8 +6,7 @@ mod device {
     use cortex_m_rt::entry;
     use embernet_board_support::rp;
 
-    embernet_board_support::facts!();
-    embernet_board_support::keep_last_words!();
+    embernet_board_support::hal_board!(rp::External);
 
     #[entry]
     fn main() -> ! {

@@ -3,21 +3,19 @@
 
 #[cfg(target_os = "none")]
 mod device {
-    use cortex_m::peripheral::DWT;
     use cortex_m_rt::entry;
+    use embernet_board_support::hal::cycle_counter;
     use embernet_board_support::rp;
 
-    embernet_board_support::facts!();
-    embernet_board_support::keep_last_words!();
+    embernet_board_support::hal_board!(rp::External);
 
     #[entry]
     fn main() -> ! {
-        let Some(mut core) = cortex_m::Peripherals::take() else { unreachable!("nobody has taken them before") };
-        core.DCB.enable_trace();
-        core.DWT.enable_cycle_counter();
+        let core = cortex_m::Peripherals::take().unwrap();
+        let ticks = cycle_counter(core.DCB, core.DWT);
         let chip = embassy_rp::init(Default::default());
         // SAFETY: this machine's facts; the slots are flash behind the firmware's.
-        unsafe { rp::run(chip, &facts::BOARD, facts::ISA, facts::USB, DWT::cycle_count) }
+        unsafe { rp::run(chip, &facts::BOARD, facts::ISA, facts::USB, ticks) }
     }
 }
 

@@ -4,23 +4,27 @@
 
 use cortex_m::{asm, singleton};
 use embernet_core::arch::Dsp;
-use embernet_core::exec::{PlanKind, Session};
+use embernet_core::exec::{Arena, PlanKind, Session};
 use embernet_core::image::Image;
-use embernet_examples::{MODEL, ModelArena, best, measure, put};
+use embernet_examples::{ARENA_BYTES, MODEL, best, measure, put};
 use stm32f4xx_hal as _; // the chip's interrupts
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    let arena = singleton!(: ModelArena = ModelArena::new()).unwrap();
+    let arena = singleton!(: Arena<ARENA_BYTES> = Arena::new()).unwrap();
     let image = Image::parse(&MODEL.0).unwrap();
     // SAFETY: a Cortex-M4 has the instructions of this token.
     let mut session = Session::new(&image, arena.bytes(), unsafe { Dsp::new() }).unwrap();
     loop {
         put(&measure(), session.input_mut(PlanKind::Infer, 0));
         session.infer(1).unwrap();
-        if best(session.output(0)) == 1 {
-            asm::nop(); // what one does about it
-        }
+        act_on(session.output(0));
+    }
+}
+
+fn act_on(output: &[u8]) {
+    if best(output) == 1 {
+        asm::nop(); // what one does about it
     }
 }
 

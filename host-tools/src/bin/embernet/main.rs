@@ -14,6 +14,7 @@ mod inspect;
 mod learn;
 mod model;
 mod monitor;
+mod new;
 mod output;
 mod pack;
 mod plan;
@@ -54,6 +55,7 @@ enum Command {
     Quantize(quantize::Quantize),
     Plan(plan::Plan),
     Pack(pack::Pack),
+    New(new::New),
     Firmware(firmware::Firmware),
     Flash(flash::Flash),
     Slots(slots::Slots),
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::Quantize(command) => command.run(&output),
         Command::Plan(command) => command.run(&output),
         Command::Pack(command) => command.run(&output),
+        Command::New(command) => command.run(&output),
         Command::Firmware(command) => command.run(&output),
         Command::Flash(command) => command.run(&output),
         Command::Slots(command) => command.run(&output),
