@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use embernet_core::image::Image;
+use embernet_core::signal::features::Axis;
 
 use crate::files;
 use crate::image::{Format, Piece, Target};
@@ -58,7 +59,7 @@ impl Sensor {
             Self::Adc => 1,
             Self::Microphone => 8,
         };
-        5 * channels
+        channels * Axis::COUNT
     }
 }
 

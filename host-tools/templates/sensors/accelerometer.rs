@@ -2,9 +2,11 @@
 
 use embedded_hal::i2c::I2c;
 
-/// x, y and z, in g.
+/// x, y and z.
 pub const CHANNELS: usize = 3;
-pub type Frame = [f32; CHANNELS];
+pub type Frame = [i16; CHANNELS];
+/// 1 g.
+pub const UNIT: f32 = 16384.0;
 
 /// Frames of a window: 1.28 s.
 pub const LENGTH: usize = 64;
@@ -46,7 +48,7 @@ impl<B: I2c> Sensor<B> {
         }
         let mut axes = [0; 6];
         self.bus.write_read(ADDRESS, &[OUT_X_L | INCREMENT], &mut axes).unwrap();
-        let g = |low, high| f32::from(i16::from_le_bytes([low, high])) / 16384.0;
-        [g(axes[0], axes[1]), g(axes[2], axes[3]), g(axes[4], axes[5])]
+        let [x_low, x_high, y_low, y_high, z_low, z_high] = axes;
+        [[x_low, x_high], [y_low, y_high], [z_low, z_high]].map(i16::from_le_bytes)
     }
 }

@@ -1,8 +1,10 @@
 //! A voltage at a pin, measured at a fixed rate.
 
-/// The voltage, as a part of the highest that the converter measures.
+/// The voltage, in 12 bits.
 pub const CHANNELS: usize = 1;
-pub type Frame = [f32; CHANNELS];
+pub type Frame = [i16; CHANNELS];
+/// The highest that the converter measures.
+pub const UNIT: f32 = 4096.0;
 
 /// Measurements a second.
 const RATE_HZ: u32 = 1000;
@@ -19,8 +21,8 @@ pub struct Sensor<M, T> {
     due: u32,
 }
 
-impl<M: FnMut() -> f32, T: FnMut() -> u32> Sensor<M, T> {
-    /// `measure` gives values from 0 to 1; `ticks` reads a counter that runs `tick_hz` times a second and wraps.
+impl<M: FnMut() -> i16, T: FnMut() -> u32> Sensor<M, T> {
+    /// `ticks` reads a counter that runs `tick_hz` times a second and wraps.
     pub fn new(measure: M, mut ticks: T, tick_hz: u32) -> Self {
         let due = ticks();
         Self { measure, ticks, period: tick_hz / RATE_HZ, due }

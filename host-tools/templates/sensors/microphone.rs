@@ -4,7 +4,9 @@ use embernet_core::math;
 
 /// Bands.
 pub const CHANNELS: usize = 8;
-pub type Frame = [f32; CHANNELS];
+pub type Frame = [i16; CHANNELS];
+/// Seven in the logarithm: a factor of about a thousand in power.
+pub const UNIT: f32 = 4096.0;
 
 /// Frames of a window: about half a second.
 pub const LENGTH: usize = 32;
@@ -40,13 +42,14 @@ impl<R: FnMut(&mut [i16; BLOCK])> Sensor<R> {
 }
 
 /// The logarithm of a frequency's share of a block (Goertzel's algorithm).
-fn loudness(block: &[i16; BLOCK], coefficient: f32) -> f32 {
+fn loudness(block: &[i16; BLOCK], coefficient: f32) -> i16 {
     let (mut last, mut before) = (0.0, 0.0);
     for sample in block {
         let next = f32::from(*sample) / 32768.0 + coefficient * last - before;
         (before, last) = (last, next);
     }
     let power = last * last + before * before - coefficient * last * before;
-    // Between about -1 for silence and 1.
-    math::ln(math::max(power, 0.0) / BLOCK as f32 + 1e-6) / 7.0 + 1.0
+    let share = math::max(power, 0.0) / BLOCK as f32 + 1e-6;
+    // From -1 for silence to 1.6.
+    ((math::ln(share) / 7.0 + 1.0) * UNIT) as i16
 }

@@ -10,23 +10,14 @@ use features::{FEATURES, Window};
 use sensor::{HOP, LENGTH};
 
 #[test]
-fn features_are_statistics_of_the_window() {
+fn features_are_in_units_of_the_sensor() {
     assert_eq!(FEATURES, Sensor::Adc.features());
-    let mut window = Window::default();
-    // Zeros first: the window forgets them.
-    for at in 0..LENGTH {
-        assert_eq!(window.features(), None, "frame {at}");
-        window.push([0.0]);
-    }
-    assert_eq!(window.features(), Some([0.0; FEATURES]));
-    let mut found = None;
-    for at in 0..LENGTH {
-        window.push([if at % 2 == 0 { 0.25 } else { 0.75 }]);
-        found = window.features();
-        assert_eq!(found.is_some(), (at + 1) % HOP == 0, "frame {at}");
-    }
-    // Mean, deviation, lowest, highest, mean change.
-    assert_eq!(found, Some([0.5, 0.25, 0.25, 0.75, 0.5]));
+    let mut window = Window::new(HOP);
+    let due = (0..LENGTH + HOP).filter(|at| window.push([if at % 2 == 0 { 1024 } else { 3072 }])).count();
+    assert_eq!(due, 2);
+    // Mean, deviation, range, roughness; it crosses its mean at every value but the first.
+    let crossings = (LENGTH - 1) as f32 / LENGTH as f32;
+    assert_eq!(features::of(&window), [0.5, 0.25, 0.5, 0.5, crossings]);
 }
 
 #[test]
@@ -38,13 +29,14 @@ fn measurements_keep_their_rhythm() {
     };
     let mut times = Vec::new();
     // A thousand ticks from one to the next.
-    let mut sensor = sensor::Sensor::new(|| 0.5, ticks, 1_000_000);
+    let mut sensor = sensor::Sensor::new(|| 2048, ticks, 1_000_000);
     for at in 0..6 {
-        assert_eq!(sensor.read(), [0.5]);
+        assert_eq!(sensor.read(), [2048]);
         times.push(now.get());
         // Work in between changes nothing; too much of it, and the rhythm begins anew.
         now.set(now.get().wrapping_add(if at == 3 { 5005 } else { 700 }));
     }
     let steps: Vec<u32> = times.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
-    assert_eq!(steps, [1000, 1000, 1000, 5015, 1000]);
+    // The first one is ten ticks late: it came as soon as it was asked for.
+    assert_eq!(steps, [990, 1000, 1000, 5015, 1000]);
 }
