@@ -157,7 +157,7 @@ fn check_name(name: &str) -> Result<(), ProjectError> {
 }
 
 /// Rust's keywords and crates, cargo's own folders, and packages that templates name.
-const RESERVED: [&str; 57] = [
+const RESERVED: [&str; 56] = [
     "abstract",
     "alloc",
     "as",
@@ -176,7 +176,6 @@ const RESERVED: [&str; 57] = [
     "dyn",
     "else",
     "embedded-hal",
-    "embedded-hal-compat",
     "enum",
     "examples",
     "extern",

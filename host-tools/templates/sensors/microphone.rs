@@ -1,5 +1,7 @@
 //! A microphone on I2S: how loud it is in eight bands of frequency, block by block.
 
+use core::f32::consts::SQRT_2;
+
 use embernet_core::math;
 
 /// Bands.
@@ -21,7 +23,7 @@ pub const BLOCK: usize = 256;
 /// 2 cos(2 pi f / RATE_HZ) for f = 250, 375, 562.5, 875, 1312.5, 2000, 3000, 4500 Hz: multiples of the 62.5 Hz that a
 /// block can tell apart.
 const COEFFICIENTS: [f32; CHANNELS] =
-    [1.990_369_4, 1.978_353, 1.951_404_2, 1.883_088_1, 1.740_174, 1.414_213_5, 0.765_366_9, -0.390_180_65];
+    [1.990_369_4, 1.978_353, 1.951_404_2, 1.883_088_1, 1.740_174, SQRT_2, 0.765_366_9, -0.390_180_65];
 
 pub struct Sensor<R> {
     record: R,

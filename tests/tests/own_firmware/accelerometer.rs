@@ -42,8 +42,6 @@ fn it_waits_for_a_measurement() {
     assert_eq!(features::FEATURES, Sensor::Accelerometer.features());
     assert_eq!(features::of(&features::Window::new(sensor::HOP)), [0.0; features::FEATURES]);
     let mut chip = Chip::default();
-    let mut accelerometer = sensor::Sensor::new(&mut chip);
-    assert_eq!(accelerometer.read(), [16384, -16384, 4096]);
-    drop(accelerometer);
+    assert_eq!(sensor::Sensor::new(&mut chip).read(), [16384, -16384, 4096]);
     assert_eq!((chip.asked, chip.written), (3, vec![vec![0x20, 0x47], vec![0x23, 0x88]]));
 }

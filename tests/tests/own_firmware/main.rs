@@ -1,5 +1,6 @@
 //! What `embernet new` writes compiles for every board that it is offered for, and its sensors and features give the
 //! right numbers.
+#![allow(clippy::duplicate_mod)] // The features are compiled beside each sensor, as in a project.
 
 mod accelerometer;
 mod adc;
