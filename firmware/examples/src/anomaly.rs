@@ -16,7 +16,7 @@ use embernet_core::rng::Rng;
 use embernet_core::signal::features::Axis;
 use embernet_core::signal::window::Window;
 
-pub use crate::anomaly_model::MODEL;
+pub use crate::anomaly_model::{ARENA_BYTES, MODEL};
 
 /// Measurements a second, and of a window.
 pub const RATE_HZ: u16 = 200;
@@ -42,7 +42,7 @@ const SCALE: f32 = 1.0 / 32.0;
 /// The memory: the network's, and the lessons.
 #[derive(Debug, Default)]
 pub struct Memory {
-    arena: Arena<2048>,
+    arena: Arena<ARENA_BYTES>,
     lessons: [[i8; FEATURES]; LESSONS as usize],
     labels: [u16; LESSONS as usize],
     seen: [u32; 1],

@@ -14,7 +14,7 @@ use embernet_core::quant::quantize_i8;
 use embernet_core::signal::features::Axis;
 use embernet_core::signal::window::Window;
 
-pub use crate::gesture_model::MODEL;
+pub use crate::gesture_model::{ARENA_BYTES, MODEL};
 
 /// Measurements a second.
 pub const RATE_HZ: u16 = 100;
@@ -35,7 +35,7 @@ const SHIFTS: [u32; Axis::COUNT] = [8, 6, 9, 4, 0];
 /// The memory: the network's, and that of the gestures.
 #[derive(Debug, Default)]
 pub struct Memory {
-    arena: Arena<1024>,
+    arena: Arena<ARENA_BYTES>,
     gestures: [[i32; prototypes::words(1, EMBEDDING)]; GESTURES],
 }
 
