@@ -8,12 +8,13 @@ use crate::kernels::util::clear;
 use crate::math;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+pub mod quantized;
 pub mod state;
 mod update;
 
 use crate::plan::STATES;
 use state::StateFormat;
-pub use update::{Update, UpdatePart};
+pub use update::{Parameters, Update, UpdatePart};
 
 /// Below this, in size, Adam's gradients and first moments count as zero: 2^-55, which no weight can notice beside
 /// `epsilon`. Moments of weights that no longer learn would otherwise fade through the subnormal numbers, for hundreds

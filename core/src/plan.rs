@@ -10,7 +10,8 @@
 use crate::arch::Isa;
 use crate::kernels::{
     activation, add, average_pool, batch_norm, binary, conv2d, copy, dense, depthwise_conv2d, fixed, gru, layer_norm,
-    lookup, lstm, matmul, max_pool, prelu, quantize, reduce, resize, softmax, strided, svdf, transpose_conv2d, update,
+    lookup, lstm, matmul, max_pool, prelu, quantize, reduce, resize, softmax, strided, svdf, trained_int8,
+    transpose_conv2d, update,
 };
 use crate::loss;
 use crate::memory::{Slices, view};
@@ -569,6 +570,15 @@ steps! {
     237 UpdateF32(update::UpdateF32),
     240 PReluBackwardF32(prelu::BackwardF32),
     241 LayerNormBackwardF32(layer_norm::BackwardF32),
+    // int8 layers that learn; gradients are f32
+    256 FoldBias(trained_int8::FoldBias),
+    257 Conv2dBackwardInputI8(conv2d::BackwardInputI8),
+    258 Conv2dBackwardWeightsI8(conv2d::BackwardWeightsI8),
+    259 DepthwiseConv2dBackwardInputI8(depthwise_conv2d::BackwardInputI8),
+    260 DepthwiseConv2dBackwardWeightsI8(depthwise_conv2d::BackwardWeightsI8),
+    261 LimitsBackwardI8(activation::LimitsBackwardI8),
+    262 LookupBackwardI8(lookup::LookupBackwardI8),
+    263 MaxPoolBackwardI8(max_pool::BackwardI8),
     // 16-bit fixed point, forward
     300 FixedFromF32(fixed::convert::FromF32),
     301 FixedToF32(fixed::convert::ToF32),

@@ -5,7 +5,9 @@
 //! tanh `dy * (1 - y * y)`.
 
 mod int16;
+mod int8;
 
+pub use int8::{Limits, LimitsBackwardI8, limits_backward_i8};
 pub use int16::{ForwardI16, LinesI16};
 
 use super::util::{copy, elements, from};

@@ -14,6 +14,7 @@ mod int8;
 mod records;
 #[cfg(test)]
 mod tests;
+mod trained_int8;
 
 pub use float::{backward_input_f32, forward_f32};
 pub use gradient::backward_weights_f32;
@@ -23,6 +24,7 @@ pub(crate) use int8::Ordered;
 pub use int8::{ForwardI8, forward_i8};
 pub use int16::{ForwardI16, forward_i16};
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32};
+pub use trained_int8::{BackwardInputI8, BackwardWeightsI8};
 
 use super::util::elements;
 use super::window::Window2d;

@@ -1,6 +1,10 @@
 //! Any function of one int8 value, as a table of its 256 results: sigmoid, tanh, relu of another scale, a change of
 //! scale alone. The host computes the table with the reference's arithmetic.
 
+mod backward;
+
+pub use backward::{LookupBackwardI8, backward_i8};
+
 use super::util::elements;
 use crate::arch::Isa;
 use crate::memory::Slices;

@@ -5,8 +5,10 @@
 
 mod int16;
 mod int8;
+mod int8_backward;
 
 pub use int8::{ForwardI8, forward_i8};
+pub use int8_backward::{BackwardI8, backward_i8};
 pub use int16::{ForwardI16, forward_i16};
 
 use super::pool::Pool2d;

@@ -46,6 +46,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 pub(crate) mod testing_int8;
 pub mod trained;
+pub mod trained_int8;
 pub mod transpose_conv2d;
 pub mod update;
 pub mod util;

@@ -64,7 +64,7 @@ mod tests {
         run(&record, &mut arena, 7, settings);
         let (mut w, mut state) = (w, state);
         let optimizer = &Optimizer::at_step(settings, 1);
-        Update { isa: crate::arch::Scalar, optimizer, w: &mut w, state: &mut state }.tile(0, &gradient);
+        Update { isa: crate::arch::Scalar, optimizer, w: &mut w[..], state: &mut state }.tile(0, &gradient);
         assert_eq!((&arena[3..6], &arena[6..]), (&w[..], &state[..]));
         assert!(!UpdateF32 { state: Ref::NONE, ..record }.shape_is_valid());
     }

@@ -147,7 +147,7 @@ fn tiles_beyond_the_parameters_are_ignored() {
     for settings in all() {
         let mut state = vec![0.0; 2 * settings.rule().unwrap().slots()];
         let optimizer = &Optimizer::at_step(settings, 1);
-        let mut sink = Update { isa: Scalar, optimizer, w: &mut w, state: &mut state };
+        let mut sink = Update { isa: Scalar, optimizer, w: &mut w[..], state: &mut state };
         sink.tile(1, &[1.0, 1.0]);
         sink.tile(usize::MAX, &[1.0]);
     }

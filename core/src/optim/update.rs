@@ -3,21 +3,45 @@
 use super::state::{BLOCK, Block, is_square};
 use super::{GradSink, Optimizer, Rule};
 use crate::arch::Isa;
-use crate::kernels::util::{clear, copy, from_mut, sub_mut};
+use crate::kernels::util::{clear, copy, from_mut, sub, sub_mut};
 use crate::plan::STATES;
 use core::ops::Range;
 
 /// Updates parameters as their gradients arrive.
 #[derive(Debug)]
-pub struct Update<'a, I> {
+pub struct Update<'a, I, W = &'a mut [f32]> {
     /// Instruction set.
     pub isa: I,
     /// Settings of this update.
     pub optimizer: &'a Optimizer,
     /// All parameters of one tensor.
-    pub w: &'a mut [f32],
+    pub w: W,
     /// Their state, slot after slot; see [`super::state::layout`].
     pub state: &'a mut [f32],
+}
+
+/// All parameters of one tensor, as an update changes them.
+pub trait Parameters {
+    /// How many.
+    fn count(&self) -> usize;
+
+    /// Has `rule` change the real values of parameters `range`, all at once or in pieces: it gets the numbers of a
+    /// piece, and its values. `update` is the update's number.
+    fn change(&mut self, update: u32, range: Range<usize>, rule: impl FnMut(Range<usize>, &mut [f32]));
+}
+
+impl Parameters for &mut [f32] {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn change(&mut self, _: u32, range: Range<usize>, mut rule: impl FnMut(Range<usize>, &mut [f32])) {
+        if let Some(w) = self.get_mut(range.clone()) {
+            rule(range, w);
+        }
+    }
 }
 
 impl<'a, I: Isa> Update<'a, I> {
@@ -34,7 +58,8 @@ impl<'a, I: Isa> Update<'a, I> {
     ) {
         if self.optimizer.is_narrow() {
             // Blocks do not end where rows do.
-            return self.whole(tile, |tile, part| task(0..rows, tile, part));
+            let (pending, tile) = self.cut(tile);
+            return task(0..rows, tile, &mut UpdatePart { pending, ..self.part() });
         }
         let row = self.w.len().checked_div(rows).unwrap_or(0);
         let tile_row = tile.len().checked_div(rows).unwrap_or(0);
@@ -50,13 +75,6 @@ impl<'a, I: Isa> Update<'a, I> {
                 task(range, tile, &mut UpdatePart { isa, optimizer, w, slots: [first, second], sum, pending });
             },
         );
-    }
-
-    /// Calls `task` with what is left of `tile` and the sink for all parameters.
-    pub fn whole(self, tile: &mut [f32], task: impl FnOnce(&mut [f32], &mut UpdatePart<'_, I>)) {
-        let taken = if self.optimizer.is_narrow() { BLOCK } else { 0 };
-        let (pending, tile) = tile.split_at_mut_checked(taken).unwrap_or_default();
-        task(tile, &mut UpdatePart { pending, ..self.part() });
     }
 
     /// Updates parameters `[dy.len()][x.len()]` by the gradient of one sample, `dy[r] * x[c]`, if the token can do that
@@ -87,10 +105,24 @@ impl<'a, I: Isa> Update<'a, I> {
             part.tile(0, sum);
         }
     }
+}
 
-    fn part(self) -> UpdatePart<'a, I> {
+impl<'a, I: Isa, W: Parameters> Update<'a, I, W> {
+    /// Calls `task` with what is left of `tile` and the sink for all parameters.
+    pub fn whole(self, tile: &mut [f32], task: impl FnOnce(&mut [f32], &mut UpdatePart<'_, I, W>)) {
+        let (pending, tile) = self.cut(tile);
+        task(tile, &mut UpdatePart { pending, ..self.part() });
+    }
+
+    /// Room for an incomplete block, if there is any, and the rest.
+    fn cut<'t>(&self, tile: &'t mut [f32]) -> (&'t mut [f32], &'t mut [f32]) {
+        let taken = if self.optimizer.is_narrow() { BLOCK } else { 0 };
+        tile.split_at_mut_checked(taken).unwrap_or_default()
+    }
+
+    fn part(self) -> UpdatePart<'a, I, W> {
         let Self { isa, optimizer, w, state } = self;
-        let (sum, slots) = (if optimizer.adds() { w.len() } else { 0 }, optimizer.rule.slots());
+        let (sum, slots) = (if optimizer.adds() { w.count() } else { 0 }, optimizer.rule.slots());
         let (state, sum) = state.split_at_mut_checked(state.len().wrapping_sub(sum)).unwrap_or_default();
         let len = if slots == 2 { state.len() / 2 } else { state.len() };
         let (first, second) = state.split_at_mut_checked(len).unwrap_or_default();
@@ -103,10 +135,10 @@ const UPDATE_COST: usize = 8;
 
 /// [`Update`] for some of the parameters.
 #[derive(Debug)]
-pub struct UpdatePart<'a, I> {
+pub struct UpdatePart<'a, I, W = &'a mut [f32]> {
     isa: I,
     optimizer: &'a Optimizer,
-    w: &'a mut [f32],
+    w: W,
     /// Those that the rule lacks are empty.
     slots: [&'a mut [f32]; 2],
     /// Gradients of the passes before.
@@ -115,7 +147,7 @@ pub struct UpdatePart<'a, I> {
     pending: &'a mut [f32],
 }
 
-impl<I: Isa> GradSink for UpdatePart<'_, I> {
+impl<I: Isa, W: Parameters> GradSink for UpdatePart<'_, I, W> {
     fn begin(&mut self, start: usize, tile: &mut [f32]) {
         if STATES && !self.optimizer.first {
             copy(self.sum.get(start..).unwrap_or_default(), tile);
@@ -130,12 +162,14 @@ impl<I: Isa> GradSink for UpdatePart<'_, I> {
         } else if self.optimizer.is_narrow() {
             self.narrow(start, gradient);
         } else {
+            let Self { isa, optimizer, w, slots: [first, second], .. } = self;
             let range = start..start.saturating_add(gradient.len());
-            let Some(w) = self.w.get_mut(range.clone()) else { return };
-            let [first, second] = &mut self.slots;
-            let first = first.get_mut(range.clone()).unwrap_or_default();
-            let second = second.get_mut(range).unwrap_or_default();
-            apply(self.isa, self.optimizer, gradient, w, first, second);
+            w.change(optimizer.step, range, |range, w| {
+                let gradient = sub(gradient, range.start.wrapping_sub(start), w.len());
+                let first = first.get_mut(range.clone()).unwrap_or_default();
+                let second = second.get_mut(range).unwrap_or_default();
+                apply(*isa, optimizer, gradient, w, first, second);
+            });
         }
     }
 }
@@ -152,17 +186,17 @@ fn apply<I: Isa>(isa: I, o: &Optimizer, gradient: &[f32], w: &mut [f32], first: 
     }
 }
 
-impl<I: Isa> UpdatePart<'_, I> {
+impl<I: Isa, W: Parameters> UpdatePart<'_, I, W> {
     /// A tile of parameters with narrow state: whole blocks at once; what begins or ends within one waits for its rest.
     #[inline(never)]
     fn narrow(&mut self, start: usize, gradient: &[f32]) {
         let pending = core::mem::take(&mut self.pending);
         let (mut at, mut rest) = (start, gradient);
-        while !rest.is_empty() && at < self.w.len() {
+        while !rest.is_empty() && at < self.w.count() {
             let within = at % BLOCK;
             let (now, later) = rest.split_at_checked(BLOCK - within).unwrap_or((rest, &[]));
             let end = at + now.len();
-            let ends = end.is_multiple_of(BLOCK) || end == self.w.len();
+            let ends = end.is_multiple_of(BLOCK) || end == self.w.count();
             if within == 0 && ends {
                 self.block(at, now);
             } else {
@@ -178,7 +212,7 @@ impl<I: Isa> UpdatePart<'_, I> {
 
     /// One block.
     fn block(&mut self, start: usize, gradient: &[f32]) {
-        let (optimizer, elements) = (self.optimizer, self.w.len());
+        let (optimizer, elements) = (self.optimizer, self.w.count());
         let format = optimizer.format;
         let block = |slot| Block { format, elements, start, slot, square: is_square(optimizer.rule, slot) };
         let mut values = [[0.0; BLOCK]; 2];
@@ -190,7 +224,11 @@ impl<I: Isa> UpdatePart<'_, I> {
         if two {
             block(1).load(second_slot, second);
         }
-        apply(self.isa, optimizer, gradient, sub_mut(self.w, start, gradient.len()), first, second);
+        let isa = self.isa;
+        // No tensor gives less than a block at once.
+        self.w.change(optimizer.step, start..start + gradient.len(), |_, w| {
+            apply(isa, optimizer, gradient, w, first, second);
+        });
         block(0).store(optimizer.step, first, first_slot);
         if two {
             block(1).store(optimizer.step, second, second_slot);

@@ -81,8 +81,8 @@ impl Case {
         let mut gradients = |dx: &mut [f32]| {
             backward_f32(isa, block, x, w, dy, places, &mut scratch, false, dx);
             let (mut dw, mut db) = (vec![0.0; self.w.len()], vec![0.0; self.b.len()]);
-            let w = Update { isa, optimizer, w: &mut dw, state: &mut [] };
-            update(block, self.samples, &mut scratch, w, Update { isa, optimizer, w: &mut db, state: &mut [] });
+            let w = Update { isa, optimizer, w: &mut dw[..], state: &mut [] };
+            update(block, self.samples, &mut scratch, w, Update { isa, optimizer, w: &mut db[..], state: &mut [] });
             [dw, db].map(|steps| steps.iter().map(|step| -step).collect::<Vec<f32>>())
         };
         let mut dx = vec![f32::NAN; x.len()];
@@ -243,7 +243,7 @@ fn records_run_their_kernels() {
         ] {
             let (mut expected, mut expected_state) = (before.clone(), vec![0.0; state.len()]);
             let optimizer = &Optimizer::at_step(settings, 1);
-            let mut sink = Update { isa: Scalar, optimizer, w: &mut expected, state: &mut expected_state };
+            let mut sink = Update { isa: Scalar, optimizer, w: &mut expected[..], state: &mut expected_state };
             crate::optim::GradSink::tile(&mut sink, 0, &gradient);
             assert_eq!(bits(&arena[at]), bits(&expected));
             assert_eq!(bits(&arena[state]), bits(&expected_state));

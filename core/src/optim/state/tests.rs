@@ -74,7 +74,7 @@ proptest! {
             let mut state: Vec<f32> = words.iter().map(|w| f32::from_bits(*w)).collect();
             let mut w = vec![1.0; count];
             let optimizer = &Optimizer::at_step(settings, 3);
-            Update { isa: Scalar, optimizer, w: &mut w, state: &mut state }.gradient(&vec![gradient; count]);
+            Update { isa: Scalar, optimizer, w: &mut w[..], state: &mut state }.gradient(&vec![gradient; count]);
         }
     }
 }
@@ -106,7 +106,7 @@ fn run(settings: OptimizerRecord, count: usize, tile: usize) -> (Vec<u32>, Vec<u
     for step in 1..=10 {
         let gradient = values(&mut rng, count);
         let optimizer = &Optimizer::at_step(settings, step);
-        let update = Update { isa: Scalar, optimizer, w: &mut w, state: &mut state };
+        let update = Update { isa: Scalar, optimizer, w: &mut w[..], state: &mut state };
         update.whole(&mut vec![0.0; BLOCK + tile], |room, part| {
             assert_eq!(room.len(), tile);
             for (index, piece) in gradient.chunks(tile).enumerate() {
@@ -140,7 +140,7 @@ fn narrow_state_goes_downhill() {
             for step in 1..=400 {
                 let gradient: Vec<f32> = w.iter().map(|w| 2.0 * w).collect();
                 let optimizer = &Optimizer::at_step(settings, step);
-                Update { isa: Scalar, optimizer, w: &mut w, state: &mut state }.gradient(&gradient);
+                Update { isa: Scalar, optimizer, w: &mut w[..], state: &mut state }.gradient(&gradient);
             }
             w.iter().map(|w| w * w).sum::<f32>()
         };
@@ -162,7 +162,7 @@ fn passes_add_up() {
         gradients.iter().for_each(|g| sum.iter_mut().zip(g).for_each(|(sum, g)| *sum += g));
         let (mut w, mut expected_state) = (start.clone(), state(&settings));
         let optimizer = &Optimizer::at_step(settings, 1);
-        Update { isa: Scalar, optimizer, w: &mut w, state: &mut expected_state }.gradient(&sum);
+        Update { isa: Scalar, optimizer, w: &mut w[..], state: &mut expected_state }.gradient(&sum);
         // In three passes: by a kernel that goes on from what was left, and by one that knows its own pass only.
         let settings = settings.with_passes(3);
         for by_tiles in [true, false] {
@@ -170,7 +170,7 @@ fn passes_add_up() {
             for (pass, gradient) in gradients.iter().enumerate() {
                 let mut optimizer = Optimizer::at_step(settings, 1);
                 (optimizer.first, optimizer.last) = (pass == 0, pass == 2);
-                let update = Update { isa: Scalar, optimizer: &optimizer, w: &mut found, state: &mut state };
+                let update = Update { isa: Scalar, optimizer: &optimizer, w: &mut found[..], state: &mut state };
                 if !by_tiles {
                     update.gradient(gradient);
                     continue;
