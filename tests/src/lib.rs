@@ -1,5 +1,6 @@
 //! What crosses a folder: one list of cases, run on every runtime; goldens, QEMU, the command line, fuzzing.
 
+pub mod adaptation;
 pub mod cases;
 pub mod costs;
 pub mod device;

@@ -1,8 +1,9 @@
 //! Small models and data for tests of the way to a device.
 
-use embernet::graph::ops::{BatchNorm, Conv2d, Dense, Flatten};
+use embernet::graph::ops::{AveragePool2d, BatchNorm, Conv2d, Dense, DepthwiseConv2d, Flatten, MaxPool2d, Padding};
 use embernet::graph::{Activation, Sequential};
 use embernet::image::{Loss, PackOptions, Packed, Precision, TrainOptions, arena_for, open, pack};
+use embernet::quant::{Scheme, quantize};
 use embernet_core::arch::IsaId;
 use embernet_core::exec::PlanKind;
 use embernet_core::image::Image;
@@ -51,6 +52,45 @@ pub fn precise(precision: Precision, hidden: &[usize], optimizer: OptimizerRecor
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, ..TrainOptions::default() };
     let options = PackOptions { train: Some(train), isa: IsaId::Scalar, precision, ..PackOptions::default() };
     pack(&graph, &options, None).expect("a sound image")
+}
+
+/// A small int8 network of every layer that learns in int8, for inputs of `[6, 6, 1]` and 3 classes; trainable so.
+pub fn int8(optimizer: OptimizerRecord, layers: &str, batch: usize, recompute: &[&str]) -> Packed {
+    let float = Sequential::new([6, 6, 1])
+        .add(Conv2d::new(5, [3, 3]).padding(Padding::Same).activation(Activation::Relu))
+        .add(DepthwiseConv2d::new([3, 3]).activation(Activation::Relu6))
+        .add(MaxPool2d::new([2, 2]))
+        .add(Conv2d::new(6, [1, 1]))
+        .add(AveragePool2d::new([2, 2]))
+        .add(Flatten {})
+        .add(Dense::new(7).activation(Activation::Sigmoid))
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .build(5)
+        .expect("a sound graph");
+    let mut rng = Rng::new(4);
+    let calibration: Vec<f32> = (0..36 * 50).map(|_| rng.unit_f32() * 2.0 - 1.0).collect();
+    let graph = quantize(&float, &calibration, Scheme::Int8).expect("every layer has an int8 form").graph;
+    let layers = Some(layers.parse().expect("a selection"));
+    let recompute = recompute.iter().map(ToString::to_string).collect();
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, layers, recompute };
+    pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
+        .expect("a sound image")
+}
+
+/// So many training steps for [`int8`]: the class is told by the brightest third.
+pub fn int8_steps(seed: u64, count: usize) -> Vec<Step> {
+    let mut rng = Rng::new(seed);
+    let step = |_| {
+        let (mut inputs, mut labels) = (Vec::new(), Vec::new());
+        for _ in 0..BATCH {
+            let label = rng.below(3);
+            let pixel = |i: usize| (rng.below(100) + if i as u32 / 12 == label { 120 } else { 20 }) as u8 ^ 0x80;
+            inputs.extend((0..36).map(pixel));
+            labels.extend_from_slice(&label.to_le_bytes());
+        }
+        (inputs, labels)
+    };
+    (0..count).map(step).collect()
 }
 
 /// A network for Iris with batch normalisation, before anything else and behind a layer.

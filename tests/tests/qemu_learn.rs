@@ -86,6 +86,52 @@ fn learns(name: &str) {
     has_the_hosts_bits(name, &mut client, &image);
 }
 
+/// Int8 networks that learn in place give the host's bits.
+fn learns_in_int8(name: &str) {
+    let Some(mut client) = firmware::start(name, None) else { return };
+    let images = [
+        models::int8(OptimizerRecord::sgd(0.05), "all", models::BATCH, &[]),
+        models::int8(OptimizerRecord::adam(0.01), "last:3:bias,depthwise_conv2d", 2, &["conv2d"]),
+        models::int8(OptimizerRecord::momentum(0.02, 0.9, true), "conv2d_1:channels=1-3,dense", models::BATCH, &[]),
+    ];
+    let steps = models::int8_steps(31, 20);
+    for (number, packed) in images.iter().enumerate() {
+        let image = packed.image().unwrap();
+        client.load(&image, |_, _| {}).unwrap();
+        let (losses, learned) = models::replay(&image, &steps);
+        for ((inputs, labels), loss) in models::passes(&image, &steps).zip(&losses) {
+            let step = client.train_step(&image, &[inputs], labels).unwrap();
+            assert_eq!(step.loss.to_bits(), loss.to_bits(), "{name}, image {number}: loss");
+        }
+        assert_eq!(client.params(&image).unwrap(), learned, "{name}, image {number}: integers");
+        // What infers has learned.
+        let (input, _) = &steps[0];
+        let run = client.infer(&image, &[input], false).unwrap();
+        let untrained = models::infer(&image, input);
+        assert_ne!(run.outputs, [untrained], "{name}, image {number}: outputs");
+    }
+}
+
+#[test]
+fn m0_learns_in_int8() {
+    learns_in_int8("m0");
+}
+
+#[test]
+fn m3_learns_in_int8() {
+    learns_in_int8("m3");
+}
+
+#[test]
+fn m4_learns_in_int8() {
+    learns_in_int8("m4");
+}
+
+#[test]
+fn rv32_learns_in_int8() {
+    learns_in_int8("rv32");
+}
+
 /// Every way to learn less, or in less memory, gives the host's bits too.
 fn learns_in_little_memory(name: &str) {
     let options = FirmwareOptions { states: true, ..FirmwareOptions::default() };

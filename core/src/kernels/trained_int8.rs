@@ -42,6 +42,8 @@ pub struct TrainedI8 {
     pub x_zero_point: i32,
     /// Sets the random numbers of this layer apart from those of others.
     pub seed: u32,
+    /// 1 if the optimiser works on reals; 0, for comparisons, if on integers ([`Quantized::scaled`]).
+    pub scaled: u32,
 }
 
 /// The operands of a layer's update, as they lie in memory.
@@ -72,6 +74,7 @@ impl TrainedI8 {
             && stated(self.b, self.b_state)
             && scales_are_valid(self.scale, self.scales, outputs)
             && i8::try_from(self.x_zero_point).is_ok()
+            && self.scaled < 2
     }
 
     /// Has `weights` and `biases` make the gradients of what learns, in tiles, and updates it. Of the weights, `run`
@@ -87,8 +90,9 @@ impl TrainedI8 {
         biases: impl FnOnce(&mut [f32], &mut UpdatePart<'_, I, Quantized<'_, i32>>),
     ) {
         let Updated { w, b, w_state, b_state, tile } = of;
+        let scaled = self.scaled != 0;
         if !self.w.is_none() {
-            let w = Quantized { values: w, scales: Scales { table: scale, factor: 1.0, run }, seed: self.seed };
+            let w = Quantized { values: w, scales: Scales { table: scale, factor: 1.0, run }, seed: self.seed, scaled };
             Update { isa, optimizer, w, state: w_state }.whole(tile, |tile, sink| {
                 let (gradient, unpacked) = tile.split_at_mut_checked(tile.len() / 2).unwrap_or_default();
                 weights(gradient, unpacked, sink);
@@ -96,7 +100,7 @@ impl TrainedI8 {
         }
         if !self.b.is_none() {
             let scales = Scales { table: scale, factor: self.x_scale, run: 1 };
-            let b = Quantized { values: b, scales, seed: !self.seed };
+            let b = Quantized { values: b, scales, seed: !self.seed, scaled };
             Update { isa, optimizer, w: b, state: b_state }.whole(tile, biases);
         }
     }

@@ -81,6 +81,9 @@ pub struct Quantized<'a, T> {
     pub scales: Scales<'a>,
     /// Sets the random numbers of this tensor apart from those of others.
     pub seed: u32,
+    /// Whether the rule works on reals. If not, it works on the integers, as descent without that scaling would: for
+    /// comparisons, and for rules that are linear in the gradient.
+    pub scaled: bool,
 }
 
 impl<T: Stored> Parameters for Quantized<'_, T> {
@@ -91,7 +94,7 @@ impl<T: Stored> Parameters for Quantized<'_, T> {
     // One copy for all layers.
     #[inline(never)]
     fn change(&mut self, update: u32, range: Range<usize>, mut rule: impl FnMut(Range<usize>, &mut [f32])) {
-        let Self { values, scales, seed } = self;
+        let Self { values, scales, seed, scaled } = self;
         let mut start = range.start;
         while start < range.end {
             let len = BLOCK.min(range.end - start);
@@ -103,7 +106,8 @@ impl<T: Stored> Parameters for Quantized<'_, T> {
             rule(start..start + len, reals);
             let drawn = (start..).map(|number| draw(update, seed.wrapping_add(number as u32)));
             for (((integer, real), scale), drawn) in integers.iter_mut().zip(reals).zip(scales.from(start)).zip(drawn) {
-                let steps = (*real - integer.to_f32() * scale) / scale;
+                let change = *real - integer.to_f32() * scale;
+                let steps = if *scaled { change / scale } else { change * scale };
                 *integer = integer.moved(rounded(steps, drawn));
             }
             start += len;

@@ -104,11 +104,20 @@ impl Graph {
         }
     }
 
+    /// Whether there is such a way for weights of this type: integers have no adapters.
+    fn has_way(&self, dtype: DType, what: &What) -> bool {
+        match what {
+            What::Whole => true,
+            What::Biases | What::Channels(_) => matches!(dtype, DType::F32 | DType::I8),
+            What::Adapter { .. } => dtype == DType::F32,
+        }
+    }
+
     /// Why this of a layer cannot learn.
     fn obstacle(&self, id: NodeId, what: &What) -> Option<String> {
         let node = self.node(id);
         let (kernel, outputs) = match (&node.op, node.parameters()) {
-            (_, [kernel, ..]) if *what != What::Whole && self.tensor(*kernel).dtype != DType::F32 => {
+            (_, [kernel, ..]) if !self.has_way(self.tensor(*kernel).dtype, what) => {
                 return Some(format!("its weights are {}", self.tensor(*kernel).dtype));
             }
             (_, [kernel, ..]) => (*kernel, self.tensor(*kernel).shape[0]),
@@ -158,11 +167,11 @@ impl Graph {
                 let whole = self.tensor(*whole).clone();
                 let row: usize = whole.shape[1..].iter().product();
                 let first = range.start * row;
-                let values = whole.data.as_ref().and_then(Data::as_f32).unwrap_or_default();
                 let part = Tensor {
                     name: format!("{}[{}..{}]", whole.name, range.start, range.end),
                     shape: [&[range.len()], &whole.shape[1..]].concat(),
-                    data: Some(Data::F32(values[first..][..range.len() * row].to_vec())),
+                    data: whole.data.as_ref().and_then(|data| data.part(first, range.len() * row)),
+                    quant: whole.quant.as_ref().map(|quant| quant.part(range.clone())),
                     trainable,
                     ..whole.clone()
                 };
@@ -176,7 +185,8 @@ impl Graph {
             if let Some(last) = shape.last_mut() {
                 *last = range.len();
             }
-            let y = self.add_tensor(Tensor::activation(format!("{name}/output"), shape, output.dtype));
+            let y = Tensor::activation(format!("{name}/output"), shape, output.dtype);
+            let y = self.add_tensor(Tensor { quant: output.quant.clone(), ..y });
             self.add_node(name, op, &inputs, &[y]);
             joined.push(y);
         }
@@ -240,30 +250,31 @@ fn refused(choice: &Choice, why: impl Into<String>) -> GraphError {
 pub(crate) fn merge<'v>(
     graph: &mut Graph,
     pieces: &[Piece],
-    values: impl Fn(&str) -> Option<&'v [f32]>,
+    values: impl Fn(&str) -> Option<&'v Data>,
 ) -> Result<(), String> {
-    let mut merged: Vec<(TensorId, Vec<f32>)> = Vec::new();
+    let mut merged: Vec<(TensorId, Data)> = Vec::new();
     for piece in pieces {
         let misfit = || piece.name.clone();
         let id = graph.find_tensor(&piece.of).ok_or_else(misfit)?;
         let at = match merged.iter().position(|(known, _)| *known == id) {
             Some(at) => at,
             None => {
-                let data = graph.tensor(id).data.as_ref().and_then(Data::as_f32).ok_or_else(misfit)?;
-                merged.push((id, data.to_vec()));
+                merged.push((id, graph.tensor(id).data.clone().ok_or_else(misfit)?));
                 merged.len() - 1
             }
         };
         let (whole, part) = (&mut merged[at].1, values(&piece.name).ok_or_else(misfit)?);
         match piece.role {
             Role::From(first) => {
-                let to = whole.get_mut(first as usize..).and_then(|rest| rest.get_mut(..part.len()));
-                to.ok_or_else(misfit)?.copy_from_slice(part);
+                *whole = whole.with_part(first as usize, part).ok_or_else(misfit)?;
             }
             Role::Down => {}
             Role::Up => {
                 let is_down = |other: &&Piece| other.of == piece.of && other.role == Role::Down;
                 let down = pieces.iter().find(is_down).and_then(|down| values(&down.name)).ok_or_else(misfit)?;
+                let (Data::F32(whole), Some(part), Some(down)) = (whole, part.as_f32(), down.as_f32()) else {
+                    return Err(misfit());
+                };
                 let outputs = graph.tensor(id).shape.first().copied().unwrap_or(0).max(1);
                 let (inputs, rank) = (whole.len() / outputs, part.len() / outputs);
                 if rank == 0 || part.len() != outputs * rank || down.len() != rank * inputs {
@@ -280,7 +291,7 @@ pub(crate) fn merge<'v>(
         }
     }
     for (id, values) in merged {
-        graph.tensor_mut(id).data = Some(Data::F32(values));
+        graph.tensor_mut(id).data = Some(values);
     }
     Ok(())
 }

@@ -159,6 +159,23 @@ impl Data {
         })
     }
 
+    /// Elements `first..first + count`; `None` if there are not so many.
+    pub fn part(&self, first: usize, count: usize) -> Option<Self> {
+        let size = self.dtype().bytes();
+        let bytes = self.to_le_bytes();
+        let part = bytes.get(first.checked_mul(size)?..first.checked_add(count)?.checked_mul(size)?)?;
+        Self::from_le_bytes(self.dtype(), part)
+    }
+
+    /// The same values with `part` from element `first` on; `None` if that is of another type or too long.
+    pub fn with_part(&self, first: usize, part: &Self) -> Option<Self> {
+        let mut bytes = self.to_le_bytes();
+        let new = part.to_le_bytes();
+        let start = first.checked_mul(self.dtype().bytes())?;
+        bytes.get_mut(start..start.checked_add(new.len())?)?.copy_from_slice(&new);
+        (part.dtype() == self.dtype()).then(|| Self::from_le_bytes(self.dtype(), &bytes))?
+    }
+
     /// The values if they are f32.
     pub fn as_f32(&self) -> Option<&[f32]> {
         match self {
@@ -215,6 +232,17 @@ impl Quant {
         match (self.scales.as_slice(), self.zero_points.as_slice()) {
             ([s], [z]) => Some((*s, *z)),
             _ => None,
+        }
+    }
+
+    /// That of indices `range` of axis 0 alone.
+    #[must_use]
+    pub fn part(&self, range: std::ops::Range<usize>) -> Self {
+        match (self.axis, self.scales.get(range.clone()), self.zero_points.get(range)) {
+            (Some(0), Some(scales), Some(zero_points)) => {
+                Self { scales: scales.to_vec(), zero_points: zero_points.to_vec(), axis: Some(0) }
+            }
+            _ => self.clone(),
         }
     }
 

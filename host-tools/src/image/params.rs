@@ -22,7 +22,7 @@ pub enum ParamsError {
     Image(#[from] ImageError),
     #[error("the image's metadata names {names} parameters, it has {records}")]
     Names { names: usize, records: usize },
-    #[error("the image trains `{name}`, which the graph does not have as f32 of {bytes} bytes")]
+    #[error("the image trains `{name}`, which the graph does not have as a constant of {bytes} bytes")]
     Graph { name: String, bytes: usize },
     #[error("the image trains `{name}`, which belongs to a parameter that the graph does not have in this shape")]
     Piece { name: String },
@@ -72,22 +72,20 @@ pub fn apply_params(graph: &mut Graph, image: &Image<'_>, params: &[u8]) -> Resu
     for (name, record) in names.into_iter().zip(records) {
         let len = record.bytes as usize;
         let bytes = &params[record.at.offset()..][..len];
-        if pieces.iter().any(|piece| piece.name == name) {
-            let values = Data::from_le_bytes(DType::F32, bytes);
-            parts.insert(name, values);
+        if let Some(piece) = pieces.iter().find(|piece| piece.name == name) {
+            let dtype = graph.find_tensor(&piece.of).map_or(DType::F32, |of| graph.tensor(of).dtype);
+            parts.insert(name, Data::from_le_bytes(dtype, bytes));
             continue;
         }
         let values = |t: TensorId| match (&graph.tensor(t).data, precision) {
-            (Some(Data::F32(values)), Precision::F32) if 4 * values.len() == len => {
-                Data::from_le_bytes(DType::F32, bytes)
-            }
             (Some(Data::F32(values)), Precision::Fixed16) => block::decode(bytes, values.len()).map(Data::F32),
+            (Some(_), _) if graph.tensor(t).bytes() == len => Data::from_le_bytes(graph.tensor(t).dtype, bytes),
             _ => None,
         };
         let learned = graph.find_tensor(&name).and_then(|id| Some((id, values(id)?)));
         found.push(learned.ok_or(ParamsError::Graph { name, bytes: len })?);
     }
-    let values = |name: &str| parts.get(name)?.as_ref()?.as_f32();
+    let values = |name: &str| parts.get(name)?.as_ref();
     merge(graph, &pieces, values).map_err(|name| ParamsError::Piece { name })?;
     for (id, data) in found {
         graph.tensor_mut(id).data = Some(data);

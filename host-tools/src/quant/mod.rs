@@ -7,6 +7,7 @@
 //! | `post_training.rs` | scales from ranges, constants to integers, by TFLite's int8 rules |
 //! | `compare.rs` | how far each layer is from the float one |
 //! | `block.rs` | floats as block floating point and back |
+//! | `float.rs` | an int8 graph as the float graph that it stands for |
 //! | `fixed_point.rs` | real factors as integer ones, lookup tables |
 //!
 //! The rules are those of the TFLite 8-bit quantisation specification: activations asymmetric per tensor, weights
@@ -17,6 +18,7 @@ pub mod block;
 mod calibrate;
 mod compare;
 pub mod fixed_point;
+mod float;
 mod post_training;
 
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod tests;
 pub(crate) use activations::for_each as for_each_activation;
 pub use calibrate::Range;
 pub use compare::LayerError;
+pub use float::to_float;
 
 use crate::graph::{DType, Graph, GraphError};
 use crate::image::PackError;
@@ -76,6 +79,8 @@ pub enum QuantError {
     Unsupported { node: String, kind: &'static str },
     #[error("tensor `{tensor}` is {found}; only f32 graphs are quantised")]
     NotFloat { tensor: String, found: DType },
+    #[error("constant `{tensor}` has no scale that makes it a real number")]
+    NotInteger { tensor: String },
     #[error("`{tensor}` takes values that are not finite on the calibration data")]
     NotFinite { tensor: String },
     #[error(transparent)]

@@ -12,9 +12,8 @@ fn updated<T: Stored>(settings: OptimizerRecord, scales: Scales<'_>, values: &mu
     let mut tile = vec![0.0; 200];
     for update in 1..=updates {
         let optimizer = Optimizer::at_step(settings, update);
-        let w = Quantized { values: &mut *values, scales, seed: 7 };
-        Update { isa: Scalar, optimizer: &optimizer, w, state: &mut state }
-            .whole(&mut tile, |_, sink| sink.tile(0, gradient));
+        let w = Quantized { values: &mut *values, scales, seed: 7, scaled: true };
+        Update { isa: Scalar, optimizer: &optimizer, w, state: &mut state }.whole(&mut tile, |_, sink| sink.tile(0, gradient));
     }
 }
 
@@ -70,7 +69,7 @@ fn tiles_change_nothing() {
             let layout = crate::optim::state::layout(&settings).unwrap();
             let mut state = vec![0.0; crate::optim::state::state_bytes(layout, 300) / 4];
             for update in 1..10 {
-                let w = Quantized { values: &mut values, scales, seed: 1 };
+                let w = Quantized { values: &mut values, scales, seed: 1, scaled: true };
                 let optimizer = Optimizer::at_step(settings, update);
                 Update { isa: Scalar, optimizer: &optimizer, w, state: &mut state }.whole(&mut [0.0; 64], |_, sink| {
                     for (number, part) in gradient.chunks(cut).enumerate() {

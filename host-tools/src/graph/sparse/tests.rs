@@ -66,14 +66,12 @@ fn what_pieces_learn_comes_back() {
         piece("up", "conv2d_1/kernel", Role::Up),
     ];
     let before = net();
-    let values = |name: &str| -> Option<&'static [f32]> {
-        match name {
-            "b" => Some(&[5.0]),
-            "down" => Some(&[1.0, 2.0, 3.0, 4.0]),
-            "up" => Some(&[0.0, 0.5, 0.0, 0.0, -1.0]),
-            _ => None,
-        }
-    };
+    let learned = [
+        ("b", Data::F32(vec![5.0])),
+        ("down", Data::F32(vec![1.0, 2.0, 3.0, 4.0])),
+        ("up", Data::F32(vec![0.0, 0.5, 0.0, 0.0, -1.0])),
+    ];
+    let values = |name: &str| learned.iter().find(|(known, _)| *known == name).map(|(_, data)| data);
     merge(&mut graph, &pieces, values).unwrap();
     let of = |graph: &Graph, name: &str| {
         graph.tensor(graph.find_tensor(name).unwrap()).data.as_ref().unwrap().as_f32().unwrap().to_vec()

@@ -4,7 +4,7 @@ use super::super::forward::{Operand, Site, function};
 use super::super::{BufferId, Emit, LowerError, unsupported, word};
 use super::Gradients;
 use crate::graph::ops::{Reduce, Reduction};
-use crate::graph::{Activation, Data};
+use crate::graph::{Activation, DType, Data};
 use embernet_core::kernels::binary::Kind;
 use embernet_core::kernels::{activation, reduce, softmax};
 
@@ -123,7 +123,7 @@ impl Emit<'_, '_> {
             if !folded.is_empty() {
                 self.reduce_step(site, reduce::Kind::Sum, (from, &shape), &folded, dx)?;
             } else if from != dx {
-                let bytes = word(self.tensor(input).bytes());
+                let bytes = word(self.tensor(input).elements().saturating_mul(DType::F32.bytes()));
                 self.sequence.push_copy(&node.name, Some(site.id), bytes, dy, dx);
             }
             self.contribute(site, input, dx, gradients);

@@ -55,7 +55,7 @@ impl Emit<'_, '_> {
         let dy = if self.lowering.is_fixed() {
             self.fixed_loss(loss, (layer, softmax), tensor, [y, target])
         } else {
-            self.float_loss(loss, (layer, softmax), tensor, [y, target])
+            self.float_loss(loss, (layer, softmax), head, [y, target])?
         };
         gradients.of[head.index()] = Some(dy);
         let class = loss == Loss::SparseCrossEntropy;
@@ -69,18 +69,25 @@ impl Emit<'_, '_> {
         });
         Ok(())
     }
+
+    /// The loss of predictions that are floats or stand for floats.
     fn float_loss(
         &mut self,
         loss: Loss,
         (layer, softmax): (String, Option<NodeId>),
-        predictions: &Tensor,
+        head: TensorId,
         [y, target]: [BufferId; 2],
-    ) -> BufferId {
+    ) -> Result<BufferId, LowerError> {
+        let predictions = self.tensor(head);
         let len = word(predictions.elements());
         // The loss works in place on a copy; where nobody reads the predictions any more, the copy
         // and its step vanish.
         let dy = self.lowering.program.transient(format!("{}/gradient", predictions.name));
-        self.sequence.push_copy(&layer, softmax, word(predictions.bytes()), y, dy);
+        if predictions.dtype == DType::F32 {
+            self.sequence.push_copy(&layer, softmax, word(predictions.bytes()), y, dy);
+        } else {
+            self.reals(&layer, head, y, dy)?;
+        }
         match loss {
             Loss::SparseCrossEntropy | Loss::CrossEntropy => {
                 let sparse = u32::from(loss == Loss::SparseCrossEntropy);
@@ -99,6 +106,6 @@ impl Emit<'_, '_> {
                 });
             }
         }
-        dy
+        Ok(dy)
     }
 }

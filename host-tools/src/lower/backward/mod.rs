@@ -7,12 +7,14 @@
 mod again;
 mod batch_norm;
 mod elementwise;
+mod int8;
 mod loss;
 mod matmul;
 mod movement;
 mod pool;
 mod rows;
 mod weighted;
+mod weighted_int8;
 
 use super::error::LowerError;
 use super::fixed::FixedState;
@@ -137,7 +139,7 @@ impl State {
     }
 }
 
-/// Trainable parameters are f32 and belong to one layer each.
+/// Trainable parameters are f32, or those of int8 layers, and belong to one layer each.
 fn check_parameters(graph: &Graph) -> Result<(), LowerError> {
     let mut owner: Vec<bool> = vec![false; graph.tensors.len()];
     for node in &graph.nodes {
@@ -151,7 +153,7 @@ fn check_parameters(graph: &Graph) -> Result<(), LowerError> {
             if !tensor.trainable {
                 continue;
             }
-            if tensor.dtype != DType::F32 {
+            if tensor.dtype != DType::F32 && !int8::may_learn(graph, node) {
                 let (node, tensor_name) = (node.name.clone(), tensor.name.clone());
                 let (found, expected) = (tensor.dtype, DType::F32);
                 return Err(LowerError::Type { node, tensor: tensor_name, found, expected });
@@ -196,13 +198,16 @@ impl Emit<'_, '_> {
     /// The backward steps of one node.
     fn backward(&mut self, id: NodeId, gradients: &mut Gradients, state: &State) -> Result<(), LowerError> {
         let node = self.graph().node(id);
-        let site = Site { id, node, dtype: DType::F32 };
+        let site = Site { id, node, dtype: self.tensor(node.inputs[0]).dtype };
         let output = node.outputs[0];
         let (true, Some(dy)) = (gradients.wanted[output.index()], gradients.of[output.index()].take()) else {
             return Ok(());
         };
         if self.lowering.is_fixed() {
             return self.fixed_backward(site, dy, gradients, &state.fixed);
+        }
+        if site.dtype == DType::I8 || self.tensor(output).dtype == DType::I8 {
+            return self.backward_i8(site, dy, gradients, state);
         }
         // The pool's gradient is that of the block, whose limits are in its places.
         if self.is_in_block(id) {

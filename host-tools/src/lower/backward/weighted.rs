@@ -177,7 +177,7 @@ impl Emit<'_, '_> {
     }
 
     /// The weights and biases that a layer trains.
-    fn trainable(&self, node: &Node) -> (Option<TensorId>, Option<TensorId>) {
+    pub(super) fn trainable(&self, node: &Node) -> (Option<TensorId>, Option<TensorId>) {
         let trainable = |t: &&TensorId| self.tensor(**t).trainable;
         let parameter = |index: usize| node.parameters().get(index).filter(trainable).copied();
         (parameter(0), parameter(1))

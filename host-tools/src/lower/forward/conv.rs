@@ -220,7 +220,7 @@ impl Emit<'_, '_> {
     }
 
     /// A dense layer as a convolution.
-    pub(super) fn pointwise_shape(&self, node: &Node) -> conv2d::Conv2d {
+    pub(in super::super) fn pointwise_shape(&self, node: &Node) -> conv2d::Conv2d {
         let shape = self.dense_shape(node);
         let rows = self.tensor(node.inputs[0]).elements() / (shape.inputs.max(1) as usize);
         conv2d::Conv2d { window: Window2d::pointwise(word(rows)), in_c: shape.inputs, out_c: shape.outputs, groups: 1 }

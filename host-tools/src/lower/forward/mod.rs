@@ -27,6 +27,7 @@ pub(super) use binary::{Operand, binary_kind};
 pub(super) use boxes::blocks;
 pub(super) use elementwise::{bounds, function};
 pub(super) use movement::Move;
+pub(super) use weighted::channels;
 
 use super::error::LowerError;
 use super::{Emit, unsupported, word};
@@ -114,7 +115,7 @@ impl Emit<'_, '_> {
     }
 
     /// How the integers of an activation stand for reals.
-    fn affine(&self, node: &Node, id: TensorId) -> Result<Affine, LowerError> {
+    pub(super) fn affine(&self, node: &Node, id: TensorId) -> Result<Affine, LowerError> {
         let tensor = self.tensor(id);
         match &tensor.quant {
             Some(quant) => self.fixed(node, Affine::of(quant, tensor.dtype)),
@@ -142,7 +143,7 @@ impl Emit<'_, '_> {
         Err(unsupported(node, format!("an output with {}; expected {}", text(found), text(expected))))
     }
 
-    fn fixed<T>(&self, node: &Node, result: Result<T, FixedPointError>) -> Result<T, LowerError> {
+    pub(super) fn fixed<T>(&self, node: &Node, result: Result<T, FixedPointError>) -> Result<T, LowerError> {
         result.map_err(|source| LowerError::FixedPoint { node: node.name.clone(), source })
     }
 }

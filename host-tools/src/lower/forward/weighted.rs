@@ -12,6 +12,7 @@ use embernet_core::arch::IsaId;
 use embernet_core::arch::layout::packing::{Layer, Packed};
 use embernet_core::kernels::order::OrderRecord;
 use embernet_core::kernels::requantize::RequantizeRecord;
+use embernet_core::kernels::trained_int8::FoldBias;
 use embernet_core::quant::narrow_multiplier;
 use zerocopy::IntoBytes;
 
@@ -57,7 +58,7 @@ pub(super) struct WeightsI8 {
 }
 
 /// The axis of a kernel that runs along output channels, and how many there are.
-fn channels(node: &Node, kernel: &[usize]) -> (usize, usize) {
+pub(in super::super) fn channels(node: &Node, kernel: &[usize]) -> (usize, usize) {
     let last = kernel.len() - 1;
     match &node.op {
         Op::TransposeConv2d(op) => (last, op.filters),
@@ -159,9 +160,10 @@ impl Emit<'_, '_> {
         let narrowed = |mantissa| if wide { narrow_multiplier(mantissa) } else { mantissa };
         let mantissas: Vec<i32> = multipliers.iter().map(|m| narrowed(m.mantissa)).collect();
         let shifts: Vec<i32> = multipliers.iter().map(|m| m.shift).collect();
+        let learns = node.parameters().iter().any(|t| self.tensor(*t).trainable);
         // How many taps of a transposed convolution meet the input differs from output to output.
         let folds = dtype == DType::I8 && !matches!(node.op, Op::TransposeConv2d(_));
-        let folded = if folds { Some(self.folded_bias(node, outputs, from.zero_point())?) } else { None };
+        let folded = if folds && !learns { Some(self.folded_bias(node, outputs, from.zero_point())?) } else { None };
         let plain = Weighted {
             w: BufferId(0),
             b: None,
@@ -193,11 +195,34 @@ impl Emit<'_, '_> {
         let w = self.integer_weights(node, weights_id, dtype)?;
         let b = match folded {
             Some(folded) => Some(self.table(node, "bias", &Data::I32(folded))),
+            None if folds => self.fold_bias(site, w, from.zero_point(), outputs),
             None => bias_id.map(|id| self.plain_bias(node, id, dtype)),
         };
         let multiplier = Some(self.table(node, "multiplier", &Data::I32(mantissas)));
         let shift = Some(self.table(node, "shift", &Data::I32(shifts)));
         Ok(Weighted { w, b, multiplier, shift, ..plain })
+    }
+
+    /// The bias of an int8 layer that learns, with the input's zero point in it: made anew by every run.
+    fn fold_bias(&mut self, site: Site<'_>, w: BufferId, zero_point: i32, outputs: usize) -> Option<BufferId> {
+        let Site { id, node, .. } = site;
+        let b = node.inputs.get(2).map(|t| self.value(*t));
+        if zero_point == 0 {
+            return b;
+        }
+        let taps = self.tensor(node.inputs[1]).elements() / outputs.max(1);
+        let channels_last = u32::from(matches!(node.op, Op::DepthwiseConv2d(_)));
+        let folded = self.lowering.program.transient(format!("{}/folded bias", node.name));
+        self.sequence.push(&node.name, Some(id), move |p| FoldBias {
+            outputs: word(outputs),
+            taps: word(taps),
+            channels_last,
+            zero_point,
+            w: p.at(w),
+            b: p.opt(b),
+            folded: p.at(folded),
+        });
+        Some(folded)
     }
 
     /// A bias as it is; those of int16 layers always lie as 64 bits.
@@ -266,7 +291,7 @@ impl Emit<'_, '_> {
     }
 
     /// Scales of a kernel: one for all, or one for each output channel; zero points are 0.
-    pub(super) fn weight_scales(
+    pub(in super::super) fn weight_scales(
         &self,
         node: &Node,
         id: TensorId,

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
 mod blocks;
+mod int8;
 mod memory;
 mod operations;
 mod parts;
