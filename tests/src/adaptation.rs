@@ -76,7 +76,7 @@ pub fn accuracies(graph: &Graph, how: &Learning, train: &Samples, test: &Samples
     let elements = train.elements();
     let [x, test_x] = [&train.x, &test.x].map(|x| encode_f32(x, &image.inputs()[0]));
     let bytes_each = image.inputs()[0].sample_bytes();
-    let mut accuracy = |session: &mut dyn image::HostSession| {
+    let accuracy = |session: &mut dyn image::HostSession| {
         let right = test_x.chunks(bytes_each).zip(&test.labels).filter(|(x, label)| {
             session.input_mut(PlanKind::Infer, 0).copy_from_slice(x);
             session.infer(1).expect("inference");

@@ -25,8 +25,8 @@ fn layers(graph: &Graph) -> Vec<NodeId> {
     graph.iter().filter(|(_, node)| !node.parameters().is_empty()).map(|(id, _)| id).collect()
 }
 
-/// The last third of person_detect, sparsely: depthwise layers, the last layer and the last but one's neighbour of
-/// 1x1 as a whole, of the other ones of 1x1 the biases.
+/// The last third of person_detect, sparsely: all biases, the weights of the depthwise layers and of the classifier; of
+/// the four layers of 1x1, all weights of the third and those of 32 channels of the fourth.
 fn person_layers(graph: &Graph) -> Selection {
     let all = layers(graph);
     let third = &all[all.len() - all.len() / 3..];
@@ -81,8 +81,10 @@ fn compare(title: &str, graph: &Graph, ways: &[(String, Learning)], train: &Samp
     results.iter().filter_map(|result| result.last().copied()).fold(0.0, f64::max)
 }
 
-/// The same for several rates.
-fn rates(layers: &Selection, rates: &[f32], epochs: usize, scaled: bool) -> Vec<(String, Learning)> {
+/// Plain descent at several rates: those that the variable names, or these.
+fn rates(variable: &str, layers: &Selection, rates: &[f32], epochs: usize, scaled: bool) -> Vec<(String, Learning)> {
+    let named = std::env::var(variable).map(|list| list.split(',').map(|rate| rate.parse().unwrap()).collect());
+    let rates: Vec<f32> = named.unwrap_or_else(|_| rates.to_vec());
     let one = |rate: &f32| {
         let optimizer = OptimizerRecord::sgd(*rate);
         (format!("rate {rate:e}"), Learning { layers: layers.clone(), optimizer, epochs, scaled })
@@ -105,11 +107,11 @@ fn person_detection_learns_its_last_third_in_110_kilobytes() {
     let (bytes, parameters) = ram(&graph, &layers);
     println!("{layers}: {bytes} B, of which {parameters} B learn");
     assert!(bytes <= PERSON_RAM, "{bytes}");
-    let (Some(train), Some(test)) = (garments("train", 60), garments("t10k", 60)) else { return };
-    let how = Learning { layers, optimizer: OptimizerRecord::sgd(1e-3), epochs: 1, scaled: true };
+    let (Some(train), Some(test)) = (garments("train", 150), garments("t10k", 100)) else { return };
+    let how = Learning { layers, optimizer: OptimizerRecord::sgd(1e-2), epochs: 2, scaled: true };
     let found = accuracies(&graph, &how, &train, &test);
     println!("{}", percent(&found));
-    assert!(found[1] > 0.8 && found[1] > found[0] + 0.2, "{found:?}");
+    assert!(found[2] > 0.8 && found[2] > found[0] + 0.15, "{found:?}");
 }
 
 fn count(name: &str, default: usize) -> usize {
@@ -131,16 +133,21 @@ fn person_detection_recovers_like_floats() {
         let whole = compare(
             &title("f32, all"),
             &float,
-            &rates(&Selection::All, &[1e-3, 3e-3, 1e-2], epochs, true),
+            &rates("WHOLE", &Selection::All, &[3e-4, 1e-3, 3e-3], epochs, true),
             &train,
             &test,
         );
-        let sparse =
-            compare(&title("int8, sparse"), &graph, &rates(&layers, &[1e-3, 3e-3, 1e-2], epochs, true), &train, &test);
+        let sparse = compare(
+            &title("int8, sparse"),
+            &graph,
+            &rates("SPARSE", &layers, &[1e-2, 2e-2, 4e-2], epochs, true),
+            &train,
+            &test,
+        );
         let plain = compare(
             &title("int8, sparse, not scaled"),
             &graph,
-            &rates(&layers, &[1e-1, 1e1, 1e3, 1e5], epochs, false),
+            &rates("PLAIN", &layers, &[1e-2, 1e2, 1e3, 1e4], epochs, false),
             &train,
             &test,
         );
@@ -178,15 +185,13 @@ fn image_classification_recovers_like_floats() {
     let Some(graph) = model("mlperf_ic_resnet8_int8") else { return };
     let Some(images) = cifar() else { return };
     let float = to_float(&graph).unwrap();
-    let epochs = count("EPOCHS", 8);
-    for last in 1..=10 {
-        println!("last {last}: {:?} B of RAM and parameters", ram(&graph, &Selection::Last(last)));
-    }
+    let epochs = count("EPOCHS", 5);
+    println!("last four layers: {:?} B of RAM and parameters", ram(&graph, &Selection::Last(4)));
     let shifts = [
-        ("dark", [0.3, 0.3, 0.3], 0.0),
-        ("bright", [0.5, 0.5, 0.5], 127.0),
-        ("orange", [1.2, 0.7, 0.3], 0.0),
-        ("blue", [0.4, 0.7, 1.2], 30.0),
+        ("dark", [0.12, 0.12, 0.12], 0.0),
+        ("bright", [0.25, 0.25, 0.25], 190.0),
+        ("orange", [1.4, 0.6, 0.15], 0.0),
+        ("blue", [0.15, 0.5, 1.3], 20.0),
     ];
     let mut sums = [0.0; 4];
     for (name, factor, offset) in shifts {
@@ -198,7 +203,7 @@ fn image_classification_recovers_like_floats() {
             let whole = compare(
                 &title("f32, all"),
                 &float,
-                &rates(&Selection::All, &[1e-4, 3e-4, 1e-3], epochs, true),
+                &rates("WHOLE", &Selection::All, &[1e-6, 3e-6, 1e-5], epochs, true),
                 &train,
                 &test,
             );
@@ -206,14 +211,14 @@ fn image_classification_recovers_like_floats() {
             let sparse = compare(
                 &title("int8, sparse"),
                 &graph,
-                &rates(&layers, &[1e-4, 3e-4, 1e-3], epochs, true),
+                &rates("SPARSE", &layers, &[3e-5, 1e-4, 3e-4], epochs, true),
                 &train,
                 &test,
             );
             let plain = compare(
                 &title("int8, not scaled"),
                 &graph,
-                &rates(&layers, &[1e-1, 1e1, 1e3], epochs, false),
+                &rates("PLAIN", &layers, &[1e-4, 1e1, 1e2], epochs, false),
                 &train,
                 &test,
             );

@@ -105,7 +105,7 @@ fn what_was_learned_goes_back_into_image_and_graph() {
     assert!(matches!(with_params(&image, &learned[4..]), Err(ParamsError::Length { .. })));
     let mut other = Sequential::new([4, 4, 1]).add(Flatten {}).add(Dense::new(2)).build(0).unwrap();
     let error = apply_params(&mut other, &image, &learned).unwrap_err().to_string();
-    assert_eq!(error, "the image trains `head/kernel`, which the graph does not have as f32 of 96 bytes");
+    assert_eq!(error, "the image trains `head/kernel`, which the graph does not have as a constant of 96 bytes");
 }
 
 #[test]

@@ -58,7 +58,9 @@ pub fn update(program: &Program, optimizer: &OptimizerRecord, core: Core) -> u64
     let Some(train) = &program.train else { return 0 };
     let factors = core.factors();
     let pass: u64 = train.records.iter().filter_map(|record| record.step()).map(|s| step(&s, train, &factors)).sum();
-    let learning = (program.parameter_bytes / 4) as u64;
+    let integers: u64 = train.records.iter().filter_map(|record| record.step()).map(|s| weights_i8(&s)).sum();
+    // Integers have a byte each.
+    let learning = (program.parameter_bytes / 4) as u64 + integers - integers / 4;
     let sums = if optimizer.passes > 1 { 2 * factors.value * learning } else { 0 };
     let updated = learning * parameter(optimizer, &factors);
     ((pass + sums) * u64::from(optimizer.passes) + updated) / 10
@@ -77,6 +79,11 @@ fn step(step: &Step<'_>, train: &Sequence, factors: &Factors) -> u64 {
         Step::DepthwiseConv2dF32(r) => (r.shape.macs(), true),
         Step::DepthwiseConv2dBackwardInputF32(r) => (r.shape.macs(), true),
         Step::DepthwiseConv2dBackwardWeightsF32(r) => (if r.trained.w.is_none() { 0 } else { r.shape.macs() }, true),
+        // Gradients are floats; what is unpacked meets several products, but for depthwise layers.
+        Step::Conv2dBackwardInputI8(r) => (r.shape.macs(), true),
+        Step::Conv2dBackwardWeightsI8(r) => (if r.trained.w.is_none() { 0 } else { r.shape.macs() }, true),
+        Step::DepthwiseConv2dBackwardInputI8(r) => (2 * r.shape.macs(), true),
+        Step::DepthwiseConv2dBackwardWeightsI8(r) => (if r.trained.w.is_none() { 0 } else { 2 * r.shape.macs() }, true),
         _ => (0, false),
     };
     let operands = step.operands(train.samples);
@@ -88,6 +95,15 @@ fn step(step: &Step<'_>, train: &Sequence, factors: &Factors) -> u64 {
         operands.as_slice().iter().map(|o| bytes(&o)).sum()
     };
     factors.step + macs * samples * factors.mac + values * factors.value
+}
+
+/// Int8 weights that a step updates.
+fn weights_i8(step: &Step<'_>) -> u64 {
+    match step {
+        Step::Conv2dBackwardWeightsI8(r) if !r.trained.w.is_none() => r.shape.weights() as u64,
+        Step::DepthwiseConv2dBackwardWeightsI8(r) if !r.trained.w.is_none() => r.shape.weights() as u64,
+        _ => 0,
+    }
 }
 
 /// The update of one parameter.

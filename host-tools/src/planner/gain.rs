@@ -8,6 +8,7 @@
 //! Without samples there is no gradient, and the gain is the share of the parameters that learn: a rough guess.
 
 use crate::data::Dataset;
+use crate::engine::encode_f32;
 use crate::graph::{Graph, Selection};
 use crate::image::{self, PackOptions, TrainOptions, pack};
 use crate::lower::{Buffer, Home, Loss};
@@ -113,12 +114,17 @@ fn gradients(
     let mut arena = image::arena_for(&parsed);
     let mut session = image::open(&parsed, &mut arena, options.isa)?;
     let start = session.params().to_vec();
+    let port = parsed.train_inputs()[0];
+    let elements = port.elements as usize;
+    let mut x = vec![0.0f32; BATCH * elements];
     let stride = data.len().div_ceil(SAMPLES).max(1);
     let rows: Vec<u32> = (0..data.len() as u32).step_by(stride).collect();
     let mut sums = vec![0.0f64; session.optimizer_state().len() / 4];
     for rows in rows.chunks(BATCH) {
         session.params_mut().copy_from_slice(&start);
-        data.gather_into(rows, view_mut(session.input_mut(PlanKind::Train, 0)));
+        data.gather_into(rows, &mut x[..rows.len() * elements]);
+        let bytes = encode_f32(&x[..rows.len() * elements], &port);
+        session.input_mut(PlanKind::Train, 0)[..bytes.len()].copy_from_slice(&bytes);
         let target = session.target_mut();
         if loss == Loss::SparseCrossEntropy {
             data.labels().ids_into(rows, view_mut(target));
