@@ -136,6 +136,8 @@ impl<'a, I: Isa> Session<'a, I> {
 
     /// Back to the image's own parameters, with fresh optimiser state and no updates done.
     pub fn reset(&mut self) {
+        // Parameters of bytes may end within a word: what lies behind them is part of a checkpoint, too.
+        self.params_mut().fill(0);
         let mut memory = Memory { data: self.image.data(), arena: self.arena };
         for param in self.image.params() {
             let from = Operand::i8(param.init, param.bytes as usize, Access::Read);

@@ -94,7 +94,7 @@ fn learns_in_int8(name: &str) {
         models::int8(OptimizerRecord::adam(0.01), "last:3:bias,depthwise_conv2d", 2, &["conv2d"]),
         models::int8(OptimizerRecord::momentum(0.02, 0.9, true), "conv2d_1:channels=1-3,dense", models::BATCH, &[]),
     ];
-    let steps = models::int8_steps(31, 20);
+    let steps = models::int8_steps(31, 4);
     for (number, packed) in images.iter().enumerate() {
         let image = packed.image().unwrap();
         client.load(&image, |_, _| {}).unwrap();
