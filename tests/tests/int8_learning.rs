@@ -34,7 +34,7 @@ fn person_layers(graph: &Graph) -> Selection {
         let node = graph.node(*id);
         let weights = graph.tensor(node.parameters()[0]).elements();
         let what = match &node.op {
-            Op::Conv2d(_) if weights > 40_000 => What::Channels(Channels::new([0..32]).unwrap()),
+            Op::Conv2d(_) if weights > 40_000 => What::Channels(Channels::new(std::iter::once(0..32)).unwrap()),
             Op::Conv2d(_) if weights < 20_000 && weights > 1_000 => What::Biases,
             _ => What::Whole,
         };
@@ -43,25 +43,24 @@ fn person_layers(graph: &Graph) -> Selection {
     Selection::Each(third.iter().map(choice).collect())
 }
 
-/// Fashion-MNIST's upper garments (class 1) against the rest, or MNIST's odd digits against the even ones: 96 x 96,
-/// from -1 to 1.
-fn garments(part: &str, count: usize) -> Option<Samples> {
-    let folder = shared::dir("learning in int8", "sets/fashion_mnist_2k")?;
+/// Images of a set, enlarged to 96 x 96, from -1 to 1, in two classes.
+fn grey(set: &str, part: &str, count: usize, class: impl Fn(u32) -> bool) -> Option<Samples> {
+    let folder = shared::dir("learning in int8", &format!("sets/{set}"))?;
     let images = read_array(&folder.join(format!("{part}-images-idx3-ubyte.gz"))).unwrap();
     let classes = read_array(&folder.join(format!("{part}-labels-idx1-ubyte.gz"))).unwrap();
     let pixels: Vec<f32> = images.values().to_f32()[..count * 28 * 28].iter().map(|x| x / 127.5 - 1.0).collect();
-    let upper = |class: &f32| u32::from([0.0, 2.0, 3.0, 4.0, 6.0].contains(class));
-    let labels = classes.values().to_f32()[..count].iter().map(upper).collect();
+    let labels = classes.values().to_f32()[..count].iter().map(|of| u32::from(class(*of as u32))).collect();
     Some(Samples { x: enlarged(&pixels, 28, 96), labels })
 }
 
+/// Fashion-MNIST: what is worn above the hips, against the rest.
+fn garments(part: &str, count: usize) -> Option<Samples> {
+    grey("fashion_mnist_2k", part, count, |class| [0, 2, 3, 4, 6].contains(&class))
+}
+
+/// MNIST: odd digits against even ones.
 fn digits(part: &str, count: usize) -> Option<Samples> {
-    let folder = shared::dir("learning in int8", "sets/mnist")?;
-    let images = read_array(&folder.join(format!("{part}-images-idx3-ubyte.gz"))).unwrap();
-    let classes = read_array(&folder.join(format!("{part}-labels-idx1-ubyte.gz"))).unwrap();
-    let pixels: Vec<f32> = images.values().to_f32()[..count * 28 * 28].iter().map(|x| x / 127.5 - 1.0).collect();
-    let labels = classes.values().to_f32()[..count].iter().map(|class| *class as u32 % 2).collect();
-    Some(Samples { x: enlarged(&pixels, 28, 96), labels })
+    grey("mnist", part, count, |class| class % 2 == 1)
 }
 
 fn percent(accuracies: &[f64]) -> String {
@@ -126,9 +125,12 @@ fn person_detection_recovers_like_floats() {
     let layers = person_layers(&graph);
     let (samples, epochs) = (count("SAMPLES", 1000), count("EPOCHS", 5));
     println!("{:?} B of RAM and parameters; whole third {:?}", ram(&graph, &layers), ram(&graph, &Selection::Last(9)));
-    let tasks: [(&str, fn(&str, usize) -> Option<Samples>); 2] = [("garments", garments), ("digits", digits)];
-    for (task, samples_of) in tasks {
-        let (Some(train), Some(test)) = (samples_of("train", samples), samples_of("t10k", samples)) else { return };
+    for (task, samples_of) in [("garments", garments as fn(&str, usize) -> _), ("digits", digits)] {
+        let (Some(train), Some(test)): (Option<Samples>, _) =
+            (samples_of("train", samples), samples_of("t10k", samples))
+        else {
+            return;
+        };
         let title = |what: &str| format!("{task}, {what},");
         let whole = compare(
             &title("f32, all"),
