@@ -13,7 +13,8 @@ fn updated<T: Stored>(settings: OptimizerRecord, scales: Scales<'_>, values: &mu
     for update in 1..=updates {
         let optimizer = Optimizer::at_step(settings, update);
         let w = Quantized { values: &mut *values, scales, seed: 7, scaled: true };
-        Update { isa: Scalar, optimizer: &optimizer, w, state: &mut state }.whole(&mut tile, |_, sink| sink.tile(0, gradient));
+        Update { isa: Scalar, optimizer: &optimizer, w, state: &mut state }
+            .whole(&mut tile, |_, sink| sink.tile(0, gradient));
     }
 }
 
