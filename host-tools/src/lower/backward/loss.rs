@@ -2,7 +2,7 @@
 
 use super::super::{BufferId, Emit, Loss, LowerError, Port, PortType, word};
 use super::Gradients;
-use crate::graph::{Activation, DType, Graph, NodeId, Op, Tensor, TensorId};
+use crate::graph::{Activation, DType, Graph, NodeId, Op, TensorId};
 use embernet_core::loss;
 
 /// The tensor that the loss reads, and the softmax that it contains.
