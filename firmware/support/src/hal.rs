@@ -31,6 +31,11 @@ pub trait Programmer {
     /// # Errors
     /// As [`Programmer::erase`].
     fn write(&mut self, slot: &Range<usize>, at: usize, bytes: &[u8]) -> Result<(), FlashError>;
+
+    /// Whether `from..to` can be read ([`Driver::is_readable`]).
+    fn is_readable(&self, _from: usize, _to: usize) -> bool {
+        true
+    }
 }
 
 /// A HAL's driver for flash.
@@ -44,6 +49,12 @@ pub trait Driver {
 
     /// Flash has changed at `from..to`: whatever a cache holds of it is old.
     fn forget(_from: usize, _to: usize) {}
+
+    /// Whether `from..to` can be read: flash that corrects errors may answer with a fault where an erase or a program
+    /// was cut.
+    fn is_readable(_from: usize, _to: usize) -> bool {
+        true
+    }
 }
 
 impl<D: Driver> Programmer for D {
@@ -61,6 +72,10 @@ impl<D: Driver> Programmer for D {
         let done = D::with(slot, |flash, offset| flash.write(offset + (at - slot.start) as u32, bytes).is_ok());
         D::forget(at, at + bytes.len());
         if done { Ok(()) } else { Err(FlashError::Refused) }
+    }
+
+    fn is_readable(&self, from: usize, to: usize) -> bool {
+        D::is_readable(from, to)
     }
 }
 
@@ -169,5 +184,10 @@ impl<P: Programmer> Region for Slot<P> {
         // SAFETY: `run`'s caller vouched for the region; only `erase` and `write` change it, and they need this value
         // mutably, so not while the slice lives.
         unsafe { memory(self.at.start, self.at.len()) }
+    }
+
+    fn is_readable(&self, offset: usize, bytes: usize) -> bool {
+        let from = self.at.start.saturating_add(offset);
+        self.programmer.is_readable(from, from.saturating_add(bytes).min(self.at.end))
     }
 }

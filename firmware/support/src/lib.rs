@@ -20,6 +20,7 @@ mod ram_flash;
 pub mod stack;
 #[cfg(target_os = "none")]
 pub mod start;
+pub mod stm32h7;
 
 #[cfg(target_os = "none")]
 pub mod emulated;

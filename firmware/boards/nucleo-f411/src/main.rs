@@ -26,4 +26,4 @@ mod device {
 }
 
 #[cfg(not(target_os = "none"))]
-fn main() {}
+include!("../../host.rs");

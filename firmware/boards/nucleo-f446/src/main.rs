@@ -22,4 +22,4 @@ mod device {
 }
 
 #[cfg(not(target_os = "none"))]
-fn main() {}
+include!("../../host.rs");

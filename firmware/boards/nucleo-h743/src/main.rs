@@ -11,6 +11,7 @@ mod device {
     use cortex_m_rt::entry;
     use embernet_board_support::Polled;
     use embernet_board_support::hal::{Driver, cycle_counter, run};
+    use embernet_board_support::stm32h7::{self, SecondBank};
     use stm32h7xx_hal::flash::{FlashExt, UnlockedFlashBank};
     use stm32h7xx_hal::pac::Peripherals;
     use stm32h7xx_hal::prelude::*;
@@ -41,7 +42,7 @@ mod device {
     struct Flash;
 
     /// Where its driver's offset 0 lies.
-    const BANK: usize = 0x0810_0000;
+    const BANK: usize = SecondBank::ORIGIN;
 
     impl Driver for Flash {
         type Flash<'d> = UnlockedFlashBank<'d>;
@@ -57,6 +58,12 @@ mod device {
             // SAFETY: nothing else uses the cache's controller.
             let mut core = unsafe { cortex_m::Peripherals::steal() };
             core.SCB.clean_invalidate_dcache_by_address(from, to - from);
+        }
+
+        fn is_readable(from: usize, to: usize) -> bool {
+            // SAFETY: this chip; nothing else uses the flash controller meanwhile.
+            let mut bank = unsafe { SecondBank::new() };
+            stm32h7::is_readable(&mut bank, from - BANK, to - BANK)
         }
     }
 }
