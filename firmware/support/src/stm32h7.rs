@@ -133,6 +133,11 @@ impl Bank for SecondBank {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::vec;
+    use std::vec::Vec;
+
     use super::*;
 
     /// A bank with torn words, whose controller tells of some, whose processor tells of others.
