@@ -114,7 +114,8 @@ fn learns_in_int8(name: &str) {
 
 #[test]
 fn m0_learns_in_int8() {
-    learns_in_int8("m0");
+    // The micro:bit has too little RAM for these networks: the same core in a larger machine.
+    learns_in_int8("m0-mps2");
 }
 
 #[test]
@@ -134,8 +135,7 @@ fn rv32_learns_in_int8() {
 
 /// Every way to learn less, or in less memory, gives the host's bits too.
 fn learns_in_little_memory(name: &str) {
-    let options = FirmwareOptions { states: true, ..FirmwareOptions::default() };
-    let Some(mut client) = firmware::start_with(name, &options, None) else { return };
+    let Some(mut client) = firmware::start_with(name, &FirmwareOptions::with_states(), None) else { return };
     let (sgd, adam) = (OptimizerRecord::sgd(0.1), OptimizerRecord::adam(0.01));
     let momentum = OptimizerRecord::momentum(0.05, 0.9, true);
     let narrow = [StateFormat::Bf16, StateFormat::Block8];

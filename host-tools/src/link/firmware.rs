@@ -29,6 +29,9 @@ pub struct FirmwareOptions {
     pub transfer: bool,
 }
 
+/// The first kind of step of 16-bit fixed point; none of another sort follows that a device has.
+const FIRST_FIXED: u16 = 300;
+
 /// In which orders int8 weights may lie; see `embernet_core::arch::layout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Orders {
@@ -71,7 +74,13 @@ impl FirmwareOptions {
     /// All kernels, and what else this image needs.
     pub fn whole_for(image: &Image<'_>) -> Self {
         let optimizer = &image.header().optimizer;
-        Self { states: optimizer.state != 0 || optimizer.passes > 1, ..Self::default() }
+        if optimizer.state != 0 || optimizer.passes > 1 { Self::with_states() } else { Self::default() }
+    }
+
+    /// An optimiser's state in every form, and all kernels but those of 16-bit fixed point, which know no such state and
+    /// for which the smallest boards have no room then.
+    pub fn with_states() -> Self {
+        Self { states: true, steps: Some((1..FIRST_FIXED).collect()), ..Self::default() }
     }
 }
 
@@ -82,10 +91,9 @@ impl FirmwareOptions {
 pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkError> {
     let root = workspace();
     let failed = |message: String| LinkError::Build { board: board.name.clone(), message };
-    let whole = FirmwareOptions::default();
     let folder = match options {
-        options if *options == whole => "target/firmware",
-        options if *options == FirmwareOptions { states: true, ..whole } => "target/states",
+        options if *options == FirmwareOptions::default() => "target/firmware",
+        options if *options == FirmwareOptions::with_states() => "target/states",
         _ => "target/lean",
     };
     let target = root.join(folder);
