@@ -85,7 +85,7 @@ impl IsaId {
         matches!(self, Self::Avx2 | Self::Avx512 | Self::Neon)
     }
 
-    /// Whether int8 weights lie in an order of the token's own; see [`layout`].
+    /// Whether int8 weights lie in an order of the token's own; see [`super::layout`].
     pub const fn has_layout(self) -> bool {
         matches!(self, Self::Dsp | Self::Mve | Self::Thumb2 | Self::Thumb1 | Self::Rv32)
     }

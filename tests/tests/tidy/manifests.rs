@@ -33,7 +33,9 @@ fn ours<'a>(package: &'a Value, all: &'a [Value]) -> Vec<&'a str> {
 fn may_depend(package: &str) -> Option<&'static [&'static str]> {
     match package {
         "embernet-core" | "xtask" => Some(&[]),
-        "embernet-app" | "embernet" | "embernet-examples" => Some(&["embernet-core"]),
+        "embernet-app" | "embernet" => Some(&["embernet-core"]),
+        // For the chips that they start on.
+        "embernet-examples" => Some(&["embernet-core", "embernet-board-support"]),
         "embernet-board-support" => Some(&["embernet-core", "embernet-app"]),
         "embernet-tests" => None,
         _ if package.starts_with("embernet-board-") => {

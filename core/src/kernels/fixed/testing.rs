@@ -19,10 +19,20 @@ pub fn blocks(rng: &mut Rng, samples: usize, elements: usize, bits: u32, exponen
     all
 }
 
+/// A power of two.
+fn two_to(exponent: i32) -> f64 {
+    f64::from_bits(((1023 + exponent) as u64) << 52)
+}
+
+/// The nearest integer; halves go away from zero.
+fn nearest(x: f64) -> i32 {
+    (x + 0.5f64.copysign(x)) as i32
+}
+
 /// The block nearest to these values.
 pub fn block_of(values: &[f64]) -> Vec<i16> {
     let mut block = vec![0; stride(values.len())];
-    let sums: Vec<i32> = values.iter().map(|value| (value * f64::from(20f32.exp2())).round() as i32).collect();
+    let sums: Vec<i32> = values.iter().map(|value| nearest(value * two_to(20))).collect();
     store(&sums, -20, &mut block);
     block
 }
@@ -31,7 +41,7 @@ pub fn block_of(values: &[f64]) -> Vec<i16> {
 pub fn values(blocks: &[i16], elements: usize) -> Vec<f64> {
     let of = |block: &[i16]| -> Vec<f64> {
         let (exponent, mantissas) = open(block, elements);
-        mantissas.iter().map(|mantissa| f64::from(*mantissa) * f64::from(exponent).exp2()).collect()
+        mantissas.iter().map(|mantissa| f64::from(*mantissa) * two_to(exponent)).collect()
     };
     blocks.chunks(stride(elements)).flat_map(of).collect()
 }

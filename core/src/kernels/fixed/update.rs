@@ -50,7 +50,7 @@ pub struct Update<'a> {
 }
 
 impl<'a> Update<'a> {
-    /// For sums in units of `2^gradient`, at most [`LIMIT`] in size.
+    /// For sums in units of `2^gradient`, at most `LIMIT` in size.
     pub fn new(optimizer: &Optimizer, parameter: Parameter<'a>, gradient: i32) -> Self {
         let (settings, rate) = (&optimizer.settings, Factor::of(optimizer.rate));
         let Parameter { len, block, first, second } = parameter;
