@@ -29,7 +29,7 @@ pub use int16::{ForwardI16, forward_i16};
 pub use packed::{pack_panels, scratch_elements};
 pub use records::{BackwardInputF32, BackwardWeightsF32, ForwardF32, Scratch};
 pub use tiled::{Tiled, row_bytes, scratch_words};
-pub use trained_int8::{BackwardInputI8, BackwardWeightsI8, Input, backward_input_i8, backward_weights_i8};
+pub use trained_int8::{BackwardInputI8, BackwardWeightsI8, backward_input_i8, backward_weights_i8};
 pub use weights_i8::{ForwardWeightsI8, forward_weights_i8};
 
 use super::util::elements;

@@ -46,6 +46,15 @@ pub struct TrainedI8 {
     pub scaled: u32,
 }
 
+/// How the bytes of a layer's input stand for reals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Input {
+    /// Real value of a step.
+    pub scale: f32,
+    /// Number that stands for zero.
+    pub zero_point: i32,
+}
+
 /// The operands of a layer's update, as they lie in memory.
 pub(super) struct Updated<'a> {
     pub w: &'a mut [i8],
@@ -75,6 +84,11 @@ impl TrainedI8 {
             && scales_are_valid(self.scale, self.scales, outputs)
             && i8::try_from(self.x_zero_point).is_ok()
             && self.scaled < 2
+    }
+
+    /// How the bytes of its input stand for reals.
+    pub(super) fn input(&self) -> Input {
+        Input { scale: self.x_scale, zero_point: self.x_zero_point }
     }
 
     /// Has `weights` and `biases` make the gradients of what learns, in tiles, and updates it. Of the weights, `run`

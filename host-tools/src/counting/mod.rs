@@ -88,28 +88,6 @@ pub enum CountError {
     },
 }
 
-/// Trains `image` with one sample on an emulated board and counts the last of so many updates: instructions of the whole
-/// step, from the call of the session to its return.
-pub fn count_training(
-    board: &Board,
-    firmware: &Path,
-    image: &Image<'_>,
-    (input, target): (&[u8], &[u8]),
-    updates: usize,
-) -> Result<Count, CountError> {
-    let plugin = Plugin::build()?;
-    let slot = flash::slot(image.bytes(), &board.slots, 1)?;
-    let options = QemuOptions { slot: Some(slot), arguments: plugin.arguments() };
-    let mut client = Client::connect(Qemu::start(board, firmware, &options)?)?;
-    client.load(image, |_, _| {})?;
-    for _ in 0..updates {
-        client.train_step(image, &[input], target)?;
-    }
-    let trace = std::fs::read_to_string(plugin.file())?;
-    let counts = trace::stretches(&trace, board.cycles)?;
-    counts.last().copied().ok_or(CountError::Marks { found: 0, expected: 1 })
-}
-
 /// Runs `image` for one sample on an emulated board and counts. `inputs` has one sample for each input of the model.
 pub fn count(board: &Board, firmware: &Path, image: &Image<'_>, inputs: &[&[u8]]) -> Result<Counted, CountError> {
     let plugin = Plugin::build()?;

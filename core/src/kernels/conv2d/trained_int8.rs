@@ -4,7 +4,7 @@ use super::Conv2d;
 use super::float::{Piece, pieces};
 use crate::arch::{Gemm, Isa};
 use crate::kernels::quantize::dequantize;
-use crate::kernels::trained_int8::{TrainedI8, Updated, scale_of, scales_are_valid};
+use crate::kernels::trained_int8::{Input, TrainedI8, Updated, scale_of, scales_are_valid};
 use crate::kernels::util::{bias_backward, clear, from, from_mut, rows, rows_mut, sub, sub_mut};
 use crate::memory::Slices;
 use crate::optim::GradSink;
@@ -86,15 +86,6 @@ fn add_tap<I: Isa>(
             isa.gemm_f32(&product, dy, w, dx);
         }
     }
-}
-
-/// How an input's bytes stand for reals.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Input {
-    /// Real value of a step.
-    pub scale: f32,
-    /// Number that stands for zero.
-    pub zero_point: i32,
 }
 
 /// `dw`, handed to `sink` in tiles of at most `tile.len()` elements.
@@ -267,7 +258,7 @@ impl StepRecord for BackwardWeightsI8 {
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (shape, trained) = (&self.shape, &self.trained);
         let (x, dy, scale) = (at.read(), at.read(), at.read());
-        let input = Input { scale: trained.x_scale, zero_point: trained.x_zero_point };
+        let input = trained.input();
         trained.update(
             isa,
             &context.optimizer,

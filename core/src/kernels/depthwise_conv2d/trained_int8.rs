@@ -3,8 +3,7 @@
 use super::DepthwiseConv2d;
 use super::gradient::that_see;
 use crate::arch::Isa;
-use crate::kernels::conv2d::Input;
-use crate::kernels::trained_int8::{TrainedI8, Updated, scale_of, scales_are_valid};
+use crate::kernels::trained_int8::{Input, TrainedI8, Updated, scale_of, scales_are_valid};
 use crate::kernels::util::{bias_backward, clear, rows, rows_mut, sub, sub_mut};
 use crate::memory::Slices;
 use crate::optim::GradSink;
@@ -190,7 +189,7 @@ impl StepRecord for BackwardWeightsI8 {
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (shape, trained) = (&self.shape, &self.trained);
         let (x, dy, scale) = (at.read(), at.read(), at.read());
-        let input = Input { scale: trained.x_scale, zero_point: trained.x_zero_point };
+        let input = trained.input();
         trained.update(
             isa,
             &context.optimizer,
