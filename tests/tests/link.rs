@@ -217,6 +217,22 @@ fn a_bad_cable_changes_nothing_but_time() {
 }
 
 #[test]
+fn a_request_that_begins_before_the_device_listens_is_no_bad_frame() {
+    let mut frame = [0; MAX_FRAME + 1];
+    let bytes = encode(Kind::Request, 7, &Request::Hello { version: VERSION }, &mut frame).unwrap().len();
+    for lost in 0..bytes {
+        let (mut host, _) = device::start(Nor::slots(SLOT).0, ARENA);
+        host.write(&frame[lost..bytes]).unwrap();
+        assert_eq!(Client::connect(host).unwrap().stats().unwrap().bad_frames, 0, "{lost} bytes lost");
+    }
+    // Later ones are.
+    let (mut host, _) = device::start(Nor::slots(SLOT).0, ARENA);
+    host.write(&frame[..bytes]).unwrap();
+    host.write(&frame[3..bytes]).unwrap();
+    assert_eq!(Client::connect(host).unwrap().stats().unwrap().bad_frames, 1);
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_need_and_have() {
     let packed = models::iris(OptimizerRecord::adam(0.01));
     let image = packed.image().unwrap();
