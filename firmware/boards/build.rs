@@ -37,8 +37,8 @@ fn main() {
         vec!["-Tlinkall.x", "-Tstack_floor.x"]
     } else {
         let mut script = memory_x(&board, riscv);
-        // What the chip's boot ROM wants to see.
-        println!("cargo:rerun-if-changed=boot.x");
+        // What the chip's boot ROM wants to see, where there is such a file.
+        println!("cargo:rerun-if-changed=.");
         script.push_str(&fs::read_to_string("boot.x").unwrap_or_default());
         fs::write(out.join("memory.x"), script).expect("writing memory.x");
         if riscv { vec!["-Tmemory.x", "-Tlink.x"] } else { vec!["--nmagic", "-Tlink.x"] }

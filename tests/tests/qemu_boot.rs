@@ -2,7 +2,7 @@
 
 use embernet::flash::{Program, slot};
 use embernet::image::{Format, Piece, Target};
-use embernet::link::{Board, Client, FirmwareOptions, Qemu, QemuOptions, panics};
+use embernet::link::{Board, Client, FirmwareOptions, Qemu, QemuOptions, build_firmware, panics};
 use embernet_core::optim::OptimizerRecord;
 use embernet_core::wire::ModelState;
 use embernet_tests::{firmware, models};
@@ -70,6 +70,21 @@ fn rv32_boots() {
 #[test]
 fn netduinoplus2_boots() {
     boots("netduinoplus2");
+}
+
+/// A file that a build script watches and that does not exist would have cargo build everything above it each time.
+#[test]
+fn what_is_built_is_not_built_again() {
+    let board = Board::named("netduinoplus2").unwrap();
+    if let Some(obstacle) = firmware::obstacle(board) {
+        eprintln!("skipped: {obstacle}");
+        return;
+    }
+    let built = || {
+        let program = build_firmware(board, &FirmwareOptions::default()).unwrap();
+        std::fs::metadata(program).unwrap().modified().unwrap()
+    };
+    assert_eq!(built(), built());
 }
 
 /// No panic of the standard library is in the programs: nothing in them can reach one.
