@@ -30,15 +30,29 @@ pub struct Args {
 
 /// Runs every check, then every test; the test runner has the last word.
 ///
-/// One failure does not hide the next: all steps run, and the exit status tells whether one failed.
+/// One failure does not hide the next: all steps run, and the exit status tells whether one failed. What is for devices
+/// is built in a folder of its own and mostly by one thread, so that the host's steps run beside it.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let machine = Machine::prepare();
+    let clippy = has_component("clippy");
     let mut steps = Steps::default();
-
-    let boards = firmware_step(&machine, &mut steps);
-    if !args.quick {
-        checks(&machine, &boards, &mut steps);
+    if !clippy && !args.quick {
+        steps.skip("lints: cargo clippy is not here; to get it: rustup component add clippy");
     }
+    steps.both(
+        |steps| {
+            let boards = firmware_step(&machine, steps);
+            if !args.quick {
+                device_checks(&machine, &boards, clippy, steps);
+            }
+        },
+        |steps| {
+            if !args.quick {
+                host_checks(&machine, clippy, steps);
+            }
+            steps.run("building the tests", test_runner(&machine).arg("--no-run"));
+        },
+    );
     say_what_is_left_out(&machine, &mut steps);
     if !steps.failed().is_empty() {
         eprintln!("failed so far: {}; the tests follow", steps.failed().join(", "));
@@ -62,51 +76,30 @@ fn firmware_step(machine: &Machine, steps: &mut Steps) -> Vec<Board> {
     }
 }
 
-/// Everything that is not a test: formatting, lints, builds of core for devices, documentation and its examples.
-fn checks(machine: &Machine, boards: &[Board], steps: &mut Steps) {
+/// What is not a test and runs here: formatting, lints, builds of core for other targets, documentation and its examples.
+fn host_checks(machine: &Machine, clippy: bool, steps: &mut Steps) {
     if has_component("fmt") {
         steps.run("format", tools::cargo().args(["fmt", "--all", "--check"]));
     } else {
         steps.skip("format: cargo fmt is not here; to get it: rustup component add rustfmt");
     }
-    let clippy = has_component("clippy");
     if clippy {
         steps.run("lints", tools::cargo().args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]));
-    } else {
-        steps.skip("lints: cargo clippy is not here; to get it: rustup component add clippy");
     }
     for target in CORE_TARGETS {
         if !machine.builds(target) {
             steps.skip(format!("core for {target}: rustc has no such target; see `cargo xtask setup`"));
             continue;
         }
-        // Clippy builds too, and sees the code that only this target compiles.
-        let verb = if clippy { "clippy" } else { "check" };
-        let mut command = tools::cargo();
-        command.args([verb, "--quiet", "--package", "embernet-core", "--package", "embernet-app", "--lib"]);
-        command.args(["--target", target]);
-        if clippy {
-            command.args(["--", "-D", "warnings"]);
-        }
-        steps.run(&format!("core and app for {target}"), &mut command);
+        let what = ["--package", "embernet-core", "--package", "embernet-app", "--target", target];
+        steps.run(&format!("core and app for {target}"), &mut library(clippy, &what));
     }
     if machine.builds(HOST_ARM) {
-        let mut command = tools::cargo();
-        command.args([if clippy { "clippy" } else { "check" }, "--quiet", "--package", "embernet-core", "--lib"]);
-        command.args(["--features", "std", "--target", HOST_ARM]);
-        if clippy {
-            command.args(["--", "-D", "warnings"]);
-        }
-        steps.run(&format!("core with its inner loops for {HOST_ARM}"), &mut command);
+        let what = ["--package", "embernet-core", "--features", "std", "--target", HOST_ARM];
+        steps.run(&format!("core with its inner loops for {HOST_ARM}"), &mut library(clippy, &what));
     } else {
         steps.skip(format!("inner loops for {HOST_ARM}: rustc has no such target; see `cargo xtask setup`"));
     }
-    for group in boards::groups(boards).iter().filter(|_| clippy) {
-        // Lints what the boards are made of too, board support and app included.
-        let mut command = firmware::cargo("clippy", group);
-        steps.run(&format!("lints of {}", firmware::names(group)), command.args(["--", "-D", "warnings"]));
-    }
-    examples(machine, clippy, steps);
     let mut fast_math = tools::cargo();
     fast_math.args(["test", "--quiet", "--package", "embernet-core", "--features", "fast-math", "--lib", "math"]);
     steps.run("core with fast-math", &mut fast_math);
@@ -114,6 +107,26 @@ fn checks(machine: &Machine, boards: &[Board], steps: &mut Steps) {
     docs.args(["doc", "--quiet", "--no-deps", "--lib"]).env("RUSTDOCFLAGS", "-D warnings");
     steps.run("documentation", &mut docs);
     steps.run("examples in the documentation", tools::cargo().args(["test", "--quiet", "--doc"]));
+}
+
+/// A check of libraries, warnings being errors. Clippy builds too, and sees the code that only their target compiles.
+fn library(clippy: bool, what: &[&str]) -> Command {
+    let mut command = tools::cargo();
+    command.args([if clippy { "clippy" } else { "check" }, "--quiet", "--lib"]).args(what);
+    if clippy {
+        command.args(["--", "-D", "warnings"]);
+    }
+    command
+}
+
+/// Lints of what is for devices, and the examples.
+fn device_checks(machine: &Machine, boards: &[Board], clippy: bool, steps: &mut Steps) {
+    for group in boards::groups(boards).iter().filter(|_| clippy) {
+        // Lints what the boards are made of too, board support and app included.
+        let mut command = firmware::cargo("clippy", group);
+        steps.run(&format!("lints of {}", firmware::names(group)), command.args(["--", "-D", "warnings"]));
+    }
+    examples(machine, clippy, steps);
 }
 
 /// The examples for firmware of one's own, whole programs; those with a simulated sensor are for two chips.
@@ -156,20 +169,32 @@ fn say_what_is_left_out(machine: &Machine, steps: &mut Steps) {
 
 /// All tests; whatever the runner prints last stays last.
 fn run_tests(machine: &Machine, long: bool) -> bool {
-    let nextest = tools::find("cargo-nextest").is_some();
+    let nextest = has_nextest();
     eprintln!("==> tests ({})", if nextest { "cargo nextest" } else { "cargo test" });
-    let mut command = tools::cargo();
-    machine.equip(&mut command);
+    let mut command = test_runner(machine);
+    command.arg("--no-fail-fast");
     match (nextest, long) {
-        (true, false) => command.args(["nextest", "run", "--no-fail-fast"]),
-        (true, true) => command.args(["nextest", "run", "--no-fail-fast", "--run-ignored", "all"]),
-        // Not --all-targets: that would run the benchmarks.
-        (false, false) => command.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]),
-        (false, true) => {
-            command.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests", "--", "--include-ignored"])
-        }
+        (_, false) => &mut command,
+        (true, true) => command.args(["--run-ignored", "all"]),
+        (false, true) => command.args(["--", "--include-ignored"]),
     };
     passed(&mut command)
+}
+
+fn has_nextest() -> bool {
+    tools::find("cargo-nextest").is_some()
+}
+
+fn test_runner(machine: &Machine) -> Command {
+    let mut command = tools::cargo();
+    machine.equip(&mut command);
+    if has_nextest() {
+        command.args(["nextest", "run"]);
+    } else {
+        // Not --all-targets: that would run the benchmarks.
+        command.args(["test", "--lib", "--bins", "--tests"]);
+    }
+    command
 }
 
 fn passed(command: &mut Command) -> bool {
