@@ -6,6 +6,7 @@ use embernet::image::Packed;
 use embernet::link::{Client, LinkError};
 use embernet_core::image::Image;
 use embernet_core::optim::OptimizerRecord;
+use embernet_core::optim::state::StateFormat;
 use embernet_core::rng::Rng;
 use embernet_core::wire::Fault;
 use embernet_tests::nor::{Nor, PAGE, Power};
@@ -62,6 +63,36 @@ fn training_goes_on_where_the_checkpoint_was() {
         assert_eq!(from, 7);
         (from..20).for_each(|number| step(&mut client, &image, number));
         assert!(learned(&mut client, &image) == learned(&mut whole, &image), "{optimizer:?}");
+    }
+}
+
+/// Roundings at random go on with the numbers that they would have drawn.
+#[test]
+fn int8_training_goes_on_to_the_same_bits() {
+    let velocity = OptimizerRecord::momentum(0.05, 0.9, false);
+    let rules = [OptimizerRecord::sgd(0.1), velocity, OptimizerRecord::adam(0.01).with_state(StateFormat::Block8)];
+    let steps = models::int8_steps(3, 20);
+    for optimizer in rules {
+        let packed = models::int8(optimizer, "all", models::BATCH, &[]);
+        let image = packed.image().unwrap();
+        let train = |client: &mut Client, steps: &[models::Step]| {
+            for (inputs, labels) in steps {
+                client.train_step(&image, &[inputs], labels).unwrap();
+            }
+        };
+        let (mut whole, _thread, _) = learner(&packed);
+        let untrained = learned(&mut whole, &image);
+        train(&mut whole, &steps);
+        let (mut client, thread, _) = learner(&packed);
+        train(&mut client, &steps[..7]);
+        client.checkpoint().unwrap();
+        train(&mut client, &steps[7..10]);
+        let (mut client, _thread) = restart(client, thread);
+        assert_eq!(client.stats().unwrap().steps, 7);
+        train(&mut client, &steps[7..]);
+        let found = learned(&mut client, &image);
+        assert!(found == learned(&mut whole, &image), "{optimizer:?}");
+        assert!(found.0 != untrained.0, "{optimizer:?}: it learns");
     }
 }
 

@@ -276,23 +276,50 @@ pub fn greatest_f32(patch: &Patch, x: &[f32], y: &mut [f32]) {
 #[inline]
 pub fn add_to_greatest_f32(patch: &Patch, x: &[f32], dy: &[f32], dx: &mut [f32]) {
     for (channel, dy) in dy.iter().enumerate() {
+        if let Some(dx) = dx.get_mut(greatest_at(patch, channel, x)) {
+            *dx += dy;
+        }
+    }
+}
+
+/// [`add_to_greatest_f32`] over `x` itself, for a window that shares nothing with others: its other elements become 0.
+pub fn leave_at_greatest_f32(patch: &Patch, dy: &[f32], x: &mut [f32]) {
+    for (channel, dy) in dy.iter().enumerate() {
+        let greatest = greatest_at(patch, channel, x);
         let mut first = patch.at.wrapping_add(channel);
-        let (mut greatest_at, mut greatest) = (first, x.get(first).copied().unwrap_or(0.0));
         for _ in 0..patch.rows {
             let mut at = first;
             for _ in 0..patch.columns {
-                let value = x.get(at).copied().unwrap_or(0.0);
-                if value > greatest {
-                    (greatest_at, greatest) = (at, value);
+                if let Some(x) = x.get_mut(at) {
+                    *x = 0.0;
                 }
                 at = at.wrapping_add(patch.column);
             }
             first = first.wrapping_add(patch.row);
         }
-        if let Some(dx) = dx.get_mut(greatest_at) {
-            *dx += dy;
+        if let Some(x) = x.get_mut(greatest) {
+            *x += dy;
         }
     }
+}
+
+/// Where the first greatest element of a window's channel lies.
+#[inline]
+fn greatest_at(patch: &Patch, channel: usize, x: &[f32]) -> usize {
+    let mut first = patch.at.wrapping_add(channel);
+    let (mut greatest_at, mut greatest) = (first, x.get(first).copied().unwrap_or(0.0));
+    for _ in 0..patch.rows {
+        let mut at = first;
+        for _ in 0..patch.columns {
+            let value = x.get(at).copied().unwrap_or(0.0);
+            if value > greatest {
+                (greatest_at, greatest) = (at, value);
+            }
+            at = at.wrapping_add(patch.column);
+        }
+        first = first.wrapping_add(patch.row);
+    }
+    greatest_at
 }
 
 /// See [`Isa::pool_f32`].

@@ -14,7 +14,7 @@ pub use int16::{ForwardI16, forward_i16};
 
 use super::order::OrderRecord;
 use super::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
-use super::trained::Trained;
+use super::trained::{Trained, with_tile};
 use super::util::{bias_backward, clear, elements, from, rows, rows_mut, start_from_bias, sub_mut};
 use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
@@ -262,7 +262,7 @@ impl StepRecord for BackwardWeightsF32 {
     const SMALL: bool = true;
 
     fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid() && self.trained.is_valid()
+        self.shape.is_valid() && self.trained.is_valid_without_tile()
     }
 
     fn optimizer_slots(&self) -> Option<u32> {
@@ -278,14 +278,14 @@ impl StepRecord for BackwardWeightsF32 {
             let mut update = Update { isa, optimizer, w, state: w_state };
             if !is_one || !update.outer(dy, x) {
                 update.split(outputs, inputs * context.samples / 16, tile, |of, tile, part| {
-                    gradient_of(isa.alone(), &self.shape, of, x, dy, tile, part);
+                    with_tile(tile, |tile| gradient_of(isa.alone(), &self.shape, of, x, dy, tile, part));
                 });
             }
         }
         if !self.trained.b.is_none() {
             let mut update = Update { isa, optimizer, w: b, state: b_state };
             if !is_one || !update.outer(&[1.0], dy) {
-                update.whole(tile, |tile, part| bias_backward(outputs, dy, tile, part));
+                update.whole(tile, |tile, part| with_tile(tile, |tile| bias_backward(outputs, dy, tile, part)));
             }
         }
     }

@@ -13,7 +13,7 @@ pub use int16::{ForwardI16, forward_i16};
 
 use super::pool::Pool2d;
 use super::util::{clear, from, rows, rows_mut};
-use crate::arch::{Isa, Patch};
+use crate::arch::{Isa, Patch, scalar};
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -45,6 +45,20 @@ pub fn backward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], dy: &[f32], dx: &
             clear(dx);
             for (patch, dy) in patches(shape).zip(rows(dy, shape.channels as usize)) {
                 isa.add_to_greatest_f32(&patch, x, dy, dx);
+            }
+        }
+    });
+}
+
+/// The same over `x` itself, of a shape that [tiles](Pool2d::tiles) its input.
+pub fn backward_in_place_f32<I: Isa>(isa: I, shape: &Pool2d, dy: &[f32], x: &mut [f32]) {
+    let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
+    let samples = rows(x, in_elements).len();
+    isa.split(samples, 2 * in_elements, [(x, in_elements)], |of, [x]| {
+        let dy = rows(from(dy, of.start * out_elements), out_elements);
+        for (x, dy) in rows_mut(x, in_elements).zip(dy) {
+            for (patch, dy) in patches(shape).zip(rows(dy, shape.channels as usize)) {
+                scalar::leave_at_greatest_f32(&patch, dy, x);
             }
         }
     });
@@ -103,7 +117,7 @@ impl StepRecord for ForwardF32 {
     }
 }
 
-/// Backward step, f32.
+/// Backward step, f32. Where `x` and `dx` have one place, it works there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct BackwardF32 {
@@ -119,18 +133,22 @@ pub struct BackwardF32 {
 
 impl StepRecord for BackwardF32 {
     operands! {
-        x: read f32 [samples, shape => Pool2d::INPUT],
+        x: input f32 [samples, shape => Pool2d::INPUT],
         dy: read f32 [samples, shape => Pool2d::OUTPUT],
         dx: write f32 [samples, shape => Pool2d::INPUT],
     }
 
     fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid()
+        self.shape.is_valid() && (self.x != self.dx || self.shape.tiles())
     }
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
         let (x, dy, dx) = (at.read(), at.read(), at.write());
-        backward_f32(isa, &self.shape, x, dy, dx);
+        if self.x == self.dx {
+            backward_in_place_f32(isa, &self.shape, dy, dx);
+        } else {
+            backward_f32(isa, &self.shape, x, dy, dx);
+        }
     }
 }
 

@@ -44,6 +44,16 @@ impl Pool2d {
         self.window.is_valid(self.channels, self.channels) && [height, width].iter().all(meets)
     }
 
+    /// Whether every element of the input is in one window and no more.
+    pub fn tiles(&self) -> bool {
+        let Window2d { height, width } = self.window;
+        let cuts = |axis: &Axis| {
+            let Axis { input, output, kernel, stride, dilation, pad } = *axis;
+            kernel == stride && dilation == 1 && pad == 0 && output.checked_mul(stride) == Some(input)
+        };
+        [height, width].iter().all(cuts)
+    }
+
     /// [`Self::is_valid`], and the taps are neighbours.
     pub fn is_dense(&self) -> bool {
         let Window2d { height, width } = self.window;

@@ -16,7 +16,7 @@ pub struct Trained {
     pub w_state: Ref,
     /// Optimiser state of the bias.
     pub b_state: Ref,
-    /// Scratch for gradient tiles.
+    /// Scratch for gradient tiles; none where [`with_tile`] suffices.
     pub tile: Ref,
     /// Elements of that scratch.
     pub tile_elements: u32,
@@ -27,11 +27,27 @@ pub struct Trained {
 impl Trained {
     /// Whether tile and slots are usable.
     pub fn is_valid(&self) -> bool {
-        let stated = |p: Ref, state: Ref| p.is_none() || self.slots == 0 || !state.is_none();
-        self.tile_elements as usize >= least_tile(self.slots)
-            && !self.tile.is_none()
-            && is_layout(self.slots)
-            && stated(self.w, self.w_state)
-            && stated(self.b, self.b_state)
+        self.tile_elements as usize >= least_tile(self.slots) && !self.tile.is_none() && self.is_stated()
     }
+
+    /// The same for a layer that may go without a tile, unless state is narrow.
+    pub fn is_valid_without_tile(&self) -> bool {
+        self.is_valid() || (self.tile.is_none() && least_tile(self.slots) == 1 && self.is_stated())
+    }
+
+    /// Whether there is state as the slots say.
+    fn is_stated(&self) -> bool {
+        let stated = |p: Ref, state: Ref| p.is_none() || self.slots == 0 || !state.is_none();
+        is_layout(self.slots) && stated(self.w, self.w_state) && stated(self.b, self.b_state)
+    }
+}
+
+/// Elements of a tile on the stack.
+const SMALL_TILE: usize = 32;
+
+/// Calls `task` with `tile`, or, if that is empty, with a small one on the stack.
+#[inline(always)]
+pub(super) fn with_tile(tile: &mut [f32], task: impl FnOnce(&mut [f32])) {
+    let mut small = [0.0; SMALL_TILE];
+    task(if tile.is_empty() { &mut small } else { tile });
 }

@@ -109,6 +109,40 @@ proptest! {
         run(&record, &mut arena, samples, REVEAL);
         prop_assert_eq!(&arena[inputs + outputs..], dx);
     }
+
+    /// Few different values, as above, and both zeros.
+    #[test]
+    fn windows_that_share_nothing_work_in_place(window in (1u32..4, 1u32..4), cuts in (1u32..4, 1u32..4), seed: u64) {
+        let axis = |kernel, output| Axis { input: kernel * output, output, kernel, stride: kernel, dilation: 1, pad: 0 };
+        let shape = shape_of(axis(window.0, cuts.0), axis(window.1, cuts.1), 1 + seed as u32 % 3);
+        let (mut rng, samples) = (Rng::new(seed), 2);
+        let (inputs, outputs) = (samples * shape.in_elements(), samples * shape.out_elements());
+        let x: Vec<f32> = (0..inputs).map(|_| rng.below(3) as f32).collect();
+        let dy: Vec<f32> = (0..outputs).map(|_| [-0.0, 0.0, 1.5, -2.0][rng.below(4) as usize]).collect();
+        let mut dx = vec![f32::NAN; inputs];
+        backward_f32(Scalar, &shape, &x, &dy, &mut dx);
+        let mut arena = [&x[..], &dy].concat();
+        let record = BackwardF32 { shape, x: Ref::arena(0), dy: Ref::arena(4 * inputs as u32), dx: Ref::arena(0) };
+        prop_assert!(record.shape_is_valid());
+        run(&record, &mut arena, samples, REVEAL);
+        prop_assert_eq!(bits(&arena[..inputs]), bits(&dx));
+        prop_assert_eq!(&arena[inputs..], dy);
+    }
+}
+
+#[test]
+fn windows_that_share_elements_or_leave_some_do_not_work_in_place() {
+    let axis = Axis { input: 4, output: 2, kernel: 2, stride: 2, dilation: 1, pad: 0 };
+    let in_place = |axis| {
+        let shape = shape_of(axis, axis, 1);
+        assert!(shape.is_valid());
+        BackwardF32 { shape, x: Ref::arena(0), dy: Ref::arena(64), dx: Ref::arena(0) }.shape_is_valid()
+    };
+    assert!(in_place(axis));
+    assert!(!in_place(Axis { stride: 1, output: 3, ..axis }));
+    assert!(!in_place(Axis { input: 5, ..axis }));
+    assert!(!in_place(Axis { kernel: 1, ..axis }));
+    assert!(!in_place(Axis { pad: 1, ..axis }));
 }
 
 #[test]

@@ -9,9 +9,13 @@ use embernet_core::kernels::binary::Kind;
 use embernet_core::kernels::{activation, reduce, softmax};
 
 impl Emit<'_, '_> {
-    /// The gradient in front of a fused clamp.
-    pub(super) fn clamp_backward(&mut self, site: Site<'_>, dy: BufferId) -> Result<BufferId, LowerError> {
-        let fused = site.node.op.fused();
+    /// The gradient in front of a clamp that gave the node's output.
+    pub(super) fn clamp_backward(
+        &mut self,
+        site: Site<'_>,
+        fused: Activation,
+        dy: BufferId,
+    ) -> Result<BufferId, LowerError> {
         if fused == Activation::Linear {
             return Ok(dy);
         }

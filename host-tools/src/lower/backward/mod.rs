@@ -22,7 +22,7 @@ use super::forward::{Site, binary_kind};
 use super::{BufferId, Emit, Home, Lowering, Sequence, TrainOptions, unsupported, word};
 use crate::graph::{DType, Graph, Node, NodeId, Op, TensorId};
 use embernet_core::kernels::add;
-use embernet_core::optim::state;
+use embernet_core::optim::{Rule, state};
 use loss::loss_input;
 
 pub(super) use again::Again;
@@ -103,7 +103,9 @@ impl Lowering<'_> {
                 of[id.index()] = Some(self.program.add(format!("{}/state", tensor.name), Home::State { bytes }));
             }
         }
-        Ok(State { of, layout, tile: self.options.tile, packs, fixed })
+        let outer = matches!(options.optimizer.rule(), Some(Rule::Sgd | Rule::Adam));
+        let needs_no_tile = outer && is_plain && options.optimizer.passes == 1 && !packs;
+        Ok(State { of, layout, tile: self.options.tile, packs, needs_no_tile, fixed })
     }
 }
 
@@ -121,6 +123,9 @@ pub(super) struct State {
     layout: u32,
     tile: Option<usize>,
     packs: bool,
+    /// Whether a dense layer's gradient of one sample needs no tile: cores with an FPU update by it without one
+    /// ([`embernet_core::arch::Isa::update_outer_f32`]), on others a tile on the stack is as good.
+    needs_no_tile: bool,
     /// In 16-bit fixed point, in place of all this.
     fixed: FixedState,
 }
@@ -216,8 +221,8 @@ impl Emit<'_, '_> {
         }
         // Normalisation that learns has the limits in its own steps, and so has a block.
         let normalised = matches!(node.op, Op::BatchNorm(_)) && self.batch_norm_learns(node);
-        let inside = normalised || self.blocks.contains_key(&id);
-        let dy = if inside { dy } else { self.clamp_backward(site, dy)? };
+        let inside = normalised || self.blocks.contains_key(&id) || self.is_limited_behind_pool(id);
+        let dy = if inside { dy } else { self.clamp_backward(site, node.op.fused(), dy)? };
         match &node.op {
             Op::Conv2d(_) if self.block_backward(site, dy, gradients, state)? => Ok(()),
             Op::Flatten(_) | Op::Reshape(_) => {

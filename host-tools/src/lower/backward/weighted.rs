@@ -157,7 +157,8 @@ impl Emit<'_, '_> {
     /// Places of the parameters that a layer trains; `None` if all are frozen.
     fn update(&mut self, node: &Node, state: &State, row: usize) -> Option<UpdateBuffers> {
         let graph = self.graph();
-        let row_of = |t: TensorId, row| state.tile_elements(graph.tensor(t).elements(), row);
+        let small = matches!(node.op, Op::Dense(_)) && self.sequence.samples == 1 && state.needs_no_tile;
+        let row_of = |t: TensorId, row| if small { 0 } else { state.tile_elements(graph.tensor(t).elements(), row) };
         let elements = match self.trainable(node) {
             (None, None) => return None,
             (Some(w), _) => row_of(w, row),
@@ -190,7 +191,7 @@ impl Emit<'_, '_> {
             b: b.map(|t| self.value(t)),
             w_state: w.and_then(|t| state.of[t.index()]),
             b_state: b.and_then(|t| state.of[t.index()]),
-            tile: self.lowering.program.transient(format!("{}/tile", node.name)),
+            tile: (elements > 0).then(|| self.lowering.program.transient(format!("{}/tile", node.name))),
             tile_elements: word(elements),
             slots: state.layout,
         }
@@ -204,7 +205,7 @@ pub(in super::super) struct UpdateBuffers {
     b: Option<BufferId>,
     w_state: Option<BufferId>,
     b_state: Option<BufferId>,
-    tile: BufferId,
+    tile: Option<BufferId>,
     tile_elements: u32,
     slots: u32,
 }
@@ -216,7 +217,7 @@ impl UpdateBuffers {
             b: p.opt(self.b),
             w_state: p.opt(self.w_state),
             b_state: p.opt(self.b_state),
-            tile: p.at(self.tile),
+            tile: p.opt(self.tile),
             tile_elements: self.tile_elements,
             slots: self.slots,
         }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
 mod blocks;
+mod footprint;
 mod int8;
 mod memory;
 mod operations;
