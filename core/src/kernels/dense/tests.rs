@@ -156,14 +156,35 @@ proptest! {
 
         let parameters = x_len + y_len;
         let [x, dy, w, b, at] = [0, x_len, parameters, parameters + w_len, parameters + w_len + b_len].map(place);
-        let mut arena = [&data.x[..], &data.dy, &vec![0.0; w_len + b_len + tile as usize]].concat();
-        let trained =
-            Trained { w, b, w_state: Ref::NONE, b_state: Ref::NONE, tile: at, tile_elements: tile, slots: 0 };
-        run(&BackwardWeightsF32 { shape, x, dy, trained }, &mut arena, samples, REVEAL);
-        let found: Vec<f32> = arena[parameters..][..w_len + b_len].iter().map(|w| -w).collect();
-        prop_assert_eq!(&found[..w_len], data.backward_weights(&shape, w_len));
-        prop_assert_eq!(&found[w_len..], data.backward_bias(&shape, b_len));
+        // Without a tile, it takes one from the stack.
+        for (at, tile) in [(at, tile), (Ref::NONE, 0)] {
+            let mut arena = [&data.x[..], &data.dy, &vec![0.0; w_len + b_len + tile as usize]].concat();
+            let trained =
+                Trained { w, b, w_state: Ref::NONE, b_state: Ref::NONE, tile: at, tile_elements: tile, slots: 0 };
+            run(&BackwardWeightsF32 { shape, x, dy, trained }, &mut arena, samples, REVEAL);
+            let found: Vec<f32> = arena[parameters..][..w_len + b_len].iter().map(|w| -w).collect();
+            prop_assert_eq!(&found[..w_len], data.backward_weights(&shape, w_len));
+            prop_assert_eq!(&found[w_len..], data.backward_bias(&shape, b_len));
+        }
     }
+}
+
+#[test]
+fn a_row_longer_than_the_tile_of_the_stack() {
+    let (shape, samples) = (Dense { inputs: 75, outputs: 3 }, 2);
+    let data = Data::new(&shape, samples, 1);
+    let (x_len, y_len) = (data.x.len(), data.dy.len());
+    let [x, dy, w] = [0, x_len, x_len + y_len].map(|elements| Ref::arena(4 * elements as u32));
+    let none = Ref::NONE;
+    let trained = Trained { w, b: none, w_state: none, b_state: none, tile: none, tile_elements: 0, slots: 0 };
+    let mut arena = [&data.x[..], &data.dy, &[0.0; 75 * 3]].concat();
+    run(&BackwardWeightsF32 { shape, x, dy, trained }, &mut arena, samples, REVEAL);
+    let found: Vec<f32> = arena[x_len + y_len..].iter().map(|w| -w).collect();
+    assert_eq!(found, data.backward_weights(&shape, 75 * 3));
+    // Narrow state needs room for a block.
+    let record =
+        BackwardWeightsF32 { shape, x, dy, trained: Trained { w_state: Ref::arena(0), slots: 0x101, ..trained } };
+    assert!(!record.shape_is_valid());
 }
 
 /// Parameters may be frozen, or absent: their places are then none and nothing else changes.
