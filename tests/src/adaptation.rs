@@ -46,8 +46,7 @@ pub struct Learning {
     pub layers: Selection,
     /// By which rule.
     pub optimizer: OptimizerRecord,
-    /// How often all samples are shown, one at a time. The learning rate falls to 0 meanwhile, by as much at every
-    /// update.
+    /// How often all samples are shown, one at a time.
     pub epochs: usize,
     /// Whether int8 updates are scaled.
     pub scaled: bool,
@@ -90,11 +89,9 @@ pub fn accuracies(graph: &Graph, how: &Learning, train: &Samples, test: &Samples
     let mut found = vec![accuracy(session.as_mut())];
     let mut rng = Rng::new(1);
     let mut order: Vec<usize> = (0..train.x.len() / elements).collect();
-    let updates = (how.epochs * order.len()) as f32;
     for _ in 0..how.epochs {
         rng.shuffle(&mut order);
         for sample in &order {
-            session.set_lr(how.optimizer.lr * (1.0 - session.updates() as f32 / updates));
             session.input_mut(PlanKind::Train, 0).copy_from_slice(&x[sample * bytes_each..(sample + 1) * bytes_each]);
             session.target_mut().copy_from_slice(train.labels[*sample].as_bytes());
             session.train_step(1).expect("a step");

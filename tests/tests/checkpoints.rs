@@ -14,7 +14,7 @@ use embernet_tests::{device, models};
 
 const SLOT: usize = 16 * PAGE;
 const CHECKPOINT: usize = 4 * PAGE;
-const ARENA: usize = 12_000;
+const ARENA: usize = 16_000;
 
 /// How often the power is cut.
 const CUTS: u32 = 2_000;

@@ -125,11 +125,7 @@ fn person_detection_recovers_like_floats() {
     let layers = person_layers(&graph);
     let (samples, epochs) = (count("SAMPLES", 1000), count("EPOCHS", 5));
     println!("{:?} B of RAM and parameters; whole third {:?}", ram(&graph, &layers), ram(&graph, &Selection::Last(9)));
-    let only = std::env::var("TASK").ok();
     for (task, samples_of) in [("garments", garments as fn(&str, usize) -> _), ("digits", digits)] {
-        if only.as_ref().is_some_and(|only| only != task) {
-            continue;
-        }
         let (Some(train), Some(test)): (Option<Samples>, _) =
             (samples_of("train", samples), samples_of("t10k", samples))
         else {
