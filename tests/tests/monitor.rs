@@ -132,7 +132,12 @@ fn a_narrow_terminal_has_one_column() {
 
 #[test]
 fn a_device_that_has_done_nothing_yet() {
-    insta::assert_snapshot!(screen(&State::new("m4 on qemu:m4: no model", Clock::Unknown, Vec::new()), 60, 8));
+    let mut state = State::new("m4 on qemu:m4: no model", Clock::Unknown, Vec::new());
+    insta::assert_snapshot!(screen(&state, 60, 8));
+    state.hint = "--model MODEL.emb --data X.npy sends a model and feeds it samples".into();
+    let (level, text) = ("warn", "no model".into());
+    state.take(Event::Log(LogLine { level, text, place: Some("firmware/app/src/lib.rs:138".into()) }));
+    insta::assert_snapshot!(screen(&state, 60, 16));
 }
 
 #[test]

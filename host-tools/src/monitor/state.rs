@@ -110,6 +110,8 @@ impl Series {
 pub struct State {
     /// What device and model these are.
     pub title: String,
+    /// What one can do about it while nothing happens; may be empty.
+    pub hint: String,
     /// What its ticks are.
     pub clock: Clock,
     /// Names of the classes, where the outputs are such.

@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph, Sparkline};
+use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph, Sparkline, Wrap};
 
 use super::state::{Series, State, Told};
 use crate::graph::grouped;
@@ -17,6 +17,9 @@ const WIDE: u16 = 70;
 /// Lines of a panel that is worth its border.
 const PANEL: u16 = 4;
 
+/// Lines of the words that stand where nothing is drawn.
+const NOTHING: u16 = 3;
+
 /// Lines of a terminal that has room for the log.
 const WITH_LOG: u16 = 14;
 
@@ -26,16 +29,22 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, footer: &str) {
     let wanted = u16::try_from(state.told.len()).unwrap_or(u16::MAX).saturating_add(2).max(PANEL);
     let log = if state.told.is_empty() || area.height < WITH_LOG { 0 } else { wanted.min(area.height / 3) };
     let line = |wanted: bool| Constraint::Length(wanted.into());
+    let panels = panels_of(state);
+    // Where there is nothing to draw, the log may have its room.
+    let (body, log_rows) = match panels.is_empty() && log > 0 {
+        true => (Constraint::Length(NOTHING), Constraint::Min(log)),
+        false => (Constraint::Min(0), Constraint::Length(log)),
+    };
     let rows = [
         line(true),
-        Constraint::Min(0),
-        Constraint::Length(log),
+        body,
+        log_rows,
         line(state.counters.is_some()),
         line(!footer.is_empty()),
     ];
     let [head, body, told, device, keys] = Layout::vertical(rows).areas(area);
     frame.render_widget(title(state, head.width), head);
-    panels(frame, state, body);
+    draw_panels(frame, state, &panels, body);
     if log > 0 {
         draw_told(frame, state, told);
     }
@@ -68,7 +77,8 @@ fn title(state: &State, width: u16) -> Line<'_> {
 /// One panel's drawing.
 type Panel = fn(&mut Frame<'_>, &State, Rect);
 
-fn panels(frame: &mut Frame<'_>, state: &State, area: Rect) {
+/// Those that there is something to show in.
+fn panels_of(state: &State) -> Vec<Panel> {
     let all: [(bool, Panel); 5] = [
         (!state.outputs.is_empty() || state.class.is_some(), draw_outputs),
         (state.losses.last().is_some(), draw_losses),
@@ -76,9 +86,16 @@ fn panels(frame: &mut Frame<'_>, state: &State, area: Rect) {
         (state.drift.is_some(), draw_drift),
         (!state.counts.is_empty(), draw_counts),
     ];
-    let shown: Vec<Panel> = all.into_iter().filter_map(|(is_shown, panel)| is_shown.then_some(panel)).collect();
+    all.into_iter().filter_map(|(is_shown, panel)| is_shown.then_some(panel)).collect()
+}
+
+fn draw_panels(frame: &mut Frame<'_>, state: &State, shown: &[Panel], area: Rect) {
     if shown.is_empty() {
-        frame.render_widget(Line::from("nothing has happened yet").dim(), area);
+        let mut text = "nothing has happened yet".to_string();
+        if !state.hint.is_empty() {
+            text = format!("{text}: {}", state.hint);
+        }
+        frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }).dim(), area);
         return;
     }
     let columns = if area.width >= WIDE && shown.len() > 1 { 2 } else { 1 };

@@ -16,12 +16,10 @@ pub enum ProjectError {
         why: &'static str,
     },
     /// No template.
-    #[error("there is no template for {sensor} on {board}; there are {}", offered())]
+    #[error("there is no template for {board}, whose chip no HAL drives here; there are some for {}", offered())]
     NotOffered {
         /// The board.
         board: &'static str,
-        /// The sensor.
-        sensor: &'static str,
     },
     /// Nowhere to get `embernet-core` from.
     #[error(
@@ -67,11 +65,7 @@ pub enum ProjectError {
     },
 }
 
-/// Sensors and the boards that have templates for them.
+/// The boards that have templates.
 fn offered() -> String {
-    let lines = super::Sensor::ALL.map(|sensor| {
-        let boards = super::Project::boards().filter(|board| sensor.is_offered(board));
-        format!("{} on {}", sensor.name(), boards.map(|board| board.name.as_str()).collect::<Vec<_>>().join(", "))
-    });
-    lines.join("; ")
+    super::Project::boards().map(|board| board.name.as_str()).collect::<Vec<_>>().join(", ")
 }

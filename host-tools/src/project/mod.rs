@@ -28,7 +28,7 @@ pub enum Sensor {
     Accelerometer,
     /// A voltage at a pin.
     Adc,
-    /// A microphone on I2S.
+    /// A microphone, on I2S or, where the chip takes it, PDM.
     Microphone,
 }
 
@@ -43,13 +43,6 @@ impl Sensor {
             Self::Adc => "adc",
             Self::Microphone => "microphone",
         }
-    }
-
-    /// Whether there is a template for it on this board.
-    pub fn is_offered(self, board: &Board) -> bool {
-        let hal = board.hal.as_deref();
-        templates::board(hal).is_some()
-            && (self != Self::Microphone || matches!(hal, Some("embassy-rp" | "nrf52840-hal")))
     }
 
     /// Numbers that the template's `features.rs` makes of a window; a test of the templates compares it.
@@ -99,8 +92,8 @@ impl Project<'_> {
     /// [`ProjectError`]: the name, the board, the sensor, the source or the model does not do.
     pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, ProjectError> {
         check_name(self.name)?;
-        if !self.sensor.is_offered(self.board) {
-            return Err(ProjectError::NotOffered { board: &self.board.name, sensor: self.sensor.name() });
+        if templates::board(self.board.hal.as_deref()).is_none() {
+            return Err(ProjectError::NotOffered { board: &self.board.name });
         }
         let mut files = templates::render(self)?;
         let image = match &self.model {
@@ -157,7 +150,7 @@ fn check_name(name: &str) -> Result<(), ProjectError> {
 }
 
 /// Rust's keywords and crates, cargo's own folders, and packages that templates name.
-const RESERVED: [&str; 56] = [
+const RESERVED: [&str; 58] = [
     "abstract",
     "alloc",
     "as",
@@ -196,6 +189,8 @@ const RESERVED: [&str; 56] = [
     "move",
     "mut",
     "override",
+    "pio",
+    "portable-atomic",
     "priv",
     "proc_macro",
     "pub",

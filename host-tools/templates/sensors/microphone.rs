@@ -1,4 +1,4 @@
-//! A microphone on I2S: how loud it is in eight bands of frequency, block by block.
+//! A microphone: how loud it is in eight bands of frequency, block by block.
 
 use core::f32::consts::SQRT_2;
 

@@ -64,16 +64,21 @@ mod device {
     }
 
     /// The window through which the processor sees flash (ESP32-C3 technical reference, 3.3).
+    ///
+    /// It has 128 pages in one table for data and code: the page of data at 0x3C20_0000 is that of code at 0x4220_0000
+    /// (ESP-IDF, `soc/ext_mem_defs.h`). `esp-hal` links constants and code to the front of it, so that the slots' pages
+    /// are free as long as the program ends in front of `slots`, which `boards.toml` promises.
     mod window {
         /// Where its first page lies.
         const START: usize = 0x3C00_0000;
         /// Bytes of a page.
         const PAGE: usize = 0x1_0000;
 
-        // In the chip's ROM; `esp-rom-sys` knows where.
+        // In the chip's ROM; `esp-rom-sys` knows where, ESP-IDF's `rom/cache.h` what they take.
         unsafe extern "C" {
-            fn Cache_Suspend_ICache() -> u32;
-            fn Cache_Resume_ICache(autoload: u32);
+            /// Empties it, too; the table of pages must not change otherwise.
+            fn Cache_Disable_ICache() -> u32;
+            fn Cache_Enable_ICache(autoload: u32);
             fn Cache_Invalidate_Addr(address: u32, bytes: u32) -> i32;
             /// `memory` 0 is flash; `page` in KB; every one of `count` pages moves on where `fixed` is 0.
             fn Cache_Dbus_MMU_Set(memory: u32, to: u32, from: u32, page: u32, count: u32, fixed: u32) -> i32;
@@ -91,10 +96,9 @@ mod device {
             // SAFETY: the cache, through which this program is read too, rests meanwhile: this function lies in RAM.
             // The pages are nobody's yet.
             unsafe {
-                let autoload = Cache_Suspend_ICache();
+                let autoload = Cache_Disable_ICache();
                 Cache_Dbus_MMU_Set(0, address as u32, from, (PAGE / 1024) as u32, count, 0);
-                Cache_Invalidate_Addr(address as u32, bytes as u32);
-                Cache_Resume_ICache(autoload);
+                Cache_Enable_ICache(autoload);
             }
         }
 

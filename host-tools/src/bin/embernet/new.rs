@@ -21,7 +21,8 @@ pub struct New {
     /// The board, such as pico; a wrong name lists all.
     #[arg(long, value_name = "BOARD")]
     board: String,
-    /// What it measures: accelerometer (LIS3DH on I2C), adc (a voltage at a pin) or microphone (on I2S).
+    /// What it measures: accelerometer (LIS3DH on I2C), adc (a voltage at a pin) or microphone (on I2S; on
+    /// PDM on an nRF52840).
     #[arg(long, value_enum, default_value_t = SensorArg::Accelerometer)]
     sensor: SensorArg,
     /// The model, packed for the board (.emb); a small untrained one that learns if not given.

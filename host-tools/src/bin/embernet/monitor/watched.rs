@@ -100,6 +100,11 @@ impl Watched {
         if let Some(text) = note {
             state.take(Event::Note { text });
         }
+        if samples.is_none() {
+            state.hint = "--model MODEL.emb --data X.npy sends a model and feeds it samples; without them whatever else \
+                          sends them is watched"
+                .into();
+        }
         let device = Heard::new(client, decoder);
         let source: Box<dyn Source> = match (image, samples) {
             (Some(image), Some(samples)) => Box::new(Feed::new(device, image, samples, self.reference)?),
