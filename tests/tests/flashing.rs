@@ -1,7 +1,7 @@
 //! Models on their way into flash: over the link, and with a probe that may be pulled at any moment.
 
 use embedded_storage::nor_flash::NorFlash;
-use embernet::flash::{self, FlashError, Flashed, Probe, Probes};
+use embernet::flash::{self, Destination, FlashError, Flashed, Probe, Probes};
 use embernet::link::{Board, Slots};
 use embernet_app::{Region, Store};
 use embernet_core::checksum::crc32;
@@ -31,6 +31,9 @@ fn the_link_takes_the_slot_that_is_not_active() {
     assert_eq!(flash(&new), Flashed { slot: 1, generation: 2, sent: sent[1] });
     assert_eq!(flash(&new), Flashed { slot: 1, generation: 2, sent: 0 }, "it is at work");
     assert_eq!(flash(&old), Flashed { slot: 0, generation: 3, sent: 0 }, "it lies in the other slot");
+    let mut look = |image| flash::destination(&mut client, &board(), image).unwrap();
+    assert_eq!(look(&new), Destination { slot: 1, is_there: true });
+    assert_eq!(look(&old), Destination { slot: 1, is_there: false });
 }
 
 #[test]
@@ -40,6 +43,9 @@ fn what_the_link_refuses() {
     let (mut client, _) = device::connect(Nor::slots(SLOT).0, ARENA);
     let mut refused = |board: &Board| flash::over_link(&mut client, board, &image, silent).unwrap_err().to_string();
     assert_eq!(refused(Board::named("m4").unwrap()), "the device is a `in-process`, not a `m4`");
+    // What would change is told of the right board only.
+    let (mut other, _) = device::connect(Nor::slots(SLOT).0, ARENA);
+    assert!(flash::destination(&mut other, Board::named("m4").unwrap(), &image).is_err());
     let small = Slots { bytes: 2 * PAGE as u32, ..board().slots };
     let error = refused(&Board { slots: small, ..board() });
     assert_eq!(error, format!("the image has {} bytes, the board's slot takes {PAGE}", image.bytes().len()));

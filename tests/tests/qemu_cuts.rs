@@ -85,8 +85,9 @@ impl Bench {
 /// Cuts at every `stride`th write and at all of the last `last`, among which are those of the record.
 fn survives_cuts(name: &str, watched: impl Fn(u32) -> Watched, stride: usize, last: usize) {
     let sockets = Sockets::new();
-    let short = Duration::from_secs(30);
-    let patience = Patience { resend: Duration::from_millis(60), give_up: short, give_up_work: short };
+    // An erase is more than a thousand writes, each of which is a talk with the debugger.
+    let long = Duration::from_secs(180);
+    let patience = Patience { resend: Duration::from_millis(60), give_up: long, give_up_work: long };
     let Some(client) = firmware::start_patiently(name, &sockets.options(), patience) else { return };
     let (old, new) = (models::tiny(1), models::tiny(2));
     let images = [old.image().unwrap(), new.image().unwrap()];

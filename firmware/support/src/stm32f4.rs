@@ -42,7 +42,7 @@ impl Driver for Sectors {
 }
 
 /// Runs a Nucleo-64 at `clock_hz` from the 8 MHz that the debug probe on it gives. Its link is that probe's serial
-/// port, at PA2 (to the host) and PA3.
+/// port, at PA2 (to the host) and PA3 (ST, UM1724, "USART communication").
 pub fn nucleo64(clocks: RCC, pins: GPIOA, port: USART2, clock_hz: u32, baud: u32) -> impl Read + Write {
     let mut clocks = clocks.freeze(Config::hse(8.MHz()).bypass_hse_oscillator().sysclk(clock_hz.Hz()));
     let pins = pins.split(&mut clocks);

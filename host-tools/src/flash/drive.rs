@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{FlashError, Flashed, slot};
 use crate::image::{Format, Piece, Target};
-use crate::link::{Board, Slots};
+use crate::link::{Board, Slots, Uf2};
 
 /// A boot loader's drive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,19 @@ impl Drive {
             Some(id) => Ok(Self { path: path.into(), board_id: id.trim().into() }),
             None => Err(FlashError::NoDrive { path: path.into() }),
         }
+    }
+
+    /// Whether this is the drive of `board`'s boot loader; gives what UF2 files for it name.
+    ///
+    /// # Errors
+    /// [`FlashError::NoUf2`], [`FlashError::OtherDrive`].
+    pub fn check<'b>(&self, board: &'b Board) -> Result<&'b Uf2, FlashError> {
+        let Some(uf2) = &board.uf2 else { return Err(FlashError::NoUf2 { board: board.name.clone() }) };
+        if self.board_id != uf2.board_id {
+            let (path, found) = (self.path.clone(), self.board_id.clone());
+            return Err(FlashError::OtherDrive { path, found, expected: uf2.board_id.clone() });
+        }
+        Ok(uf2)
     }
 
     /// Copies `image` for slot `number` of `board` to the drive. `progress` hears bytes done and bytes in all.
@@ -62,11 +75,7 @@ impl Drive {
         number: u8,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Flashed, FlashError> {
-        let Some(uf2) = &board.uf2 else { return Err(FlashError::NoUf2 { board: board.name.clone() }) };
-        if self.board_id != uf2.board_id {
-            let (path, found) = (self.path.clone(), self.board_id.clone());
-            return Err(FlashError::OtherDrive { path, found, expected: uf2.board_id.clone() });
-        }
+        let uf2 = self.check(board)?;
         let generation = seconds();
         let bytes = file(image, &board.slots, number, generation, uf2.family)?;
         let path = self.path.join(FILE);
@@ -114,7 +123,6 @@ fn seconds() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::Uf2;
     use std::io::ErrorKind;
 
     const SLOTS: Slots = Slots::new([0x1000_0000, 0x1000_2000], 0x2000, 0x1000);

@@ -22,7 +22,7 @@ mod slot;
 pub use debug_probe::{DebugProbe, DebugProbes};
 pub use drive::Drive;
 pub use error::FlashError;
-pub use link::over_link;
+pub use link::{Destination, destination, over_link};
 pub use plan::{Action, Content, Plan, Step};
 pub use probe::{Probe, Probes, attach, over_probe, slot_states};
 pub use program::{NoProgram, Program};

@@ -229,6 +229,11 @@ impl Board {
         self.qemu.as_ref().and_then(|machine| machine.slots.as_ref()).unwrap_or(&self.slots)
     }
 
+    /// The board as QEMU plays it: with those slots.
+    pub fn emulated(&self) -> Self {
+        Self { slots: *self.emulated_slots(), ..self.clone() }
+    }
+
     /// Ticks per second of the emulated board's counter.
     pub fn emulated_tick_hz(&self) -> u32 {
         self.qemu.as_ref().and_then(|machine| machine.tick_hz).unwrap_or(self.tick_hz)

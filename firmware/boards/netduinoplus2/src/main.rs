@@ -31,6 +31,7 @@ mod device {
         };
         let mut rcc = chip.RCC.freeze(clocks);
         let pins = chip.GPIOB.split(&mut rcc);
+        // The pins SCL and SDA of its headers. D0 and D1 would be USART6, which is not QEMU's first port.
         let settings = config::Config::default().baudrate(facts::BAUD.bps());
         let serial = chip.USART1.serial((pins.pb6, pins.pb7), settings, &mut rcc).unwrap();
         let (mut tx, mut rx) = serial.split();

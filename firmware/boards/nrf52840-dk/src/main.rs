@@ -25,6 +25,7 @@ mod device {
         let (core, chip) = (cortex_m::Peripherals::take().unwrap(), Peripherals::take().unwrap());
         // A UART wants the crystal's precision.
         Clocks::new(chip.CLOCK).enable_ext_hfosc();
+        // Wired to the probe (Nordic's user guide of the DK, "Virtual COM port").
         let pins = p0::Parts::new(chip.P0);
         let pins = Pins {
             txd: pins.p0_06.into_push_pull_output(Level::High).degrade(),

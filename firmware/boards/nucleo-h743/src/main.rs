@@ -26,6 +26,7 @@ mod device {
         let power = chip.PWR.constrain().freeze();
         let clocks = chip.RCC.constrain().sys_ck(facts::CLOCK_HZ.Hz()).freeze(power, &chip.SYSCFG);
         let pins = chip.GPIOD.split(clocks.peripheral.GPIOD);
+        // Wired to the probe (ST, UM2407, "Virtual COM port").
         let pins = (pins.pd8.into_alternate(), pins.pd9.into_alternate());
         let rate = facts::BAUD.bps();
         let serial = chip.USART3.serial(pins, rate, clocks.peripheral.USART3, &clocks.clocks).unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use embernet::engine::{self, Place};
-use embernet::flash::{self, Drive, Flashed, Plan};
+use embernet::flash::{self, Destination, Drive, Flashed, Plan};
 use embernet::link::{Board, Serial};
 use embernet_core::image::Image;
 use serde::Serialize;
@@ -83,9 +83,16 @@ impl Flash {
     }
 
     fn over_link(&self, output: &Output, place: &Place, board: &Board, image: &Image<'_>) -> Result<Option<Flashed>> {
-        let (mut client, _) = engine::connect(place)?;
+        let (mut client, emulated) = engine::connect(place)?;
+        let emulated = emulated.map(|_| board.emulated());
+        let board = emulated.as_ref().unwrap_or(board);
         if self.dry_run {
-            return self.show(output, board, image, client.slots()?.spare());
+            let Destination { slot, is_there } = flash::destination(&mut client, board, image)?;
+            if is_there {
+                output.text(format_args!("{}, slot {slot}: holds this model; only a record makes it active", board.name));
+                return Ok(None);
+            }
+            return self.show(output, board, image, slot);
         }
         let bar = progress::bytes("sending", image.bytes().len());
         let flashed = flash::over_link(&mut client, board, image, |done, _| bar.set_position(done as u64))?;
@@ -96,6 +103,7 @@ impl Flash {
     fn onto_drive(&self, output: &Output, drive: &Path, board: &Board, image: &Image<'_>) -> Result<Option<Flashed>> {
         let drive = Drive::open(drive)?;
         if self.dry_run {
+            drive.check(board)?;
             return self.show(output, board, image, self.slot);
         }
         let bar = progress::bytes("copying", image.bytes().len());
