@@ -35,13 +35,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, footer: &str) {
         true => (Constraint::Length(NOTHING), Constraint::Min(log)),
         false => (Constraint::Min(0), Constraint::Length(log)),
     };
-    let rows = [
-        line(true),
-        body,
-        log_rows,
-        line(state.counters.is_some()),
-        line(!footer.is_empty()),
-    ];
+    let rows = [line(true), body, log_rows, line(state.counters.is_some()), line(!footer.is_empty())];
     let [head, body, told, device, keys] = Layout::vertical(rows).areas(area);
     frame.render_widget(title(state, head.width), head);
     draw_panels(frame, state, &panels, body);

@@ -89,7 +89,8 @@ impl Flash {
         if self.dry_run {
             let Destination { slot, is_there } = flash::destination(&mut client, board, image)?;
             if is_there {
-                output.text(format_args!("{}, slot {slot}: holds this model; only a record makes it active", board.name));
+                output
+                    .text(format_args!("{}, slot {slot}: holds this model; only a record makes it active", board.name));
                 return Ok(None);
             }
             return self.show(output, board, image, slot);

@@ -101,9 +101,10 @@ impl Watched {
             state.take(Event::Note { text });
         }
         if samples.is_none() {
-            state.hint = "--model MODEL.emb --data X.npy sends a model and feeds it samples; without them whatever else \
+            state.hint =
+                "--model MODEL.emb --data X.npy sends a model and feeds it samples; without them whatever else \
                           sends them is watched"
-                .into();
+                    .into();
         }
         let device = Heard::new(client, decoder);
         let source: Box<dyn Source> = match (image, samples) {
