@@ -103,7 +103,7 @@ fn values(project: &Project<'_>) -> Result<Value, ProjectError> {
         }
     };
     let region = |region: Region| {
-        context! { origin => format!("{:#010X}", region.origin), bytes => format!("{} K", region.bytes / 1024) }
+        context! { origin => format!("{:#010X}", region.origin), bytes => format!("{}K", region.bytes / 1024) }
     };
     let (chip, led, button) = own_firmware_facts(&board.name);
     let isa = board.isa.name();

@@ -14,10 +14,10 @@ use embernet::link::{Board, workspace};
 use embernet::project::{Project, Sensor, Source};
 use embernet_tests::firmware::has_target;
 
-/// One of each HAL but one, and every sensor: the rest takes minutes.
+/// One of three HALs, and every sensor, the first as a whole program: the rest takes minutes.
 #[test]
 fn some_projects_compile() {
-    compiles("nucleo-f446", Sensor::Accelerometer, "check");
+    compiles("nucleo-f446", Sensor::Accelerometer, "build");
     compiles("pico", Sensor::Microphone, "check");
     compiles("nrf52840-dk", Sensor::Adc, "check");
 }
