@@ -2,7 +2,7 @@
 
 use embernet::engine::{decode_f32, encode_f32};
 use embernet::graph::{Graph, Selection};
-use embernet::image::{self, AlignedBytes, Loss, PackOptions, TrainOptions, pack};
+use embernet::image::{self, AlignedBytes, Loss, Optimize, PackOptions, TrainOptions, pack};
 use embernet_core::arch::IsaId;
 use embernet_core::checksum::crc32;
 use embernet_core::exec::PlanKind;
@@ -48,6 +48,8 @@ pub struct Learning {
     pub optimizer: OptimizerRecord,
     /// How often all samples are shown, one at a time.
     pub epochs: usize,
+    /// Whether the learning rate falls to 0 meanwhile, by as much at every update.
+    pub falls: bool,
     /// Whether int8 updates are scaled.
     pub scaled: bool,
 }
@@ -61,7 +63,7 @@ impl Learning {
             layers: Some(self.layers.clone()),
             ..TrainOptions::default()
         };
-        PackOptions { isa, train: Some(train), ..PackOptions::default() }
+        PackOptions { isa, train: Some(train), optimize: Optimize::Ram, ..PackOptions::default() }
     }
 }
 
@@ -89,9 +91,13 @@ pub fn accuracies(graph: &Graph, how: &Learning, train: &Samples, test: &Samples
     let mut found = vec![accuracy(session.as_mut())];
     let mut rng = Rng::new(1);
     let mut order: Vec<usize> = (0..train.x.len() / elements).collect();
+    let updates = (how.epochs * order.len()) as f32;
     for _ in 0..how.epochs {
         rng.shuffle(&mut order);
         for sample in &order {
+            if how.falls {
+                session.set_lr(how.optimizer.lr * (1.0 - session.updates() as f32 / updates));
+            }
             session.input_mut(PlanKind::Train, 0).copy_from_slice(&x[sample * bytes_each..(sample + 1) * bytes_each]);
             session.target_mut().copy_from_slice(train.labels[*sample].as_bytes());
             session.train_step(1).expect("a step");

@@ -44,12 +44,13 @@ struct Candidate {
     cost: usize,
 }
 
-/// The groups of the sequence; `enough` are bytes that the arena has anyhow.
-pub fn choose(facts: &Facts, enough: usize) -> Vec<Choice> {
+/// The groups of the sequence, and how many bytes are then alive at most; `enough` are bytes that the arena has anyhow.
+pub fn choose(facts: &Facts, enough: usize) -> (Vec<Choice>, usize) {
     let steps = facts.uses.len();
     let singles: Vec<usize> = (0..steps).map(|step| single(facts, step)).collect();
-    if singles.iter().all(|bytes| *bytes <= enough) {
-        return Vec::new();
+    let whole = singles.iter().copied().max().unwrap_or(0);
+    if whole <= enough {
+        return (Vec::new(), whole);
     }
     let mut candidates: Vec<Candidate> =
         (0..steps).map(|step| Candidate { steps: step..step + 1, band: None, bytes: singles[step], cost: 1 }).collect();
@@ -66,17 +67,17 @@ pub fn choose(facts: &Facts, enough: usize) -> Vec<Choice> {
     }
     candidates.sort_by_key(|candidate| candidate.steps.end);
     let group = |candidate: &&Candidate| Some(Choice { steps: candidate.steps.clone(), band: candidate.band? });
-    let mut best: Option<(usize, Vec<Choice>)> = None;
+    let mut best: Option<(usize, Vec<Choice>, usize)> = None;
     for limit in limits(&candidates, enough) {
         let Some((cost, path)) = path(steps, candidates.iter().filter(|candidate| candidate.bytes <= limit)) else {
             continue;
         };
         let value = limit + STEP_WORTH * cost;
-        if best.as_ref().is_none_or(|(known, _)| value < *known) {
-            best = Some((value, path.iter().filter_map(group).collect()));
+        if best.as_ref().is_none_or(|(known, ..)| value < *known) {
+            best = Some((value, path.iter().filter_map(group).collect(), limit));
         }
     }
-    best.map(|(_, choices)| choices).unwrap_or_default()
+    best.map_or((Vec::new(), whole), |(_, choices, limit)| (choices, limit))
 }
 
 /// Sizes of the arena that are worth a look.

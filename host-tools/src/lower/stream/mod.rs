@@ -41,18 +41,26 @@ pub(super) fn middle(axis: &Axis, rows: u32) -> Axis {
     rows::part(axis, &(first..first + rows)).map_or(*axis, |(part, _)| part)
 }
 
-/// Makes groups of the inference plan's steps where that makes the arena smaller that both plans share.
+/// Makes groups of both plans' steps where that makes the arena smaller that they share. In a training plan those are
+/// forward steps whose outputs nobody keeps: of layers that do not learn.
 pub(super) fn stream(program: &mut Program) -> Result<Bands, LowerError> {
-    let train = std::mem::take(&mut program.train);
-    let enough = match &train {
-        Some(train) => choose::most_alive(&Facts::of(program, train)?),
-        None => 0,
-    };
-    program.train = train;
+    let (mut enough, mut bands) = (0, Bands::new());
+    if let Some(mut train) = program.train.take() {
+        let facts = Facts::of(program, &train)?;
+        // Several samples lie one after the other, so that rows of one are not followed by rows of the next.
+        if train.samples == 1 {
+            let (choices, bytes) = choose::choose(&facts, 0);
+            bands = apply(program, &mut train, &facts, &choices);
+            enough = bytes;
+        } else {
+            enough = choose::most_alive(&facts);
+        }
+        program.train = Some(train);
+    }
     let mut sequence = std::mem::take(&mut program.infer);
     let facts = Facts::of(program, &sequence)?;
-    let choices = choose::choose(&facts, enough);
-    let bands = apply(program, &mut sequence, &facts, &choices);
+    let (choices, _) = choose::choose(&facts, enough);
+    bands.extend(apply(program, &mut sequence, &facts, &choices));
     program.infer = sequence;
     Ok(bands)
 }

@@ -1,17 +1,24 @@
 //! Layers that compute some rows at a time have the bits of whole ones, in less memory.
 
-use crate::graph::ops::{ActivationLayer, Add, AveragePool2d, Conv2d, DepthwiseConv2d, Flatten, MaxPool2d, Padding};
-use crate::graph::{Activation, Graph, Sequential};
+use crate::graph::ops::{
+    ActivationLayer, Add, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Flatten, MaxPool2d, Padding,
+};
+use crate::graph::{Activation, Graph, Selection, Sequential};
 use crate::image::{self, Packed, pack};
-use crate::lower::{Optimize, Options};
+use crate::lower::{Loss, Optimize, Options, TrainOptions};
 use crate::quant::{Scheme, quantize};
 use embernet_core::arch::IsaId;
 use embernet_core::exec::PlanKind;
+use embernet_core::optim::OptimizerRecord;
 use embernet_core::rng::Rng;
 use proptest::prelude::*;
 
 /// A chain of layers with windows, here and there with a sum over some of them.
 fn network(seed: u64) -> Graph {
+    layers(seed).build(seed).expect("a sound graph")
+}
+
+fn layers(seed: u64) -> Sequential {
     let mut rng = Rng::new(seed);
     let mut below = move |most: u32| rng.below(most) as usize;
     let (height, width) = (6 + below(14), 1 + below(8));
@@ -53,7 +60,7 @@ fn network(seed: u64) -> Graph {
         };
         (rows, columns) = (out(rows, kernel[0]), out(columns, kernel[1]));
     }
-    net.add(Flatten {}).build(seed).expect("a sound graph")
+    net.add(Flatten {})
 }
 
 /// The image, and whether some layers compute some rows at a time.
@@ -110,6 +117,49 @@ proptest! {
 fn some_networks_stream() {
     let streaming = (0..20).filter(|seed| has_the_same_bits(&network(*seed), IsaId::Scalar, *seed)).count();
     assert!(streaming >= 10, "{streaming} of 20");
+}
+
+/// Parameters after some updates of the last layers, and bytes of the arena.
+fn learn(graph: &Graph, optimize: Optimize, last: usize) -> (Vec<u8>, usize) {
+    let train = TrainOptions {
+        optimizer: OptimizerRecord::sgd(0.1),
+        loss: Loss::SparseCrossEntropy,
+        layers: Some(Selection::Last(last)),
+        ..TrainOptions::default()
+    };
+    let packed = pack(graph, &Options { optimize, train: Some(train), ..Options::default() }, None).unwrap();
+    let image = packed.image().unwrap();
+    let mut arena = image::arena_for(&image);
+    let mut session = image::open(&image, &mut arena, IsaId::Scalar).unwrap();
+    let mut rng = Rng::new(3);
+    for label in 0..3u32 {
+        for cell in session.input_mut(PlanKind::Train, 0).chunks_mut(4) {
+            // As bytes they are sound inputs, too.
+            cell.copy_from_slice(&rng.uniform_f32(-1.0, 1.0).to_le_bytes()[..cell.len()]);
+        }
+        session.target_mut().copy_from_slice(&label.to_le_bytes());
+        session.train_step(1).unwrap();
+    }
+    (session.params().to_vec(), image.arena_bytes())
+}
+
+/// Layers that do not learn compute some rows at a time in a training plan, too.
+#[test]
+fn networks_learn_the_same() {
+    let mut smaller = 0;
+    for seed in 0..20 {
+        let graph = layers(seed).add(Dense::new(3).activation(Activation::Softmax)).build(seed).unwrap();
+        let mut rng = Rng::new(seed);
+        let elements = graph.tensor(graph.inputs[0]).elements();
+        let samples: Vec<f32> = (0..4 * elements).map(|_| rng.uniform_f32(-1.0, 1.0)).collect();
+        let integers = quantize(&graph, &samples, Scheme::Int8).unwrap().graph;
+        for (graph, last) in [(&graph, 1), (&graph, 2), (&integers, 1), (&integers, 2)] {
+            let (whole, rows) = (learn(graph, Optimize::Speed, last), learn(graph, Optimize::Ram, last));
+            assert!(rows.0 == whole.0 && rows.1 <= whole.1, "network {seed}, last {last}");
+            smaller += usize::from(rows.1 < whole.1);
+        }
+    }
+    assert!(smaller >= 20, "{smaller} of 80");
 }
 
 /// Two convolutions of large images: a few rows of what lies between them are enough.
