@@ -36,6 +36,14 @@ fn a_run_tells_what_it_cost() {
     let layers = line["per_layer"].as_array().unwrap();
     assert_eq!(layers.len(), 4);
     assert!(layers.iter().all(|layer| layer["nanoseconds"].is_u64()));
+    // People get the same as a table with a last row.
+    let text = desk.succeed(&["run", "a.emb", "--input", "x.npy", "--output", "y.npy", "--profile"]);
+    let total = text.lines().rev().find(|line| line.trim_start().starts_with("total")).unwrap();
+    let sum: u64 = layers.iter().map(|layer| layer["macs"].as_u64().unwrap()).sum();
+    let mut cells = total.split_whitespace().skip(1);
+    assert_eq!(cells.next(), Some(sum.to_string().as_str()), "{text}");
+    assert_eq!(cells.next(), Some(line["arena_bytes"].to_string().as_str()), "{text}");
+    assert!(cells.next().is_some(), "{text}");
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl Run {
             per_layer: per_layer.collect(),
         };
         if self.profile {
-            output.text(profile_table(&line.per_layer, self.against.is_some()));
+            output.text(profile_table(&line.per_layer, line.arena_bytes, self.against.is_some()));
             if let Some(note) = &profile.note {
                 output.text(note);
             }
@@ -163,8 +163,8 @@ impl Run {
     }
 }
 
-/// Layer by layer; columns that nothing fills are left out.
-fn profile_table(rows: &[LayerLine], against: bool) -> impl std::fmt::Display {
+/// Layer by layer, and what they take together; columns that nothing fills are left out.
+fn profile_table(rows: &[LayerLine], arena_bytes: usize, against: bool) -> impl std::fmt::Display {
     type Count = fn(&StepCost) -> Option<u64>;
     let has = |value: Count| rows.iter().any(|row| value(&row.cost).is_some());
     let counts: [(&str, Count); 3] =
@@ -177,13 +177,19 @@ fn profile_table(rows: &[LayerLine], against: bool) -> impl std::fmt::Display {
     columns.extend(estimated.then_some("est. cycles"));
     columns.extend(against.then_some("signal/error dB"));
     let mut table = text_table(&columns, 2);
-    for row in rows {
-        let mut cells = vec![row.step.layer.clone(), row.step.title()];
-        cells.extend([grouped(row.step.macs), grouped(row.step.ram_bytes as u64)]);
-        cells.extend(count.map(|(_, value)| value(&row.cost).map_or_else(String::new, grouped)));
-        cells.extend(estimated.then(|| row.cost.cycles.map_or_else(String::new, grouped)));
-        cells.extend(against.then(|| row.snr_db.map_or_else(String::new, |db| format!("{db:.1}"))));
+    let mut add = |names: [String; 2], macs: u64, ram: usize, cost: &StepCost, snr: Option<f64>| {
+        let mut cells = Vec::from(names);
+        cells.extend([grouped(macs), grouped(ram as u64)]);
+        cells.extend(count.map(|(_, value)| value(cost).map_or_else(String::new, grouped)));
+        cells.extend(estimated.then(|| cost.cycles.map_or_else(String::new, grouped)));
+        cells.extend(against.then(|| snr.map_or_else(String::new, |db| format!("{db:.1}"))));
         table.add_row(cells);
+    };
+    for row in rows {
+        add([row.step.layer.clone(), row.step.title()], row.step.macs, row.step.ram_bytes, &row.cost, row.snr_db);
     }
+    // Layers share memory: together they take the arena, not the sum.
+    let macs = rows.iter().map(|row| row.step.macs).sum();
+    add(["total".into(), String::new()], macs, arena_bytes, &rows.iter().map(|row| row.cost).sum(), None);
     table
 }

@@ -98,7 +98,9 @@ impl Diagram {
         let PlanInfo { steps, results, .. } = image.infer.by_layer(image.inputs.len());
         let port = |text: &String, title: &str| {
             let (name, facts) = text.split_once(' ').unwrap_or((text, ""));
-            Block { kind: BlockKind::Port, title: title.into(), name: name.into(), facts: vec![facts.into()] }
+            // Scale and zero point have a line of their own: a wide box is cut.
+            let facts = facts.split(" (").map(|fact| fact.trim_end_matches(')').into()).collect();
+            Block { kind: BlockKind::Port, title: title.into(), name: name.into(), facts }
         };
         let inputs = image.inputs.len();
         diagram.blocks.extend(image.inputs.iter().map(|text| port(text, "input")));

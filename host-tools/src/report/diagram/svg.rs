@@ -14,7 +14,7 @@ const INSET: f64 = 14.0;
 const TITLE_LINE: f64 = 19.0;
 const LINE: f64 = 16.0;
 /// Widths of a character, about.
-const TITLE_CHARACTER: f64 = 8.0;
+const TITLE_CHARACTER: f64 = 9.0;
 const CHARACTER: f64 = 6.5;
 /// Longer texts are cut.
 const MOST_CHARACTERS: usize = 44;
