@@ -22,6 +22,7 @@ mod turned;
 mod weights_i8;
 
 pub use block_records::{BlockBackwardF32, BlockF32};
+pub(super) use float::pieces;
 pub use float::{accumulate_input_f32, backward_input_f32, backward_weights_f32, forward_f32};
 pub use int4::{ForwardI4, forward_i4, scratch_bytes_i4};
 pub use int8::{ForwardI8, forward_i8, scratch_bytes_i8};

@@ -64,8 +64,23 @@ pub fn backward_in_place_f32<I: Isa>(isa: I, shape: &Pool2d, dy: &[f32], x: &mut
     });
 }
 
+/// Where the first greatest element of a channel lies in a window; `None` if it sees nothing.
+pub(super) fn first_greatest<T: Copy + Into<i32>>(patch: &Patch, x: &[T], channel: usize) -> Option<usize> {
+    let (mut greatest, mut place) = (i32::MIN, None);
+    for row in 0..patch.rows {
+        for column in 0..patch.columns {
+            let at = patch.at + row * patch.row + column * patch.column + channel;
+            let x = x.get(at).map_or(i32::MIN, |x| (*x).into());
+            if x > greatest {
+                (greatest, place) = (x, Some(at));
+            }
+        }
+    }
+    place
+}
+
 /// The windows of a sample, in order of outputs.
-fn patches(shape: &Pool2d) -> impl Iterator<Item = Patch> {
+pub(super) fn patches(shape: &Pool2d) -> impl Iterator<Item = Patch> {
     let (vertical, horizontal) = (shape.window.height, shape.window.width);
     let (channels, row) = (shape.channels as usize, horizontal.input as usize * shape.channels as usize);
     (0..vertical.output as usize).flat_map(move |out_y| {

@@ -12,7 +12,7 @@ use core::ops::Range;
 
 /// Neighbouring outputs of one row that read a stretch of every filter which lies side by side in the input.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Piece {
+pub(in crate::kernels) struct Piece {
     /// First output, counted over the sample.
     pub pixel: usize,
     /// How many outputs.
@@ -27,7 +27,7 @@ pub(super) struct Piece {
 
 /// All pieces of output row `out_y`; those of one output come in order of the filter's weights.
 #[inline(always)]
-pub(super) fn pieces(shape: &Conv2d, out_y: usize, mut visit: impl FnMut(Piece)) {
+pub(in crate::kernels) fn pieces(shape: &Conv2d, out_y: usize, mut visit: impl FnMut(Piece)) {
     let (in_c, in_w, depth) = (shape.in_c as usize, shape.window.width.input as usize, shape.group_in());
     let (kernel_w, out_w) = (shape.window.width.kernel as usize, shape.window.width.output as usize);
     let down = shape.window.height.taps(out_y);

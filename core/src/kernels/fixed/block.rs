@@ -4,7 +4,7 @@
 //! mantissas, and half a word of nothing behind an odd number of them.
 
 use super::number::shift;
-use crate::kernels::util::{sub, sub_mut};
+use crate::kernels::util::{from_mut, sub, sub_mut};
 
 /// 16-bit halves before the mantissas.
 const HEAD: usize = 2;
@@ -67,12 +67,18 @@ pub fn bits(values: &[i32]) -> u32 {
 /// Sums times `2^exponent` become a block: 15 bits of the greatest and a sign, rounded to nearest (halves up).
 pub fn store(sums: &[i32], exponent: i32, block: &mut [i16]) {
     let needed = bits(sums) as i32;
-    let right = needed - 15;
-    let wanted = exponent.saturating_add(right);
+    let wanted = exponent.saturating_add(needed - 15);
     let kept = wanted.clamp(MIN_EXPONENT, MAX_EXPONENT);
     // Where the exponent is at its limit, mantissas take what is left.
-    let right = if needed == 0 { 0 } else { right.saturating_add(kept.saturating_sub(wanted)) };
-    let to = mantissas_mut(block, sums.len());
+    let right = if needed == 0 { 0 } else { kept.saturating_sub(exponent) };
+    round(sums, right, mantissas_mut(block, sums.len()));
+    set_head(block, kept, 0);
+}
+
+/// Sums become mantissas of a unit that is `2^right` of theirs, rounded to nearest (halves up).
+// A device has room for one copy.
+#[cfg_attr(target_os = "none", inline(never))]
+fn round(sums: &[i32], right: i32, to: &mut [i16]) {
     if right > 0 {
         let right = right.min(31) as u32;
         let half = 1i32 << (right - 1);
@@ -85,7 +91,44 @@ pub fn store(sums: &[i32], exponent: i32, block: &mut [i16]) {
             *to = shift(*sum, -right).clamp(-0x7fff, 0x7fff) as i16;
         }
     }
-    set_head(block, kept, 0);
+}
+
+/// A block that is made some sums at a time, so that the sums of all never exist: its exponent grows with the greatest,
+/// and what was there is rounded again.
+#[derive(Debug)]
+pub struct Growing<'a> {
+    block: &'a mut [i16],
+    filled: usize,
+    exponent: i32,
+}
+
+impl<'a> Growing<'a> {
+    /// Begins a block.
+    pub fn new(block: &'a mut [i16]) -> Self {
+        set_head(block, MIN_EXPONENT, 0);
+        Self { block, filled: 0, exponent: MIN_EXPONENT }
+    }
+
+    /// The next sums times `2^exponent`.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub fn push(&mut self, sums: &[i32], exponent: i32) {
+        let needed = bits(sums) as i32;
+        let wanted = exponent.saturating_add(needed - 15).clamp(MIN_EXPONENT, MAX_EXPONENT);
+        let grown = wanted.saturating_sub(self.exponent);
+        if needed > 0 && grown > 0 {
+            let right = grown.min(31) as u32;
+            let half = 1i32 << (right - 1);
+            for mantissa in mantissas_mut(self.block, self.filled) {
+                *mantissa = (i32::from(*mantissa).saturating_add(half) >> right) as i16;
+            }
+            self.exponent = wanted;
+            set_head(self.block, wanted, 0);
+        }
+        let right = if needed == 0 { 0 } else { self.exponent.saturating_sub(exponent) };
+        let to = mantissas_mut(self.block, self.filled.saturating_add(sums.len()));
+        round(sums, right, from_mut(to, self.filled));
+        self.filled += sums.len();
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +159,32 @@ mod tests {
                 // Half a unit; one where the greatest rounds up to a 16th bit.
                 let unit = greatest / 16384.0;
                 prop_assert!((found - f64::from(*sum)).abs() <= unit, "{found}, {sum}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sums_may_come_in_pieces(
+            sums in proptest::collection::vec(any::<i32>(), 1..40),
+            downs in proptest::collection::vec(0u32..32, 8),
+            exponent in -150i32..150,
+        ) {
+            // Pieces of five; some are much smaller than others, or zero.
+            let sums: Vec<i32> = sums.iter().enumerate().map(|(i, sum)| sum / 2 >> downs[i / 5].min(31)).collect();
+            let mut block = vec![0; stride(sums.len())];
+            let mut growing = Growing::new(&mut block);
+            sums.chunks(5).for_each(|sums| growing.push(sums, exponent));
+            let mut whole = vec![0; stride(sums.len())];
+            store(&sums, exponent, &mut whole);
+            if sums.iter().any(|sum| *sum != 0) {
+                prop_assert_eq!(super::exponent(&block), super::exponent(&whole));
+                // Rounded twice.
+                for (found, expected) in open(&block, sums.len()).1.iter().zip(open(&whole, sums.len()).1) {
+                    prop_assert!((i32::from(*found) - i32::from(*expected)).abs() <= 1, "{} {}", found, expected);
+                }
+            } else {
+                prop_assert_eq!(open(&block, sums.len()), (MIN_EXPONENT, &vec![0; sums.len()][..]));
             }
         }
     }

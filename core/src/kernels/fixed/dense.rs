@@ -4,7 +4,7 @@ use super::block::{exponent, open, store, stride};
 use super::number::Limits;
 use super::sums::{Gradient, ONE, Sums};
 use super::trained::{Parameter, Trained};
-use super::update::{TILE, Tile, Update};
+use super::update::{TILE, Tile, Update, tiles};
 use crate::arch::Isa;
 use crate::kernels::dense::Dense;
 use crate::kernels::util::{elements, from, rows, rows_mut, sub_mut};
@@ -68,31 +68,18 @@ pub fn backward_weights<I: Isa>(
     update: &mut Update<'_>,
 ) {
     let (inputs, outputs) = dims(shape);
-    // As many rows as fit: no division, which takes a small core as long as ten of these.
-    let (mut row_step, column_step) = (1, inputs.min(TILE));
-    while (row_step + 1) * column_step <= TILE {
-        row_step += 1;
-    }
-    let mut row = 0;
-    while row < outputs {
-        let count = row_step.min(outputs - row);
-        let mut column = 0;
-        while column < inputs {
-            let width = column_step.min(inputs - column);
-            let sums = sub_mut(tile, 0, count * width);
-            sums.fill(0);
-            for (x, dy) in rows(x, stride(inputs)).zip(rows(dy, stride(outputs))) {
-                let right = gradient.right([exponent(x), exponent(dy)]);
-                let (x, dy) = (from(open(x, inputs).1, column), from(open(dy, outputs).1, row));
-                for (sums, dy) in rows_mut(sums, width).zip(dy) {
-                    isa.axpy_fixed(*dy, right, x, sums);
-                }
+    tiles([outputs, inputs], |(row, count), (column, width)| {
+        let sums = sub_mut(tile, 0, count * width);
+        sums.fill(0);
+        for (x, dy) in rows(x, stride(inputs)).zip(rows(dy, stride(outputs))) {
+            let right = gradient.right([exponent(x), exponent(dy)]);
+            let (x, dy) = (from(open(x, inputs).1, column), from(open(dy, outputs).1, row));
+            for (sums, dy) in rows_mut(sums, width).zip(dy) {
+                isa.axpy_fixed(*dy, right, x, sums);
             }
-            update.tile(isa, row * inputs + column, sums);
-            column += column_step;
         }
-        row += row_step;
-    }
+        update.tile(isa, row * inputs + column, sums);
+    });
 }
 
 /// Gradient of a bias: for each output the sum of `dy` over all samples and the `pixels` of each. Shared by all layers

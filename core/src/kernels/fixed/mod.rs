@@ -12,6 +12,7 @@
 //! | `number.rs` | real factors as integers, shifts, limits |
 //! | `elementary.rs` | powers of two and logarithms |
 //! | `convert.rs` | f32 at the network's edges |
+//! | `images.rs` | what layers over images share: they are computed row by row |
 //! | `update.rs`, `update/` | SGD, momentum and Adam on int16 parameters |
 //! | the others | a layer each, or a loss |
 //!
@@ -19,11 +20,15 @@
 
 pub mod activation;
 pub mod block;
+pub mod conv2d;
 pub mod convert;
 pub mod dense;
+pub mod depthwise_conv2d;
 mod elementary;
+mod images;
 pub mod loss;
 mod number;
+pub mod pool;
 pub mod softmax;
 pub mod sums;
 #[cfg(test)]

@@ -26,6 +26,28 @@ pub const TILE: usize = 64;
 /// Room for one.
 pub type Tile = [i32; TILE];
 
+/// The tiles of a matrix of gradients, in order: `(first row, how many)` and `(first column, how many)`. As many whole
+/// rows as fit, or a piece of one.
+#[inline(always)]
+pub fn tiles([rows, columns]: [usize; 2], mut visit: impl FnMut((usize, usize), (usize, usize))) {
+    // No division, which takes a small core as long as ten of these.
+    let (mut row_step, column_step) = (1, columns.clamp(1, TILE));
+    while (row_step + 1) * column_step <= TILE {
+        row_step += 1;
+    }
+    let mut row = 0;
+    while row < rows {
+        let count = row_step.min(rows - row);
+        let mut column = 0;
+        while column < columns {
+            let width = column_step.min(columns - column);
+            visit((row, count), (column, width));
+            column += column_step;
+        }
+        row += row_step;
+    }
+}
+
 /// Bits of weights beside their signs: one less than a mantissa has, so that an update finds room.
 pub const WEIGHT_BITS: u32 = 14;
 

@@ -16,18 +16,7 @@ pub fn backward_i8(shape: &Pool2d, x: &[i8], dy: &[f32], dx: &mut [f32]) {
     {
         for (patch, dy) in super::patches(shape).zip(rows(dy, channels)) {
             for (channel, dy) in dy.iter().enumerate() {
-                let (mut greatest, mut place) = (i16::MIN, 0);
-                for row in 0..patch.rows {
-                    for column in 0..patch.columns {
-                        let at = patch.at + row * patch.row + column * patch.column + channel;
-                        let x = x.get(at).map_or(i16::MIN, |x| i16::from(*x));
-                        if x > greatest {
-                            (greatest, place) = (x, at);
-                        }
-                    }
-                }
-                // A window that sees nothing has no greatest.
-                if let Some(dx) = dx.get_mut(place).filter(|_| greatest > i16::MIN) {
+                if let Some(dx) = super::first_greatest(&patch, x, channel).and_then(|at| dx.get_mut(at)) {
                     *dx += dy;
                 }
             }

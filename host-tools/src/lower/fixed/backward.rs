@@ -4,9 +4,9 @@ use super::super::backward::Gradients;
 use super::super::forward::{Site, bounds};
 use super::super::{BufferId, Emit, Loss, LowerError, unsupported, word};
 use super::forward::no_steps;
-use super::weighted::{FixedState, Weighted};
+use super::weighted::{FixedState, Weighted, for_each_kind};
 use crate::graph::{Activation, NodeId, Op, Tensor};
-use embernet_core::kernels::fixed::{activation, dense, loss};
+use embernet_core::kernels::fixed::{activation, loss, pool};
 
 impl Emit<'_, '_> {
     /// The loss: reads predictions and target, gives the gradient of the predictions.
@@ -74,27 +74,53 @@ impl Emit<'_, '_> {
                 let shape = self.fixed_weighted(node)?;
                 if let Some(dx) = dx {
                     let (w, sums) = (node.parameters().first().map(|t| self.value(*t)), self.fixed_sums(name));
-                    match shape {
-                        Weighted::Dense(shape) => self.sequence.push(name, Some(id), move |p| dense::BackwardInput {
+                    for_each_kind!(shape, shape, layer => {
+                        self.sequence.push(name, Some(id), move |p| layer::BackwardInput {
                             shape,
                             dy: p.at(dy),
                             w: p.opt(w),
                             dx: p.at(dx),
                             sums: p.at(sums),
-                        }),
-                    }
+                        });
+                    });
                 }
                 if let Some(trained) = self.fixed_trained(node, state) {
                     // A bias does not need it, and so nobody keeps it for one.
                     let x = trained.w[0].map(|_| self.value(input));
-                    match shape {
-                        Weighted::Dense(shape) => self.sequence.push(name, Some(id), move |p| dense::BackwardWeights {
+                    for_each_kind!(shape, shape, layer => {
+                        self.sequence.push(name, Some(id), move |p| layer::BackwardWeights {
                             shape,
                             x: p.opt(x),
                             dy: p.at(dy),
                             trained: trained.record(p),
-                        }),
-                    }
+                        });
+                    });
+                }
+                dx
+            }
+            Op::MaxPool2d(_) | Op::GlobalMaxPool2d(_) => {
+                let dx = self.gradient(input, gradients);
+                if let Some(dx) = dx {
+                    let (x, shape) = (self.value(input), self.pool_shape(node)?);
+                    self.sequence.push(name, Some(id), move |p| pool::BackwardMax {
+                        shape,
+                        x: p.at(x),
+                        dy: p.at(dy),
+                        dx: p.at(dx),
+                    });
+                }
+                dx
+            }
+            Op::AveragePool2d(_) | Op::GlobalAveragePool2d(_) => {
+                let dx = self.gradient(input, gradients);
+                if let Some(dx) = dx {
+                    let (sums, shape) = (self.fixed_sums(name), self.pool_shape(node)?);
+                    self.sequence.push(name, Some(id), move |p| pool::BackwardAverage {
+                        shape,
+                        dy: p.at(dy),
+                        dx: p.at(dx),
+                        sums: p.at(sums),
+                    });
                 }
                 dx
             }

@@ -2,9 +2,9 @@
 
 use super::super::forward::{Site, bounds};
 use super::super::{Emit, LowerError, unsupported};
-use super::weighted::Weighted;
+use super::weighted::{Weighted, for_each_kind};
 use crate::graph::{Activation, DType, Op};
-use embernet_core::kernels::fixed::{activation, dense, softmax};
+use embernet_core::kernels::fixed::{activation, pool, softmax};
 
 impl Emit<'_, '_> {
     /// Appends the steps that compute a node's output.
@@ -21,8 +21,8 @@ impl Emit<'_, '_> {
                 let x = self.value(node.inputs[0]);
                 let [w, b] = [0, 1].map(|i| node.parameters().get(i).map(|t| self.value(*t)));
                 let (sums, y) = (self.fixed_sums(name), self.output(node));
-                match self.fixed_weighted(node)? {
-                    Weighted::Dense(shape) => self.sequence.push(name, Some(id), move |p| dense::Forward {
+                for_each_kind!(self.fixed_weighted(node)?, shape, layer => {
+                    self.sequence.push(name, Some(id), move |p| layer::Forward {
                         shape,
                         x: p.at(x),
                         w: p.opt(w),
@@ -31,8 +31,26 @@ impl Emit<'_, '_> {
                         sums: p.at(sums),
                         lo,
                         hi,
-                    }),
-                }
+                    });
+                });
+            }
+            Op::MaxPool2d(_) | Op::GlobalMaxPool2d(_) => {
+                let (shape, (lo, hi)) = (self.pool_shape(node)?, bounds(node.op.fused()));
+                let (x, y) = (self.value(node.inputs[0]), self.output(node));
+                self.sequence.push(name, Some(id), move |p| pool::Max { shape, x: p.at(x), y: p.at(y), lo, hi });
+            }
+            Op::AveragePool2d(_) | Op::GlobalAveragePool2d(_) => {
+                let (shape, (lo, hi)) = (self.pool_shape(node)?, bounds(node.op.fused()));
+                let x = self.value(node.inputs[0]);
+                let (sums, y) = (self.fixed_sums(name), self.output(node));
+                self.sequence.push(name, Some(id), move |p| pool::Average {
+                    shape,
+                    x: p.at(x),
+                    y: p.at(y),
+                    sums: p.at(sums),
+                    lo,
+                    hi,
+                });
             }
             Op::Softmax(op) if op.beta == 1.0 && self.softmax_rows(node).0 == 1 => {
                 let (_, len) = self.softmax_rows(node);

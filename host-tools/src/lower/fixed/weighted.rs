@@ -1,9 +1,11 @@
 //! Layers with weights, and the optimiser's state.
 
 use super::super::program::Places;
-use super::super::{BufferId, Emit, Home, LowerError, Lowering, TrainOptions, word};
+use super::super::{BufferId, Emit, Home, LowerError, Lowering, TrainOptions, unsupported, word};
 use crate::graph::{Node, Op, TensorId};
+use embernet_core::kernels::conv2d::Conv2d;
 use embernet_core::kernels::dense::Dense;
+use embernet_core::kernels::depthwise_conv2d::DepthwiseConv2d;
 use embernet_core::kernels::fixed::block::block_bytes;
 use embernet_core::kernels::fixed::trained::Trained;
 use embernet_core::optim::Rule;
@@ -13,7 +15,30 @@ use embernet_core::optim::state::StateFormat;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Weighted {
     Dense(Dense),
+    Conv2d(Conv2d),
+    DepthwiseConv2d(DepthwiseConv2d),
 }
+
+/// The same for every kind of layer with weights: their records have the same fields, but for the shape.
+macro_rules! for_each_kind {
+    ($weighted:expr, $shape:ident, $layer:ident => $push:expr) => {
+        match $weighted {
+            Weighted::Dense($shape) => {
+                use embernet_core::kernels::fixed::dense as $layer;
+                $push
+            }
+            Weighted::Conv2d($shape) => {
+                use embernet_core::kernels::fixed::conv2d as $layer;
+                $push
+            }
+            Weighted::DepthwiseConv2d($shape) => {
+                use embernet_core::kernels::fixed::depthwise_conv2d as $layer;
+                $push
+            }
+        }
+    };
+}
+pub(super) use for_each_kind;
 
 /// Where each parameter's state lies, by tensor number.
 #[derive(Debug, Default)]
@@ -63,7 +88,13 @@ impl Emit<'_, '_> {
     pub(super) fn fixed_weighted(&self, node: &Node) -> Result<Weighted, LowerError> {
         match &node.op {
             Op::Dense(_) if self.tensor(node.inputs[0]).shape.len() == 1 => Ok(Weighted::Dense(self.dense_shape(node))),
-            _ => Err(super::super::unsupported(node, "16-bit fixed point")),
+            Op::Dense(_) => Ok(Weighted::Conv2d(self.pointwise_shape(node))),
+            Op::Conv2d(op) => Ok(Weighted::Conv2d(self.conv2d_shape(node, op)?)),
+            Op::DepthwiseConv2d(op) if op.depth_multiplier == 1 => {
+                Ok(Weighted::DepthwiseConv2d(self.depthwise_shape(node, op)?))
+            }
+            Op::DepthwiseConv2d(_) => Err(unsupported(node, "several filters for a channel in 16-bit fixed point")),
+            _ => Err(unsupported(node, "16-bit fixed point")),
         }
     }
 

@@ -4,7 +4,6 @@ use super::*;
 use crate::arch::Scalar;
 use crate::kernels::fixed::number::log2_up;
 use crate::kernels::fixed::testing::*;
-use crate::optim::{Optimizer, OptimizerRecord};
 use crate::rng::Rng;
 use proptest::prelude::*;
 use std::vec;
@@ -40,7 +39,6 @@ proptest! {
                 }
             }
             // Half a unit of the result, and up to a unit of the sums for each product.
-            let greatest = |values: &[f64]| values.iter().fold(0.0, |greatest: f64, v| greatest.max(v.abs()));
             let lost = inputs as f64 * f64::from((log2_up(inputs) as i32 - 12 - 13).max(bias - 15)).exp2();
             for (found, expected) in values(&y, outputs).chunks(outputs).zip(expected.chunks(outputs)) {
                 let unit = greatest(expected) / 16384.0;
@@ -66,30 +64,13 @@ proptest! {
         let shape = Dense { inputs: inputs as u32, outputs: outputs as u32 };
         let (x, dy) = (blocks(&mut rng, samples, inputs, 15, -14), blocks(&mut rng, samples, outputs, 15, -16));
         let (real_x, real_dy) = (values(&x, inputs), values(&dy, outputs));
-        let context =
-            Context { samples, optimizer: Optimizer::at_step(OptimizerRecord::sgd(1.0), 1), training: true, loss: 0.0 };
-        let exponent = -6;
-        let zeros = |len: usize| {
-            let mut block = vec![0; stride(len)];
-            crate::kernels::fixed::block::set_head(&mut block, exponent, 0);
-            block
-        };
-        let (mut w, mut b) = (zeros(inputs * outputs), zeros(outputs));
-        let parameters = [
-            Parameter { len: inputs * outputs, block: &mut w, ..Parameter::default() },
-            Parameter { len: outputs, block: &mut b, ..Parameter::default() },
-        ];
-        train(Scalar, &context, [inputs, outputs, 1], [&x, &dy], parameters, |gradient, tile, update| {
-            backward_weights(Scalar, &shape, gradient, &x, &dy, tile, update);
+        let [w, b] = gradients([inputs * outputs, outputs], |context, parameters| {
+            train(Scalar, context, [inputs, outputs, 1], [&x, &dy], parameters, |gradient, tile, update| {
+                backward_weights(Scalar, &shape, gradient, &x, &dy, tile, update);
+            });
         });
         let expected = product([outputs, samples, inputs], |o, s| real_dy[s * outputs + o], |s, i| real_x[s * inputs + i]);
-        for (found, expected) in values(&w, inputs * outputs).iter().zip(&expected) {
-            // The exponent may have grown by one.
-            prop_assert!((found + expected).abs() <= 2.0 * f64::from(exponent).exp2(), "{found} {expected}");
-        }
-        for (o, found) in values(&b, outputs).iter().enumerate() {
-            let expected: f64 = (0..samples).map(|s| real_dy[s * outputs + o]).sum();
-            prop_assert!((found + expected).abs() <= 2.0 * f64::from(exponent).exp2(), "{found} {expected}");
-        }
+        assert_gradient(&w, expected);
+        assert_gradient(&b, (0..outputs).map(|o| (0..samples).map(|s| real_dy[s * outputs + o]).sum()));
     }
 }
