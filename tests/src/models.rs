@@ -77,6 +77,31 @@ pub fn int8(optimizer: OptimizerRecord, layers: &str, batch: usize, recompute: &
         .expect("a sound image")
 }
 
+/// A small convolutional network of every layer that learns in 16-bit fixed point, for inputs of `[6, 6, 1]` and 3
+/// classes, in these numbers.
+pub fn images(precision: Precision, optimizer: OptimizerRecord, batch: usize) -> Packed {
+    let graph = Sequential::new([6, 6, 1])
+        .add(Conv2d::new(5, [3, 3]).padding(Padding::Same).activation(Activation::Relu))
+        .add(DepthwiseConv2d::new([3, 3]).padding(Padding::Same).activation(Activation::Relu6))
+        .add(MaxPool2d::new([2, 2]))
+        .add(Conv2d::new(6, [2, 2]).activation(Activation::Relu))
+        .add(AveragePool2d::new([2, 2]))
+        .add(Flatten {})
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .build(5)
+        .expect("a sound graph");
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, ..TrainOptions::default() };
+    let options = PackOptions { train: Some(train), isa: IsaId::Scalar, precision, ..PackOptions::default() };
+    pack(&graph, &options, None).expect("a sound image")
+}
+
+/// So many training steps for [`images`]: those of [`int8_steps`] as floats.
+pub fn image_steps(seed: u64, count: usize) -> Vec<Step> {
+    let float = |pixel: &u8| f32::from((*pixel as i8) as i16) / 128.0;
+    let floats = |pixels: Vec<u8>| pixels.iter().map(float).collect::<Vec<_>>().as_bytes().to_vec();
+    int8_steps(seed, count).into_iter().map(|(inputs, labels)| (floats(inputs), labels)).collect()
+}
+
 /// So many training steps for [`int8`]: the class is told by the brightest third.
 pub fn int8_steps(seed: u64, count: usize) -> Vec<Step> {
     let mut rng = Rng::new(seed);

@@ -2,7 +2,7 @@
 
 use embernet::data::Dataset;
 use embernet::experiment::{Experiment, Optimizer};
-use embernet::graph::ops::Dense;
+use embernet::graph::ops::{Conv2d, Dense, Flatten, MaxPool2d, Padding};
 use embernet::graph::{Activation, Graph, Sequential};
 use embernet::image::{Loss, Precision};
 use embernet::train::{Event, FitOptions, evaluate, fit};
@@ -26,13 +26,17 @@ fn trained(mut graph: Graph, [train, test]: [&Dataset; 2], options: &FitOptions)
 }
 
 /// Mean test accuracy and loss over the seeds, in floats and in fixed point.
-fn compare(hidden: &[usize], rule: Optimizer, batch: usize, seeds: u64) -> [(f64, f64); 2] {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/iris.toml");
+fn compare(
+    (data, network): (&str, &dyn Fn(u64) -> Graph),
+    (rule, batch, epochs): (Optimizer, usize, u32),
+    seeds: u64,
+) -> [(f64, f64); 2] {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments").join(data);
     let parts = Experiment::read(&path).unwrap().load().unwrap();
     [Precision::F32, Precision::Fixed16].map(|precision| {
         let of = |seed: u64| {
             let options = FitOptions {
-                epochs: if batch == 1 { 10 } else { 40 },
+                epochs,
                 batch,
                 optimizer: rule.record(),
                 shuffle: Some(Rng::with_stream(seed, 2)),
@@ -40,7 +44,7 @@ fn compare(hidden: &[usize], rule: Optimizer, batch: usize, seeds: u64) -> [(f64
                 precision,
                 ..FitOptions::default()
             };
-            trained(network(seed, hidden), [&parts.train, &parts.test], &options)
+            trained(network(seed), [&parts.train, &parts.test], &options)
         };
         let all: Vec<(f64, f64)> = (0..seeds).map(of).collect();
         let mean = |of: fn(&(f64, f64)) -> f64| all.iter().map(of).sum::<f64>() / seeds as f64;
@@ -48,10 +52,39 @@ fn compare(hidden: &[usize], rule: Optimizer, batch: usize, seeds: u64) -> [(f64
     })
 }
 
+fn seeds(default: u64) -> u64 {
+    std::env::var("EMBERNET_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
+/// The network of `experiments/digits.toml`.
+fn convolutional(seed: u64) -> Graph {
+    let conv = |filters| Conv2d::new(filters, [3, 3]).padding(Padding::Same).activation(Activation::Relu);
+    Sequential::new([8, 8, 1])
+        .add(conv(8))
+        .add(MaxPool2d::new([2, 2]))
+        .add(conv(16))
+        .add(MaxPool2d::new([2, 2]))
+        .add(Flatten {})
+        .add(Dense::new(10).activation(Activation::Softmax))
+        .build(seed)
+        .unwrap()
+}
+
+#[test]
+fn digits_are_learned_as_well_as_in_floats() {
+    for (name, rule) in [("sgd", Optimizer::sgd(0.05)), ("adam", Optimizer::adam(0.005))] {
+        let net: (&str, &dyn Fn(u64) -> Graph) = ("digits.toml", &convolutional);
+        let [(accuracy, loss), (fixed_accuracy, fixed_loss)] = compare(net, (rule, 16, 8), seeds(1));
+        println!("digits, {name}: accuracy {fixed_accuracy:.4}, loss {fixed_loss:.4}; in f32 {accuracy:.4}, {loss:.4}");
+        assert!(fixed_accuracy > 0.9, "{name}: {fixed_accuracy}");
+        assert!((fixed_accuracy - accuracy).abs() <= 0.02, "{name}: {fixed_accuracy}, in f32 {accuracy}");
+    }
+}
+
 /// The goal is 0.02; over more seeds (`EMBERNET_SEEDS`) they are nearer.
 #[test]
 fn iris_is_learned_as_well_as_in_floats() {
-    let seeds = std::env::var("EMBERNET_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+    let seeds = seeds(3);
     let rules = [
         ("sgd", Optimizer::sgd(0.05)),
         ("momentum", Optimizer::momentum(0.01, 0.9, false)),
@@ -61,7 +94,9 @@ fn iris_is_learned_as_well_as_in_floats() {
     for hidden in [&[10, 10][..], &[16]] {
         for (name, rule) in rules {
             for batch in [1, 10] {
-                let [(accuracy, loss), (fixed_accuracy, fixed_loss)] = compare(hidden, rule, batch, seeds);
+                let epochs = if batch == 1 { 10 } else { 40 };
+                let net: (&str, &dyn Fn(u64) -> Graph) = ("iris.toml", &|seed| network(seed, hidden));
+                let [(accuracy, loss), (fixed_accuracy, fixed_loss)] = compare(net, (rule, batch, epochs), seeds);
                 let what = format!("4-{hidden:?}-3, {name}, batches of {batch}");
                 println!("{what}: accuracy {fixed_accuracy:.4}, loss {fixed_loss:.4}; in f32 {accuracy:.4}, {loss:.4}");
                 assert!((fixed_accuracy - accuracy).abs() <= 0.02, "{what}: {fixed_accuracy}, in f32 {accuracy}");

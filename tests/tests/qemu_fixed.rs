@@ -19,13 +19,18 @@ const RULES: [(&str, OptimizerRecord); 4] = [
 ];
 
 /// Inference and updates with the host's bits; gives the instructions of one update.
-fn replays(client: &mut Client, board: &Board, packed: &embernet::image::Packed, what: &str) -> u64 {
+fn replays(
+    client: &mut Client,
+    board: &Board,
+    (packed, steps): (&embernet::image::Packed, fn(u64, usize) -> Vec<models::Step>),
+    what: &str,
+) -> u64 {
     let image = packed.image().unwrap();
     client.load(&image, |_, _| {}).unwrap();
-    let input = models::values(&mut Rng::new(11), 4 * 5);
+    let input = models::values(&mut Rng::new(11), 5 * image.inputs()[0].elements as usize);
     let outputs = client.infer(&image, &[&input], true).unwrap().outputs;
     assert_eq!(outputs, [models::infer(&image, &input)], "{what}: outputs");
-    let steps = models::steps(12, updates().div_ceil(models::BATCH / image.header().train.samples as usize));
+    let steps = steps(12, updates().div_ceil(models::BATCH / image.header().train.samples as usize));
     let (losses, learned) = models::replay(&image, &steps);
     let (mut ticks, mut count) = (0, 0);
     for ((inputs, labels), loss) in models::passes(&image, &steps).zip(&losses) {
@@ -45,10 +50,10 @@ fn learns(name: &str) {
         for (rule, optimizer) in RULES {
             let what = format!("{name}, 4-{hidden:?}-3, {rule}");
             let packed = models::precise(Precision::Fixed16, hidden, optimizer, 1);
-            let fixed = replays(&mut client, board, &packed, &what);
+            let fixed = replays(&mut client, board, (&packed, models::steps), &what);
             let arena = packed.image().unwrap().arena_bytes();
             let packed = models::precise(Precision::F32, hidden, optimizer, 1);
-            let float = replays(&mut client, board, &packed, &what);
+            let float = replays(&mut client, board, (&packed, models::steps), &what);
             eprintln!(
                 "{what}: {fixed} instructions an update and {arena} B in fixed16; {float} and {} B in f32",
                 packed.image().unwrap().arena_bytes()
@@ -60,7 +65,50 @@ fn learns(name: &str) {
         }
     }
     let packed = models::precise(Precision::Fixed16, &[10, 10], RULES[3].1, models::BATCH);
-    replays(&mut client, board, &packed, &format!("{name}, a batch"));
+    replays(&mut client, board, (&packed, models::steps), &format!("{name}, a batch"));
+}
+
+/// Convolutions and pools, too.
+fn learns_images(name: &str) {
+    let board = Board::named(name).unwrap();
+    let Some(mut client) = firmware::start(name, None) else { return };
+    for (rule, optimizer) in RULES {
+        let what = format!("{name}, images, {rule}");
+        let mut of = |precision, batch| {
+            let packed = models::images(precision, optimizer, batch);
+            let instructions = replays(&mut client, board, (&packed, models::image_steps), &what);
+            (instructions, packed.image().unwrap().arena_bytes())
+        };
+        let (fixed, arena) = of(Precision::Fixed16, 1);
+        let (float, float_arena) = of(Precision::F32, 1);
+        eprintln!(
+            "{what}: {fixed} instructions an update and {arena} B in fixed16; {float} and {float_arena} B in f32"
+        );
+        if matches!(name, "m0" | "m0-mps2" | "microbit") {
+            assert!(fixed * 3 <= float, "{what}: {fixed} of {float}");
+        }
+        of(Precision::Fixed16, 4);
+    }
+}
+
+#[test]
+fn m0_learns_images_in_fixed_point() {
+    learns_images("m0");
+}
+
+#[test]
+fn m3_learns_images_in_fixed_point() {
+    learns_images("m3");
+}
+
+#[test]
+fn m4_learns_images_in_fixed_point() {
+    learns_images("m4");
+}
+
+#[test]
+fn rv32_learns_images_in_fixed_point() {
+    learns_images("rv32");
 }
 
 #[test]

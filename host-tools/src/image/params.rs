@@ -94,7 +94,7 @@ pub fn apply_params(graph: &mut Graph, image: &Image<'_>, params: &[u8]) -> Resu
 }
 
 /// The parameters that an image starts with, as a session holds them.
-pub(super) fn initial_params(image: &Image<'_>) -> Vec<u8> {
+pub(crate) fn initial_params(image: &Image<'_>) -> Vec<u8> {
     let mut params = vec![0; image.header().param_bytes as usize];
     // The parser has proved that both ranges exist.
     for record in image.params() {

@@ -3,7 +3,7 @@
 use super::{Candidate, Request, Way};
 use crate::files::{self, FileError};
 use crate::graph::Selection;
-use crate::lower::{Loss, Optimize, Options};
+use crate::lower::{Loss, Optimize, Options, Precision};
 use embernet_core::arch::IsaId;
 use embernet_core::optim::state::StateFormat;
 use embernet_core::optim::{OptimizerRecord, Rule};
@@ -34,6 +34,9 @@ pub struct PlanFile {
     pub weight_decay: f32,
     /// What state starts from.
     pub state_init: f32,
+    /// The numbers that a float model is computed in.
+    #[serde(default)]
+    pub precision: Precision,
     /// How state is kept: `f32`, `bf16`, `8bit`.
     pub state: String,
     /// The loss.
@@ -88,6 +91,7 @@ impl PlanFile {
             epsilon: o.epsilon,
             weight_decay: o.weight_decay,
             state_init: o.state_init,
+            precision: way.precision,
             state: way.state.name().to_owned(),
             loss: request.loss,
             batch: way.batch,
@@ -158,6 +162,7 @@ impl PlanFile {
         (optimizer.weight_decay, optimizer.state_init) = (self.weight_decay, self.state_init);
         let way = Way {
             train: self.train.clone(),
+            precision: self.precision,
             state: self.format().unwrap_or_default(),
             batch: self.batch,
             passes: self.passes,

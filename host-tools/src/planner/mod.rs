@@ -6,7 +6,7 @@
 //!
 //! It lists what can learn. For each of these the fastest plan is tried first; where it needs too much, the
 //! gradients of a batch are added up sample by sample, activations computed again, gradient tiles made small, and state
-//! kept in fewer bits. The best of those that fit gains most; among equals it is the one with fewest instructions, then
+//! kept in fewer bits; in 16-bit fixed point, too, where the model has such a form. The best of those that fit gains most; among equals it is the one with fewest instructions, then
 //! the smallest.
 
 pub mod cost;
@@ -25,7 +25,7 @@ pub use gain::Gains;
 pub use search::plan;
 
 use crate::graph::Selection;
-use crate::lower::{Loss, Optimize, Options, TrainOptions};
+use crate::lower::{Loss, Optimize, Options, Precision, TrainOptions};
 use embernet_core::arch::IsaId;
 use embernet_core::optim::OptimizerRecord;
 use embernet_core::optim::state::StateFormat;
@@ -52,6 +52,9 @@ pub struct Request {
     pub loss: Loss,
     /// Samples of one update.
     pub batch: usize,
+    /// The numbers that a float model may be computed in; what a model has no form in is left out. Integers have their
+    /// own.
+    pub precisions: Vec<Precision>,
 }
 
 /// One way to train.
@@ -59,7 +62,9 @@ pub struct Request {
 pub struct Way {
     /// What learns.
     pub train: Selection,
-    /// How the optimiser's state is kept.
+    /// The numbers that a float model is computed in.
+    pub precision: Precision,
+    /// How the optimiser's state is kept; in 16-bit fixed point it has a form of its own.
     #[serde(serialize_with = "format_name")]
     pub state: StateFormat,
     /// Samples in one pass.
@@ -103,7 +108,14 @@ impl Way {
         let optimizer = optimizer.with_state(self.state).with_passes(self.passes);
         let (layers, recompute) = (Some(self.train.clone()), self.recompute.clone());
         let train = TrainOptions { optimizer, loss, batch: self.batch, layers, recompute };
-        Options { isa, optimize, train: Some(train), tile: self.tile, ..Options::default() }
+        Options {
+            isa,
+            optimize,
+            precision: self.precision,
+            train: Some(train),
+            tile: self.tile,
+            ..Options::default()
+        }
     }
 }
 

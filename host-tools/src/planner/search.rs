@@ -2,7 +2,7 @@
 
 use super::{Candidate, Gains, Request, Way, cost, flash_bytes, recompute, ways};
 use crate::graph::{Graph, Selection};
-use crate::lower::{LowerError, Program, lower};
+use crate::lower::{LowerError, Precision, Program, lower};
 use crate::train::TrainError;
 use embernet_core::optim::Rule;
 use embernet_core::optim::state::StateFormat;
@@ -21,14 +21,14 @@ const SMALL_TILE: usize = 64;
 pub fn plan(graph: &Graph, request: &Request, gains: &Gains<'_>, threads: usize) -> Result<Vec<Candidate>, TrainError> {
     let selections = ways::ways(graph, gains);
     let next = AtomicUsize::new(0);
-    let found: Mutex<Vec<(usize, Result<Candidate, TrainError>)>> = Mutex::default();
+    let found: Mutex<Vec<(usize, Result<Vec<Candidate>, TrainError>)>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads.clamp(1, selections.len().max(1)) {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(selection) = selections.get(index) else { break };
-                    let candidate = one(graph, request, gains, selection);
+                    let candidate = each(graph, request, gains, selection);
                     // Nobody panics while holding it.
                     if let Ok(mut found) = found.lock() {
                         found.push((index, candidate));
@@ -42,7 +42,7 @@ pub fn plan(graph: &Graph, request: &Request, gains: &Gains<'_>, threads: usize)
     let (mut candidates, mut error) = (Vec::new(), None);
     for (_, result) in found {
         match result {
-            Ok(candidate) => candidates.push(candidate),
+            Ok(own) => candidates.extend(own),
             Err(e) => error = error.or(Some(e)),
         }
     }
@@ -59,9 +59,30 @@ pub fn plan(graph: &Graph, request: &Request, gains: &Gains<'_>, threads: usize)
     Ok(candidates)
 }
 
-/// The fastest way to train this that fits, or the smallest.
-fn one(graph: &Graph, request: &Request, gains: &Gains<'_>, train: &Selection) -> Result<Candidate, TrainError> {
+/// The best way to train this in each of the numbers that it can be trained in; the error of the last one if in none.
+fn each(graph: &Graph, request: &Request, gains: &Gains<'_>, train: &Selection) -> Result<Vec<Candidate>, TrainError> {
     let gain = gains.of(graph, train)?;
+    let (mut found, mut error) = (Vec::new(), None);
+    for &precision in &request.precisions {
+        match one(graph, request, gain, train, precision) {
+            Ok(candidate) => found.push(candidate),
+            Err(why) => error = Some(why),
+        }
+    }
+    match error {
+        Some(why) if found.is_empty() => Err(why),
+        _ => Ok(found),
+    }
+}
+
+/// The fastest way to train this that fits, or the smallest.
+fn one(
+    graph: &Graph,
+    request: &Request,
+    gain: f64,
+    train: &Selection,
+    precision: Precision,
+) -> Result<Candidate, TrainError> {
     let judged = |(way, program): (Way, Program)| {
         let optimizer = way.options(request).train.map_or(request.optimizer, |train| train.optimizer);
         let (ram_bytes, flash_bytes) =
@@ -74,6 +95,7 @@ fn one(graph: &Graph, request: &Request, gains: &Gains<'_>, train: &Selection) -
     let lowered = |way: &Way| lower(graph, &way.options(request)).map(|program| judged((way.clone(), program)));
     let plain = Way {
         train: train.clone(),
+        precision,
         state: StateFormat::F32,
         batch: request.batch,
         passes: 1,
@@ -85,16 +107,18 @@ fn one(graph: &Graph, request: &Request, gains: &Gains<'_>, train: &Selection) -
         return Ok(first);
     }
     let rule = request.optimizer.rule().unwrap_or(Rule::Sgd);
-    let has_formats = rule.slots() > 0 && request.optimizer.state_init == 0.0;
+    let floats = precision == Precision::F32;
+    let has_formats = floats && rule.slots() > 0 && request.optimizer.state_init == 0.0;
     let formats = if has_formats { &StateFormat::ALL[..] } else { &StateFormat::ALL[..1] };
     let mut tried = vec![first];
     for &state in formats {
         for single in [false, true] {
-            if single && request.batch == 1 {
+            if single && (request.batch == 1 || !floats) {
                 continue;
             }
             let (batch, passes) = if single { (1, request.batch as u32) } else { (request.batch, 1) };
-            for tile in [None, Some(SMALL_TILE)] {
+            // In fixed point they have one size.
+            for tile in [None, Some(SMALL_TILE)].into_iter().filter(|tile| floats || tile.is_none()) {
                 let way = Way { state, batch, passes, tile, ..plain.clone() };
                 tried.extend(lowered(&way));
                 tried.extend(recompute::least(graph, request, &way).map(judged));

@@ -3,12 +3,13 @@
 use super::evaluate::{Runner, evaluate_session};
 use super::history::{Epoch, History};
 use super::metrics;
+use super::runaway::{self, Runaway};
 use super::state::{StateError, Tally, TrainState};
 use super::trainer::{Event, FitOptions, TrainError, Watch};
 use crate::data::{Batches, Dataset, Labels};
 use crate::graph::Graph;
 use crate::image::{HostSession, Packed};
-use crate::lower::{Loss, Precision};
+use crate::lower::Loss;
 use embernet_core::exec::PlanKind;
 use embernet_core::kernels::fixed::block;
 use embernet_core::memory::{Memory, view, view_mut};
@@ -167,7 +168,7 @@ impl<'r> Run<'r> {
         while let Some(samples) = self.feed() {
             let loss = self.step(samples)?;
             if !loss.is_finite() {
-                return Err(self.diverged());
+                return Err(self.diverged(None)?);
             }
             self.done += 1;
             let event = Event::Batch { epoch, batch: self.done, batches, loss };
@@ -180,10 +181,8 @@ impl<'r> Run<'r> {
 
     fn end_epoch(&mut self, validation: Option<&Dataset>) -> Result<Epoch, TrainError> {
         // A loss is computed before its update: the last one of an epoch can go wrong unseen.
-        // Integers are always finite.
-        let floats = self.options.precision == Precision::F32;
-        if floats && !view::<f32>(self.session.params()).iter().all(|w| w.is_finite()) {
-            return Err(self.diverged());
+        if let Some(found) = Runaway::of_params(&self.packed.image()?, self.session.params()) {
+            return Err(self.diverged(Some(found))?);
         }
         let samples = self.tally.samples.max(1) as f64;
         let class = matches!(self.data.labels(), Labels::Class { .. });
@@ -241,12 +240,14 @@ impl<'r> Run<'r> {
     }
 
     /// Trains the epoch again from its beginning, to the same bits, and looks at everything that is
-    /// written, to find where the numbers left the finite ones.
-    fn diverged(&mut self) -> TrainError {
+    /// written, to find where the numbers left all bounds. `found` is what is known already.
+    fn diverged(&mut self, mut found: Option<Runaway>) -> Result<TrainError, TrainError> {
         let (epoch, mut batch) = (self.epoch(), self.done + 1);
-        let floats = self.options.precision == Precision::F32;
-        let mut first: Option<(usize, &'static str)> = None;
-        if let Some(start) = self.epoch_start.clone()
+        let image = self.packed.image()?;
+        let precision = self.options.precision;
+        let mut first = None;
+        if !runaway::learns_int8(&image)
+            && let Some(start) = self.epoch_start.clone()
             && self.restore(&start).is_ok()
         {
             if self.done == 0 {
@@ -255,17 +256,19 @@ impl<'r> Run<'r> {
             while let (None, Some(samples)) = (first, self.feed()) {
                 // A step of a plan that has run before cannot fail.
                 let _ = self.session.train_step_observed(samples, &mut |index, step, memory| {
-                    if floats && first.is_none() && writes_non_finite(step, memory, samples) {
-                        first = Some((index, step.name()));
+                    if first.is_none() {
+                        first = runaway::written(step, memory, samples, precision).map(|what| (index, step.name(), what));
                     }
                 });
                 self.done += 1;
                 batch = self.done;
             }
         }
-        let (index, step) = first.unwrap_or((0, "loss"));
-        let layer = self.packed.metadata.train_layer(index).map(|l| l.name.clone()).unwrap_or_default();
-        TrainError::Diverged { epoch, batch, layer, step, lr: self.options.optimizer.lr, last_good: None }
+        if let Some((index, step, what)) = first {
+            found = Some(Runaway::new(&image, index, step, what));
+        }
+        let runaway = found.unwrap_or_else(|| Runaway::new(&image, 0, "loss", runaway::LOSS));
+        Ok(TrainError::Diverged { epoch, batch, runaway, lr: self.options.optimizer.lr, last_good: None })
     }
 }
 
@@ -306,11 +309,4 @@ impl Probe {
         let winners: Vec<u32> = outputs.chunks_exact(classes).map(metrics::argmax).collect();
         winners.into_iter()
     }
-}
-
-fn writes_non_finite(step: &Step<'_>, memory: &Memory<'_>, samples: usize) -> bool {
-    let operands = step.operands(samples);
-    // A training plan is all f32, class indices apart, and those are never written.
-    let written = |o: &&Operand| matches!(o.access, Access::Write | Access::ReadWrite);
-    operands.as_slice().iter().filter(written).any(|o| view::<f32>(memory.read(*o)).iter().any(|v| !v.is_finite()))
 }

@@ -5,7 +5,7 @@ use crate::graph::ops::{
     Activation, AveragePool2d, BatchNorm, Conv2d, Dense, DepthwiseConv2d, Flatten, MaxPool2d, Padding,
 };
 use crate::graph::{Graph, Sequential};
-use crate::lower::Loss;
+use crate::lower::{Loss, Precision};
 use crate::quant::{Scheme, quantize};
 use embernet_core::optim::OptimizerRecord;
 use embernet_core::rng::Rng;
@@ -149,6 +149,19 @@ fn divergence_names_the_step_and_leaves_the_graph() {
     let options = FitOptions { optimizer: OptimizerRecord::sgd(1e30), ..options() };
     let error = fit(&mut graph, &train, None, &options, &mut go).unwrap_err().to_string();
     assert!(error.contains("epoch 1, batch") && error.contains("step DenseF32 of layer `dense"), "{error}");
+    assert_eq!(graph, linear());
+}
+
+/// Blocks of integers are always finite: their exponents tell.
+#[test]
+fn divergence_in_fixed_point_names_the_step() {
+    let (train, _) = iris();
+    let mut graph = linear();
+    let optimizer = OptimizerRecord { weight_decay: 0.5, ..OptimizerRecord::sgd(1e10) };
+    let options = FitOptions { optimizer, precision: Precision::Fixed16, epochs: 100, ..options() };
+    let error = fit(&mut graph, &train, None, &options, &mut go).unwrap_err().to_string();
+    assert!(error.contains("training diverged in epoch "), "{error}");
+    assert!(error.contains("Fixed of layer `dense`") && error.contains("gave the first value beyond 2^63"), "{error}");
     assert_eq!(graph, linear());
 }
 

@@ -7,6 +7,7 @@
 
 use super::history::{Epoch, History};
 use super::run::Run;
+use super::runaway::Runaway;
 use super::state::{StateError, TrainState};
 use crate::data::{Dataset, Labels};
 use crate::graph::{Graph, Selection, shape_text};
@@ -136,10 +137,9 @@ pub enum TrainError {
     #[error("{found} values are not a whole number of samples of {expected}")]
     Values { found: usize, expected: usize },
     #[error(
-        "training diverged in epoch {epoch}, batch {batch}: step {step} of layer `{layer}` gave the first value \
-         that is not finite; a smaller learning rate may help (it is {lr})"
+        "training diverged in epoch {epoch}, batch {batch}: {runaway}; a smaller learning rate may help (it is {lr})"
     )]
-    Diverged { epoch: u32, batch: usize, layer: String, step: &'static str, lr: f32, last_good: Option<Box<LastGood>> },
+    Diverged { epoch: u32, batch: usize, runaway: Runaway, lr: f32, last_good: Option<Box<LastGood>> },
 }
 
 /// Trains the graph on `train`, looks at `validation` after every epoch, and reports to `on_event`,
@@ -195,7 +195,7 @@ pub fn fit_from(
     }
     let finished = match run.epochs(validation, watch) {
         Ok(finished) => finished,
-        Err(TrainError::Diverged { epoch, batch, layer, step, lr, .. }) => {
+        Err(TrainError::Diverged { epoch, batch, runaway, lr, .. }) => {
             let state = run.into_epoch_start();
             let mut last_good = None;
             if !state.history.epochs.is_empty() && state.batch == 0 {
@@ -203,7 +203,7 @@ pub fn fit_from(
                 apply_params(&mut graph, &parsed, &state.params)?;
                 last_good = Some(Box::new(LastGood { graph, history: state.history }));
             }
-            return Err(TrainError::Diverged { epoch, batch, layer, step, lr, last_good });
+            return Err(TrainError::Diverged { epoch, batch, runaway, lr, last_good });
         }
         Err(error) => return Err(error),
     };

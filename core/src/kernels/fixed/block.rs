@@ -13,6 +13,8 @@ const HEAD: usize = 2;
 pub const MIN_EXPONENT: i32 = -200;
 /// See [`MIN_EXPONENT`].
 pub const MAX_EXPONENT: i32 = 200;
+/// Blocks with a greater exponent have run away: values from 2^63 on, whose squares no float holds.
+pub const RUNAWAY: i32 = 48;
 
 /// Bytes of a block.
 #[inline]

@@ -1,6 +1,6 @@
 //! Losses and the gradients of their means, as in [`crate::loss`].
 
-use super::block::{open, store, stride};
+use super::block::{RUNAWAY, open, store, stride};
 use super::elementary::logarithm;
 use super::number::{Factor, exponent_of, fixed, float, log2_up, mul_q16, shift};
 use super::softmax::{PROBABILITY, Total, below, probabilities};
@@ -15,6 +15,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// `dz = (softmax(z) - target) / samples`. `sums` has room for one sample.
 ///
 /// With class indices the wanted class's gradient is the negative sum of the others, so that it does not cancel.
+/// Where logits have run away ([`RUNAWAY`]), the loss is infinite: integers that are at their limits never are.
 pub fn softmax_cross_entropy(
     [samples, classes]: [usize; 2],
     target: Target<'_>,
@@ -22,9 +23,10 @@ pub fn softmax_cross_entropy(
     z: &mut [i16],
 ) -> f32 {
     let share = Factor::one_over(samples as u32);
-    let mut loss = 0u32;
+    let (mut loss, mut greatest) = (0u32, 0);
     for (sample, block) in rows_mut(z, stride(classes)).enumerate() {
         let (exponent, z) = open(block, classes);
+        greatest = exponent.max(greatest);
         let total = probabilities(exponent, z, sums);
         let own = match target {
             Target::Class(labels) => match labels.get(sample) {
@@ -39,6 +41,9 @@ pub fn softmax_cross_entropy(
         loss = loss.saturating_add(own);
         let unit = spread(share, PROBABILITY, sums);
         store(sums, unit, block);
+    }
+    if greatest > RUNAWAY {
+        return f32::INFINITY;
     }
     mean(float(loss.min(i32::MAX as u32) as i32, -16), samples)
 }

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use embernet::data::Dataset;
 use embernet::files;
-use embernet::graph::text_table;
+use embernet::graph::{DType, text_table};
 use embernet::link::Board;
-use embernet::lower::Optimize;
+use embernet::lower::{Optimize, Precision};
 use embernet::planner::{self, Candidate, Gains, PlanFile, Request, cost};
 use embernet::report::{Scatter, ScatterKind};
 use serde::Serialize;
@@ -36,6 +36,10 @@ pub struct Plan {
     flash_rw: Option<usize>,
     #[command(flatten)]
     rule: RuleArgs,
+    /// The numbers that a float model is computed in: f32, or fixed16 for cores without a floating-point unit. Both are
+    /// choices by default.
+    #[arg(long, value_name = "NUMBERS")]
+    precision: Option<Precision>,
     /// Samples of one update.
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
@@ -75,6 +79,10 @@ impl Plan {
         let checkpoint = read_checkpoint(&self.model)?;
         let graph = &checkpoint.graph;
         let board = Board::named(&self.board)?;
+        let is_float = graph.parameter_tensors().iter().all(|t| graph.tensor(*t).dtype == DType::F32);
+        if self.precision.is_some() && !is_float {
+            bail!("--precision is for float models; the integers of {} are what they are", self.model.display());
+        }
         if self.batch == 0 {
             bail!("--batch is 0; an update needs a sample");
         }
@@ -88,13 +96,18 @@ impl Plan {
             optimizer: self.rule.record()?,
             loss: self.rule.loss(graph),
             batch: self.batch,
+            precisions: match self.precision {
+                Some(precision) => vec![precision],
+                None if is_float => vec![Precision::F32, Precision::Fixed16],
+                None => vec![Precision::F32],
+            },
         };
         let data = self.data.as_ref().map(|path| self.load(path, &Facts::of_graph(graph)?)).transpose()?;
         let gains = Gains::new(graph, data.as_ref(), request.loss)?;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let choices = planner::plan(graph, &request, &gains, threads)?;
         let best = choices.first().filter(|best| best.fits);
-        output.text(table(&choices, self.all));
+        output.text(table(&choices, is_float, self.all));
         if let Some(path) = &self.svg {
             let drawing = scatter(&choices, &request).svg().context("there is nothing to draw")?;
             files::write(path, drawing.as_bytes())?;
@@ -115,11 +128,12 @@ impl Plan {
         };
         let shown = self.model.display();
         output.text(format_args!(
-            "best: {} with {} B of RAM; embernet pack {shown} --for {} --train {}",
+            "best: {} with {} B of RAM; embernet pack {shown} --for {} --train {}{}",
             best.way.train,
             grouped(best.ram_bytes as u64),
             board.name,
-            best.way.train
+            best.way.train,
+            if best.way.precision == Precision::Fixed16 { " --precision fixed16" } else { "" }
         ));
         if let Some(path) = &self.output {
             PlanFile::new(&board.name, &request, best).write(path)?;
@@ -150,13 +164,14 @@ fn too_small(choices: &[Candidate], request: &Request) -> anyhow::Error {
 }
 
 /// The choices, the best first. Unless all are wanted: those that nothing beats in both memory and gain.
-fn table(choices: &[Candidate], all: bool) -> String {
-    let columns = ["learns", "state", "batch", "again", "RAM B", "flash B", "instructions", "gain", "fits"];
-    let mut table = text_table(&columns, 4);
+fn table(choices: &[Candidate], is_float: bool, all: bool) -> String {
+    let columns = ["learns", "in", "state", "batch", "again", "RAM B", "flash B", "instructions", "gain", "fits"];
+    let mut table = text_table(&columns, 5);
     let beaten = |c: &Candidate| {
         choices.iter().any(|other| {
+            let same = other.way.precision == c.way.precision;
             let better = other.ram_bytes < c.ram_bytes || other.gain > c.gain;
-            better && other.ram_bytes <= c.ram_bytes && other.gain >= c.gain
+            same && better && other.ram_bytes <= c.ram_bytes && other.gain >= c.gain
         })
     };
     for (index, candidate) in choices.iter().enumerate() {
@@ -166,9 +181,14 @@ fn table(choices: &[Candidate], all: bool) -> String {
         let way = &candidate.way;
         let batch = if way.passes > 1 { format!("{} x {}", way.passes, way.batch) } else { way.batch.to_string() };
         let small = if way.tile.is_some() { " s" } else { "" };
+        let (numbers, state) = match way.precision {
+            Precision::Fixed16 => ("fixed16", "int16"),
+            Precision::F32 => (if is_float { "f32" } else { "int8" }, way.state.name()),
+        };
         table.add_row([
             way.train.to_string(),
-            way.state.name().to_owned(),
+            numbers.to_owned(),
+            state.to_owned(),
             format!("{batch}{small}"),
             if way.recompute.is_empty() { "-".to_owned() } else { way.recompute.join(" ") },
             grouped(candidate.ram_bytes as u64),

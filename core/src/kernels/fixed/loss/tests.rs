@@ -61,3 +61,14 @@ proptest! {
         assert_near(&values(&dy, len), &expected, len, 4.0);
     }
 }
+
+#[test]
+fn logits_that_have_run_away_have_an_infinite_loss() {
+    let mut z = block_of(&[1.0, -1.0]);
+    let mut sums = [0; 2];
+    for (exponent, is_finite) in [(RUNAWAY, true), (RUNAWAY + 1, false)] {
+        crate::kernels::fixed::block::set_head(&mut z, exponent, 0);
+        let loss = softmax_cross_entropy([1, 2], Target::Class(&[1]), &mut sums, &mut z.clone());
+        assert_eq!(loss.is_finite(), is_finite, "{loss}");
+    }
+}

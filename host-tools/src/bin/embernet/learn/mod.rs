@@ -11,6 +11,7 @@ use clap::Args;
 use embernet::engine::{self, Learned, Place};
 use embernet::files;
 use embernet::image::{apply_params, source_bytes, with_params};
+use embernet::train::Runaway;
 use embernet_core::checksum::crc32;
 use embernet_core::image::Image;
 use embernet_core::rng::Rng;
@@ -187,8 +188,14 @@ impl Learn {
                         continue;
                     }
                     loss = sum / samples as f64;
+                    if !loss.is_finite() || Runaway::is_hidden(&image) {
+                        let runaway = Runaway::of_params(&image, &engine.params()?);
+                        if let Some(runaway) = runaway {
+                            bail!("learning diverged in epoch {epoch}: {runaway}; a smaller --lr may help");
+                        }
+                    }
                     if !loss.is_finite() {
-                        bail!("learning diverged in epoch {epoch}; a smaller --lr may help");
+                        bail!("learning diverged in epoch {epoch}: the loss is {loss}; a smaller --lr may help");
                     }
                     let accuracy = check.accuracy(engine)?;
                     let seconds = began.elapsed().as_secs_f64();

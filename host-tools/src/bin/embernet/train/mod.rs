@@ -111,9 +111,9 @@ impl Train {
         let watched = (&parts.train, parts.watched());
         let state_file = saved::path(&folder);
         let fitted = match self.fit(output, &mut graph, watched, &options, (state, &saved, &state_file)) {
-            Err(TrainError::Diverged { epoch, batch, layer, step, lr, last_good: Some(good) }) => {
+            Err(TrainError::Diverged { epoch, batch, runaway, lr, last_good: Some(good) }) => {
                 let epochs = good.history.epochs.len();
-                let text = TrainError::Diverged { epoch, batch, layer, step, lr, last_good: None }.to_string();
+                let text = TrainError::Diverged { epoch, batch, runaway, lr, last_good: None }.to_string();
                 Checkpoint::new(good.graph).save(&model)?;
                 good.history.write_csv(&history)?;
                 anyhow::bail!("{text}; {} is as it was after epoch {epochs}", model.display());
