@@ -25,7 +25,7 @@ pub(crate) mod place;
 mod place_tests;
 pub(crate) mod table;
 
-pub use carried::{OWN, PLAIN, STATES, TRAINS, WATCHES, carries};
+pub use carried::{OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_fixed_image};
 pub use operand::{Access, Operand, Operands};
 pub use place::Place;
 pub(crate) use place::{factors, operands};

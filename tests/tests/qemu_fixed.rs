@@ -1,7 +1,8 @@
 //! Training in 16-bit fixed point on emulated boards: the host's bits, at a fraction of soft floats' instructions.
 
 use embernet::image::Precision;
-use embernet::link::{Board, Client};
+use embernet::link::{Board, Client, FirmwareOptions};
+use embernet::planner::cost;
 use embernet_core::optim::OptimizerRecord;
 use embernet_core::rng::Rng;
 use embernet_tests::{firmware, models};
@@ -26,6 +27,7 @@ fn replays(
     what: &str,
 ) -> u64 {
     let image = packed.image().unwrap();
+    let estimated = cost::update(&packed.program, &image.header().optimizer, cost::Core::of_target(&board.target));
     client.load(&image, |_, _| {}).unwrap();
     let input = models::values(&mut Rng::new(11), 5 * image.inputs()[0].elements as usize);
     let outputs = client.infer(&image, &[&input], true).unwrap().outputs;
@@ -40,7 +42,9 @@ fn replays(
         count += 1;
     }
     assert_eq!(client.params(&image).unwrap(), learned, "{what}: weights after {count} steps");
-    board.instructions(ticks).unwrap() / count
+    let instructions = board.instructions(ticks).unwrap() / count;
+    eprintln!("{what}: the planner estimates {estimated} instructions for {instructions}");
+    instructions
 }
 
 fn learns(name: &str) {
@@ -71,7 +75,7 @@ fn learns(name: &str) {
 /// Convolutions and pools, too.
 fn learns_images(name: &str) {
     let board = Board::named(name).unwrap();
-    let Some(mut client) = firmware::start(name, None) else { return };
+    let Some(mut client) = firmware::start_with(name, &FirmwareOptions::with_fixed_images(), None) else { return };
     for (rule, optimizer) in RULES {
         let what = format!("{name}, images, {rule}");
         let mut of = |precision, batch| {

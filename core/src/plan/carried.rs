@@ -6,7 +6,8 @@
 //! orders of int8 weights.
 //!
 //! Some steps are for hosts: they do in one go, with much scratch, what a device does step by step. No device program
-//! carries them.
+//! carries them. Convolutions and pools in 16-bit fixed point are carried only if the list says so: the smallest boards
+//! have no room for them beside everything else.
 
 /// The list; `None` means all.
 const LIST: Option<&str> = if cfg!(target_os = "none") { option_env!("EMBERNET_STEPS") } else { None };
@@ -50,6 +51,11 @@ const fn is_training(kind: u16) -> bool {
 /// Kinds from here on are for hosts.
 const FIRST_HOST_KIND: u16 = 512;
 
+/// Whether a kind is a convolution or a pool in 16-bit fixed point.
+pub const fn is_fixed_image(kind: u16) -> bool {
+    matches!(kind, 324..=339)
+}
+
 /// Whether this program carries steps of `kind`.
 pub const fn carries(kind: u16) -> bool {
     if cfg!(target_os = "none") && kind >= FIRST_HOST_KIND {
@@ -57,7 +63,7 @@ pub const fn carries(kind: u16) -> bool {
     }
     match LIST {
         Some(list) => lists(list.as_bytes(), kind),
-        None => true,
+        None => !(cfg!(target_os = "none") && is_fixed_image(kind)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use embernet_core::image::Image;
-use embernet_core::plan::Step;
+use embernet_core::plan::{Step, is_fixed_image};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
 
 use super::{Board, LinkError, workspace};
@@ -15,7 +15,7 @@ use super::{Board, LinkError, workspace};
 /// What a board's program is built with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirmwareOptions {
-    /// The kinds of steps whose kernels it carries; `None` for all.
+    /// The kinds of steps whose kernels it carries; `None` for all but convolutions and pools in 16-bit fixed point.
     pub steps: Option<BTreeSet<u16>>,
     /// The orders of int8 weights that it has loops for.
     pub orders: Orders,
@@ -74,7 +74,20 @@ impl FirmwareOptions {
     /// All kernels, and what else this image needs.
     pub fn whole_for(image: &Image<'_>) -> Self {
         let optimizer = &image.header().optimizer;
-        if optimizer.state != 0 || optimizer.passes > 1 { Self::with_states() } else { Self::default() }
+        let mut steps = image.infer_plan().steps().chain(image.train_plan().steps());
+        if steps.any(|step| is_fixed_image(step.kind())) {
+            Self::with_fixed_images()
+        } else if optimizer.state != 0 || optimizer.passes > 1 {
+            Self::with_states()
+        } else {
+            Self::default()
+        }
+    }
+
+    /// Floats and all of 16-bit fixed point; integers, for which the smallest boards have no room then, are left out.
+    pub fn with_fixed_images() -> Self {
+        let steps = (1..64).chain(128..256).chain(FIRST_FIXED..340);
+        Self { steps: Some(steps.collect()), ..Self::default() }
     }
 
     /// An optimiser's state in every form, and all kernels but those of 16-bit fixed point, which know no such state and
@@ -94,6 +107,7 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
     let folder = match options {
         options if *options == FirmwareOptions::default() => "target/firmware",
         options if *options == FirmwareOptions::with_states() => "target/states",
+        options if *options == FirmwareOptions::with_fixed_images() => "target/fixed",
         _ => "target/lean",
     };
     let target = root.join(folder);

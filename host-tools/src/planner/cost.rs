@@ -79,6 +79,15 @@ fn step(step: &Step<'_>, train: &Sequence, factors: &Factors) -> u64 {
         Step::DepthwiseConv2dF32(r) => (r.shape.macs(), true),
         Step::DepthwiseConv2dBackwardInputF32(r) => (r.shape.macs(), true),
         Step::DepthwiseConv2dBackwardWeightsF32(r) => (if r.trained.w.is_none() { 0 } else { r.shape.macs() }, true),
+        Step::DenseFixed(r) => (r.shape.macs(), true),
+        Step::DenseBackwardInputFixed(r) => (r.shape.macs(), true),
+        Step::DenseBackwardWeightsFixed(r) => (if r.trained.w.is_none() { 0 } else { r.shape.macs() }, true),
+        Step::Conv2dFixed(r) => (r.shape.macs(), true),
+        Step::Conv2dBackwardInputFixed(r) => (r.shape.macs(), true),
+        Step::Conv2dBackwardWeightsFixed(r) => (if r.trained.w.is_none() { 0 } else { r.shape.macs() }, true),
+        Step::DepthwiseConv2dFixed(r) => (r.shape.macs(), true),
+        Step::DepthwiseConv2dBackwardInputFixed(r) => (r.shape.macs(), true),
+        Step::DepthwiseConv2dBackwardWeightsFixed(r) => (if r.trained.w.is_none() { 0 } else { r.shape.macs() }, true),
         // Gradients are floats; what is unpacked meets several products, but for depthwise layers.
         Step::Conv2dBackwardInputI8(r) => (r.shape.macs(), true),
         Step::Conv2dBackwardWeightsI8(r) => (if r.trained.w.is_none() { 0 } else { r.shape.macs() }, true),
@@ -94,6 +103,9 @@ fn step(step: &Step<'_>, train: &Sequence, factors: &Factors) -> u64 {
     } else {
         operands.as_slice().iter().map(|o| bytes(&o)).sum()
     };
+    if std::env::var("EMBERNET_FEATURES").is_ok() {
+        eprintln!("feature {} {} {}", step.name(), macs * samples, values);
+    }
     factors.step + macs * samples * factors.mac + values * factors.value
 }
 

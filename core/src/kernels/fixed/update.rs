@@ -82,9 +82,10 @@ impl<'a> Update<'a> {
         let coarser = least.saturating_sub(gradient).max(0);
         let gradient = gradient.saturating_add(coarser);
         // Velocities take in the gradient times the rate, first moments the gradient.
-        let (gain, keep) = match optimizer.rule {
-            Rule::Adam => (gradient, settings.momentum),
-            _ => (gradient + rate.exponent + 16, settings.momentum),
+        let (gain, spare) = match optimizer.rule {
+            // A tenth of it, or as little.
+            Rule::Adam => (gradient, 1),
+            _ => (gradient + rate.exponent + 16, 4),
         };
         Self {
             rule: optimizer.rule,
@@ -97,7 +98,7 @@ impl<'a> Update<'a> {
             rate,
             decay,
             coarser,
-            first: First::new(len, first, gain, keep),
+            first: First::new(len, first, gain, settings.momentum, spare),
             second: Second::new(second, len, settings),
         }
     }

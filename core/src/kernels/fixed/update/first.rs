@@ -21,23 +21,27 @@ pub struct First<'a> {
     len: usize,
     /// Power of two of a value's unit.
     pub exponent: i32,
-    /// The least that it may be: what an update adds has then as many bits as a value.
+    /// The least that it may be: what an update adds is never shifted left.
     least: i32,
     /// How far what is added is shifted right to [`FINE`] units.
     pub gain: u32,
     /// The share that is kept, in units of 2^-16.
     pub keep: u32,
+    /// Bits that are left free above the values, for what an update adds.
+    spare: u32,
     /// Bits that values have needed so far.
     pub peak: u32,
 }
 
 impl<'a> First<'a> {
-    /// For updates that add up to 2^30 units of `2^gain`.
-    pub fn new(len: usize, block: &'a mut [i16], gain: i32, keep: f32) -> Self {
-        let least = gain.saturating_add(30 - BITS as i32).max(MIN_EXPONENT);
+    /// For updates that add up to 2^30 units of `2^gain`, and mostly much less: sums over many pixels have room for the
+    /// greatest that there could be. So the exponent follows the values down to `spare` bits above them; what once does
+    /// not fit is limited.
+    pub fn new(len: usize, block: &'a mut [i16], gain: i32, keep: f32, spare: u32) -> Self {
+        let least = gain.saturating_add(FINE as i32).max(MIN_EXPONENT);
         let mut own = exponent(block);
         if mark(block) != USED {
-            own = least;
+            own = gain.saturating_add(30 - BITS as i32).max(least);
         } else if own < least {
             let right = own - least;
             for value in mantissas_mut(block, len) {
@@ -46,7 +50,7 @@ impl<'a> First<'a> {
             own = least;
         }
         let right = (own - FINE as i32).saturating_sub(gain).clamp(0, 31) as u32;
-        Self { block, len, exponent: own, least, gain: right, keep: Factor::of(keep).q16(), peak: 0 }
+        Self { block, len, exponent: own, least, gain: right, keep: Factor::of(keep).q16(), spare, peak: 0 }
     }
 
     /// The values from `start` on.
@@ -67,7 +71,7 @@ impl<'a> First<'a> {
             }
         } else {
             // As small a unit as the next update will leave.
-            let left = (BITS - 1).saturating_sub(needed).min(exponent.saturating_sub(self.least).max(0) as u32);
+            let left = (BITS - self.spare).saturating_sub(needed).min(exponent.saturating_sub(self.least).max(0) as u32);
             if left > 0 && needed > 0 {
                 exponent -= left as i32;
                 for value in mantissas_mut(self.block, self.len) {
