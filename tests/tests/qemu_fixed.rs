@@ -44,6 +44,10 @@ fn replays(
     assert_eq!(client.params(&image).unwrap(), learned, "{what}: weights after {count} steps");
     let instructions = board.instructions(ticks).unwrap() / count;
     eprintln!("{what}: the planner estimates {estimated} instructions for {instructions}");
+    if image.header().train.samples == 1 {
+        let share = estimated as f64 / instructions as f64;
+        assert!((0.8..=1.25).contains(&share), "{what}: the planner estimates {estimated}, it takes {instructions}");
+    }
     instructions
 }
 

@@ -84,7 +84,7 @@ fn the_device_needs_exactly_the_printed_bytes() {
 /// In fixed point and for integers, too, and in half the memory.
 #[test]
 fn every_kind_of_numbers_has_its_plans() {
-    let mut request = request(Some(6_000));
+    let mut request = Request { core: cost::Core::SoftSmall, ..request(None) };
     request.precisions = vec![Precision::F32, Precision::Fixed16];
     let both = planned(&request);
     for candidate in both.iter().filter(|c| c.way.precision == Precision::Fixed16) {
@@ -92,7 +92,7 @@ fn every_kind_of_numbers_has_its_plans() {
         trains(&packed, candidate.way.passes, candidate.ram_bytes).unwrap();
         trains(&packed, candidate.way.passes, candidate.ram_bytes - 1).unwrap_err();
         let float = both.iter().find(|c| c.way.train == candidate.way.train && c.way.precision == Precision::F32);
-        assert!(float.is_some_and(|float| !float.fits || float.ram_bytes > candidate.ram_bytes), "{candidate:?}");
+        assert!(float.is_some_and(|float| float.ram_bytes > candidate.ram_bytes), "{candidate:?} {float:?}");
     }
     // Nothing has adapters there.
     let adapters = |c: &&Candidate| c.way.train.to_string().contains("lora");
@@ -102,7 +102,7 @@ fn every_kind_of_numbers_has_its_plans() {
 
     let calibration: Vec<f32> = data().x().iter().take(10 * 144).copied().collect();
     let graph = crate::quant::quantize(&net(), &calibration, crate::quant::Scheme::Int8).unwrap().graph;
-    let request = super::tests::request(Some(5_000));
+    let request = self::request(Some(5_000));
     let choices = plan(&graph, &request, &Gains::new(&graph, None, request.loss).unwrap(), 2).unwrap();
     assert!(choices[0].fits && choices[0].gain > 0.0);
     for candidate in &choices {

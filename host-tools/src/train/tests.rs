@@ -157,11 +157,11 @@ fn divergence_names_the_step_and_leaves_the_graph() {
 fn divergence_in_fixed_point_names_the_step() {
     let (train, _) = iris();
     let mut graph = linear();
-    let optimizer = OptimizerRecord { weight_decay: 0.5, ..OptimizerRecord::sgd(1e10) };
+    let optimizer = OptimizerRecord::sgd(1e10);
     let options = FitOptions { optimizer, precision: Precision::Fixed16, epochs: 100, ..options() };
     let error = fit(&mut graph, &train, None, &options, &mut go).unwrap_err().to_string();
     assert!(error.contains("training diverged in epoch "), "{error}");
-    assert!(error.contains("Fixed of layer `dense`") && error.contains("gave the first value beyond 2^63"), "{error}");
+    assert!(error.contains("Fixed of layer `dense") && error.contains("gave the first value beyond 2^63"), "{error}");
     assert_eq!(graph, linear());
 }
 
