@@ -36,7 +36,12 @@ fn replays(client: &mut Client, packed: &Packed, steps: fn(u64, usize) -> Vec<mo
 fn learns(float: &str, integer: &str) {
     let Some(mut client) = firmware::start(float, None) else { return };
     for (rule, optimizer) in RULES {
-        replays(&mut client, &models::sparse(optimizer, "all", 2, &[]), models::steps, &format!("{float}, f32, {rule}"));
+        replays(
+            &mut client,
+            &models::sparse(optimizer, "all", 2, &[]),
+            models::steps,
+            &format!("{float}, f32, {rule}"),
+        );
     }
     if integer != float {
         let Some(larger) = firmware::start(integer, None) else { return };

@@ -85,9 +85,7 @@ impl Core {
 
     const fn fixed(self) -> FixedFactors {
         match self {
-            Self::SoftSmall => {
-                FixedFactors { step: 12_700, mac: 90, pair: 250, call: 990, update: [150, 850, 3_750] }
-            }
+            Self::SoftSmall => FixedFactors { step: 12_700, mac: 90, pair: 250, call: 990, update: [150, 850, 3_750] },
             _ => FixedFactors { step: 11_500, mac: 80, pair: 200, call: 700, update: [120, 550, 2_500] },
         }
     }
@@ -169,9 +167,7 @@ fn step(step: &Step<'_>, train: &Sequence, factors: &Factors) -> u64 {
         Step::Conv2dBackwardInputI8(r) => (Work::conv2d_input(&r.shape), true),
         Step::Conv2dBackwardWeightsI8(r) => (Work::conv2d(&r.shape, !r.trained.w.is_none()), true),
         Step::DepthwiseConv2dBackwardInputI8(r) => (Work::depthwise(&r.shape, true).twice(), true),
-        Step::DepthwiseConv2dBackwardWeightsI8(r) => {
-            (Work::depthwise(&r.shape, !r.trained.w.is_none()).twice(), true)
-        }
+        Step::DepthwiseConv2dBackwardWeightsI8(r) => (Work::depthwise(&r.shape, !r.trained.w.is_none()).twice(), true),
         _ => (Work::default(), false),
     };
     let [products, loops] = work.calls;

@@ -108,14 +108,7 @@ impl Way {
         let optimizer = optimizer.with_state(self.state).with_passes(self.passes);
         let (layers, recompute) = (Some(self.train.clone()), self.recompute.clone());
         let train = TrainOptions { optimizer, loss, batch: self.batch, layers, recompute };
-        Options {
-            isa,
-            optimize,
-            precision: self.precision,
-            train: Some(train),
-            tile: self.tile,
-            ..Options::default()
-        }
+        Options { isa, optimize, precision: self.precision, train: Some(train), tile: self.tile, ..Options::default() }
     }
 }
 

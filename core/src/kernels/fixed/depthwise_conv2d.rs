@@ -17,13 +17,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(conv(x, w) + b)`; an empty `b` counts as zeros.
 #[cfg_attr(target_os = "none", inline(never))]
-pub fn forward(
-    shape: &DepthwiseConv2d,
-    [x, w, b]: [&[i16]; 3],
-    limits: Limits,
-    sums: &mut [i32],
-    y: &mut [i16],
-) {
+pub fn forward(shape: &DepthwiseConv2d, [x, w, b]: [&[i16]; 3], limits: Limits, sums: &mut [i32], y: &mut [i16]) {
     let channels = shape.in_c as usize;
     let (w_exponent, w) = open(w, shape.weights());
     let bias = open(b, channels);

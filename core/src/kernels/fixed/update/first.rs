@@ -71,7 +71,8 @@ impl<'a> First<'a> {
             }
         } else {
             // As small a unit as the next update will leave.
-            let left = (BITS - self.spare).saturating_sub(needed).min(exponent.saturating_sub(self.least).max(0) as u32);
+            let left =
+                (BITS - self.spare).saturating_sub(needed).min(exponent.saturating_sub(self.least).max(0) as u32);
             if left > 0 && needed > 0 {
                 exponent -= left as i32;
                 for value in mantissas_mut(self.block, self.len) {
