@@ -9,6 +9,9 @@ use embernet_core::optim::state::StateFormat;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// What there is of one selection.
+type Found = Result<Vec<Candidate>, TrainError>;
+
 /// Elements of a gradient tile where RAM is short.
 const SMALL_TILE: usize = 64;
 
@@ -21,7 +24,7 @@ const SMALL_TILE: usize = 64;
 pub fn plan(graph: &Graph, request: &Request, gains: &Gains<'_>, threads: usize) -> Result<Vec<Candidate>, TrainError> {
     let selections = ways::ways(graph, gains);
     let next = AtomicUsize::new(0);
-    let found: Mutex<Vec<(usize, Result<Vec<Candidate>, TrainError>)>> = Mutex::default();
+    let found: Mutex<Vec<(usize, Found)>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads.clamp(1, selections.len().max(1)) {
             scope.spawn(|| {
@@ -60,7 +63,7 @@ pub fn plan(graph: &Graph, request: &Request, gains: &Gains<'_>, threads: usize)
 }
 
 /// The best way to train this in each of the numbers that it can be trained in; the error of the last one if in none.
-fn each(graph: &Graph, request: &Request, gains: &Gains<'_>, train: &Selection) -> Result<Vec<Candidate>, TrainError> {
+fn each(graph: &Graph, request: &Request, gains: &Gains<'_>, train: &Selection) -> Found {
     let gain = gains.of(graph, train)?;
     let (mut found, mut error) = (Vec::new(), None);
     for &precision in &request.precisions {

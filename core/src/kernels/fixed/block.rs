@@ -173,7 +173,7 @@ mod tests {
             exponent in -150i32..150,
         ) {
             // Pieces of five; some are much smaller than others, or zero.
-            let sums: Vec<i32> = sums.iter().enumerate().map(|(i, sum)| sum / 2 >> downs[i / 5].min(31)).collect();
+            let sums: Vec<i32> = sums.iter().enumerate().map(|(i, sum)| (sum / 2) >> downs[i / 5].min(31)).collect();
             let mut block = vec![0; stride(sums.len())];
             let mut growing = Growing::new(&mut block);
             sums.chunks(5).for_each(|sums| growing.push(sums, exponent));
