@@ -160,6 +160,9 @@ pub fn values(rng: &mut Rng, count: usize) -> Vec<u8> {
 /// One training step's data: inputs and class indices, as bytes.
 pub type Step = (Vec<u8>, Vec<u8>);
 
+/// Makes so many training steps from a seed.
+pub type Steps = fn(u64, usize) -> Vec<Step>;
+
 /// So many training steps of Iris-like data: the class is told by the sum of the features.
 pub fn steps(seed: u64, count: usize) -> Vec<Step> {
     let mut rng = Rng::new(seed);

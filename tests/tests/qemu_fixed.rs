@@ -23,7 +23,7 @@ const RULES: [(&str, OptimizerRecord); 4] = [
 fn replays(
     client: &mut Client,
     board: &Board,
-    (packed, steps): (&embernet::image::Packed, fn(u64, usize) -> Vec<models::Step>),
+    (packed, steps): (&embernet::image::Packed, models::Steps),
     what: &str,
 ) -> u64 {
     let image = packed.image().unwrap();

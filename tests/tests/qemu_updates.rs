@@ -19,7 +19,7 @@ fn updates() -> usize {
 }
 
 /// Every loss, then the parameters.
-fn replays(client: &mut Client, packed: &Packed, steps: fn(u64, usize) -> Vec<models::Step>, what: &str) {
+fn replays(client: &mut Client, packed: &Packed, steps: models::Steps, what: &str) {
     let image = packed.image().unwrap();
     client.load(&image, |_, _| {}).unwrap();
     let steps = steps(17, updates() * image.header().train.samples as usize / models::BATCH);
