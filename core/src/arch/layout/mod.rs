@@ -35,6 +35,7 @@ use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{self, sub};
+use crate::kernels::window::Window2d;
 
 /// A layer's filters as a tile meets them.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +103,17 @@ impl Patch {
     }
 }
 
+/// All windows of a convolution over one sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows<'a> {
+    /// Where they are.
+    pub window: &'a Window2d,
+    /// Bytes of a tap.
+    pub channels: u32,
+    /// Such a tap beside the input, and what fills its last word.
+    pub pad: &'a [u32],
+}
+
 /// See the module's page. Methods do nothing where slices are shorter than the shape says.
 pub trait Layout: Copy {
     /// Whose order it is.
@@ -116,13 +128,26 @@ pub trait Layout: Copy {
     /// Whether [`Layout::side_by_side`] reads patches where they are.
     const SIDE_BY_SIDE: bool = false;
 
+    /// Whether [`Layout::place_windows`] fills tiles. Others are filled pixel by pixel.
+    const WINDOWS: bool = false;
+
     /// Words of scratch that patches of `patch` bytes take for one tile. Behind it lie those of a patch and one more,
     /// where patches are put together.
     fn tile_words(patch: usize) -> usize;
 
     /// Puts the patch of `pixel`, of `patch` bytes in all, or a part of it from byte `at` on, into a tile. A part has
     /// either nothing but rows inside or is a whole patch.
-    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]);
+    #[inline]
+    fn place(self, tile: &mut [u32], patch: usize, pixel: usize, at: usize, from: &Patch, x: &[i8]) {
+        let _ = (tile, patch, pixel, at, from, x);
+    }
+
+    /// Puts the patches of neighbours, counted along the rows from pixel `first` on, into a tile, whatever borders they
+    /// meet; those behind the last row do not matter. `x` is the sample.
+    #[inline]
+    fn place_windows(self, tile: &mut [u32], windows: &Windows<'_>, first: usize, x: &[i8]) {
+        let _ = (tile, windows, first, x);
+    }
 
     /// Puts whole patches without padding into a tile: the first pixel's lies in `x`, the next pixel's `apart` bytes
     /// further on.
@@ -197,8 +222,6 @@ impl Layout for Plain {
     fn tile_words(_: usize) -> usize {
         0
     }
-
-    fn place(self, _: &mut [u32], _: usize, _: usize, _: usize, _: &Patch, _: &[i8]) {}
 
     fn filters(self, _: &Filters<'_>, _: &[u32], _: &mut [i8]) {}
 

@@ -15,6 +15,6 @@ core::arch::global_asm!(
 crate::arch::layout::words::token! {
     /// Proves that the core has the instructions of RV32IMC.
     Rv32, six, octet, embernet_rv32_filters, embernet_rv32_dense, embernet_rv32_band,
-    embernet_rv32_place, embernet_rv32_place_tile, embernet_rv32_gather,
+    windows embernet_rv32_place_windows, embernet_rv32_place_tile, embernet_rv32_gather,
     embernet_rv32_add ([20, 21], 2)
 }

@@ -1,7 +1,7 @@
 //! Convolution, int8, tile by tile, for weights in a token's order: see [`crate::arch::layout`].
 
 use super::Conv2d;
-use crate::arch::layout::{self, Filters, Layout, Patch};
+use crate::arch::layout::{self, Filters, Layout, Patch, Windows};
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{from, rows, rows_mut, sub_mut};
 use crate::kernels::window::{Taps, Window2d};
@@ -26,12 +26,18 @@ pub struct Tiled<'a> {
     pub y: &'a mut [i8],
 }
 
-/// Words of scratch: a tile, unless patches lie side by side in the input and are read there; and behind it a patch
-/// and a word, where patches are put together first.
+/// Words of scratch: a tile, unless patches lie side by side in the input and are read there; and behind it a tap beside
+/// the input, or a patch and a word where patches are put together first.
 pub fn scratch_words<L: Layout>(shape: &Conv2d) -> usize {
     let patch = patch_bytes::<L>(shape);
-    let gathered = if L::FOURS && !shape.in_c.is_multiple_of(4) { patch.div_ceil(4) + 1 } else { 0 };
-    if reads_input::<L>(shape) { 0 } else { L::tile_words(patch) + gathered }
+    let behind = if L::WINDOWS {
+        shape.in_c.div_ceil(4) as usize
+    } else if L::FOURS && !shape.in_c.is_multiple_of(4) {
+        patch.div_ceil(4) + 1
+    } else {
+        0
+    };
+    if reads_input::<L>(shape) { 0 } else { L::tile_words(patch) + behind }
 }
 
 /// Bytes of a row of taps in a patch: as many as they are, or whole fours if these take no more room.
@@ -73,12 +79,16 @@ impl layout::Task for Tiled<'_> {
         }
         let tile_pixels = L::PIXELS.min(pixels);
         let last = pixels - tile_pixels;
-        let tile = core::mem::take(&mut self.scratch);
+        let scratch = core::mem::take(&mut self.scratch);
+        let (tile, pad) =
+            scratch.split_at_mut(if L::WINDOWS { L::tile_words(patch).min(scratch.len()) } else { scratch.len() });
+        pad.fill(u32::from_ne_bytes([self.pad as u8; 4]));
+        let windows = Windows { window: &shape.window, channels: shape.in_c, pad };
         let walk = Walk::new::<L>(shape, self.pad);
         for (x, y) in rows(self.x, shape.in_elements()).zip(rows_mut(self.y, shape.out_elements())) {
             let mut next = 0;
             while next < pixels {
-                if let Some((count, from, x)) = Window::at(&walk, x, next).run(L::PIXELS) {
+                if let Some((count, from, x)) = Window::at(&walk, x, next).run::<L>() {
                     let y = sub_mut(y, next * out_c, count * out_c);
                     layout.tiles(&filters, &from, walk.apart(), x, tile, y);
                     next += count;
@@ -86,10 +96,14 @@ impl layout::Task for Tiled<'_> {
                 }
                 // The last tile begins early enough to end with the last pixel, and computes some once more.
                 let first = next.min(last);
-                let mut window = Window::at(&walk, x, first);
-                for pixel in 0..tile_pixels {
-                    window.place(layout, tile, pixel);
-                    window.step();
+                if L::WINDOWS {
+                    layout.place_windows(tile, &windows, first, x);
+                } else {
+                    let mut window = Window::at(&walk, x, first);
+                    for pixel in 0..tile_pixels {
+                        window.place(layout, tile, pixel);
+                        window.step();
+                    }
                 }
                 layout.filters(&filters, tile, sub_mut(y, first * out_c, tile_pixels * out_c));
                 next += tile_pixels;
@@ -153,10 +167,10 @@ impl<'a> Window<'a> {
 
     /// How many windows from here on meet neither the left nor the right border, in whole groups of `pixels`; their
     /// patches, and the input from the first one's first tap on. `None` if there are fewer, or a row of taps is not one
-    /// piece.
+    /// piece, or the patches are padded and tiles may be filled at any border.
     #[inline(always)]
-    fn run(&self, pixels: usize) -> Option<(usize, Patch, &'a [i8])> {
-        let Self { walk, down, .. } = self;
+    fn run<L: Layout>(&self) -> Option<(usize, Patch, &'a [i8])> {
+        let (Self { walk, down, .. }, pixels) = (self, L::PIXELS);
         let width = walk.shape.window.width;
         if self.out_x < walk.inner.start || width.dilation != 1 {
             return None;
@@ -166,6 +180,9 @@ impl<'a> Window<'a> {
         let left = walk.inner.end.saturating_sub(self.out_x);
         let mut count = left - left % pixels;
         let patch = self.rows();
+        if L::WINDOWS && patch.is_padded() {
+            return None;
+        }
         // What a row has behind its taps may lie behind the input.
         if count > 0 && patch.reach() + (count - 1) * walk.apart() > x.len() {
             count -= pixels;

@@ -19,7 +19,7 @@ core::arch::global_asm!(
 crate::arch::layout::words::token! {
     /// Proves that the core has the instructions of a Cortex-M0.
     Thumb1, tile<1>, quad, embernet_thumb1_filters, embernet_thumb1_dense, embernet_thumb1_band,
-    embernet_thumb1_place, embernet_thumb1_place_tile, embernet_thumb1_gather,
+    pixel embernet_thumb1_place, embernet_thumb1_place_tile, embernet_thumb1_gather,
     embernet_thumb1_add ([20, 0], 2);
 
     #[inline]

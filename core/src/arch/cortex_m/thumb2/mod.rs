@@ -14,6 +14,6 @@ core::arch::global_asm!(
 crate::arch::layout::words::token! {
     /// Proves that the core has the instructions of a Cortex-M3.
     Thumb2, tile<2>, quad, embernet_thumb2_filters, embernet_thumb2_dense, embernet_thumb2_band,
-    embernet_thumb2_place, embernet_thumb2_place_tile, embernet_thumb2_gather,
+    pixel embernet_thumb2_place, embernet_thumb2_place_tile, embernet_thumb2_gather,
     embernet_thumb2_add ([21, 22], 1)
 }

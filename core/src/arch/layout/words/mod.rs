@@ -37,7 +37,7 @@ pub(crate) use token::token;
 #[cfg(any(test, feature = "std"))]
 pub use twin::{Six, Twin};
 
-use super::{Depthwise, Filters, Layout, Patch, limit};
+use super::{Depthwise, Filters, Layout, Patch, Windows, limit};
 use crate::arch::IsaId;
 use crate::kernels::dense::Dense;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
@@ -69,6 +69,9 @@ pub trait Loops: Copy {
     /// Pixels of a tile.
     const PIXELS: usize;
 
+    /// See [`Layout::WINDOWS`].
+    const WINDOWS: bool = false;
+
     /// Words of a tile.
     fn tile_words(patch: usize) -> usize;
 
@@ -82,7 +85,14 @@ pub trait Loops: Copy {
     fn band(self, band: &Band<'_>, y: &mut [i8]);
 
     /// Puts bytes of a pixel into a tile, from byte `at` of its patch on. Pixels that share words come in order.
-    fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]);
+    fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]) {
+        let _ = (tile, pixel, at, x);
+    }
+
+    /// See [`Layout::place_windows`].
+    fn place_windows(self, tile: &mut [u32], windows: &Windows<'_>, first: usize, x: &[i8]) {
+        let _ = (tile, windows, first, x);
+    }
 
     /// See [`Layout::place_tile`].
     fn place_tile(self, tile: &mut [u32], from: &Patch, apart: usize, x: &[i8]);
@@ -98,6 +108,7 @@ pub struct Words<L>(pub L);
 impl<L: Loops> Layout for Words<L> {
     const ID: IsaId = L::ID;
     const PIXELS: usize = L::PIXELS;
+    const WINDOWS: bool = L::WINDOWS;
 
     fn tile_words(patch: usize) -> usize {
         L::tile_words(patch)
@@ -112,6 +123,10 @@ impl<L: Loops> Layout for Words<L> {
             }
         }
         from.pieces(at, x, put);
+    }
+
+    fn place_windows(self, tile: &mut [u32], windows: &Windows<'_>, first: usize, x: &[i8]) {
+        self.0.place_windows(tile, windows, first, x);
     }
 
     fn place_tile(self, tile: &mut [u32], _: usize, from: &Patch, apart: usize, x: &[i8]) {

@@ -30,7 +30,7 @@ pub const fn most_words(quads: usize, inputs: usize) -> usize {
     NUMBERS * quad::GROUP * quads + (1 + quads) * inputs
 }
 
-/// What the assembly is given; it counts `groups` down and moves `group` and `y`.
+/// What the assembly is given; it counts `outputs` down and moves `group` and `y`.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Arguments {
@@ -39,43 +39,32 @@ pub struct Arguments {
     group: *const u32,
     /// Bytes from a group to the next.
     stride: usize,
-    groups: usize,
+    /// At least one.
+    outputs: usize,
     y: *mut i8,
-    /// All bits if there are other four filters, else none.
-    other: usize,
 }
 
 /// [`super::Loops::dense`] by `assembly`.
 ///
 /// # Safety
 /// `assembly` reads and writes what the module's page says: of a group [`most_words`], of the input no more than there
-/// is, and it writes four outputs for each four filters.
+/// is, and it writes one output for each filter.
 pub unsafe fn dense(assembly: unsafe extern "C" fn(&mut Arguments), stream: &[u32], x: &[i8], y: &mut [i8]) {
     let Some((stride, rows)) = stream.split_first() else { return };
-    let (stride, (whole, rest)) = (*stride as usize, y.as_chunks_mut::<GROUP>());
-    let last = (whole.len() + usize::from(!rest.is_empty())).saturating_sub(1);
-    if last.saturating_mul(stride).saturating_add(most_words(quads(rest.len()), x.len())) > rows.len() || x.is_empty() {
+    let (stride, outputs) = (*stride as usize, y.len());
+    let last = outputs.div_ceil(GROUP).saturating_sub(1);
+    let most = last.saturating_mul(stride).saturating_add(most_words(quads(outputs % GROUP), x.len()));
+    if most > rows.len() || x.is_empty() || outputs == 0 {
         return;
     }
-    let run = |group: usize, groups: usize, quads: usize, y: &mut [i8]| {
-        let mut arguments = Arguments {
-            x: x.as_ptr(),
-            x_end: x.as_ptr().wrapping_add(x.len()),
-            group: rows.as_ptr().wrapping_add(group * stride),
-            stride: 4 * stride,
-            groups,
-            y: y.as_mut_ptr(),
-            other: if quads > 1 { usize::MAX } else { 0 },
-        };
-        if groups > 0 {
-            // SAFETY: the slices were checked above; `y` has a place for each filter.
-            unsafe { assembly(&mut arguments) };
-        }
+    let mut arguments = Arguments {
+        x: x.as_ptr(),
+        x_end: x.as_ptr().wrapping_add(x.len()),
+        group: rows.as_ptr(),
+        stride: 4 * stride,
+        outputs,
+        y: y.as_mut_ptr(),
     };
-    run(0, whole.len(), 2, whole.as_flattened_mut());
-    if !rest.is_empty() {
-        let mut eight = [0; GROUP];
-        run(whole.len(), 1, quads(rest.len()), &mut eight);
-        rest.iter_mut().zip(eight).for_each(|(y, eight)| *y = eight);
-    }
+    // SAFETY: the slices were checked above.
+    unsafe { assembly(&mut arguments) };
 }

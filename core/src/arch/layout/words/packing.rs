@@ -255,7 +255,7 @@ impl Packing for Words<Six> {
             }
         }
         let most = octet::most_words(octet::quads(outputs % octet::GROUP), inputs);
-        let stream = stream(&filters, (octet::GROUP, size), most, Form::general(Six::TIMES, layer), |filters| {
+        let stream = stream(&filters, (octet::GROUP, size), most, Form::new(Six::TIMES, layer), |filters| {
             let mut all = Vec::new();
             blocks(filters, |block| {
                 all.push((LONGEST - block.len()) as u32);

@@ -11,10 +11,12 @@
 //! Filters beyond the last are the last one again, weights beyond the patch are 0.
 
 use super::NUMBERS;
-use super::tile::{Patches, place_at, put};
-use crate::arch::layout::Patch;
+use super::tile::{Patches, put};
+use crate::arch::layout::{Patch, Windows};
+use crate::kernels::util::elements;
+use crate::kernels::window::Window2d;
 
-/// Pixels of a tile. A third one goes where its two neighbours are: they are placed in order.
+/// Pixels of a tile.
 pub const PIXELS: usize = 6;
 /// Filters of a group.
 pub const GROUP: usize = 4;
@@ -37,12 +39,6 @@ pub const fn words(patch: usize) -> usize {
 /// Words of a group of filters.
 pub const fn group_words(patch: usize) -> usize {
     NUMBERS * GROUP + indices(patch)
-}
-
-/// Where the bytes of a pixel go in a tile: the first of their words, and whether they are a third pixel's.
-pub const fn place_of(pixel: usize) -> (usize, bool) {
-    let (three, of) = (pixel / 3, pixel % 3);
-    (2 * three + of % 2, of == 2)
 }
 
 /// What the assembly of a tile is given; it counts `groups` down and moves `group` and `y`.
@@ -106,23 +102,6 @@ pub unsafe fn filters(
     }
 }
 
-/// [`super::Loops::place`] by `assembly`.
-///
-/// # Safety
-/// `assembly` reads its bytes, at least one, and for each writes every fourth word, or where told so two.
-pub unsafe fn place(
-    assembly: unsafe extern "C" fn(*const i8, *const i8, *mut u32, usize),
-    tile: &mut [u32],
-    pixel: usize,
-    at: usize,
-    x: &[i8],
-) {
-    if pixel < PIXELS {
-        // SAFETY: the caller's promise.
-        unsafe { place_at(assembly, tile, WORDS, place_of(pixel), at, x) };
-    }
-}
-
 /// [`super::Loops::place_tile`] by `assembly`.
 ///
 /// # Safety
@@ -138,4 +117,86 @@ pub unsafe fn place_tile(
         // SAFETY: the slices were checked.
         unsafe { assembly(&mut patches) };
     }
+}
+
+/// What the assembly of [`place_windows`] is given. Distances in bytes.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Taps {
+    tile: *mut u32,
+    /// What lies beside the input.
+    pad: *const u32,
+    channels: usize,
+    /// Rows and columns of the input,
+    input: [u32; 2],
+    /// of taps,
+    kernel: [u32; 2],
+    /// and between them.
+    dilation: [u32; 2],
+    /// From a tap to the next.
+    next: usize,
+    /// From behind a row of taps to the next.
+    skip: usize,
+    /// Of each pixel the first tap.
+    first: [Tap; PIXELS],
+}
+
+/// A tap, which may lie beside the input.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Tap {
+    x: *const i8,
+    row: u32,
+    column: u32,
+}
+
+/// [`super::Loops::place_windows`] by `assembly`.
+///
+/// # Safety
+/// `assembly` reads the channels of those taps that lie in the input's rows and columns, and of all others those of the
+/// padding, at least one; and it writes four words for each byte of one pixel.
+pub unsafe fn place_windows(
+    assembly: unsafe extern "C" fn(&Taps),
+    tile: &mut [u32],
+    windows: &Windows<'_>,
+    first: usize,
+    x: &[i8],
+) {
+    let Windows { window: Window2d { height, width }, channels, pad } = *windows;
+    let fits = |of: [u32; 2], len: usize| elements([of[0], of[1], channels]).is_some_and(|most| most as usize <= len);
+    let input = [height.input, width.input];
+    let kernel = [height.kernel, width.kernel];
+    if !fits(input, x.len()) || !fits(kernel, tile.len() / WORDS) || !fits([1, 1], 4 * pad.len()) {
+        return;
+    }
+    // Places beside the input may wrap: places inside are what they are.
+    let at = |row: u32, column: u32| row.wrapping_mul(width.input).wrapping_add(column).wrapping_mul(channels) as usize;
+    let next = at(0, width.dilation);
+    let mut out_y = (first as u32).checked_div(width.output).unwrap_or(0);
+    let mut out_x = (first as u32).wrapping_sub(out_y.wrapping_mul(width.output));
+    let place = |out_y: u32, out_x: u32| {
+        let row = out_y.wrapping_mul(height.stride).wrapping_sub(height.pad);
+        let column = out_x.wrapping_mul(width.stride).wrapping_sub(width.pad);
+        Tap { x: x.as_ptr().wrapping_add(at(row, column)), row, column }
+    };
+    let mut taps = Taps {
+        tile: tile.as_mut_ptr(),
+        pad: pad.as_ptr(),
+        channels: channels as usize,
+        input,
+        kernel,
+        dilation: [height.dilation, width.dilation],
+        next,
+        skip: at(height.dilation, 0).wrapping_sub(next.wrapping_mul(width.kernel as usize)),
+        first: [place(out_y, out_x); PIXELS],
+    };
+    for tap in taps.first.iter_mut().skip(1) {
+        out_x += 1;
+        if out_x >= width.output {
+            (out_x, out_y) = (0, out_y + 1);
+        }
+        *tap = place(out_y, out_x);
+    }
+    // SAFETY: the slices were checked above.
+    unsafe { assembly(&taps) };
 }

@@ -123,29 +123,11 @@ pub unsafe fn place(
     at: usize,
     x: &[i8],
 ) {
-    if pixel < PIXELS {
-        // SAFETY: the caller's promise.
-        unsafe { place_at(assembly, tile, WORDS, place_of(pixel), at, x) };
-    }
-}
-
-/// Gives `assembly` bytes `at..` of a pixel whose words begin at the first of `place`, of so many `words` for each byte.
-///
-/// # Safety
-/// `assembly` reads its bytes, at least one, and for each writes the word that many words behind the one before, at most
-/// up to the end of that byte's words.
-pub unsafe fn place_at(
-    assembly: unsafe extern "C" fn(*const i8, *const i8, *mut u32, usize),
-    tile: &mut [u32],
-    words: usize,
-    place: (usize, bool),
-    at: usize,
-    x: &[i8],
-) {
-    if !x.is_empty() && words * (at + x.len()) <= tile.len() {
-        let (ends, to) = (x.as_ptr_range(), tile.as_mut_ptr().wrapping_add(words * at + place.0));
+    let (first, upper) = place_of(pixel);
+    if pixel < PIXELS && !x.is_empty() && WORDS * (at + x.len()) <= tile.len() {
+        let (ends, to) = (x.as_ptr_range(), tile.as_mut_ptr().wrapping_add(WORDS * at + first));
         // SAFETY: the slices were checked above.
-        unsafe { assembly(ends.start, ends.end, to, place.1.into()) };
+        unsafe { assembly(ends.start, ends.end, to, upper.into()) };
     }
 }
 

@@ -1,11 +1,12 @@
 //! The token of a core with these loops: assembly between safe functions.
 
 /// Makes the token `$token`, whose convolutions are those of the module `$tile`, of `$group` filters if it leaves that open,
-/// and whose dense layers those of `$four`; `$numbers` are what [`plain`](crate::arch::sums::plain) is told about sums.
+/// and whose dense layers those of `$four`. Its tiles are filled pixel by pixel by `$place`, or at any borders by `$windows`;
+/// `$numbers` are what [`plain`](crate::arch::sums::plain) is told about sums.
 /// Behind a semicolon may stand methods of the token's own.
 macro_rules! token {
     ($(#[$about:meta])* $token:ident, $tile:ident $(<$group:literal>)?, $four:ident, $filters:ident, $dense:ident,
-        $band:ident, $place:ident, $place_tile:ident, $gather:ident, $add:ident $numbers:tt
+        $band:ident, $(pixel $place:ident)? $(windows $windows:ident)?, $place_tile:ident, $gather:ident, $add:ident $numbers:tt
         $(; $($method:tt)*)?) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug)]
@@ -55,7 +56,8 @@ macro_rules! token {
             fn $filters(arguments: &mut $crate::arch::layout::words::$tile::Arguments);
             fn $dense(arguments: &mut $crate::arch::layout::words::$four::Arguments);
             fn $band(arguments: &mut $crate::arch::layout::words::band::Arguments);
-            fn $place(x: *const i8, x_end: *const i8, words: *mut u32, upper: usize);
+            $(fn $place(x: *const i8, x_end: *const i8, words: *mut u32, upper: usize);)?
+            $(fn $windows(taps: &$crate::arch::layout::words::$tile::Taps);)?
             fn $place_tile(arguments: &mut $crate::arch::layout::words::tile::Patches);
             fn $gather(arguments: &$crate::arch::layout::words::band::Gather);
             fn $add(a: *const i8, b: *const i8, y: *mut i8, count: usize, numbers: &[i32; 8]);
@@ -86,10 +88,23 @@ macro_rules! token {
                 unsafe { $crate::arch::layout::words::band::band($band, band, y) };
             }
 
-            fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]) {
+            $(fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]) {
                 // SAFETY: likewise.
                 unsafe { $crate::arch::layout::words::$tile::place($place, tile, pixel, at, x) };
-            }
+            })?
+
+            $(const WINDOWS: bool = true;
+
+            fn place_windows(
+                self,
+                tile: &mut [u32],
+                windows: &$crate::arch::layout::Windows<'_>,
+                first: usize,
+                x: &[i8],
+            ) {
+                // SAFETY: likewise.
+                unsafe { $crate::arch::layout::words::$tile::place_windows($windows, tile, windows, first, x) };
+            })?
 
             fn place_tile(self, tile: &mut [u32], from: &$crate::arch::layout::Patch, apart: usize, x: &[i8]) {
                 // SAFETY: likewise.

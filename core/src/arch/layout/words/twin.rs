@@ -3,7 +3,8 @@
 use super::band::{Band, CHANNEL_WORDS, Source, TAPS};
 use super::{CLIPPED, LONGEST, Loops, NUMBERS, octet, quad, six, tile};
 use crate::arch::IsaId;
-use crate::arch::layout::Patch;
+use crate::arch::layout::{Patch, Windows};
+use crate::kernels::window::Axis;
 
 /// Loops with groups of `GROUP` filters in convolutions.
 #[derive(Clone, Copy, Debug)]
@@ -217,6 +218,15 @@ impl Six {
     /// As [`Twin::TIMES`].
     pub(super) const TIMES: i32 = 2;
 
+    /// A byte of each pixel.
+    fn write(words: Option<&mut [u32]>, of: impl Fn(usize) -> i8) {
+        let Some([a, b, c, d]) = words else { return };
+        for ((low, high), pixel) in [(a, b), (c, d)].into_iter().zip([0, 3]) {
+            let [x0, x1, x2] = [0, 1, 2].map(|i| i32::from(of(pixel + i)));
+            (*low, *high) = ((x0 + (x2 << 21)) as u32, (x1 + (x2 << 10)) as u32);
+        }
+    }
+
     /// The sums of three pixels.
     fn sums(first: i32, second: i32) -> [i32; 3] {
         // What is above the lower 21 bits, whose borrow it has to give back.
@@ -230,6 +240,7 @@ impl Six {
 impl Loops for Six {
     const ID: IsaId = IsaId::Rv32;
     const PIXELS: usize = six::PIXELS;
+    const WINDOWS: bool = true;
 
     fn tile_words(patch: usize) -> usize {
         six::words(patch)
@@ -291,19 +302,34 @@ impl Loops for Six {
         outputs_of_band(Self::TIMES, band, y);
     }
 
-    fn place(self, tile: &mut [u32], pixel: usize, at: usize, x: &[i8]) {
-        let (first, third) = six::place_of(pixel);
-        for (words, x) in tile.chunks_mut(4).skip(at).zip(x) {
-            let x = i32::from(*x);
-            for (word, shift) in words.iter_mut().skip(first).zip([21, 10]).take(if third { 2 } else { 1 }) {
-                *word = if third { lower(*word as i32, 8) + (x << shift) } else { x } as u32;
-            }
+    fn place_windows(self, tile: &mut [u32], windows: &Windows<'_>, first: usize, x: &[i8]) {
+        let Windows { window, channels, pad } = *windows;
+        let (channels, pad): (usize, std::vec::Vec<u8>) =
+            (channels as usize, pad.iter().flat_map(|word| word.to_le_bytes()).collect());
+        let (height, width) = (window.height, window.width);
+        let place = |axis: Axis, output: usize, tap: usize| {
+            let place =
+                (output * axis.stride as usize + tap * axis.dilation as usize).checked_sub(axis.pad as usize)?;
+            (place < axis.input as usize).then_some(place)
+        };
+        let mut words = tile.chunks_exact_mut(4);
+        let taps = (0..height.kernel as usize).flat_map(|ky| (0..width.kernel as usize).map(move |kx| (ky, kx)));
+        for ((ky, kx), channel) in taps.flat_map(|tap| (0..channels).map(move |channel| (tap, channel))) {
+            let of = |pixel: usize| {
+                let out_y = (first + pixel).checked_div(width.output as usize)?;
+                let (y, x_) =
+                    (place(height, out_y, ky)?, place(width, first + pixel - out_y * width.output as usize, kx)?);
+                x.get((y * width.input as usize + x_) * channels + channel).copied()
+            };
+            let beside = pad.get(channel).map_or(0, |pad| *pad as i8);
+            Self::write(words.next(), |pixel| of(pixel).unwrap_or(beside));
         }
     }
 
     fn place_tile(self, tile: &mut [u32], from: &Patch, apart: usize, x: &[i8]) {
-        for pixel in 0..six::PIXELS {
-            from.pieces(0, x.get(pixel * apart..).unwrap_or(&[]), |at, x| self.place(tile, pixel, at, x));
+        let mut words = tile.chunks_exact_mut(4);
+        for at in (0..from.rows).flat_map(|row| (0..from.len).map(move |i| row * from.distance + i)) {
+            Self::write(words.next(), |pixel| x.get(at + pixel * apart).copied().unwrap_or(0));
         }
     }
 
