@@ -80,8 +80,8 @@ impl layout::Task for Tiled<'_> {
         let tile_pixels = L::PIXELS.min(pixels);
         let last = pixels - tile_pixels;
         let scratch = core::mem::take(&mut self.scratch);
-        let (tile, pad) =
-            scratch.split_at_mut(if L::WINDOWS { L::tile_words(patch).min(scratch.len()) } else { scratch.len() });
+        let (tile, pad): (_, &mut [u32]) =
+            if L::WINDOWS { scratch.split_at_mut(L::tile_words(patch).min(scratch.len())) } else { (scratch, &mut []) };
         pad.fill(u32::from_ne_bytes([self.pad as u8; 4]));
         let windows = Windows { window: &shape.window, channels: shape.in_c, pad };
         let walk = Walk::new::<L>(shape, self.pad);
