@@ -4,7 +4,7 @@ use crate::arch::{Isa, IsaId, Run};
 use crate::image::{ALIGN, DType, Image, TensorRecord};
 use crate::memory::Memory;
 use crate::optim::{Optimizer, OptimizerRecord};
-use crate::plan::{Access, Context, Operand, Plan, STATES, Step, TRAINS};
+use crate::plan::{Access, Context, Operand, Plan, STATES, Stored, TRAINS};
 
 mod arena;
 mod poll;
@@ -84,8 +84,8 @@ impl core::fmt::Display for SessionError {
 
 impl core::error::Error for SessionError {}
 
-/// Looks at memory after every step: its index, the step, what it sees.
-type Observer<'o> = dyn FnMut(usize, &Step<'_>, &Memory<'_>) + 'o;
+/// Looks at memory after every step: its index, the step as it lies in the image, what it sees.
+type Observer<'o> = dyn FnMut(usize, Stored<'_>, &Memory<'_>) + 'o;
 
 /// An image at work. Borrows image and arena; holds no memory of its own but a few words.
 ///
@@ -220,7 +220,7 @@ impl<'a, I: Isa> Session<'a, I> {
     pub fn infer_observed(
         &mut self,
         samples: usize,
-        mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
+        mut observe: impl FnMut(usize, Stored<'_>, &Memory<'_>),
     ) -> Result<(), SessionError> {
         self.check_infer(samples)?;
         let mut context = self.context(samples, false);
@@ -252,7 +252,7 @@ impl<'a, I: Isa> Session<'a, I> {
     pub fn train_step_observed(
         &mut self,
         samples: usize,
-        mut observe: impl FnMut(usize, &Step<'_>, &Memory<'_>),
+        mut observe: impl FnMut(usize, Stored<'_>, &Memory<'_>),
     ) -> Result<f32, SessionError> {
         self.check_train(samples)?;
         let mut context = self.context(samples, true);
@@ -338,10 +338,8 @@ impl<'a, I: Isa> Session<'a, I> {
         let mut index = 0;
         while let Some((stored, mut at)) = run.advance() {
             self.isa.run_step(stored, &mut at, context);
-            if let Some(observe) = &mut observe
-                && let Some(step) = stored.decode()
-            {
-                observe(index, &step, run.memory());
+            if let Some(observe) = &mut observe {
+                observe(index, stored, run.memory());
                 index += 1;
             }
         }

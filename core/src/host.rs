@@ -6,11 +6,11 @@ use crate::arch::{Isa, IsaId, Processor, Task, run_on};
 use crate::exec::{PlanKind, Session, SessionError};
 use crate::image::Image;
 use crate::memory::Memory;
-use crate::plan::Step;
+use crate::plan::Stored;
 use std::boxed::Box;
 
 /// Sees memory after every step of a plan.
-pub type Observer<'o> = dyn FnMut(usize, &Step<'_>, &Memory<'_>) + 'o;
+pub type Observer<'o> = dyn FnMut(usize, Stored<'_>, &Memory<'_>) + 'o;
 
 /// [`Session`] without its type parameter, so that a caller need not know the instruction set.
 pub trait HostSession {

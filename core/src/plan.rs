@@ -19,11 +19,14 @@ use crate::optim::Optimizer;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 mod carried;
+mod kinds;
 mod operand;
 pub(crate) mod place;
 #[cfg(test)]
 mod place_tests;
 pub(crate) mod table;
+
+use kinds::Kind;
 
 pub use carried::{OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_fixed_image};
 pub use operand::{Access, Operand, Operands};
@@ -93,11 +96,17 @@ pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
     /// The step's operands as data; see `plan/place.rs`.
     const PLACES: &'static [Place];
 
-    /// One operand for each of [`StepRecord::PLACES`] when the step carries `samples` samples. Steps for hosts may add
-    /// what data cannot say.
+    /// What steps for hosts add that data cannot say: of a record, for so many samples, to what the data says.
+    const MORE: Option<fn(&Self, usize, Operands) -> Operands> = None;
+
+    /// One operand for each of [`StepRecord::PLACES`] when the step carries `samples` samples.
     #[inline]
     fn places(&self, samples: usize) -> Operands {
-        Operands::described(Self::PLACES, self.as_bytes(), samples)
+        let operands = Operands::described(Self::PLACES, view(self.as_bytes()), samples);
+        match Self::MORE {
+            Some(more) => more(self, samples, operands),
+            None => operands,
+        }
     }
 
     /// Everything that the step touches when it carries `samples` samples.
@@ -244,14 +253,11 @@ impl<'a> Plan<'a> {
         for step in 0..steps {
             let (stored, table, after) = split_step(rest).ok_or(PlanError::Truncated { step })?;
             let kind = stored.kind();
-            if !is_known(kind) {
-                return Err(PlanError::UnknownKind { step, kind });
-            }
-            let decoded = stored.decode().ok_or(PlanError::BadLength { step, kind })?;
-            if !decoded.shape_is_valid() || decoded.optimizer_slots().is_some_and(|slots| slots != bounds.slots) {
+            let known = Kind::find(&KINDS, kind).ok_or(PlanError::UnknownKind { step, kind })?;
+            if !stored.is_sound(bounds.slots).ok_or(PlanError::BadLength { step, kind })? {
                 return Err(PlanError::BadShape { step, kind });
             }
-            table::check(step, table, |samples| decoded.places(samples), bounds)?;
+            table::check(step, table, |samples| stored.places(known, samples), bounds)?;
             rest = after;
         }
         let excess = rest.len() * 4 + ragged.len();
@@ -350,16 +356,24 @@ fn split_step(words: &[u32]) -> Option<(Stored<'_>, Table<'_>, &[u32])> {
 }
 
 #[inline(always)]
-fn run_record<R: StepRecord, I: Isa>(words: &[u32], isa: I, at: &mut Slices<'_>, context: &mut Context) {
-    if let Ok(record) = R::ref_from_bytes(words.as_bytes()) {
+fn run_record<R: Encode, I: Isa>(words: &[u32], isa: I, at: &mut Slices<'_>, context: &mut Context) {
+    if let Some(record) = R::of(words) {
         record.run(isa, at, context);
     }
+}
+
+/// Whether a record's shape is consistent and it asks for the optimiser's state that there is; `None` if its length is
+/// not that kind's.
+#[inline(always)]
+fn is_sound_record<R: Encode>(words: &[u32], slots: u32) -> Option<bool> {
+    let record = R::of(words)?;
+    Some(record.shape_is_valid() && record.optimizer_slots().is_none_or(|needed| needed == slots))
 }
 
 /// [`run_record`] for [`StepRecord::SMALL`] ones.
 #[cfg_attr(target_os = "none", inline(never))]
 #[cfg_attr(not(target_os = "none"), inline)]
-fn run_small<R: StepRecord, I: Isa>(step: Stored<'_>, isa: I, at: &mut Slices<'_>, context: &mut Context) {
+fn run_small<R: Encode, I: Isa>(step: Stored<'_>, isa: I, at: &mut Slices<'_>, context: &mut Context) {
     run_record::<R, I>(step.record(), isa, at, context);
 }
 
@@ -385,27 +399,23 @@ macro_rules! steps {
             impl Encode for $record {
                 const KIND: u16 = $kind;
                 const NAME: &'static str = stringify!($name);
+
+                #[inline(always)]
+                fn of(words: &[u32]) -> Option<&Self> {
+                    let words: &[u32; size_of::<$record>() / 4] = words.try_into().ok()?;
+                    Some(zerocopy::transmute_ref!(words))
+                }
             }
         )*
 
-        fn is_known(kind: u16) -> bool {
-            match kind {
-                $($kind => const { carries($kind) },)*
-                _ => false,
-            }
-        }
+        /// All kinds.
+        const ALL: &[Kind] = &[$(Kind::of::<$record>(),)*];
 
         impl<'a> Step<'a> {
             /// The record of `kind`; `None` if the kind is unknown or the length is not that kind's.
-            // A device has room for one copy.
-            #[cfg_attr(target_os = "none", inline(never))]
-            #[cfg_attr(not(target_os = "none"), inline)]
             pub fn decode(kind: u16, words: &'a [u32]) -> Option<Self> {
                 match kind {
-                    $($kind if const { carries($kind) } => {
-                        let words: &[u32; size_of::<$record>() / 4] = words.try_into().ok()?;
-                        Some(Step::$name(zerocopy::transmute_ref!(words)))
-                    })*
+                    $($kind if const { carries($kind) } => <$record>::of(words).map(Step::$name),)*
                     _ => None,
                 }
             }
@@ -438,25 +448,27 @@ macro_rules! steps {
             pub fn operands(&self, samples: usize) -> Operands {
                 self.places(samples).present()
             }
-
-            /// See [`StepRecord::shape_is_valid`].
-            pub fn shape_is_valid(&self) -> bool {
-                match self {
-                    $(Step::$name(record) if const { carries($kind) } => record.shape_is_valid(),)*
-                    _ => false,
-                }
-            }
-
-            /// See [`StepRecord::optimizer_slots`].
-            pub fn optimizer_slots(&self) -> Option<u32> {
-                match self {
-                    $(Step::$name(record) if const { carries($kind) } => record.optimizer_slots(),)*
-                    _ => None,
-                }
-            }
         }
 
         impl Stored<'_> {
+            /// See [`is_sound_record`]; `None` also if the kind is unknown.
+            fn is_sound(self, slots: u32) -> Option<bool> {
+                match self.kind() {
+                    $($kind if const { carries($kind) } => is_sound_record::<$record>(self.record(), slots),)*
+                    _ => None,
+                }
+            }
+
+            /// See [`StepRecord::places`]; of a sound record of the kind that is `known`.
+            fn places(self, known: &Kind, samples: usize) -> Operands {
+                match self.kind() {
+                    $($kind if const { carries($kind) && <$record>::MORE.is_some() } => {
+                        <$record>::of(self.record()).map(|record| record.places(samples)).unwrap_or_default()
+                    })*
+                    _ => Operands::described(known.places, self.record(), samples),
+                }
+            }
+
             /// See [`StepRecord::run`]. From the kind to the kernel in one go: a running step is not decoded.
             #[inline]
             pub fn run<I: Isa>(self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
@@ -489,7 +501,13 @@ pub trait Encode: StepRecord {
     const KIND: u16;
     /// Name for tables.
     const NAME: &'static str;
+
+    /// The record that consists of these words; `None` if there are more or fewer than it has.
+    fn of(words: &[u32]) -> Option<&Self>;
 }
+
+/// The kinds that this program carries.
+static KINDS: [Kind; kinds::count(ALL)] = kinds::carried(ALL);
 
 steps! {
     // f32 forward

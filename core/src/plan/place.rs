@@ -213,10 +213,9 @@ impl Place {
 }
 
 impl Operands {
-    /// The operands of a record, absent ones included.
+    /// The operands of the record that consists of these words, absent ones included.
     #[inline(never)] // One copy for all kinds of steps.
-    pub fn described(places: &[Place], record: &[u8], samples: usize) -> Self {
-        let words = crate::memory::view::<u32>(record);
+    pub fn described(places: &[Place], words: &[u32], samples: usize) -> Self {
         let mut operands = Self::default();
         for place in places {
             let mut operand = place.operand(words, samples);

@@ -5,7 +5,7 @@ use embernet_core::arch::Isa;
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::{Image, TensorRecord};
 use embernet_core::memory::Memory;
-use embernet_core::plan::{Step, TRAINS, WATCHES};
+use embernet_core::plan::{Stored, TRAINS, WATCHES};
 use embernet_core::wire::{Buffer, Fault, Hyper, MAX_CHUNK, ModelInfo};
 
 use crate::store::{Active, verify};
@@ -128,7 +128,7 @@ impl<'a, I: Isa> Model<'a, I> {
         let mut places = ticks.as_chunks_mut::<4>().0.iter_mut();
         let mut written = 0;
         let mut last = now();
-        let observe = |step, _: &Step<'_>, _: &Memory<'_>| {
+        let observe = |step, _: Stored<'_>, _: &Memory<'_>| {
             let step_ticks = now().wrapping_sub(last).saturating_sub(overhead);
             if step >= usize::from(first)
                 && let Some(place) = places.next()

@@ -74,7 +74,7 @@ fn observe(
             to.copy_from_slice(&bytes);
         }
         session.infer_observed(1, |index, step, memory| {
-            let operands = step.operands(1);
+            let operands = step.decode().map(|step| step.operands(1)).unwrap_or_default();
             let writes = |access| matches!(access, Access::Write | Access::ReadWrite);
             let output = operands.as_slice().iter().find(|operand| writes(operand.access));
             let bytes = output.map_or(&[][..], |output| memory.read(*output));

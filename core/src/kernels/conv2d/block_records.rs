@@ -46,9 +46,8 @@ impl StepRecord for BlockF32 {
         scratch: scratch f32 [],
     }
 
-    fn places(&self, samples: usize) -> Operands {
-        Operands::described(Self::PLACES, self.as_bytes(), samples).with_last(self.scratch_elements())
-    }
+    const MORE: Option<fn(&Self, usize, Operands) -> Operands> =
+        Some(|record, _, operands| operands.with_last(record.scratch_elements()));
 
     fn shape_is_valid(&self) -> bool {
         self.shape.is_valid() && self.panels <= 1 && self.scratch.is_none() == (self.scratch_elements() == 0)
@@ -101,9 +100,8 @@ impl StepRecord for BlockBackwardF32 {
         trained.tile: scratch f32 [],
     }
 
-    fn places(&self, samples: usize) -> Operands {
-        Operands::described(Self::PLACES, self.as_bytes(), samples).with_last(self.shape.backward_scratch(samples))
-    }
+    const MORE: Option<fn(&Self, usize, Operands) -> Operands> =
+        Some(|record, samples, operands| operands.with_last(record.shape.backward_scratch(samples)));
 
     fn shape_is_valid(&self) -> bool {
         self.shape.is_valid()
