@@ -136,6 +136,9 @@ impl<'a, I: Isa> Session<'a, I> {
 
     /// Back to the image's own parameters, with fresh optimiser state and no updates done.
     pub fn reset(&mut self) {
+        if !TRAINS {
+            return;
+        }
         // Parameters of bytes may end within a word: what lies behind them is part of a checkpoint, too.
         self.params_mut().fill(0);
         let mut memory = Memory { data: self.image.data(), arena: self.arena };
@@ -144,10 +147,8 @@ impl<'a, I: Isa> Session<'a, I> {
             let to = Operand::i8(param.at, param.bytes as usize, Access::Write);
             memory.load(from, to);
         }
-        if TRAINS {
-            self.settings = self.image.header().optimizer;
-            self.reset_optimizer();
-        }
+        self.settings = self.image.header().optimizer;
+        self.reset_optimizer();
     }
 
     /// Fresh optimiser state; parameters stay.

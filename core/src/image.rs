@@ -10,7 +10,7 @@
 use crate::arch::IsaId;
 use crate::checksum::crc32;
 use crate::optim::{OptimizerRecord, state};
-use crate::plan::{Bounds, Plan, PlanError, Ref, STATES};
+use crate::plan::{Bounds, Plan, PlanError, Ref, STATES, TRAINS};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// First four bytes of every image.
@@ -251,6 +251,8 @@ pub enum ImageError {
         /// See [`state::layout`].
         found: u32,
     },
+    /// It learns, and this program was built without all that learns.
+    Trains,
 }
 
 impl core::fmt::Display for ImageError {
@@ -276,6 +278,7 @@ impl core::fmt::Display for ImageError {
             Self::State { found } => {
                 write!(f, "this build keeps optimiser state as f32 only; the image's is laid out as {found:#x}")
             }
+            Self::Trains => write!(f, "image learns, but this program has no kernels that train: it takes images for inference"),
         }
     }
 }
@@ -349,22 +352,28 @@ impl<'a> Image<'a> {
 
     fn check(bytes: &'a [u8], header: &'a Header) -> Result<Self, ImageError> {
         let h = header;
-        let slots = state::layout(&h.optimizer).ok_or(ImageError::BadHeader)?;
+        // A program that does not train has no room for what it would do with the rest of the header.
+        if !TRAINS && (h.train.steps, h.params.count, h.persistent_bytes) != (0, 0, 0) {
+            return Err(ImageError::Trains);
+        }
+        let slots = if TRAINS { state::layout(&h.optimizer).ok_or(ImageError::BadHeader)? } else { 0 };
         if !STATES && slots > 0xff {
             return Err(ImageError::State { found: slots });
         }
+        let is_consistent = |plan: &PlanSection| {
+            plan.steps == 0
+                || (plan.samples > 0
+                    && plan.arena_bytes >= h.persistent_bytes
+                    && plan.arena_bytes <= i32::MAX as u32)
+        };
         let consistent = usize::from(h.header_bytes) == size_of::<Header>()
             && IsaId::from_u32(h.isa).is_some()
             && h.param_bytes <= h.persistent_bytes
             && h.param_bytes.is_multiple_of(4)
             && h.persistent_bytes.is_multiple_of(4)
             && h.infer.steps > 0
-            && [&h.infer, &h.train].into_iter().all(|plan| {
-                plan.steps == 0
-                    || (plan.samples > 0
-                        && plan.arena_bytes >= h.persistent_bytes
-                        && plan.arena_bytes <= i32::MAX as u32)
-            });
+            && is_consistent(&h.infer)
+            && (!TRAINS || is_consistent(&h.train));
         if !consistent {
             return Err(ImageError::BadHeader);
         }
@@ -379,10 +388,13 @@ impl<'a> Image<'a> {
             Plan::check(bytes, plan.steps, &Bounds { data_bytes: data.len(), arena_bytes, samples, slots })
         };
         let infer = plan(section(2, h.infer.section)?, &h.infer).map_err(ImageError::Infer)?;
-        let train = plan(section(3, h.train.section)?, &h.train).map_err(ImageError::Train)?;
+        let train = section(3, h.train.section)?;
+        let train = if TRAINS { plan(train, &h.train).map_err(ImageError::Train)? } else { Plan::default() };
         let image = Self { bytes, header, infer, train, data };
         image.check_tensors()?;
-        image.check_params()?;
+        if TRAINS {
+            image.check_params()?;
+        }
         Ok(image)
     }
 
@@ -391,7 +403,7 @@ impl<'a> Image<'a> {
         let h = self.header;
         let tables = [(h.inputs, &h.infer), (h.outputs, &h.infer), (h.train_inputs, &h.train), (h.targets, &h.train)];
         let mut index = 0;
-        for (number, (table, plan)) in tables.into_iter().enumerate() {
+        for (number, (table, plan)) in tables.into_iter().enumerate().take(if TRAINS { 4 } else { 2 }) {
             let records: &[TensorRecord] =
                 table_of(self.bytes, table).ok_or(ImageError::BadSection { section: 4 + number as u8 })?;
             for record in records {
@@ -409,8 +421,7 @@ impl<'a> Image<'a> {
                 index += 1;
             }
         }
-        if h.targets.count > 1
-            || (h.train.steps > 0 && h.targets.count != 1)
+        if (TRAINS && (h.targets.count > 1 || (h.train.steps > 0 && h.targets.count != 1)))
             || h.inputs.count == 0
             || h.outputs.count == 0
         {
@@ -495,7 +506,7 @@ impl<'a> Image<'a> {
 
     /// Trainable parameters.
     pub fn params(&self) -> &'a [ParamRecord] {
-        table_of(self.bytes, self.header.params).unwrap_or(&[])
+        if TRAINS { table_of(self.bytes, self.header.params).unwrap_or(&[]) } else { &[] }
     }
 
     /// Host-side metadata, postcard.
@@ -513,7 +524,7 @@ impl<'a> Image<'a> {
 impl Header {
     /// Bytes of arena for everything that the image can do.
     pub fn arena_bytes(&self) -> usize {
-        self.infer.arena_bytes.max(if self.train.steps > 0 { self.train.arena_bytes } else { 0 }) as usize
+        self.infer.arena_bytes.max(if TRAINS && self.train.steps > 0 { self.train.arena_bytes } else { 0 }) as usize
     }
 
     /// A number that tells images apart: both checksums.

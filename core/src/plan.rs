@@ -28,7 +28,9 @@ pub(crate) mod table;
 
 use kinds::Kind;
 
-pub use carried::{OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_fixed_image};
+pub use carried::{
+    FIRST_FIXED_KIND, FIRST_HOST_KIND, OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_fixed, is_fixed_image,
+};
 pub use operand::{Access, Operand, Operands};
 pub use place::Place;
 pub(crate) use place::{factors, operands};
@@ -202,6 +204,11 @@ impl core::fmt::Display for PlanError {
         match *self {
             Self::Truncated { step } => write!(f, "plan ends within step {step}"),
             Self::Excess { bytes } => write!(f, "plan has {bytes} bytes after its last step"),
+            Self::UnknownKind { step, kind } if is_fixed(kind) => write!(
+                f,
+                "step {step} computes in 16-bit fixed point (kind {kind}), which this program was built without: programs \
+                 for cores with FPU leave it out; `embernet firmware` makes one for this image"
+            ),
             Self::UnknownKind { step, kind } => {
                 write!(f, "step {step} is of kind {kind}, which this build does not know")
             }
@@ -508,6 +515,9 @@ pub trait Encode: StepRecord {
 
 /// The kinds that this program carries.
 static KINDS: [Kind; kinds::count(ALL)] = kinds::carried(ALL);
+
+/// What their operands' places use.
+const USED: place::Used = if cfg!(target_os = "none") { kinds::used(ALL) } else { place::Used::ALL };
 
 steps! {
     // f32 forward

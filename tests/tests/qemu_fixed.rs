@@ -53,7 +53,8 @@ fn replays(
 
 fn learns(name: &str) {
     let board = Board::named(name).unwrap();
-    let Some(mut client) = firmware::start(name, None) else { return };
+    // What a board with FPU has for such images.
+    let Some(mut client) = firmware::start_with(name, &FirmwareOptions::with_fixed().on(board), None) else { return };
     for hidden in [&[10, 10][..], &[16]] {
         for (rule, optimizer) in RULES {
             let what = format!("{name}, 4-{hidden:?}-3, {rule}");

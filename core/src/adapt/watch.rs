@@ -178,11 +178,24 @@ fn of_integers(elements: Elements<'_>) -> (f32, f32) {
     let count = elements.len().max(1) as i64;
     let sum: i64 = elements.integers().sum();
     // Squares are taken from the nearest integer below or above the mean, which keeps them small and exact.
-    let middle = sum.checked_div(count).unwrap_or(0);
+    let middle = quotient(sum, count);
     let square = |value: i64| (value - middle).saturating_mul(value - middle);
     let squares = elements.integers().map(square).fold(0, i64::saturating_add);
     let off = (sum - middle * count) as f32 / count as f32;
     (middle as f32 + off, math::sqrt(math::max(0.0, squares as f32 / count as f32 - off * off)))
+}
+
+/// `sum / count`, rounded towards zero, bit by bit: a division of 64 bits takes a kilobyte on most devices.
+fn quotient(sum: i64, count: i64) -> i64 {
+    let (mut sum_or_quotient, mut rest, count_bits) = (sum.unsigned_abs(), 0u64, count.unsigned_abs());
+    for _ in 0..u64::BITS {
+        rest = rest << 1 | sum_or_quotient >> 63;
+        let fits = rest >= count_bits;
+        sum_or_quotient = sum_or_quotient << 1 | u64::from(fits);
+        rest -= if fits { count_bits } else { 0 };
+    }
+    let size = sum_or_quotient as i64;
+    if sum < 0 { size.wrapping_neg() } else { size }
 }
 
 fn of_floats(elements: Elements<'_>) -> (f32, f32) {
@@ -223,6 +236,13 @@ mod tests {
         let mut dims = [0; 6];
         dims[0] = elements;
         TensorRecord { at: Ref::NONE, dtype: dtype as u32, elements, rank: 1, dims, scale, zero_point }
+    }
+
+    #[test]
+    fn a_quotient_is_that_of_the_language() {
+        for (sum, count) in [(0, 1), (7, 2), (-7, 2), (1 << 40, 3), (-(1 << 62), 65_535), (5, 9), (i64::MAX, 1)] {
+            assert_eq!(quotient(sum, count), sum / count, "{sum} / {count}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod id;
 pub mod layout;
 #[cfg(all(target_arch = "riscv32", target_os = "none"))]
 mod riscv;
+mod rows;
 mod run;
 pub mod scalar;
 mod shapes;
@@ -47,6 +48,7 @@ pub use host::{Processor, Task, best, best_exact, run_best, run_on};
 pub use id::IsaId;
 #[cfg(all(target_arch = "riscv32", target_os = "none"))]
 pub use riscv::Rv32;
+pub use rows::{Rows, RowsMut};
 pub(crate) use run::Run;
 pub use run::Slices;
 pub use scalar::Scalar;

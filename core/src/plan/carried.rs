@@ -6,8 +6,9 @@
 //! orders of int8 weights.
 //!
 //! Some steps are for hosts: they do in one go, with much scratch, what a device does step by step. No device program
-//! carries them. Convolutions and pools in 16-bit fixed point are carried only if the list says so: the smallest boards
-//! have no room for them beside everything else.
+//! carries them. Those of 16-bit fixed point are for cores without floats: where the core computes floats a program
+//! carries them only if the list says so, and elsewhere those of images (convolutions, pools) only then, too: the smallest
+//! boards have no room for them beside everything else.
 
 /// The list; `None` means all.
 const LIST: Option<&str> = if cfg!(target_os = "none") { option_env!("EMBERNET_STEPS") } else { None };
@@ -49,7 +50,18 @@ const fn is_training(kind: u16) -> bool {
 }
 
 /// Kinds from here on are for hosts.
-const FIRST_HOST_KIND: u16 = 512;
+pub const FIRST_HOST_KIND: u16 = 512;
+
+/// Kinds from here on, up to those for hosts, compute in 16-bit fixed point.
+pub const FIRST_FIXED_KIND: u16 = 300;
+
+/// Whether a kind computes in 16-bit fixed point.
+pub const fn is_fixed(kind: u16) -> bool {
+    FIRST_FIXED_KIND <= kind && kind < FIRST_HOST_KIND
+}
+
+/// Whether the core that this is compiled for computes floats in hardware.
+const HAS_FPU: bool = cfg!(target_abi = "eabihf");
 
 /// Whether a kind is a convolution or a pool in 16-bit fixed point.
 pub const fn is_fixed_image(kind: u16) -> bool {
@@ -63,7 +75,7 @@ pub const fn carries(kind: u16) -> bool {
     }
     match LIST {
         Some(list) => lists(list.as_bytes(), kind),
-        None => !(cfg!(target_os = "none") && is_fixed_image(kind)),
+        None => !(cfg!(target_os = "none") && (is_fixed_image(kind) || HAS_FPU && is_fixed(kind))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the parser knows of each kind of step that a program carries, as data: a device has no room for a branch of
 //! each kind in every function that asks.
 
-use super::place::Place;
+use super::place::{Place, Used};
 use super::{Encode, carries};
 
 /// A kind of steps.
@@ -50,4 +50,16 @@ pub(super) const fn carried<const N: usize>(mut kinds: &[Kind]) -> [Kind; N] {
         kinds = rest;
     }
     carried
+}
+
+/// What the places of those that it carries use.
+pub(super) const fn used(mut kinds: &[Kind]) -> Used {
+    let mut used = Used::NONE;
+    while let [kind, rest @ ..] = kinds {
+        if carries(kind.number) {
+            used = used.and(kind.places);
+        }
+        kinds = rest;
+    }
+    used
 }

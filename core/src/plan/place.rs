@@ -28,10 +28,12 @@
 //!   there; `factor unless field`, which counts as 1 where the field is 1.
 
 mod build;
+mod used;
 
 pub(crate) use build::*;
+pub(super) use used::Used;
 
-use super::{Access, Operand, Operands, Ref};
+use super::{Access, Operand, Operands, Ref, USED};
 use crate::kernels::fixed::block::block_bytes;
 use crate::optim::state::state_bytes;
 
@@ -147,19 +149,19 @@ impl Place {
         let given = codes.word(named);
         let (size, align) = match self.element {
             Element::Byte | Element::Nibble => (1, 1),
-            Element::Half => (2, 2),
-            Element::Word | Element::Block => (4, 4),
-            Element::Wide => (8, 4),
-            Element::Size => (given, given.max(1)),
-            Element::Bias => (times(given, 4), 4),
-            Element::State => (given, 4),
+            Element::Half if const { USED.element(Element::Half) } => (2, 2),
+            Element::Wide if const { USED.element(Element::Wide) } => (8, 4),
+            Element::Size if const { USED.element(Element::Size) } => (given, given.max(1)),
+            Element::Bias if const { USED.element(Element::Bias) } => (times(given, 4), 4),
+            Element::State if const { USED.element(Element::State) } => (given, 4),
             Element::Order if given == 0 => (1, 1),
             // Of a stream, all of its bytes.
             Element::Order => (times(codes.word(named + 1), 4), 4),
+            _ => (4, 4),
         };
         let access = match self.using {
             Use::Read | Use::Input => Access::Read,
-            Use::Parts if codes.next_word() == 1 => Access::ReadWrite,
+            Use::Parts if const { USED.using(Use::Parts) } && codes.next_word() == 1 => Access::ReadWrite,
             Use::Write | Use::Parts => Access::Write,
             Use::Update => Access::ReadWrite,
             Use::Scratch => Access::Scratch,
@@ -168,13 +170,13 @@ impl Place {
         loop {
             let factor = match codes.next() {
                 END => break,
-                SAMPLES if self.element == Element::Block => {
+                SAMPLES if const { USED.element(Element::Block) } && self.element == Element::Block => {
                     blocks = samples;
                     continue;
                 }
                 SAMPLES => samples,
-                CONST => usize::from(u16::from_le_bytes([codes.next(), codes.next()])),
-                UNLESS => {
+                CONST if const { USED.constants } => usize::from(u16::from_le_bytes([codes.next(), codes.next()])),
+                UNLESS if const { USED.unless } => {
                     let repeats = codes.next_word() == 1;
                     match codes.next() {
                         _ if repeats => 1,
@@ -182,14 +184,14 @@ impl Place {
                         code => codes.word(code),
                     }
                 }
-                code if code >= PAIRS => {
+                code if const { USED.pairs } && code >= PAIRS => {
                     let first = codes.next();
                     for pair in 0..code - PAIRS {
                         elements = times(elements, codes.word(first + 2 * pair));
                     }
                     continue;
                 }
-                code if code >= BY => {
+                code if const { USED.divisors } && code >= BY => {
                     elements = elements.checked_div(codes.word(code - BY)).unwrap_or(0);
                     continue;
                 }
@@ -200,12 +202,12 @@ impl Place {
         let at = Ref(codes.word(self.word) as u32);
         let bytes = match self.element {
             _ if at.is_none() => 0,
-            Element::Nibble => elements.div_ceil(2),
+            Element::Nibble if const { USED.element(Element::Nibble) } => elements.div_ceil(2),
             Element::Order if align == 4 && access == Access::Read => size,
             // Whole words.
             Element::Order if align == 4 => elements & !3,
-            Element::Block => block_bytes(elements).saturating_mul(blocks),
-            Element::State => state_bytes(size as u32, elements),
+            Element::Block if const { USED.element(Element::Block) } => block_bytes(elements).saturating_mul(blocks),
+            Element::State if const { USED.element(Element::State) } => state_bytes(size as u32, elements),
             _ => times(elements, size),
         };
         Operand { at, bytes, access, align }
@@ -219,7 +221,7 @@ impl Operands {
         let mut operands = Self::default();
         for place in places {
             let mut operand = place.operand(words, samples);
-            if place.using == Use::Write {
+            if const { USED.using(Use::Input) } && place.using == Use::Write {
                 for (input, _) in operands.list.iter_mut().zip(places).filter(|(_, place)| place.using == Use::Input) {
                     if input.at == operand.at {
                         *input = Operand::NONE;

@@ -14,8 +14,12 @@ pub(super) const EXP_OF_MINUS_POWER: [i32; 7] = [1672461947, 1302514674, 7900150
 
 /// `x * 2^exponent`, saturating; `exponent` below 31.
 fn saturating_shift_left(x: i32, exponent: u32) -> i32 {
-    let wide = i64::from(x) << exponent;
-    wide.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+    let shifted = x.wrapping_shl(exponent);
+    match shifted >> exponent == x {
+        true => shifted,
+        false if x < 0 => i32::MIN,
+        false => i32::MAX,
+    }
 }
 
 /// `exp(x)` in Q0 for `x` in Q0 between -1/4 and 0: Taylor's series around -1/8 up to the fourth power.
@@ -59,7 +63,7 @@ fn reciprocal_of_mean(x: i32) -> i32 {
     const C_48_OVER_17: i32 = 1515870810;
     const C_MINUS_32_OVER_17: i32 = -1010580540;
     // (x + 1) / 2 with halves away from zero; the sum is not negative.
-    let half_denominator = ((i64::from(x) + i64::from(ONE_Q0) + 1) / 2) as i32;
+    let half_denominator = ((i64::from(x) + i64::from(ONE_Q0) + 1) >> 1) as i32;
     let mut y = C_48_OVER_17.wrapping_add(mul(half_denominator, C_MINUS_32_OVER_17));
     for _ in 0..3 {
         let error = ONE_Q2.wrapping_sub(mul(half_denominator, y));
@@ -116,8 +120,8 @@ pub fn ln(x: i32, integer_bits: u32) -> i32 {
     let k_b = power(headroom).saturating_sub(QUARTER);
     let (r, k) = (r_a.min(r_b), k_a.max(k_b));
 
-    // Both are positive: the half of the sum, halves up.
-    let p = ((i64::from(r) + i64::from(FOURTH_ROOT_OF_HALF) + 1) / 2) as i32;
+    // Both are positive: the half of the sum, halves up. Not as a division, for which a device calls a function.
+    let p = ((i64::from(r) + i64::from(FOURTH_ROOT_OF_HALF) + 1) >> 1) as i32;
     let q = r.wrapping_sub(FOURTH_ROOT_OF_HALF).wrapping_mul(2);
     let square = mul(q, q);
     let numerator = mul(q, r).wrapping_add(mul(mul(q, square), NUMERATOR_CUBE));

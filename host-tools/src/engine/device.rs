@@ -35,8 +35,10 @@ fn open_link(place: &Place, options: &FirmwareOptions) -> Result<(Client, Option
     match place {
         Place::Qemu(name) => {
             let board = Board::named(name)?;
-            // Most programs need not carry what few images want of an optimiser's state: one that does is built here.
-            let firmware = if options.states { build_firmware(board, options)? } else { board.firmware()? };
+            // Most programs need not carry what few images want: one that does is built here.
+            let options = options.on(board);
+            let whole = options == FirmwareOptions::default();
+            let firmware = if whole { board.firmware()? } else { build_firmware(board, &options)? };
             Ok((Client::connect(Qemu::start(board, &firmware, &QemuOptions::default())?)?, Some(board)))
         }
         Place::Serial { port, baud } => Ok((Client::connect(Serial::open(port, *baud)?)?, None)),

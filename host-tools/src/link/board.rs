@@ -202,6 +202,11 @@ impl Board {
         })
     }
 
+    /// Whether its core computes floats in hardware, which Arm's targets say by how functions pass them.
+    pub fn has_fpu(&self) -> bool {
+        self.target.ends_with("eabihf")
+    }
+
     /// The most that an image's arena can take here; where the board has no memory for it alone, statics take some of
     /// that.
     pub fn arena_bytes(&self) -> u32 {

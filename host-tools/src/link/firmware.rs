@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use embernet_core::image::Image;
-use embernet_core::plan::{Step, is_fixed_image};
+use embernet_core::plan::{FIRST_FIXED_KIND, FIRST_HOST_KIND, Step, is_fixed, is_fixed_image};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
 
 use super::{Board, LinkError, workspace};
@@ -15,7 +15,8 @@ use super::{Board, LinkError, workspace};
 /// What a board's program is built with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirmwareOptions {
-    /// The kinds of steps whose kernels it carries; `None` for all but convolutions and pools in 16-bit fixed point.
+    /// The kinds of steps whose kernels it carries; `None` for all but those of 16-bit fixed point on a core with FPU, and
+    /// elsewhere all but its convolutions and pools.
     pub steps: Option<BTreeSet<u16>>,
     /// The orders of int8 weights that it has loops for.
     pub orders: Orders,
@@ -28,9 +29,6 @@ pub struct FirmwareOptions {
     /// Whether it takes models over the link; else it runs what was flashed beside it.
     pub transfer: bool,
 }
-
-/// The first kind of step of 16-bit fixed point; none of another sort follows that a device has.
-const FIRST_FIXED: u16 = 300;
 
 /// In which orders int8 weights may lie; see `embernet_core::arch::layout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,26 +72,41 @@ impl FirmwareOptions {
     /// All kernels, and what else this image needs.
     pub fn whole_for(image: &Image<'_>) -> Self {
         let optimizer = &image.header().optimizer;
-        let mut steps = image.infer_plan().steps().chain(image.train_plan().steps());
-        if steps.any(|step| is_fixed_image(step.kind())) {
+        let has = |of: fn(u16) -> bool| {
+            let mut steps = image.infer_plan().steps().chain(image.train_plan().steps());
+            steps.any(|step| of(step.kind()))
+        };
+        if has(is_fixed_image) {
             Self::with_fixed_images()
         } else if optimizer.state != 0 || optimizer.passes > 1 {
             Self::with_states()
+        } else if has(is_fixed) {
+            Self::with_fixed()
         } else {
             Self::default()
         }
     }
 
+    /// All kernels but convolutions and pools in 16-bit fixed point: the rest of that also on a core with FPU.
+    pub fn with_fixed() -> Self {
+        Self { steps: Some((1..FIRST_HOST_KIND).filter(|kind| !is_fixed_image(*kind)).collect()), ..Self::default() }
+    }
+
     /// Floats and all of 16-bit fixed point; integers, for which the smallest boards have no room then, are left out.
     pub fn with_fixed_images() -> Self {
-        let steps = (1..64).chain(128..256).chain(FIRST_FIXED..340);
+        let steps = (1..64).chain(128..256).chain(FIRST_FIXED_KIND..340);
         Self { steps: Some(steps.collect()), ..Self::default() }
+    }
+
+    /// These options for a board: its own program is the one with all kernels where it has that.
+    pub fn on(&self, board: &Board) -> Self {
+        if !board.has_fpu() && *self == Self::with_fixed() { Self::default() } else { self.clone() }
     }
 
     /// An optimiser's state in every form, and all kernels but those of 16-bit fixed point, which know no such state and
     /// for which the smallest boards have no room then.
     pub fn with_states() -> Self {
-        Self { states: true, steps: Some((1..FIRST_FIXED).collect()), ..Self::default() }
+        Self { states: true, steps: Some((1..FIRST_FIXED_KIND).collect()), ..Self::default() }
     }
 }
 
@@ -104,10 +117,12 @@ impl FirmwareOptions {
 pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkError> {
     let root = workspace();
     let failed = |message: String| LinkError::Build { board: board.name.clone(), message };
+    let options = &options.on(board);
     let folder = match options {
         options if *options == FirmwareOptions::default() => "target/firmware",
         options if *options == FirmwareOptions::with_states() => "target/states",
-        options if *options == FirmwareOptions::with_fixed_images() => "target/fixed",
+        options if *options == FirmwareOptions::with_fixed() => "target/fixed",
+        options if *options == FirmwareOptions::with_fixed_images() => "target/fixed-images",
         _ => "target/lean",
     };
     let target = root.join(folder);

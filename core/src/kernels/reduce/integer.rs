@@ -2,9 +2,10 @@
 
 use super::{Kind, Shape, fold, walk};
 use crate::arch::Isa;
+use crate::kernels::integer::Width;
 use crate::kernels::requantize::integer_limits_are_valid;
-use crate::kernels::util::{rows_mut, sub};
-use crate::memory::Slices;
+use crate::kernels::util::{rows_mut, sub, sub_mut};
+use crate::memory::{Slices, view};
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::multiply_by_quantized_multiplier;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -40,40 +41,41 @@ impl Scaling {
     }
 }
 
-/// Reduces; `narrow` makes an output of what is within the limits.
-fn forward<T: Copy + Into<i32>>(
-    kind: Kind,
-    shape: &Shape,
-    x: &[T],
-    to: &Scaling,
-    y: &mut [T],
-    narrow: impl Fn(i32) -> T,
-) {
-    let [.., last] = shape.kept;
+/// Reduces activations of this width, seen as bytes.
+fn forward(kind: Kind, shape: &Shape, of: Width, x: &[u8], to: &Scaling, y: &mut [u8]) {
+    let (size, [.., last]) = (of.bytes(), shape.kept);
     let stride = last.stride as usize;
-    let in_elements = shape.in_elements();
+    let in_bytes = shape.in_elements() * size;
     let first = match kind {
         Kind::Max => i32::MIN,
         _ => (shape.count() as i32).wrapping_mul(to.in_zero_point).wrapping_neg(),
     };
-    for (sample, y) in rows_mut(y, shape.out_elements()).enumerate() {
-        let x = sub(x, sample * in_elements, in_elements);
-        for (y, start) in rows_mut(y, last.extent as usize).zip(shape.starts()) {
-            for (block, y) in y.chunks_mut(BLOCK).enumerate() {
+    for (sample, y) in rows_mut(y, shape.out_elements() * size).enumerate() {
+        let x = sub(x, sample * in_bytes, in_bytes);
+        for (y, start) in rows_mut(y, last.extent as usize * size).zip(shape.starts()) {
+            for (block, y) in y.chunks_mut((BLOCK * size).max(1)).enumerate() {
                 let mut totals = [first; BLOCK];
-                let Some(totals) = totals.get_mut(..y.len()) else { return };
+                let totals = sub_mut(&mut totals, 0, y.len().checked_div(size).unwrap_or(0));
                 for offset in walk(shape.folded) {
                     let start = start + offset + block * BLOCK * stride;
-                    match kind {
-                        Kind::Max => fold(x, start, stride, totals, |total, x| total.max(x.into())),
-                        _ => fold(x, start, stride, totals, |total, x| total.wrapping_add(x.into())),
+                    match of {
+                        Width::I16 => accumulate::<i16>(kind, view(x), start, stride, totals),
+                        _ => accumulate::<i8>(kind, view(x), start, stride, totals),
                     }
                 }
-                for (y, total) in y.iter_mut().zip(totals) {
-                    *y = narrow(to.of(kind, *total));
+                for (y, total) in rows_mut(y, size).zip(totals) {
+                    of.store(to.of(kind, *total) as i16, y);
                 }
             }
         }
+    }
+}
+
+/// Takes every `stride`-th value from `start` on into its total.
+fn accumulate<T: Copy + Into<i32>>(kind: Kind, x: &[T], start: usize, stride: usize, totals: &mut [i32]) {
+    match kind {
+        Kind::Max => fold(x, start, stride, totals, |total, x| total.max(x.into())),
+        _ => fold(x, start, stride, totals, |total, x| total.wrapping_add(x.into())),
     }
 }
 
@@ -109,10 +111,6 @@ impl StepRecord for ForwardInteger {
 
     fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
         let Some(kind) = Kind::from_u32(self.kind) else { return };
-        let (shape, to) = (&self.shape, &self.scaling);
-        match self.size {
-            1 => forward(kind, shape, at.read(), to, at.write(), |y| y as i8),
-            _ => forward(kind, shape, at.read(), to, at.write(), |y| y as i16),
-        }
+        forward(kind, &self.shape, Width(self.size), at.read(), &self.scaling, at.write());
     }
 }
