@@ -278,7 +278,9 @@ impl core::fmt::Display for ImageError {
             Self::State { found } => {
                 write!(f, "this build keeps optimiser state as f32 only; the image's is laid out as {found:#x}")
             }
-            Self::Trains => write!(f, "image learns, but this program has no kernels that train: it takes images for inference"),
+            Self::Trains => {
+                write!(f, "image learns, but this program has no kernels that train: it takes images for inference")
+            }
         }
     }
 }
@@ -362,9 +364,7 @@ impl<'a> Image<'a> {
         }
         let is_consistent = |plan: &PlanSection| {
             plan.steps == 0
-                || (plan.samples > 0
-                    && plan.arena_bytes >= h.persistent_bytes
-                    && plan.arena_bytes <= i32::MAX as u32)
+                || (plan.samples > 0 && plan.arena_bytes >= h.persistent_bytes && plan.arena_bytes <= i32::MAX as u32)
         };
         let consistent = usize::from(h.header_bytes) == size_of::<Header>()
             && IsaId::from_u32(h.isa).is_some()

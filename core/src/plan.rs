@@ -455,6 +455,14 @@ macro_rules! steps {
             pub fn operands(&self, samples: usize) -> Operands {
                 self.places(samples).present()
             }
+
+            /// See [`StepRecord::shape_is_valid`].
+            pub fn shape_is_valid(&self) -> bool {
+                match self {
+                    $(Step::$name(record) if const { carries($kind) } => record.shape_is_valid(),)*
+                    _ => false,
+                }
+            }
         }
 
         impl Stored<'_> {

@@ -4,7 +4,6 @@
 
 use super::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
 use crate::arch::Isa;
-use crate::memory::view;
 use crate::quant;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -116,39 +115,6 @@ impl Width {
             Self::I16 => requantize.is_valid_i16(outputs) && zero_point == 0,
             _ => false,
         }
-    }
-
-    // [`Integer`]'s functions for activations that are seen as bytes: loops around them are in a device's program once,
-    // not once for each width.
-
-    /// See [`Integer::bias`].
-    pub fn bias(self, b: &[u8], index: usize) -> i64 {
-        if self == Self::I16 { i16::bias(view(b), index) } else { i8::bias(view(b), index) }
-    }
-
-    /// See [`Integer::dot`].
-    pub fn dot<I: Isa>(self, isa: I, init: i64, x: &[u8], zero_point: i32, w: &[i8]) -> i64 {
-        if self == Self::I16 {
-            i16::dot(isa, init, view(x), zero_point, w)
-        } else {
-            i8::dot(isa, init, view(x), zero_point, w)
-        }
-    }
-
-    /// See [`Integer::product`].
-    pub fn product(self, len: usize, a: (&[u8], usize, i32), b: (&[u8], usize, i32)) -> i64 {
-        if self == Self::I16 {
-            i16::product(len, (view(a.0), a.1, a.2), (view(b.0), b.1, b.2))
-        } else {
-            i8::product(len, (view(a.0), a.1, a.2), (view(b.0), b.1, b.2))
-        }
-    }
-
-    /// See [`Integer::finish`]; `y` is that output.
-    pub fn finish(self, to: &Requantize<'_>, index: usize, sum: i64, y: &mut [u8]) {
-        let value =
-            if self == Self::I16 { i16::finish(to, index, sum) } else { i8::finish(to, index, sum).into() };
-        self.store(value, y);
     }
 
     /// Writes an activation that is within its limits to its bytes.

@@ -4,7 +4,7 @@
 //! `[columns][inner]`; `y [samples][batch][rows][columns]`. The batch has two axes; along each of them `a` or `b` may
 //! have one matrix for all.
 
-use super::integer::Width;
+use super::integer::{Integer, Width};
 use super::requantize::{Requantize, RequantizeRecord};
 use super::util::{clear, elements, from, rows, rows_mut, sub};
 use crate::arch::{Gemm, Isa};
@@ -76,11 +76,10 @@ impl MatMul {
             && elements([outer, inner, self.rows, self.columns]).is_some()
     }
 
-    /// Calls `visit(a, b, y)` with the matrices of every product. An element is `size` items of the slices.
-    fn each<T>(&self, size: usize, a: &[T], b: &[T], y: &mut [T], mut visit: impl FnMut(&[T], &[T], &mut [T])) {
+    /// Calls `visit(a, b, y)` with the matrices of every product.
+    fn each<T>(&self, a: &[T], b: &[T], y: &mut [T], mut visit: impl FnMut(&[T], &[T], &mut [T])) {
         let [height, inner, columns] = self.sizes();
-        let [a_len, b_len, y_len] = self.elements().map(|elements| elements * size);
-        let (of_a, of_b, of_y) = (height * inner * size, inner * columns * size, height * columns * size);
+        let [a_len, b_len, y_len] = self.elements();
         // Which matrix of an operand goes with place `(i, j)` of the batch.
         let matrix = |[outer, inner]: [u32; 2], i: usize, j: usize| {
             let last = |size: u32| (size as usize).saturating_sub(1);
@@ -88,10 +87,11 @@ impl MatMul {
         };
         for ((a, b), y) in rows(a, a_len).zip(rows(b, b_len)).zip(rows_mut(y, y_len)) {
             let [_, batch] = self.batch;
-            for (i, y) in rows_mut(y, batch as usize * of_y).enumerate() {
-                for (j, y) in rows_mut(y, of_y).enumerate() {
+            for (i, y) in rows_mut(y, batch as usize * height * columns).enumerate() {
+                for (j, y) in rows_mut(y, height * columns).enumerate() {
                     let (a_at, b_at) = (matrix(self.a_batch, i, j), matrix(self.b_batch, i, j));
-                    visit(sub(a, a_at * of_a, of_a), sub(b, b_at * of_b, of_b), y);
+                    let a = sub(a, a_at * height * inner, height * inner);
+                    visit(a, sub(b, b_at * inner * columns, inner * columns), y);
                 }
             }
         }
@@ -102,27 +102,19 @@ impl MatMul {
 pub fn forward_f32<I: Isa>(isa: I, shape: &MatMul, a: &[f32], b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
     let gemm = shape.gemm();
     clear(y);
-    shape.each(1, a, b, y, |a, b, y| isa.gemm_f32(&gemm, a, b, y));
+    shape.each(a, b, y, |a, b, y| isa.gemm_f32(&gemm, a, b, y));
     isa.clamp_f32(lo, hi, y);
 }
 
-/// `y = requantize(sum of (a - a_zero) * (b - b_zero))`; matrices are bytes of activations of this width.
-pub fn forward_int(
-    shape: &MatMul,
-    of: Width,
-    a: &[u8],
-    b: &[u8],
-    zeros: [i32; 2],
-    to: &Requantize<'_>,
-    y: &mut [u8],
-) {
-    let (gemm, size, [a_zero, b_zero]) = (shape.gemm(), of.bytes(), zeros);
-    shape.each(size, a, b, y, |a, b, y| {
-        for (i, y) in rows_mut(y, gemm.n * size).enumerate() {
-            let a = from(a, i * gemm.a_row * size);
-            for (j, y) in rows_mut(y, size).enumerate() {
-                let b = from(b, j * gemm.b_col * size);
-                of.finish(to, 0, of.product(gemm.k, (a, gemm.a_col, a_zero), (b, gemm.b_row, b_zero)), y);
+/// `y = requantize(sum of (a - a_zero) * (b - b_zero))`.
+pub fn forward_int<T: Integer>(shape: &MatMul, a: &[T], b: &[T], zeros: [i32; 2], to: &Requantize<'_>, y: &mut [T]) {
+    let (gemm, [a_zero, b_zero]) = (shape.gemm(), zeros);
+    shape.each(a, b, y, |a, b, y| {
+        for (i, y) in rows_mut(y, gemm.n).enumerate() {
+            let a = from(a, i * gemm.a_row);
+            for (j, y) in y.iter_mut().enumerate() {
+                let b = from(b, j * gemm.b_col);
+                *y = T::finish(to, 0, T::product(gemm.k, (a, gemm.a_col, a_zero), (b, gemm.b_row, b_zero)));
             }
         }
     });
@@ -185,6 +177,14 @@ pub struct ForwardInt {
     pub requantize: RequantizeRecord,
 }
 
+impl ForwardInt {
+    fn compute<T: Integer>(&self, at: &mut Slices<'_>) {
+        let (a, b) = (at.read(), at.read());
+        let (to, zeros) = (self.requantize.read(at), [self.a_zero, self.b_zero]);
+        forward_int::<T>(&self.shape, a, b, zeros, &to, at.write());
+    }
+}
+
 impl StepRecord for ForwardInt {
     operands! {
         a: read size(width) [samples, shape => MatMul::A],
@@ -200,8 +200,6 @@ impl StepRecord for ForwardInt {
     }
 
     fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
-        let (a, b) = (at.read(), at.read());
-        let (to, zeros) = (self.requantize.read(at), [self.a_zero, self.b_zero]);
-        forward_int(&self.shape, self.width, a, b, zeros, &to, at.write());
+        if self.width == Width::I16 { self.compute::<i16>(at) } else { self.compute::<i8>(at) }
     }
 }
