@@ -49,6 +49,7 @@ pub fn table(graph: &Graph, data: &Dataset, options: &FitOptions, threads: usize
             if update >= WARM_UP {
                 times[index].push((now - last).as_secs_f64() * 1e6);
             } else {
+                let Some(step) = step.decode() else { return };
                 let bytes: usize = step.operands(rows.len()).as_slice().iter().map(|o| o.bytes).sum();
                 let layer = packed.metadata.train_layer(index).map_or("", |layer| layer.name.as_str());
                 about[index] = (format!("{layer} {}", step.name()), bytes as f64 / 1e6);

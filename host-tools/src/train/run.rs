@@ -257,7 +257,8 @@ impl<'r> Run<'r> {
                 // A step of a plan that has run before cannot fail.
                 let _ = self.session.train_step_observed(samples, &mut |index, step, memory| {
                     if let Some(step) = step.decode().filter(|_| first.is_none()) {
-                        first = runaway::written(&step, memory, samples, precision).map(|what| (index, step.name(), what));
+                        first =
+                            runaway::written(&step, memory, samples, precision).map(|what| (index, step.name(), what));
                     }
                 });
                 self.done += 1;
