@@ -16,7 +16,7 @@ pub struct Trained {
     pub w_state: Ref,
     /// Optimiser state of the bias.
     pub b_state: Ref,
-    /// Scratch for gradient tiles; none where [`with_tile`] suffices.
+    /// Scratch for gradient tiles; none where `with_tile` suffices.
     pub tile: Ref,
     /// Elements of that scratch.
     pub tile_elements: u32,
