@@ -429,8 +429,10 @@ impl<T: Transport> Raw<T> {
     }
 
     fn send<P: serde::Serialize>(&mut self, seq: u16, payload: &P) -> (u16, String) {
-        let mut out = [0; MAX_FRAME + 1];
-        self.0.write(encode(Kind::Request, seq, payload, &mut out).unwrap()).unwrap();
+        // A zero byte first, as the protocol has it.
+        let mut out = [0; MAX_FRAME + 2];
+        let bytes = 1 + encode(Kind::Request, seq, payload, &mut out[1..]).unwrap().len();
+        self.0.write(&out[..bytes]).unwrap();
         let mut decoder = Decoder::<MAX_FRAME>::new();
         loop {
             let mut byte = [0];

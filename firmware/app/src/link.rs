@@ -16,7 +16,7 @@ pub enum Ended<E> {
 #[derive(Debug)]
 pub(crate) struct Receiver {
     decoder: Decoder<MAX_FRAME>,
-    /// Whether a frame has ended yet. What ends the first may have begun before this end listened.
+    /// Whether a zero byte has come yet. What ends at the first may have begun before this end listened.
     joined: bool,
 }
 
@@ -25,17 +25,19 @@ impl Receiver {
         Self { decoder: Decoder::new(), joined: false }
     }
 
-    /// Waits for a byte of the link; gives the frame that it ends, or what is wrong with it. The rest of a frame whose
-    /// beginning came before the board's serial port was set up is nobody's fault, and no bad frame.
+    /// Waits for a byte of the link; gives the frame that it ends, or what is wrong with it. Drops everything up to the
+    /// first zero byte: the rest of a frame whose beginning came before the board's serial port was set up, or nothing.
     pub fn next<L: Read>(&mut self, link: &mut L) -> Received<'_, L::Error> {
         let mut byte = [0];
         if link.read(&mut byte).map_err(Ended::Link)? == 0 {
             return Err(Ended::Closed);
         }
         let [byte] = byte;
-        let first = byte == 0 && !self.joined;
-        self.joined |= byte == 0;
-        Ok(self.decoder.push(byte).filter(|frame| !first || frame.is_ok()))
+        if !self.joined {
+            self.joined = byte == 0;
+            return Ok(None);
+        }
+        Ok(self.decoder.push(byte))
     }
 }
 
