@@ -36,6 +36,8 @@ pub(super) struct Run<'r> {
     before: f64,
     /// Where the run stood when the present epoch began (or when it was restored within it).
     epoch_start: Option<TrainState>,
+    /// Whether integers learn: floats say by themselves that they have left all bounds.
+    integers: bool,
 }
 
 impl<'r> Run<'r> {
@@ -61,6 +63,7 @@ impl<'r> Run<'r> {
             began: Instant::now(),
             before: 0.0,
             epoch_start: None,
+            integers: packed.image().is_ok_and(|image| Runaway::is_hidden(&image)),
         }
     }
 
@@ -181,7 +184,9 @@ impl<'r> Run<'r> {
 
     fn end_epoch(&mut self, validation: Option<&Dataset>) -> Result<Epoch, TrainError> {
         // A loss is computed before its update: the last one of an epoch can go wrong unseen.
-        if let Some(found) = Runaway::of_params(&self.packed.image()?, self.session.params()) {
+        let params = self.session.params();
+        let suspect = self.integers || !view::<f32>(params).iter().all(|w| w.is_finite());
+        if suspect && let Some(found) = Runaway::of_params(&self.packed.image()?, params) {
             return Err(self.diverged(Some(found))?);
         }
         let samples = self.tally.samples.max(1) as f64;

@@ -188,11 +188,10 @@ impl Learn {
                         continue;
                     }
                     loss = sum / samples as f64;
-                    if !loss.is_finite() || Runaway::is_hidden(&image) {
-                        let runaway = Runaway::of_params(&image, &engine.params()?);
-                        if let Some(runaway) = runaway {
-                            bail!("learning diverged in epoch {epoch}: {runaway}; a smaller --lr may help");
-                        }
+                    if (!loss.is_finite() || Runaway::is_hidden(&image))
+                        && let Some(runaway) = Runaway::of_params(&image, &engine.params()?)
+                    {
+                        bail!("learning diverged in epoch {epoch}: {runaway}; a smaller --lr may help");
                     }
                     if !loss.is_finite() {
                         bail!("learning diverged in epoch {epoch}: the loss is {loss}; a smaller --lr may help");
