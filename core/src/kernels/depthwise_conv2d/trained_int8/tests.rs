@@ -11,18 +11,23 @@ use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
+fn shapes() -> impl Strategy<Value = DepthwiseConv2d> {
+    (windows(4, 4, 3, 3), prop_oneof![1u32..6, 60u32..70], 1u32..4)
+        .prop_map(|(window, in_c, multiplier)| DepthwiseConv2d { window, in_c, out_c: in_c * multiplier, multiplier })
+        .prop_filter("valid", DepthwiseConv2d::is_valid)
+}
+
 proptest! {
     #[test]
     fn it_is_a_grouped_convolution(
-        (window, in_c, multiplier) in (windows(4, 4, 3, 3), prop_oneof![1u32..6, 60u32..70], 1u32..4),
+        shape in shapes(),
         samples in 1usize..3,
         per_channel: bool,
         tile in 1usize..90,
         seed: u64,
     ) {
-        let shape = DepthwiseConv2d { window, in_c, out_c: in_c * multiplier, multiplier };
-        prop_assume!(shape.is_valid());
-        let grouped = Conv2d { window, in_c, out_c: shape.out_c, groups: in_c };
+        let DepthwiseConv2d { window, in_c, out_c, .. } = shape;
+        let grouped = Conv2d { window, in_c, out_c, groups: in_c };
         let mut rng = Rng::new(seed);
         let (w, x) = (bytes(&mut rng, shape.weights()), bytes(&mut rng, samples * shape.in_elements()));
         let dy = noise(&mut rng, samples * shape.out_elements());
