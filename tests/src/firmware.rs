@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use embernet::link::{
-    Board, Client, FirmwareOptions, LogDecoder, Patience, Qemu, QemuOptions, build_firmware, cargo_build, find_program,
-    workspace,
+    Board, Client, FirmwareOptions, LogDecoder, Patience, Qemu, QemuOptions, Transport, build_firmware, cargo_build,
+    find_program, workspace,
 };
 
 /// What keeps this machine from building and emulating `board`, if anything does.
@@ -95,14 +95,19 @@ pub fn start_in(name: &str, options: &QemuOptions) -> Option<Client> {
 /// # Panics
 /// As [`start`].
 pub fn start_patiently(name: &str, options: &QemuOptions, patience: Patience) -> Option<Client> {
-    launch_with(name, &FirmwareOptions::default(), options, patience)
+    launch_with(name, &FirmwareOptions::default(), options, Some(patience))
 }
 
 fn launch(name: &str, program: &FirmwareOptions, options: &QemuOptions) -> Option<Client> {
-    launch_with(name, program, options, Patience::default())
+    launch_with(name, program, options, None)
 }
 
-fn launch_with(name: &str, program: &FirmwareOptions, options: &QemuOptions, patience: Patience) -> Option<Client> {
+fn launch_with(
+    name: &str,
+    program: &FirmwareOptions,
+    options: &QemuOptions,
+    patience: Option<Patience>,
+) -> Option<Client> {
     let board = Board::named(name).expect("a board of boards.toml");
     if let Some(obstacle) = obstacle(board) {
         eprintln!("skipped: board {name}: {obstacle}");
@@ -110,6 +115,7 @@ fn launch_with(name: &str, program: &FirmwareOptions, options: &QemuOptions, pat
     }
     let elf = build(board, program);
     let qemu = Qemu::start(board, &elf, options).expect("QEMU starts");
+    let patience = patience.unwrap_or_else(|| qemu.patience());
     let mut client = Client::connect_with(Box::new(qemu), patience).unwrap_or_else(|error| panic!("{name}: {error}"));
     // A program without a log has no table of its texts.
     if let Ok(decoder) = LogDecoder::new(&std::fs::read(&elf).expect("the ELF is there")) {

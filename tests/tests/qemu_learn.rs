@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use embernet::flash::slot;
-use embernet::link::{Board, Client, FirmwareOptions, LinkError, Patience, Qemu, QemuOptions};
+use embernet::link::{Board, Client, FirmwareOptions, LinkError, Patience, Qemu, QemuOptions, Transport};
 use embernet_core::adapt::watch::Watch;
 use embernet_core::image::Image;
 use embernet_core::optim::OptimizerRecord;
@@ -263,9 +263,8 @@ fn the_log_of_the_device_is_decoded() {
     use std::sync::{Arc, Mutex};
     let elf = firmware::build(board, &FirmwareOptions::default());
     let qemu = Qemu::start(board, &elf, &QemuOptions::default()).unwrap();
-    let mut client =
-        Client::connect_with(Box::new(qemu), Patience { resend: Duration::from_secs(5), ..Patience::default() })
-            .unwrap();
+    let patience = Patience { resend: Duration::from_secs(5), ..qemu.patience() };
+    let mut client = Client::connect_with(Box::new(qemu), patience).unwrap();
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
     client.log_to(LogDecoder::new(&std::fs::read(&elf).unwrap()).unwrap(), move |line| {

@@ -99,9 +99,10 @@ pub(super) enum Reply {
 }
 
 impl Client {
-    /// Says hello to the device.
+    /// Says hello to the device, with the waiting times of its transport.
     pub fn connect(transport: impl Transport + 'static) -> Result<Self, LinkError> {
-        Self::connect_with(Box::new(transport), Patience::default())
+        let patience = transport.patience();
+        Self::connect_with(Box::new(transport), patience)
     }
 
     /// [`Client::connect`] with other waiting times.

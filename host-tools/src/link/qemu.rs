@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 
 use super::guard::Guard;
 use super::transport::Pump;
-use super::{Board, LinkError, Transport, workspace};
+use super::{Board, LinkError, Patience, Transport, workspace};
 
 /// How to start an emulated board.
 #[derive(Debug, Clone, Default)]
@@ -134,6 +134,11 @@ impl Transport for Qemu {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    /// An emulated device is as slow as the machine under it is busy; when it dies, its pipe closes and says so.
+    fn patience(&self) -> Patience {
+        Patience { give_up: Duration::from_secs(120), ..Patience::default() }
     }
 }
 

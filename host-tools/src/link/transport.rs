@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::LinkError;
+use super::{LinkError, Patience};
 
 /// A byte link to a device.
 pub trait Transport: Send {
@@ -17,6 +17,11 @@ pub trait Transport: Send {
 
     /// What is at the other end, for messages.
     fn name(&self) -> &str;
+
+    /// How long to wait for what is at the other end.
+    fn patience(&self) -> Patience {
+        Patience::default()
+    }
 }
 
 /// A thread that reads something blocking, so that others can wait for it with a time limit.
