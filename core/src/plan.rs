@@ -606,6 +606,8 @@ steps! {
     237 UpdateF32(update::UpdateF32),
     240 PReluBackwardF32(prelu::BackwardF32),
     241 LayerNormBackwardF32(layer_norm::BackwardF32),
+    242 LstmBackwardF32(lstm::BackwardF32),
+    243 GruBackwardF32(gru::BackwardF32),
     // int8 layers that learn; gradients are f32
     256 FoldBias(trained_int8::FoldBias),
     257 Conv2dBackwardInputI8(conv2d::BackwardInputI8),

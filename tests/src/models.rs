@@ -1,6 +1,9 @@
 //! Small models and data for tests of the way to a device.
 
-use embernet::graph::ops::{AveragePool2d, BatchNorm, Conv2d, Dense, DepthwiseConv2d, Flatten, MaxPool2d, Padding};
+use embernet::graph::ops::{
+    AveragePool2d, BatchNorm, Concat, Conv2d, Dense, DepthwiseConv2d, Div, Flatten, Gru, LogSoftmax, Lstm, MaxPool2d,
+    Minimum, Padding, Reduce, Reduction, Reshape,
+};
 use embernet::graph::{Activation, Sequential};
 use embernet::image::{Loss, PackOptions, Packed, Precision, TrainOptions, arena_for, open, pack};
 use embernet::quant::{Scheme, quantize};
@@ -52,6 +55,33 @@ pub fn precise(precision: Precision, hidden: &[usize], optimizer: OptimizerRecor
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, ..TrainOptions::default() };
     let options = PackOptions { train: Some(train), isa: IsaId::Scalar, precision, ..PackOptions::default() };
     pack(&graph, &options, None).expect("a sound image")
+}
+
+/// A network for Iris of layers that are rarely trained, in batches of 2: recurrent ones both ways, quotients, minima,
+/// maxima, logarithms of softmax.
+pub fn rare(optimizer: OptimizerRecord) -> Packed {
+    let gru = |reverse| Gru { units: 3, reverse, reset_after: true, use_bias: true };
+    let lstm = Lstm { units: 4, reverse: false, use_bias: true, peepholes: false, cell_clip: 0.0 };
+    let greatest = Reduce { reduction: Reduction::Max, axes: vec![0], keepdims: false };
+    let graph = Sequential::new([4])
+        .add(Dense::new(12))
+        .add_named("sequence", Reshape::new([6, 2]))
+        .add_returning_sequences(lstm)
+        .add_named("states", Activation::Tanh)
+        .add_named("forward", gru(false))
+        .add_reading("backward", &["states"], gru(true))
+        .add_reading("smaller", &["forward", "backward"], Minimum::default())
+        .add_reading("divisor", &["forward"], Activation::Exp)
+        .add_reading("quotient", &["smaller", "divisor"], Div::default())
+        .add_reading("greatest", &["states"], greatest)
+        .add_reading("logarithm", &["greatest"], LogSoftmax {})
+        .add_reading("joined", &["quotient", "logarithm"], Concat { axis: 0 })
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .build(7)
+        .expect("a sound graph");
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: 2, ..TrainOptions::default() };
+    pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
+        .expect("a sound image")
 }
 
 /// A small int8 network of every layer that learns in int8, for inputs of `[6, 6, 1]` and 3 classes; trainable so.

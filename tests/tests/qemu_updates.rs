@@ -43,6 +43,8 @@ fn learns(float: &str, integer: &str) {
             &format!("{float}, f32, {rule}"),
         );
     }
+    let rare = models::rare(OptimizerRecord::adam(0.005));
+    replays(&mut client, &rare, models::steps, &format!("{float}, f32, layers that are rarely trained"));
     if integer != float {
         let Some(larger) = firmware::start(integer, None) else { return };
         client = larger;

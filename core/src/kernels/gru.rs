@@ -6,6 +6,10 @@
 //! `n = tanh(w x + b + r (r_gate * h) + r_bias)`; then `h = (1 - z) n + z h`.
 //! See [`super::recurrent`] for the layout of sequences.
 
+mod backward;
+
+pub use backward::{BackwardF32, Gradients, backward_f32};
+
 use super::recurrent::{Recurrent, add_product_f32, start_state};
 use super::util::{copy, from, rows, rows_mut, start_from_bias, sub, sub_mut};
 use crate::arch::Isa;
@@ -49,35 +53,53 @@ pub fn forward_f32<I: Isa>(
     y: &mut [f32],
 ) {
     let units = shape.units as usize;
-    let (of_input, rest) = scratch.split_at_mut_checked(GATES * units).unwrap_or_default();
-    let (of_state, reset) = rest.split_at_mut_checked(GATES * units).unwrap_or_default();
     for ((x, y), h) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())).zip(rows_mut(h, units)) {
+        let (of_input, rest) = scratch.split_at_mut_checked(GATES * units).unwrap_or_default();
+        let (of_state, reset) = rest.split_at_mut_checked(GATES * units).unwrap_or_default();
         shape.walk(x, y, |x, y| {
-            start_from_bias(weights.b, GATES * units, of_input);
-            add_product_f32(isa, x, weights.w, of_input);
-            start_from_bias(weights.r_bias, GATES * units, of_state);
-            // The last gate waits for the reset if that acts on the state.
-            let now = if weights.reset_after { GATES } else { 2 } * units;
-            add_product_f32(isa, h, weights.r, sub_mut(of_state, 0, now));
-            if !weights.reset_after {
-                let gate = sub(of_input, units, units).iter().zip(sub(of_state, units, units));
-                for ((reset, h), (a, b)) in reset.iter_mut().zip(h.iter()).zip(gate) {
-                    *reset = maths.sigmoid(a + b) * h;
-                }
-                let r = from(weights.r, 2 * units * units);
-                add_product_f32(isa, sub(reset, 0, units), r, sub_mut(of_state, 2 * units, units));
-            }
-            let gate = |number: usize| {
-                let first = number * units;
-                sub(of_input, first, units).iter().zip(sub(of_state, first, units))
-            };
-            for (((h, z), r), n) in h.iter_mut().zip(gate(0)).zip(gate(1)).zip(gate(2)) {
-                let scale = if weights.reset_after { maths.sigmoid(r.0 + r.1) } else { 1.0 };
-                let (z, n) = (maths.sigmoid(z.0 + z.1), maths.tanh(n.0 + scale * n.1));
-                *h = (1.0 - z) * n + z * *h;
-            }
+            step(isa, maths, x, weights, of_input, of_state, reset, h);
             copy(h, y);
         });
+    }
+}
+
+/// One step of a cell. Leaves the gates behind their functions in `of_input`, and in the last third of `of_state` what the
+/// new gate had from the state.
+// One copy for the forward pass and for the backward one, which takes it again.
+#[cfg_attr(target_os = "none", inline(never))]
+fn step<I: Isa>(
+    isa: I,
+    maths: Maths,
+    x: &[f32],
+    weights: &Weights<'_>,
+    of_input: &mut [f32],
+    of_state: &mut [f32],
+    reset: &mut [f32],
+    h: &mut [f32],
+) {
+    let units = h.len();
+    start_from_bias(weights.b, GATES * units, of_input);
+    add_product_f32(isa, x, weights.w, of_input);
+    start_from_bias(weights.r_bias, GATES * units, of_state);
+    // The last gate waits for the reset if that acts on the state.
+    let now = if weights.reset_after { GATES } else { 2 } * units;
+    add_product_f32(isa, h, weights.r, sub_mut(of_state, 0, now));
+    for (gate, of_state) in sub_mut(of_input, 0, 2 * units).iter_mut().zip(of_state.iter()) {
+        *gate = maths.sigmoid(*gate + of_state);
+    }
+    let (gates, n) = of_input.split_at_mut_checked(2 * units).unwrap_or_default();
+    let (z, r) = gates.split_at_checked(units).unwrap_or_default();
+    if !weights.reset_after {
+        for ((reset, h), r) in reset.iter_mut().zip(h.iter()).zip(r) {
+            *reset = r * h;
+        }
+        let weights = from(weights.r, 2 * units * units);
+        add_product_f32(isa, sub(reset, 0, units), weights, sub_mut(of_state, 2 * units, units));
+    }
+    for ((h, (n, s)), (z, r)) in h.iter_mut().zip(n.iter_mut().zip(from(of_state, 2 * units))).zip(z.iter().zip(r)) {
+        let scale = if weights.reset_after { *r } else { 1.0 };
+        *n = maths.tanh(*n + scale * s);
+        *h = (1.0 - z) * *n + z * *h;
     }
 }
 

@@ -6,8 +6,10 @@
 //! the cell before the step, the output gate sees it after (ONNX, operator LSTM).
 //! See [`super::recurrent`] for the layout of sequences.
 
+mod backward;
 mod int;
 
+pub use backward::{BackwardF32, Gradients, backward_f32};
 pub use int::{ForwardInt, Gates};
 
 use super::recurrent::{Recurrent, add_product_f32, start_state};
@@ -56,24 +58,49 @@ pub fn forward_f32<I: Isa>(
     let samples = rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements()));
     for ((x, y), (h, c)) in samples.zip(rows_mut(h, units).zip(rows_mut(c, units))) {
         shape.walk(x, y, |x, y| {
-            super::util::start_from_bias(weights.b, GATES * units, gates);
-            add_product_f32(isa, x, weights.w, gates);
-            add_product_f32(isa, h, weights.r, gates);
-            for number in [0, 1] {
-                add_peephole(weights.p, number, c, sub_mut(gates, number * units, units));
-            }
-            let gate = |number: usize| sub(gates, number * units, units).iter().copied();
-            for (c, ((i, f), g)) in c.iter_mut().zip(gate(0).zip(gate(1)).zip(gate(2))) {
-                *c = maths.sigmoid(f) * *c + maths.sigmoid(i) * maths.tanh(g);
-            }
-            let output = sub_mut(gates, 3 * units, units);
-            add_peephole(weights.p, 2, c, output);
-            for (h, (o, c)) in h.iter_mut().zip(output.iter().zip(c.iter())) {
-                *h = maths.sigmoid(*o) * maths.tanh(*c);
-            }
+            step(isa, maths, x, weights, gates, h, c);
             copy(h, y);
         });
     }
+}
+
+/// One step of a cell; the gates are left behind their functions.
+// One copy for the forward pass and for the backward one, which takes it again.
+#[cfg_attr(target_os = "none", inline(never))]
+fn step<I: Isa>(
+    isa: I,
+    maths: Maths,
+    x: &[f32],
+    weights: &Weights<'_>,
+    gates: &mut [f32],
+    h: &mut [f32],
+    c: &mut [f32],
+) {
+    let units = c.len();
+    super::util::start_from_bias(weights.b, GATES * units, gates);
+    add_product_f32(isa, x, weights.w, gates);
+    add_product_f32(isa, h, weights.r, gates);
+    for number in [0, 1] {
+        add_peephole(weights.p, number, c, sub_mut(gates, number * units, units));
+    }
+    let [i, f, g, output] = split(units, gates);
+    for (c, ((i, f), g)) in c.iter_mut().zip(i.iter_mut().zip(f).zip(g)) {
+        (*i, *f, *g) = (maths.sigmoid(*i), maths.sigmoid(*f), maths.tanh(*g));
+        *c = *f * *c + *i * *g;
+    }
+    add_peephole(weights.p, 2, c, output);
+    for (h, (o, c)) in h.iter_mut().zip(output.iter_mut().zip(c.iter())) {
+        *o = maths.sigmoid(*o);
+        *h = *o * maths.tanh(*c);
+    }
+}
+
+/// The gates of one step.
+fn split(units: usize, gates: &mut [f32]) -> [&mut [f32]; GATES] {
+    let (i, rest) = gates.split_at_mut_checked(units).unwrap_or_default();
+    let (f, rest) = rest.split_at_mut_checked(units).unwrap_or_default();
+    let (g, o) = rest.split_at_mut_checked(units).unwrap_or_default();
+    [i, f, g, o]
 }
 
 /// Adds what one gate sees of the cell; nothing without peepholes.

@@ -46,11 +46,21 @@ impl Recurrent {
             && elements([gates, self.units, self.units]).is_some()
     }
 
+    /// Whether the gates of all steps of a sample are no more than an arena may hold.
+    pub fn gates_are_valid(&self, gates: u32) -> bool {
+        elements([self.time, gates, self.units]).is_some()
+    }
+
+    /// The numbers of the steps in the order of the direction.
+    pub fn times(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
+        let (time, reverse) = (self.time as usize, self.reverse != 0);
+        (0..time).map(move |i| if reverse { time - 1 - i } else { i })
+    }
+
     /// Calls `step(x, y)` for every step of one sample in the order of the direction.
     pub fn walk<T>(&self, x: &[T], y: &mut [T], mut step: impl FnMut(&[T], &mut [T])) {
-        let (time, inputs, units) = self.sizes();
-        for i in 0..time {
-            let t = if self.reverse == 0 { i } else { time - 1 - i };
+        let (_, inputs, units) = self.sizes();
+        for t in self.times() {
             step(sub(x, t * inputs, inputs), sub_mut(y, t * units, units));
         }
     }
@@ -71,4 +81,10 @@ pub fn start_state<T: Copy>(initial: &[T], zero: T, units: usize, state: &mut [T
 pub fn add_product_f32<I: Isa>(isa: I, x: &[f32], w: &[f32], y: &mut [f32]) {
     let (n, k) = (y.len(), x.len());
     isa.gemm_f32(&Gemm { m: 1, n, k, a_row: k, a_col: 1, b_row: 1, b_col: k, c_row: n }, x, w, y);
+}
+
+/// `dx += dy * w`, one vector; `w` is `[dy.len()][dx.len()]`.
+pub fn add_product_back_f32<I: Isa>(isa: I, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    let (n, k) = (dx.len(), dy.len());
+    isa.gemm_f32(&Gemm { m: 1, n, k, a_row: k, a_col: 1, b_row: n, b_col: 1, c_row: n }, dy, w, dx);
 }

@@ -2,7 +2,7 @@
 //! each kind in every function that asks.
 
 use super::place::{Place, Used};
-use super::{Encode, carries};
+use super::{Encode, Operands, carries};
 
 /// A kind of steps.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,7 @@ pub(super) struct Kind {
 impl Kind {
     /// That of a record.
     pub const fn of<R: Encode>() -> Self {
+        const { assert!(R::PLACES.len() <= Operands::MAX, "a step has more operands than a table holds") };
         Self { number: R::KIND, places: R::PLACES }
     }
 

@@ -70,8 +70,8 @@ pub struct Operands {
 }
 
 impl Operands {
-    /// More than any step needs.
-    pub const MAX: usize = 12;
+    /// As many as any step has, and as a header can count.
+    pub const MAX: usize = 15;
 
     /// These.
     #[cfg(test)]

@@ -17,10 +17,32 @@ pub struct LayerSpec {
     /// The layers that it reads, by name; `input` is the network's input. Empty: the layer before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<String>,
+    /// Of recurrent layers: whether the next layer reads the state of every step (`[time, units]`), as in Keras, or the
+    /// last one (`[units]`), which is what happens without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_sequences: Option<bool>,
     /// The operation. Unlike in a graph, its activation may be any: those that cannot be fused
     /// become a node of their own.
     #[serde(flatten)]
     pub op: Op,
+}
+
+impl LayerSpec {
+    /// A layer named after its kind that reads the one before it.
+    pub fn new(layer: impl Into<Op>) -> Self {
+        Self { name: None, inputs: Vec::new(), return_sequences: None, op: layer.into() }
+    }
+
+    /// Which of the operation's outputs is the layer's.
+    fn output(&self, name: &str) -> Result<usize, GraphError> {
+        let is_recurrent = matches!(self.op, Op::Lstm(_) | Op::Gru(_));
+        if !is_recurrent && self.return_sequences.is_some() {
+            let (found, expected) = ("given".into(), "absent: only lstm and gru have it");
+            let source = OpError::Attribute { what: "return_sequences", found, expected };
+            return Err(GraphError::Node { node: name.to_owned(), op: self.op.kind(), source });
+        }
+        Ok(usize::from(is_recurrent && self.return_sequences != Some(true)))
+    }
 }
 
 /// Layers in order. Each reads the one before it, or those that it names: so branches part and meet.
@@ -68,14 +90,21 @@ impl Sequential {
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "Keras' word for it")]
     pub fn add(mut self, layer: impl Into<Op>) -> Self {
-        self.layers.push(LayerSpec { name: None, inputs: Vec::new(), op: layer.into() });
+        self.layers.push(LayerSpec::new(layer));
+        self
+    }
+
+    /// Appends a recurrent layer of which the next one reads the state of every step.
+    #[must_use]
+    pub fn add_returning_sequences(mut self, layer: impl Into<Op>) -> Self {
+        self.layers.push(LayerSpec { return_sequences: Some(true), ..LayerSpec::new(layer) });
         self
     }
 
     /// Appends a layer under a name.
     #[must_use]
     pub fn add_named(mut self, name: impl Into<String>, layer: impl Into<Op>) -> Self {
-        self.layers.push(LayerSpec { name: Some(name.into()), inputs: Vec::new(), op: layer.into() });
+        self.layers.push(LayerSpec { name: Some(name.into()), ..LayerSpec::new(layer) });
         self
     }
 
@@ -96,7 +125,7 @@ impl Sequential {
     #[must_use]
     pub fn add_reading(mut self, name: impl Into<String>, inputs: &[&str], layer: impl Into<Op>) -> Self {
         let inputs = inputs.iter().map(ToString::to_string).collect();
-        self.layers.push(LayerSpec { name: Some(name.into()), inputs, op: layer.into() });
+        self.layers.push(LayerSpec { name: Some(name.into()), inputs, ..LayerSpec::new(layer) });
         self
     }
 
@@ -131,11 +160,11 @@ impl Sequential {
                 };
                 inputs = layer.inputs.iter().map(find).collect::<Result<_, _>>()?;
             }
-            last = append(&mut graph, name.clone(), op, &inputs, &mut rng)?;
+            last = append(&mut graph, name.clone(), op, &inputs, &mut rng)?[layer.output(&name)?];
             if split {
                 let op = Op::from(after);
                 let name = unique_name(&graph, op.kind());
-                last = append(&mut graph, name, op, &[last], &mut rng)?;
+                last = append(&mut graph, name, op, &[last], &mut rng)?[0];
             }
             named.insert(name, last);
         }
@@ -145,8 +174,14 @@ impl Sequential {
     }
 }
 
-/// Adds a node that reads `data`, with new parameters and output.
-fn append(graph: &mut Graph, name: String, op: Op, data: &[TensorId], rng: &mut Rng) -> Result<TensorId, GraphError> {
+/// Adds a node that reads `data`, with new parameters and outputs.
+fn append(
+    graph: &mut Graph,
+    name: String,
+    op: Op,
+    data: &[TensorId],
+    rng: &mut Rng,
+) -> Result<Vec<TensorId>, GraphError> {
     let at = |source: OpError| GraphError::Node { node: name.clone(), op: op.kind(), source };
     op.check().map_err(at)?;
     let (least, most) = op.arity();
@@ -156,7 +191,7 @@ fn append(graph: &mut Graph, name: String, op: Op, data: &[TensorId], rng: &mut 
     }
     let port = |id: &TensorId| Port { name: &graph.tensor(*id).name, shape: &graph.tensor(*id).shape };
     let ports: Vec<Port<'_>> = data.iter().map(port).collect();
-    let shape = op.output(&ports).map_err(at)?;
+    let shapes = op.outputs(&ports).map_err(at)?;
     let parameters = op.parameters(ports[0].shape);
     let mut inputs = data.to_vec();
     for parameter in parameters {
@@ -164,9 +199,12 @@ fn append(graph: &mut Graph, name: String, op: Op, data: &[TensorId], rng: &mut 
         let name = format!("{name}/{}", parameter.role);
         inputs.push(graph.add_tensor(Tensor::parameter(name, parameter.shape, Data::F32(data))));
     }
-    let output = graph.add_tensor(Tensor::activation(format!("{name}/output"), shape, DType::F32));
-    graph.add_node(name, op, &inputs, &[output]);
-    Ok(output)
+    let named = |i| if i == 0 { format!("{name}/output") } else { format!("{name}/state_{i}") };
+    let outputs = shapes.into_iter().enumerate().map(|(i, shape)| Tensor::activation(named(i), shape, DType::F32));
+    let outputs: Vec<TensorId> =
+        outputs.collect::<Vec<_>>().into_iter().map(|tensor| graph.add_tensor(tensor)).collect();
+    graph.add_node(name, op, &inputs, &outputs);
+    Ok(outputs)
 }
 
 /// `kind`, or `kind_1`, `kind_2`, ... if taken.

@@ -43,8 +43,9 @@ pub struct Gru {
     /// Whether it walks from the last step to the first. Outputs are numbered as the input's steps all the same.
     #[serde(default)]
     pub reverse: bool,
-    /// Whether the reset gate acts on the product with the state (ONNX's `linear_before_reset`), not on the state.
-    #[serde(default)]
+    /// Whether the reset gate acts on the product with the state (ONNX's `linear_before_reset`), not on the state. Keras
+    /// and PyTorch do so; only such layers can be trained.
+    #[serde(default = "yes")]
     pub reset_after: bool,
     /// Whether there are biases.
     #[serde(default = "yes")]

@@ -6,12 +6,14 @@
 
 mod again;
 mod batch_norm;
+mod composed;
 mod elementwise;
 mod int8;
 mod loss;
 mod matmul;
 mod movement;
 mod pool;
+mod recurrent;
 mod rows;
 mod weighted;
 mod weighted_int8;
@@ -114,6 +116,11 @@ impl Gradients {
     pub(super) fn so_far(&self, tensor: TensorId) -> Option<BufferId> {
         self.of[tensor.index()]
     }
+
+    /// The same, to be used up.
+    fn take(&mut self, tensor: TensorId) -> Option<BufferId> {
+        self.of[tensor.index()].take().filter(|_| self.wanted[tensor.index()])
+    }
 }
 
 /// What updates need to know.
@@ -204,6 +211,9 @@ impl Emit<'_, '_> {
     fn backward(&mut self, id: NodeId, gradients: &mut Gradients, state: &State) -> Result<(), LowerError> {
         let node = self.graph().node(id);
         let site = Site { id, node, dtype: self.tensor(node.inputs[0]).dtype };
+        if matches!(node.op, Op::Lstm(_) | Op::Gru(_)) {
+            return self.recurrent_backward(site, gradients, state);
+        }
         let output = node.outputs[0];
         let (true, Some(dy)) = (gradients.wanted[output.index()], gradients.of[output.index()].take()) else {
             return Ok(());
@@ -236,6 +246,8 @@ impl Emit<'_, '_> {
             Op::AveragePool2d(_) | Op::GlobalAveragePool2d(_) => self.average_pool_backward(site, dy, gradients),
             Op::Activation(layer) => self.activation_backward(site, layer.function, dy, gradients),
             Op::Softmax(op) => self.softmax_backward(site, op.beta, dy, gradients),
+            Op::LogSoftmax(_) => self.log_softmax_backward(site, dy, gradients),
+            Op::ResizeNearest(op) => self.resize_backward(site, op, dy, gradients),
             Op::Reduce(op) => self.reduce_backward(site, op, dy, gradients),
             Op::Pad(_) | Op::Concat(_) | Op::Slice(_) | Op::Transpose(_) => self.movement_backward(site, dy, gradients),
             Op::PRelu(_) => self.prelu_backward(site, dy, gradients, state),

@@ -167,6 +167,31 @@ impl Emit<'_, '_> {
         Some(self.update_buffers(node, state, elements))
     }
 
+    /// The step that updates such parameters of a layer over rows, one after another: weights whose rows multiply those
+    /// of `x`, and the bias added to them. Nothing if both are frozen.
+    pub(super) fn update_rows(
+        &mut self,
+        site: Site<'_>,
+        shape: conv2d::Conv2d,
+        (x, dy): (BufferId, BufferId),
+        parameters: (Option<TensorId>, Option<TensorId>),
+        state: &State,
+    ) {
+        let learns = |t: &TensorId| self.tensor(*t).trainable;
+        let (w, b) = (parameters.0.filter(learns), parameters.1.filter(learns));
+        let Some(first) = w.or(b) else { return };
+        let row = if w.is_some() { shape.in_c as usize } else { shape.out_c as usize };
+        let elements = state.tile_elements(self.tensor(first).elements(), row);
+        let update = self.buffers_of(site.node, (w, b), state, elements);
+        let x = w.map(|_| x);
+        self.sequence.push(&site.node.name, Some(site.id), move |p| conv2d::BackwardWeightsF32 {
+            shape,
+            x: p.opt(x),
+            dy: p.at(dy),
+            trained: update.record(p),
+        });
+    }
+
     /// The same with so much scratch, for a layer that trains its weights.
     pub(in super::super) fn update_whole(
         &mut self,
@@ -185,7 +210,17 @@ impl Emit<'_, '_> {
     }
 
     fn update_buffers(&mut self, node: &Node, state: &State, elements: usize) -> UpdateBuffers {
-        let (w, b) = self.trainable(node);
+        let parameters = self.trainable(node);
+        self.buffers_of(node, parameters, state, elements)
+    }
+
+    fn buffers_of(
+        &mut self,
+        node: &Node,
+        (w, b): (Option<TensorId>, Option<TensorId>),
+        state: &State,
+        elements: usize,
+    ) -> UpdateBuffers {
         UpdateBuffers {
             w: w.map(|t| self.value(t)),
             b: b.map(|t| self.value(t)),

@@ -172,7 +172,7 @@ impl Emit<'_, '_> {
         Ok(())
     }
 
-    fn sequence_shape(&self, node: &Node, units: usize, reverse: bool) -> Recurrent {
+    pub(in super::super) fn sequence_shape(&self, node: &Node, units: usize, reverse: bool) -> Recurrent {
         let input = &self.tensor(node.inputs[0]).shape;
         let size = |axis: usize| input.get(axis).copied().map_or(0, word);
         Recurrent { time: size(0), inputs: size(1), units: word(units), reverse: reverse.into() }

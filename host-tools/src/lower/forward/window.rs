@@ -22,7 +22,7 @@ impl Emit<'_, '_> {
     }
 
     /// `[height, width, channels]`; validation has seen that there are three.
-    pub(super) fn image(&self, id: TensorId) -> [u32; 3] {
+    pub(in super::super) fn image(&self, id: TensorId) -> [u32; 3] {
         let shape = &self.tensor(id).shape;
         [0, 1, 2].map(|axis| shape.get(axis).copied().map_or(1, word))
     }

@@ -10,6 +10,7 @@ use zerocopy::IntoBytes;
 
 mod blocks;
 mod footprint;
+mod gradients;
 mod int8;
 mod memory;
 mod operations;

@@ -1,0 +1,214 @@
+//! Gradients of every operation between two dense layers, against finite differences.
+
+use super::*;
+use crate::graph::ops::*;
+
+/// A network from 4 values to 3 classes, built layer by layer.
+struct Net {
+    graph: Graph,
+    rng: Rng,
+    last: TensorId,
+}
+
+impl Net {
+    /// The input behind a dense layer, so that what follows has gradients to hand on.
+    fn new(units: usize) -> Self {
+        let mut graph = Graph::new("net");
+        let x = activation(&mut graph, "x", [4]);
+        graph.inputs.push(x);
+        let mut net = Self { graph, rng: Rng::new(11), last: x };
+        net.layer("first", Dense::new(units));
+        net
+    }
+
+    fn parameter(&mut self, name: String, shape: &[usize]) -> TensorId {
+        let values = random(&mut self.rng, shape.iter().product());
+        self.graph.add_tensor(Tensor::parameter(name, shape.to_vec(), Data::F32(values)))
+    }
+
+    /// A node on several inputs; gives its outputs.
+    fn node(&mut self, name: &str, op: impl Into<Op>, inputs: &[TensorId]) -> Vec<TensorId> {
+        let op = op.into();
+        let shape = self.graph.tensor(inputs[0]).shape.clone();
+        let shapes: Vec<Vec<usize>> = op.parameters(&shape).into_iter().map(|parameter| parameter.shape).collect();
+        let mut all = inputs.to_vec();
+        for (i, shape) in shapes.iter().enumerate() {
+            all.push(self.parameter(format!("{name}/{i}"), shape));
+        }
+        let outputs: Vec<TensorId> =
+            (0..op.output_count()).map(|i| activation(&mut self.graph, &format!("{name}/output {i}"), [])).collect();
+        self.graph.add_node(name, op, &all, &outputs);
+        self.graph.outputs = outputs.clone();
+        self.graph.infer_shapes().unwrap();
+        outputs
+    }
+
+    /// A node behind the last one.
+    fn layer(&mut self, name: &str, op: impl Into<Op>) -> &mut Self {
+        self.last = self.node(name, op, &[self.last])[0];
+        self
+    }
+
+    /// Three classes.
+    fn finish(mut self) -> Graph {
+        self.layer("flat", Flatten::default()).layer("head", Dense::new(3));
+        self.graph.set_trainable(&crate::graph::Selection::All).unwrap();
+        self.graph
+    }
+}
+
+/// As in the test of the residual network.
+fn check(graph: &Graph) {
+    check_gradients(graph, 1e-2, 1e-3);
+}
+
+/// Of functions with kinks, by smaller steps, which are less likely to meet one.
+fn check_closely(graph: &Graph) {
+    check_gradients(graph, 1e-3, 1e-3);
+}
+
+/// `op` of two dense layers of equal and of different shapes, the second one kept away from zero.
+fn of_two(op: impl Fn() -> Op) {
+    for (rows, columns) in [(2, 3), (1, 3), (2, 1)] {
+        let mut net = Net::new(6);
+        let first = net.node("grid", Reshape::new([2, 3]), &[net.last])[0];
+        let second = net.node("second", Dense::new(rows * columns), &[net.graph.inputs[0]])[0];
+        let second = net.node("softplus", Activation::Exp, &[second])[0];
+        let second = net.node("second grid", Reshape::new([rows, columns]), &[second])[0];
+        net.last = net.node("two", op(), &[first, second])[0];
+        check_closely(&net.finish());
+        let mut net = Net::new(rows * columns);
+        let second = net.node("grid", Reshape::new([rows, columns]), &[net.last])[0];
+        let first = net.node("first of two", Dense::new(6), &[net.graph.inputs[0]])[0];
+        let first = net.node("exp", Activation::Exp, &[first])[0];
+        let first = net.node("first grid", Reshape::new([2, 3]), &[first])[0];
+        if !matches!(op(), Op::Div(_)) {
+            net.last = net.node("two", op(), &[second, first])[0];
+            check_closely(&net.finish());
+        }
+    }
+}
+
+#[test]
+fn divisors() {
+    of_two(|| Div::default().into());
+}
+
+#[test]
+fn the_smaller_and_the_greater_of_two() {
+    of_two(|| Minimum::default().into());
+    of_two(|| Maximum::default().into());
+}
+
+#[test]
+fn maxima_over_axes() {
+    for axes in [vec![0], vec![1], vec![0, 2]] {
+        for keepdims in [false, true] {
+            let mut net = Net::new(12);
+            let op = Reduce { reduction: Reduction::Max, axes: axes.clone(), keepdims };
+            net.layer("grid", Reshape::new([2, 3, 2])).layer("greatest", op);
+            check_closely(&net.finish());
+        }
+    }
+}
+
+/// Equal elements share.
+#[test]
+fn equal_maxima_share_the_gradient() {
+    let mut net = Net::new(6);
+    let op = Reduce { reduction: Reduction::Max, axes: vec![0], keepdims: false };
+    net.layer("zero", Activation::Relu).layer("greatest", op);
+    let mut graph = net.finish();
+    // The first layer gives 1, 1, 0 and less than 0.
+    let [kernel, bias] = [0, 1].map(|i| graph.find_tensor(&format!("first/{i}")).unwrap());
+    graph.tensor_mut(kernel).data = Some(Data::F32(vec![0.0; 24]));
+    graph.tensor_mut(bias).data = Some(Data::F32(vec![1.0, 1.0, 0.5, -1.0, -1.0, 0.0]));
+    let options = train_options(OptimizerRecord::sgd(1.0), Loss::SparseCrossEntropy, 1);
+    let (found, _) = gradients(&graph, &options, &[0.5; 4], 1u32.as_bytes(), 1);
+    let bias = &found[24..30];
+    assert!(
+        bias[0] != 0.0 && bias[0].to_bits() == bias[1].to_bits() && bias[2..].iter().all(|g| *g == 0.0),
+        "{bias:?}"
+    );
+}
+
+#[test]
+fn logarithms_of_softmax() {
+    let mut net = Net::new(6);
+    net.layer("grid", Reshape::new([2, 3])).layer("log", LogSoftmax {});
+    check(&net.finish());
+}
+
+#[test]
+fn images_made_larger() {
+    let mut net = Net::new(8);
+    let op = ResizeNearest { rows: vec![0, 0, 0, 1, 1, 1], cols: vec![0, 0, 1, 1] };
+    net.layer("image", Reshape::new([2, 2, 2])).layer("larger", op);
+    net.layer("curve", Activation::Tanh);
+    check(&net.finish());
+}
+
+#[test]
+fn recurrent_layers() {
+    for reverse in [false, true] {
+        for last in [0, 1] {
+            let lstm = Lstm { units: 3, reverse, use_bias: last == 0, peepholes: false, cell_clip: 0.0 };
+            let gru = Gru { units: 3, reverse, reset_after: true, use_bias: last == 0 };
+            for op in [Op::from(lstm), gru.into()] {
+                let mut net = Net::new(8);
+                let sequence = net.node("sequence", Reshape::new([4, 2]), &[net.last])[0];
+                net.last = net.node("cell", op, &[sequence])[last];
+                check(&net.finish());
+            }
+        }
+    }
+}
+
+/// Every hidden state and the last states at once; states to start from that have a gradient, too.
+#[test]
+fn states_of_recurrent_layers() {
+    for kind in [4, 3] {
+        let mut net = Net::new(8);
+        let sequence = net.node("sequence", Reshape::new([4, 2]), &[net.last])[0];
+        let x = net.graph.inputs[0];
+        let mut inputs = vec![sequence, net.node("start", Dense::new(3), &[x])[0]];
+        let op: Op = if kind == 4 {
+            inputs.push(net.node("cell to start from", Dense::new(3), &[x])[0]);
+            Lstm { units: 3, reverse: false, use_bias: true, peepholes: false, cell_clip: 0.0 }.into()
+        } else {
+            Gru { units: 3, reverse: false, reset_after: true, use_bias: true }.into()
+        };
+        let outputs = net.node("cell", op, &inputs);
+        let mut parts = vec![net.node("all", Flatten::default(), &outputs[..1])[0]];
+        parts.extend(&outputs[1..]);
+        net.last = net.node("joined", Concat { axis: 0 }, &parts)[0];
+        check(&net.finish());
+    }
+}
+
+#[test]
+fn peepholes_may_be_there_but_do_not_learn() {
+    let mut net = Net::new(8);
+    net.layer("sequence", Reshape::new([4, 2]));
+    net.layer("cell", Lstm { units: 3, reverse: false, use_bias: true, peepholes: true, cell_clip: 0.0 });
+    let mut graph = net.finish();
+    let options = train_options(OptimizerRecord::sgd(1.0), Loss::SparseCrossEntropy, 3);
+    let error = lower(&graph, &options).unwrap_err();
+    assert!(error.to_string().contains("training peepholes (they can be frozen)"), "{error}");
+    let peepholes = graph.find_tensor("cell/3").unwrap();
+    graph.tensor_mut(peepholes).trainable = false;
+    check(&graph);
+}
+
+#[test]
+fn what_has_no_gradient_is_refused() {
+    let options = train_options(OptimizerRecord::sgd(1.0), Loss::SparseCrossEntropy, 1);
+    let refused = |net: Net| lower(&net.finish(), &options).unwrap_err().to_string();
+    let mut net = Net::new(8);
+    net.layer("sequence", Reshape::new([4, 2]));
+    net.layer("cell", Gru { units: 3, reverse: false, reset_after: false, use_bias: true });
+    assert!(refused(net).contains("a reset gate that acts on the state (expected `reset_after`)"));
+    let mut net = Net::new(8);
+    net.layer("image", Reshape::new([2, 2, 2])).layer("odd", ResizeNearest { rows: vec![0, 1, 1], cols: vec![0, 1] });
+    assert!(refused(net).contains("a resize by other than whole factors upwards"));
+}
