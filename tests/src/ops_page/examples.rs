@@ -29,7 +29,7 @@ pub fn all() -> Vec<Example> {
         image(TransposeConv2d::new(3, [2, 2]).into()),
         Example { op: MatMul::default().into(), shape: vec![2, 3, 3] },
         sequence(Lstm { units: 3, reverse: false, use_bias: true, peepholes: false, cell_clip: 0.0 }.into()),
-        sequence(Gru { units: 3, reverse: false, reset_after: false, use_bias: true }.into()),
+        sequence(Gru { units: 3, reverse: false, reset_after: true, use_bias: true }.into()),
         vector(Svdf { units: 2, rank: 1, memory: 4, use_bias: true, activation: Activation::Linear }.into()),
         image(MaxPool2d::new([2, 2]).into()),
         image(AveragePool2d::new([2, 2]).into()),
