@@ -4,7 +4,7 @@ use embernet::graph::ops::{
     AveragePool2d, BatchNorm, Concat, Conv2d, Dense, DepthwiseConv2d, Div, Flatten, Gru, LogSoftmax, Lstm, MaxPool2d,
     Minimum, Padding, Reduce, Reduction, Reshape,
 };
-use embernet::graph::{Activation, Sequential};
+use embernet::graph::{Activation, Graph, Sequential};
 use embernet::image::{Loss, PackOptions, Packed, Precision, TrainOptions, arena_for, open, pack};
 use embernet::quant::{Scheme, quantize};
 use embernet_core::arch::IsaId;
@@ -28,6 +28,23 @@ pub fn iris(optimizer: OptimizerRecord) -> Packed {
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, ..TrainOptions::default() };
     pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
         .expect("a sound image")
+}
+
+/// An int8 network whose layers see groups of channels, in windows for which few cores have a loop.
+pub fn grouped() -> Graph {
+    let graph = Sequential::new([12, 10, 4])
+        .add(DepthwiseConv2d::new([5, 5]).padding(Padding::Same).activation(Activation::Relu))
+        .add(DepthwiseConv2d::new([3, 2]).depth_multiplier(2))
+        .add(Conv2d::new(12, [3, 3]).groups(4).padding(Padding::Same).activation(Activation::Relu6))
+        .add(DepthwiseConv2d::new([3, 3]).dilation([2, 2]).padding(Padding::Same))
+        .add(DepthwiseConv2d::new([3, 3]).strides([2, 2]).padding(Padding::Same))
+        .add(Flatten {})
+        .add(Dense::new(5))
+        .build(9)
+        .expect("a sound graph");
+    let mut rng = Rng::new(4);
+    let samples: Vec<f32> = (0..20 * 12 * 10 * 4).map(|_| rng.unit_f32()).collect();
+    quantize(&graph, &samples, Scheme::Int8).expect("an int8 form").graph
 }
 
 /// The network of [`iris`] that learns in this way: what of it, in passes of so many samples, what is computed again.

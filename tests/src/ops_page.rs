@@ -124,6 +124,14 @@ fn importers(page: &mut String, nodes: &std::path::Path) {
     for name in sorted(tflite::OPERATORS) {
         let _ = writeln!(page, "- `{name}`");
     }
+    let names = |names: &[&str]| sorted(names).iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let _ = write!(
+        page,
+        "\nAnd computed at import, where shapes and constants are known: {}.\n\n\
+         `tests/data/tflite` has a model of nearly each of them in every number type that the converter writes \
+         (`tests/tests/tflite_operators.rs`).\n",
+        names(tflite::FOLDED)
+    );
     let _ = write!(
         page,
         "\n### ONNX\n\nBehind the name: how many of ONNX's own node tests use the operator \
@@ -136,6 +144,12 @@ fn importers(page: &mut String, nodes: &std::path::Path) {
             number => writeln!(page, "- `{name}` ({number})"),
         };
     }
+    let _ = write!(
+        page,
+        "\nAnd computed at import, where shapes and constants are known: {}; arithmetic, comparisons and reductions of \
+         constants.\n",
+        names(onnx::FOLDED)
+    );
 }
 
 fn sorted<'n>(names: &[&'n str]) -> Vec<&'n str> {

@@ -8,6 +8,7 @@ use embernet_core::arch::IsaId;
 use embernet_core::exec::PlanKind;
 use embernet_core::rng::Rng;
 use embernet_tests::imported::models;
+use embernet_tests::models::grouped;
 
 /// A small int8 network whose scratch is larger than its activations.
 fn small() -> Graph {
@@ -70,6 +71,22 @@ fn of_a_small_network() {
         pack(&graph, &options, None).unwrap().image().unwrap().arena_bytes()
     };
     assert!(ram(Optimize::Ram) < ram(Optimize::Speed), "there is something to choose");
+}
+
+/// What cores have no loop for as it is may become a convolution over all channels: for speed alone.
+#[test]
+fn of_layers_of_groups() {
+    let graph = grouped();
+    every_aim_reaches_it("grouped", &graph);
+    for isa in ORDERS.into_iter().filter(|isa| isa.has_layout()) {
+        let depthwise = |optimize| {
+            let packed = pack(&graph, &PackOptions { isa, optimize, ..PackOptions::default() }, None).unwrap();
+            let image = packed.image().unwrap();
+            image.infer_plan().steps().filter(|step| step.name().starts_with("DepthwiseConv2d")).count()
+        };
+        let [speed, size, ram] = [Optimize::Speed, Optimize::Size, Optimize::Ram].map(depthwise);
+        assert!(speed < size && size == 4 && ram >= size, "{isa:?}: {speed}, {size}, {ram}");
+    }
 }
 
 #[test]

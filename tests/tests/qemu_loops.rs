@@ -1,7 +1,11 @@
 //! The loops of every core that has its own: random layers on emulated boards, byte for byte.
 
+use embernet::image::{PackOptions, pack};
+use embernet::link::Board;
+use embernet_core::arch::IsaId;
+use embernet_core::rng::Rng;
 use embernet_tests::cases::random;
-use embernet_tests::firmware;
+use embernet_tests::{firmware, models};
 use embernet_tests::runtime::Device;
 
 /// Layers on each board.
@@ -15,6 +19,25 @@ fn run(board: &str) {
         .filter_map(|case| case.run(&mut device).err().map(|error| format!("{}: {error}", case.name)))
         .collect();
     assert!(failures.is_empty(), "{} of {LAYERS} layers fail on {board}:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Layers of groups, which become convolutions where a core has no loop for them as they are.
+fn groups(name: &str) {
+    let Some(mut client) = firmware::start(name, None) else { return };
+    let graph = models::grouped();
+    let isa = Board::named(name).unwrap().isa;
+    let [plain, own] =
+        [IsaId::Scalar, isa].map(|isa| pack(&graph, &PackOptions { isa, ..PackOptions::default() }, None).unwrap());
+    let (plain, own) = (plain.image().unwrap(), own.image().unwrap());
+    let input = models::values(&mut Rng::new(6), plain.inputs()[0].sample_bytes() / 4);
+    client.load(&own, |_, _| {}).unwrap();
+    let found = client.infer(&own, &[&input], false).unwrap().outputs;
+    assert_eq!(found, [models::infer(&plain, &input)], "{name}");
+}
+
+#[test]
+fn layers_of_groups() {
+    ["m4", "m55", "m3", "m0-mps2", "rv32"].into_iter().for_each(groups);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! sample; `embernet::counting` counts. Instructions are exact, so that a change of one is a change of the program;
 //! cycles are an estimate.
 
+mod fit;
 mod measure;
 mod models;
 mod peers;
@@ -37,6 +38,9 @@ struct Args {
     /// explains them.
     #[arg(long)]
     save: bool,
+    /// Fit the factors by which `pack` chooses loops, to firmware/costs.toml: of int8 layers on one board of each kind.
+    #[arg(long, conflicts_with_all = ["board", "save"])]
+    fit: bool,
 }
 
 fn main() -> Result<()> {
@@ -46,6 +50,9 @@ fn main() -> Result<()> {
         println!("skipped: the models are in ../shared/data, which is not here");
         return Ok(());
     };
+    if args.fit {
+        return fit::run(&models);
+    }
     let peers = Peers::load()?;
     let before = Snapshot::load()?;
     let results = measure::all(&boards, &models, args.how);

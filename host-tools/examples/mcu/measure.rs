@@ -2,11 +2,12 @@
 
 use crate::models::Model;
 use anyhow::{Context, Result};
-use embernet::counting::{self, Count};
+use embernet::counting::{self, Count, Counted};
 use embernet::image::{self, Optimize, PackOptions, pack};
 use embernet::link::{Board, FirmwareOptions, build_firmware};
 use embernet_core::arch::IsaId;
-use std::path::PathBuf;
+use embernet_core::image::Image;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
@@ -79,23 +80,12 @@ pub fn all<'m>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn one(board: &'static Board, model: &Model, how: How, program: &std::path::Path) -> Result<Measured> {
+fn one(board: &'static Board, model: &Model, how: How, program: &Path) -> Result<Measured> {
     let isa = if how.plain { IsaId::Scalar } else { board.isa };
     let options = PackOptions { isa, optimize: how.optimise, ..PackOptions::default() };
     let packed = pack(&model.graph, &options, None).context("pack")?;
     let image = packed.image().context("the packed image")?;
-    // Bytes as the peers had them: a linear congruential generator's highest.
-    let mut state = 1u32;
-    let mut sample = |bytes| -> Vec<u8> {
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        };
-        (0..bytes).map(|_| next()).collect()
-    };
-    let inputs: Vec<Vec<u8>> = image.inputs().iter().map(|input| sample(input.sample_bytes())).collect();
-    let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-    let counted = counting::count(board, program, &image, &inputs)?;
+    let counted = count(board, program, &image)?;
     let rows = image::inspect(&image).infer.by_layer(image.inputs().len()).steps;
     let steps: Vec<Step> = rows
         .into_iter()
@@ -116,4 +106,20 @@ fn one(board: &'static Board, model: &Model, how: How, program: &std::path::Path
         stack_bytes: counted.stack_bytes,
         image_bytes: packed.bytes.len(),
     })
+}
+
+/// Counts one inference of an image.
+pub fn count(board: &Board, program: &Path, image: &Image<'_>) -> Result<Counted> {
+    // Bytes as the peers had them: a linear congruential generator's highest.
+    let mut state = 1u32;
+    let mut sample = |bytes| -> Vec<u8> {
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        (0..bytes).map(|_| next()).collect()
+    };
+    let inputs: Vec<Vec<u8>> = image.inputs().iter().map(|input| sample(input.sample_bytes())).collect();
+    let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+    Ok(counting::count(board, program, image, &inputs)?)
 }

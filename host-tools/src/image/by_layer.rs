@@ -62,6 +62,10 @@ impl StepRow {
     /// Another step of the same layer.
     fn take_in(&mut self, other: &Self) {
         self.macs += other.macs;
+        if self.runs_in.is_empty() {
+            self.runs_in = other.runs_in;
+        }
+        self.estimate = self.estimate.into_iter().chain(other.estimate).reduce(|a, b| a + b);
         self.flash_bytes = self.flash_bytes.max(other.flash_bytes);
         self.alive_bytes = self.alive_bytes.max(other.alive_bytes);
         self.reads.extend(&other.reads);

@@ -3,6 +3,8 @@
 use super::flow::{Flow, flow};
 use super::metadata::Metadata;
 use crate::graph::{grouped, is_chain, lanes, shape_text, text_table};
+use crate::lower::loops::{Shape, Unit, costs};
+use embernet_core::arch::IsaId;
 use embernet_core::exec::PlanKind;
 use embernet_core::image::{Image, PlanSection, TensorRecord};
 use embernet_core::plan::{Access, Plan};
@@ -50,6 +52,9 @@ pub struct PlanInfo {
     pub transient_bytes: u32,
     /// No plan takes fewer transient bytes; 0 if unknown.
     pub transient_bound: u32,
+    /// What is estimated of int8 layers with weights; `None` where the core is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
     /// In order of execution.
     pub steps: Vec<StepRow>,
     /// For each output of inference who makes it, as in [`StepRow::reads`].
@@ -66,6 +71,12 @@ pub struct StepRow {
     pub step: &'static str,
     /// Output of one sample; empty if unknown.
     pub shape: Vec<u32>,
+    /// Whose loop an int8 layer with weights runs in: `own` is the core's, `plain` every core's. Empty for other steps.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub runs_in: &'static str,
+    /// What that takes for one sample, estimated, in [`PlanInfo::unit`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<u64>,
     /// Multiply-accumulates of the layer for one sample, at the first step of it; forward steps only.
     pub macs: u64,
     /// Scale and zero point of an integer output.
@@ -91,12 +102,14 @@ pub struct StepRow {
 pub fn inspect(image: &Image<'_>) -> Inspection {
     let metadata = Metadata::from_bytes(image.metadata()).unwrap_or_default();
     let header = image.header();
+    let isa = IsaId::from_u32(header.isa);
+    let unit = isa.and_then(|isa| costs().unit(isa));
     let ports = |names: &[String], records: &[TensorRecord]| {
         records.iter().enumerate().map(|(i, r)| port_text(names.get(i), r)).collect()
     };
     let plan = |plan: Plan<'_>, section: &PlanSection, kind, bound| {
         let samples = section.samples as usize;
-        let mut steps = step_rows(plan, samples, &metadata, kind);
+        let mut steps = step_rows(plan, samples, &metadata, kind, isa);
         let (inputs, outputs) = match kind {
             PlanKind::Infer => (image.inputs(), image.outputs()),
             PlanKind::Train => (image.train_inputs(), &[][..]),
@@ -113,6 +126,7 @@ pub fn inspect(image: &Image<'_>) -> Inspection {
             arena_bytes: section.arena_bytes,
             transient_bytes: section.arena_bytes.saturating_sub(header.persistent_bytes),
             transient_bound: bound,
+            unit,
             steps,
             results,
         }
@@ -124,7 +138,7 @@ pub fn inspect(image: &Image<'_>) -> Inspection {
         data_bytes: header.data.bytes,
         param_bytes: header.param_bytes,
         state_bytes: header.persistent_bytes.saturating_sub(header.param_bytes),
-        isa: embernet_core::arch::IsaId::from_u32(header.isa).map_or("unknown", |i| i.name()).into(),
+        isa: isa.map_or("unknown", |i| i.name()).into(),
         inputs: ports(&metadata.inputs, image.inputs()),
         outputs: ports(&metadata.outputs, image.outputs()),
         class_names: metadata.class_names.clone(),
@@ -148,7 +162,13 @@ fn port_text(name: Option<&String>, record: &TensorRecord) -> String {
     format!("{name} {} {dtype} (scale {scale}, zero point {zero_point})", shape_text(&shape))
 }
 
-fn step_rows(plan: Plan<'_>, samples: usize, metadata: &Metadata, kind: PlanKind) -> Vec<StepRow> {
+fn step_rows(
+    plan: Plan<'_>,
+    samples: usize,
+    metadata: &Metadata,
+    kind: PlanKind,
+    isa: Option<IsaId>,
+) -> Vec<StepRow> {
     let row = |(index, step): (usize, embernet_core::plan::Step<'_>)| {
         let operands = step.operands(samples);
         let operands = operands.as_slice();
@@ -164,10 +184,13 @@ fn step_rows(plan: Plan<'_>, samples: usize, metadata: &Metadata, kind: PlanKind
             PlanKind::Train => metadata.train_layer(index),
         };
         let layer = layer.cloned().unwrap_or_default();
+        let weights = Shape::of(&step);
         StepRow {
             layer: layer.name,
             step: step.name(),
             shape: layer.shape,
+            runs_in: weights.map_or("", |(_, order)| if order.is_plain() { "plain" } else { "own" }),
+            estimate: isa.zip(weights).and_then(|(isa, (shape, order))| costs().estimate(isa, &shape, &order)),
             macs: if kind == PlanKind::Infer { layer.macs } else { 0 },
             quant: (layer.scale > 0.0).then_some((layer.scale, layer.zero_point)),
             flash_bytes: bytes(true),
@@ -219,6 +242,7 @@ impl Inspection {
         let by_layer = (!plan.results.is_empty()).then(|| plan.by_layer(self.inputs.len()));
         let plan = by_layer.as_ref().unwrap_or(plan);
         // Columns that would be empty are left out.
+        let unit = plan.unit.filter(|_| plan.steps.iter().any(|s| s.estimate.is_some()));
         let (macs, quant) = (plan.steps.iter().any(|s| s.macs > 0), plan.steps.iter().any(|s| s.quant.is_some()));
         // Steps that read just the one before need no drawing. Inputs have no line of their own.
         let inputs = if plan.results.is_empty() { usize::MAX } else { self.inputs.len() };
@@ -226,21 +250,28 @@ impl Inspection {
         let sources: Vec<Vec<usize>> = plan.steps.iter().map(after_inputs).collect();
         let drawing = if inputs == usize::MAX || is_chain(&sources) { Vec::new() } else { lanes(&sources) };
         let mut columns = if drawing.is_empty() { vec![] } else { vec![""] };
-        columns.extend(["layer", "step", "output"]);
+        columns.extend(["layer", "step"]);
+        columns.extend(unit.map(|_| "loop"));
+        columns.extend(["output"]);
         columns.extend(quant.then_some("scale, zero point"));
         columns.extend(["arena", "flash B", "RAM B"]);
         columns.extend(macs.then_some("MACs"));
-        let mut table = text_table(&columns, columns.len() - 2 - usize::from(macs));
+        let estimated = unit.map(|unit| format!("est. {unit}"));
+        columns.extend(estimated.as_deref());
+        let mut table = text_table(&columns, columns.len() - 2 - usize::from(macs) - usize::from(unit.is_some()));
         for (index, step) in plan.steps.iter().enumerate() {
             let shape: Vec<usize> = step.shape.iter().map(|d| *d as usize).collect();
             let mut row: Vec<String> = drawing.get(index).into_iter().cloned().collect();
-            row.extend([step.layer.clone(), step.title(), shape_text(&shape)]);
+            row.extend([step.layer.clone(), step.title()]);
+            row.extend(unit.map(|_| step.runs_in.to_owned()));
+            row.push(shape_text(&shape));
             if quant {
                 row.push(step.quant.map_or_else(String::new, |(scale, zero)| format!("{scale:.6}, {zero}")));
             }
             row.push(map_line(step, plan.arena_bytes as usize));
             row.extend([grouped(step.flash_bytes as u64), grouped(step.ram_bytes as u64)]);
             row.extend(macs.then(|| grouped(step.macs)));
+            row.extend(unit.map(|_| step.estimate.map_or_else(String::new, grouped)));
             table.add_row(row);
         }
         writeln!(f, "{table}")?;
@@ -256,11 +287,23 @@ impl Inspection {
         )?;
         write!(f, "{}", plan.reason())?;
         let total: u64 = plan.steps.iter().map(|s| s.macs).sum();
-        if macs { writeln!(f, "; {} MACs for one sample", grouped(total)) } else { writeln!(f) }
+        if macs { writeln!(f, "; {} MACs for one sample", grouped(total)) } else { writeln!(f) }?;
+        plan.loops().map_or(Ok(()), |loops| writeln!(f, "{loops}"))
     }
 }
 
 impl PlanInfo {
+    /// Which loops int8 layers with weights run in, and what they take together; `None` where nothing is estimated.
+    pub fn loops(&self) -> Option<String> {
+        let unit = self.unit?;
+        let total = self.steps.iter().filter_map(|step| step.estimate).reduce(|a, b| a + b)?;
+        let of = |name| self.steps.iter().filter(|step| step.runs_in == name).count();
+        let (own, plain, total) = (of("own"), of("plain"), grouped(total));
+        Some(format!(
+            "int8 layers with weights: {own} in the core's own loops, {plain} in plain ones, about {total} {unit}"
+        ))
+    }
+
     /// Why the plan takes as much as it does, in parentheses; empty if the bound is unknown.
     pub fn reason(&self) -> String {
         let Some(fullest) = self.steps.iter().rev().max_by_key(|s| s.alive_bytes) else { return String::new() };

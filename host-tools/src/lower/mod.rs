@@ -11,6 +11,7 @@
 //! | steps for hosts that do several of these at once | `block.rs` |
 //! | both again, in 16-bit fixed point | `fixed/` |
 //! | what an image is packed for | `choice.rs` |
+//! | which loop an int8 layer runs in | `loops/` |
 //! | f32 weights that nobody changes, as hosts read them | `constant.rs` |
 //! | steps over named buffers | `program.rs` |
 //! | layers that compute some rows at a time | `stream/` |
@@ -23,6 +24,7 @@ mod constant;
 mod error;
 mod fixed;
 mod forward;
+pub mod loops;
 mod pack;
 mod parts;
 mod place;

@@ -165,6 +165,29 @@ fn a_foreign_model_runs_as_its_own_runtime_says() {
 }
 
 #[test]
+fn integers_become_floats_again() {
+    let Some(folder) = testing::shared("models/tflm_hello_world_int8") else { return };
+    let file = |name: &str| folder.join(name).display().to_string();
+    let desk = Desk::new();
+    let array = |path: PathBuf| embernet::data::read_array(&path).unwrap().values().to_f32();
+    // Scales and zero points of the model's input and output.
+    let x: Vec<f32> = array(folder.join("input_real.npy")).iter().map(|q| (q + 128.0) * 0.024_480_1).collect();
+    let y: Vec<f32> = array(folder.join("output_real_ref.npy")).iter().map(|q| (q - 5.0) * 0.008_290_96).collect();
+    desk.write("x.npy", npy(&[256, 1], &x));
+    desk.succeed(&["import", &file("model.tflite"), "--checkpoint", "--float", "-o", "f32.safetensors"]);
+    desk.succeed(&["pack", "f32.safetensors", "-o", "f32.emb", "--train", "all"]);
+    desk.succeed(&["quantize", "f32.safetensors", "--calibration", "x.npy", "-o", "i8.emb"]);
+    for image in ["f32.emb", "i8.emb"] {
+        desk.succeed(&["run", image, "--input", "x.npy", "--output", "y.npy"]);
+        let found = array(desk.path("y.npy"));
+        let most = found.iter().zip(&y).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(found.len() == y.len() && most < 0.05, "{image}: {most}");
+    }
+    let error = desk.fail(&["import", &file("model.tflite"), "--float", "-o", "a.emb"]);
+    assert!(error.contains("--checkpoint"), "{error}");
+}
+
+#[test]
 fn nobody_is_locked_in() {
     let desk = Desk::with_iris(30);
     let experiment = repository("experiments/iris.toml");

@@ -12,6 +12,7 @@ use embernet::import::checkpoint::Checkpoint;
 use embernet::import::onnx::{self, Imported, Port};
 use embernet::import::{Kind, state_dict};
 use embernet::passes::{self, Report};
+use embernet::quant;
 use serde::Serialize;
 
 use crate::args::PackingArgs;
@@ -30,6 +31,9 @@ pub struct Import {
     /// Write a checkpoint instead of an image; all float parameters are trainable in it.
     #[arg(long)]
     checkpoint: bool,
+    /// Write what the integers of a quantised model stand for: a float model, to be trained or quantised anew.
+    #[arg(long, requires = "checkpoint")]
+    float: bool,
     /// The network that a state dict's weights are for: an experiment file (.toml) or a checkpoint.
     #[arg(long, value_name = "FILE")]
     graph: Option<PathBuf>,
@@ -110,6 +114,9 @@ impl Import {
             self.packing.none()?;
         }
         let (mut graph, layout) = self.graph(output)?;
+        if self.float {
+            graph = quant::to_float(&graph)?;
+        }
         // Integer weights stay as they are, and in an image all: only what is float can learn.
         let float = graph.parameter_tensors().iter().all(|t| graph.tensor(*t).dtype == DType::F32);
         graph.set_trainable(if self.checkpoint && float { &Selection::All } else { &Selection::None })?;

@@ -120,6 +120,10 @@ impl Pack {
             grouped(line.infer_arena_bytes),
             line.train_arena_bytes.map_or_else(String::new, |bytes| format!(", {} B to train", grouped(bytes)))
         ));
+        let inspection = image::inspect(&parsed);
+        if let Some(loops) = inspection.infer.by_layer(inspection.inputs.len()).loops() {
+            output.text(loops);
+        }
         output.json(&line);
         Ok(())
     }

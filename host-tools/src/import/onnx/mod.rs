@@ -21,7 +21,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use convert::{Imported, OPERATORS, Port};
+pub use convert::{FOLDED, Imported, OPERATORS, Port};
 pub use error::{InputProblem, LoadError, NodeProblem, OnnxError, OutputProblem, TensorProblem};
 pub use tensor::{Constant, ElementType};
 pub use wire::WireError;

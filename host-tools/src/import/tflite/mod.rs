@@ -15,7 +15,7 @@ pub(crate) mod schema;
 pub(crate) mod tests;
 
 pub(crate) use convert::nearest;
-pub use convert::{Imported, OPERATORS};
+pub use convert::{FOLDED, Imported, OPERATORS};
 pub use error::{LoadError, OpProblem, TensorProblem, TfliteError};
 pub use flat::FlatError;
 pub use schema::TensorType;

@@ -1,12 +1,13 @@
 //! Convolutions and depthwise convolutions.
 
+use super::super::loops::Shape;
 use super::super::program::Places;
 use super::super::{BufferId, Emit, LowerError, stream, word};
 use super::layer::{FloatLayer, IntegerLayer};
+use super::weighted::Weighted;
 use super::{Site, bounds};
 use crate::graph::ops;
 use crate::graph::{DType, Node, Op};
-use embernet_core::arch::layout::packing;
 use embernet_core::kernels::conv2d::Scratch;
 use embernet_core::kernels::dense::Dense;
 use embernet_core::kernels::window::{Axis, Window2d};
@@ -90,23 +91,8 @@ impl Emit<'_, '_> {
                 });
             }
             (DType::I8, _) => {
-                let pad_value = self.affine(node, node.inputs[0])?.zero_point();
-                let t = self.weighted_for(site, |isa, layer| packing::conv2d(isa, &shape, layer))?;
-                let order = t.order;
-                let scratch_bytes = if order.is_plain() { conv2d::scratch_bytes_i8(&shape) } else { t.scratch_bytes };
-                let scratch = self.scratch(node, scratch_bytes);
-                self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, p| conv2d::ForwardI8 {
-                    shape,
-                    x,
-                    w,
-                    b,
-                    y,
-                    scratch: p.opt(scratch),
-                    scratch_bytes: word(scratch_bytes),
-                    pad_value,
-                    requantize,
-                    order,
-                });
+                let t = self.weighted_for(site, &Shape::Conv2d(shape))?;
+                self.convolve_int8(site, t.widened.unwrap_or(shape), t)?;
             }
             (DType::I16, _) => {
                 let t = self.weighted(site)?;
@@ -121,6 +107,27 @@ impl Emit<'_, '_> {
             }
             _ => return Err(self.no_kernel(site)),
         }
+        Ok(())
+    }
+
+    /// The step of an int8 convolution with these tables.
+    fn convolve_int8(&mut self, site: Site<'_>, shape: conv2d::Conv2d, t: Weighted) -> Result<(), LowerError> {
+        let pad_value = self.affine(site.node, site.node.inputs[0])?.zero_point();
+        let order = t.order;
+        let scratch_bytes = if order.is_plain() { conv2d::scratch_bytes_i8(&shape) } else { t.scratch_bytes };
+        let scratch = self.scratch(site.node, scratch_bytes);
+        self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, p| conv2d::ForwardI8 {
+            shape,
+            x,
+            w,
+            b,
+            y,
+            scratch: p.opt(scratch),
+            scratch_bytes: word(scratch_bytes),
+            pad_value,
+            requantize,
+            order,
+        });
         Ok(())
     }
 
@@ -159,7 +166,10 @@ impl Emit<'_, '_> {
                 if let Some(rows) = self.lowering.bands.get(&site.id) {
                     usual.window.height = stream::middle(&shape.window.height, *rows);
                 }
-                let t = self.weighted_for(site, |isa, layer| packing::depthwise(isa, &usual, layer))?;
+                let t = self.weighted_for(site, &Shape::Depthwise(usual))?;
+                if let Some(conv) = t.widened {
+                    return self.convolve_int8(site, conv2d::Conv2d { window: shape.window, ..conv }, t);
+                }
                 let (order, scratch_bytes) = (t.order, t.scratch_bytes);
                 let scratch = self.scratch(node, scratch_bytes);
                 self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, p| {

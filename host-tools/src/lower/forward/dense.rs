@@ -1,10 +1,10 @@
 //! Dense layers.
 
+use super::super::loops::Shape;
 use super::super::{Emit, LowerError, word};
 use super::Site;
 use super::layer::{FloatLayer, IntegerLayer};
 use crate::graph::{DType, Node};
-use embernet_core::arch::layout::packing;
 use embernet_core::kernels::dense;
 
 impl Emit<'_, '_> {
@@ -36,7 +36,7 @@ impl Emit<'_, '_> {
                 hi,
             })?,
             DType::I8 => {
-                let t = self.weighted_for(site, |isa, layer| packing::dense(isa, &shape, layer))?;
+                let t = self.weighted_for(site, &Shape::Dense(shape))?;
                 let order = t.order;
                 self.integer_layer(site, t, move |IntegerLayer { x, w, b, y, requantize }, _| dense::ForwardI8 {
                     shape,

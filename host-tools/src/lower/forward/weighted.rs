@@ -1,5 +1,6 @@
 //! What layers with weights need: weights, biases, and the multipliers of their integer sums.
 
+use super::super::loops::{self, Own, Shape};
 use super::super::program::Places;
 use super::super::{BufferId, Emit, LowerError, Optimize, unsupported, word};
 use super::Site;
@@ -8,8 +9,8 @@ use crate::graph::{DType, Data, Node, Op, TensorId};
 use crate::quant::fixed_point::{
     activation_range, dense_multiplier, fold_bias, fold_bias_depthwise, layer_multipliers,
 };
-use embernet_core::arch::IsaId;
-use embernet_core::arch::layout::packing::{Layer, Packed};
+use embernet_core::arch::layout::packing::Layer;
+use embernet_core::kernels::conv2d::Conv2d;
 use embernet_core::kernels::order::OrderRecord;
 use embernet_core::kernels::requantize::RequantizeRecord;
 use embernet_core::kernels::trained_int8::FoldBias;
@@ -25,6 +26,8 @@ pub(super) struct Weighted {
     pub order: OrderRecord,
     /// Bytes of scratch that go with that order.
     pub scratch_bytes: usize,
+    /// The convolution that the layer has become in that order, if it was none.
+    pub widened: Option<Conv2d>,
     multiplier: Option<BufferId>,
     shift: Option<BufferId>,
     channels: u32,
@@ -128,15 +131,16 @@ impl Emit<'_, '_> {
     /// activations there is no zero point, biases have 64 bits and multipliers 15; or biases have 32 bits and
     /// multipliers 31.
     pub(super) fn weighted(&mut self, site: Site<'_>) -> Result<Weighted, LowerError> {
-        self.weighted_for(site, |_, _| None)
+        self.weighted_as(site, None)
     }
 
-    /// [`Emit::weighted`] of an int8 layer, in the order of the target's token if `pack` gives one.
-    pub(super) fn weighted_for(
-        &mut self,
-        site: Site<'_>,
-        pack: impl FnOnce(IsaId, &Layer<'_>) -> Option<Packed>,
-    ) -> Result<Weighted, LowerError> {
+    /// [`Emit::weighted`] of an int8 layer of this shape, in the order of the target's own loop if there is a faster one
+    /// than the plain one.
+    pub(super) fn weighted_for(&mut self, site: Site<'_>, shape: &Shape) -> Result<Weighted, LowerError> {
+        self.weighted_as(site, Some(shape))
+    }
+
+    fn weighted_as(&mut self, site: Site<'_>, shape: Option<&Shape>) -> Result<Weighted, LowerError> {
         let Site { node, dtype, .. } = site;
         let (from, to) = self.affines(node)?;
         let (weights_id, bias_id) = (node.inputs[1], node.inputs.get(2).copied());
@@ -169,6 +173,7 @@ impl Emit<'_, '_> {
             b: None,
             order: OrderRecord::PLAIN,
             scratch_bytes: 0,
+            widened: None,
             multiplier: None,
             shift: None,
             channels: word(multipliers.len()),
@@ -177,19 +182,19 @@ impl Emit<'_, '_> {
             hi,
             sum_bits: if wide { 64 } else { 32 },
         };
-        let isa = self.lowering.options.isa;
+        let (isa, optimize) = (self.lowering.options.isa, self.lowering.options.optimize);
         let weights = self.tensor(weights_id).data.as_ref().and_then(Data::as_i8);
-        if let (Some(weights), Some(bias)) = (weights.filter(|_| isa.has_layout()), &folded) {
+        // The plain order takes no more flash, and a program with loops for one order is smaller than one for both.
+        let may = isa.has_layout() && optimize != Optimize::Size;
+        if let (Some(weights), Some(bias), Some(shape)) = (weights.filter(|_| may), &folded, shape) {
             let each = |table: &[i32]| if table.len() == 1 { table.repeat(outputs) } else { table.to_vec() };
             let (multiplier, shift) = (each(&mantissas), each(&shifts));
             let zero_point = plain.zero_point;
             let layer = Layer { weights, bias, multiplier: &multiplier, shift: &shift, zero_point, lo };
-            // The plain order takes no more flash, and a program with loops for one order is smaller than one for both.
-            let stays = self.lowering.options.optimize == Optimize::Size;
-            if let Some(packed) = pack(isa, &layer).filter(|_| !stays) {
+            if let Some(Own { packed, widened }) = loops::fastest(isa, shape, &layer, optimize == Optimize::Speed) {
                 let order = OrderRecord::of(isa, word(packed.stream.len()));
                 let w = self.table(node, "kernel", &Data::U8(packed.stream.as_bytes().to_vec()));
-                return Ok(Weighted { w, order, scratch_bytes: packed.scratch_bytes(), ..plain });
+                return Ok(Weighted { w, order, scratch_bytes: packed.scratch_bytes(), widened, ..plain });
             }
         }
         let w = self.integer_weights(node, weights_id, dtype)?;

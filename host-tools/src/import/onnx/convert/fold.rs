@@ -11,25 +11,26 @@ use crate::import::onnx::model::{AttributeValue, MAX_RANK};
 use crate::import::onnx::tensor::{Constant, ElementType, decode, take};
 use std::rc::Rc;
 
+/// Operators that are computed at import, beside arithmetic, comparisons and reductions.
+pub const FOLDED: &[&str] = &[
+    "Constant",
+    "ConstantOfShape",
+    "Shape",
+    "Size",
+    "Gather",
+    "Cast",
+    "Concat",
+    "Slice",
+    "Split",
+    "Expand",
+    "Range",
+    "Where",
+    "Tile",
+];
+
 /// Whether there is an operator of this name that is computed at import.
 pub(super) fn is_known(op: &str) -> bool {
-    matches!(
-        op,
-        "Constant"
-            | "ConstantOfShape"
-            | "Shape"
-            | "Size"
-            | "Gather"
-            | "Cast"
-            | "Concat"
-            | "Slice"
-            | "Split"
-            | "Expand"
-            | "Range"
-            | "Where"
-            | "Tile"
-    ) || super::fold_arithmetic::is_known(op)
-        || super::fold_reduce::is_known(op)
+    FOLDED.contains(&op) || super::fold_arithmetic::is_known(op) || super::fold_reduce::is_known(op)
 }
 
 pub(super) type Operands = Vec<Option<Rc<Constant>>>;

@@ -33,6 +33,7 @@ mod resize;
 mod shapes;
 mod softmax;
 
+pub use fold::FOLDED;
 pub use ports::Port;
 
 use super::Options;

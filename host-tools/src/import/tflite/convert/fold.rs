@@ -11,6 +11,9 @@ use crate::import::tflite::error::OpProblem;
 use crate::import::tflite::model::Operator;
 use crate::import::tflite::schema::{TensorType, op, option};
 
+/// Operators that are computed at import or refused, by their names in the schema; others are on constants alone.
+pub const FOLDED: &[&str] = &["CAST", "GATHER", "REDUCE_PROD", "SHAPE"];
+
 impl<'a> Converter<'_, 'a> {
     /// Computes the operator if its inputs allow; false if it has to run on the device.
     pub(super) fn fold(&mut self, code: i32, operator: &Operator<'a>) -> Result<bool, OpProblem> {

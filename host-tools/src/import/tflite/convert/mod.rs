@@ -14,6 +14,7 @@ mod recurrent;
 mod shapes;
 mod window;
 
+pub use fold::FOLDED;
 pub use movement::nearest;
 
 use super::error::{OpProblem, TensorProblem, TfliteError};
