@@ -57,6 +57,12 @@ fn reaches_it(name: &str, graph: &Graph, orders: &[IsaId]) {
         let loops = if isa.has_layout() { LOOPS } else { 0 };
         assert!(flash[1] <= flash[0] + loops && flash[1] <= flash[2] + loops, "{name} {isa:?}: flash {flash:?}");
         assert!(ram[2] <= ram[0], "{name} {isa:?}: RAM {ram:?}");
+        // By the cost model no aim is slower than the plain loops, which `size` takes.
+        let estimates = packed.each_ref().map(|packed| {
+            let plan = image::inspect(&packed.image().unwrap()).infer;
+            plan.steps.iter().filter_map(|step| step.estimate).sum::<u64>()
+        });
+        assert!(estimates[0] <= estimates[1], "{name} {isa:?}: estimates {estimates:?}");
         let outputs = packed.each_ref().map(infer);
         assert!(outputs.iter().all(|output| *output == outputs[0]), "{name} {isa:?}: outputs differ");
     }
@@ -73,7 +79,25 @@ fn of_a_small_network() {
     assert!(ram(Optimize::Ram) < ram(Optimize::Speed), "there is something to choose");
 }
 
-/// What cores have no loop for as it is may become a convolution over all channels: for speed alone.
+/// A dense layer of two outputs is faster in the plain loop on rv32, but not by enough to carry both.
+#[test]
+fn loops_are_mixed_only_where_it_pays() {
+    let dense = |network: Sequential| {
+        let graph = network.build(3).expect("a sound graph");
+        let count = 20 * graph.tensor(graph.inputs[0]).elements();
+        let mut rng = Rng::new(1);
+        let samples: Vec<f32> = (0..count).map(|_| rng.unit_f32()).collect();
+        let graph = quantize(&graph, &samples, Scheme::Int8).expect("an int8 form").graph;
+        let options = PackOptions { isa: IsaId::Rv32, ..PackOptions::default() };
+        let packed = pack(&graph, &options, None).unwrap();
+        let plan = image::inspect(&packed.image().unwrap()).infer;
+        plan.steps.iter().map(|step| step.runs_in).collect::<Vec<_>>()
+    };
+    assert_eq!(dense(Sequential::new([256]).add(Dense::new(2))), ["plain"]);
+    assert_eq!(dense(Sequential::new([1024]).add(Dense::new(256)).add(Dense::new(2))), ["own", "own"]);
+}
+
+/// What cores have no loop for as it is may become a convolution over all channels.
 #[test]
 fn of_layers_of_groups() {
     let graph = grouped();
@@ -84,8 +108,8 @@ fn of_layers_of_groups() {
             let image = packed.image().unwrap();
             image.infer_plan().steps().filter(|step| step.name().starts_with("DepthwiseConv2d")).count()
         };
-        let [speed, size, ram] = [Optimize::Speed, Optimize::Size, Optimize::Ram].map(depthwise);
-        assert!(speed < size && size == 4 && ram >= size, "{isa:?}: {speed}, {size}, {ram}");
+        let [speed, size] = [Optimize::Speed, Optimize::Size].map(depthwise);
+        assert!(speed < size && size == 4, "{isa:?}: {speed}, {size}");
     }
 }
 

@@ -1,13 +1,14 @@
 //! What an image is packed for.
 //!
-//! | aim | weights of int8 layers | rows |
+//! | aim | loops of int8 layers with weights | rows |
 //! |---|---|---|
-//! | speed | in the order of the target's own loops, wherever it has one | all of a layer at once |
-//! | size | in the plain order: no padded sums, no written-out multipliers, and a program for one order only | as for speed |
-//! | RAM | as for speed: the plain order saves its scratch, but takes several times as long | some at a time, where that makes the arena smaller |
+//! | speed | for each layer the one with the least estimated time ([`super::loops`]): the target's own, or the plain one; layers of groups may become convolutions | all of a layer at once |
+//! | size | the plain ones: no padded sums, no written-out multipliers, and a program for one order only | as for speed |
+//! | RAM | as for speed, but a layer becomes a convolution only if the arena is smaller then | some at a time, where that makes the arena smaller |
 //!
 //! Whatever the aim, a plan for which the target has no room computes some rows at a time ([`super::stream`]).
 
+use super::loops::May;
 use super::stream::Bands;
 use super::{LowerError, Options, Program};
 use embernet_core::image::Image;
@@ -71,25 +72,71 @@ impl std::str::FromStr for Precision {
     }
 }
 
-/// The program that the options ask for. `lower` makes one that computes whole layers, or, if given [`Bands`], some rows
-/// at a time.
+/// How a program is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'b> {
+    /// Layers compute some rows at a time, and those named there are laid out for that.
+    pub bands: Option<&'b Bands>,
+    /// The loops that int8 layers may run in.
+    pub may: May,
+}
+
+/// Percent of a model's time that plain loops must save before a program gets them beside the core's own.
+const WORTH_BOTH: u64 = 1;
+
+/// The program that the options ask for.
 pub(super) fn choose(
     options: &Options,
-    lower: impl Fn(Option<&Bands>) -> Result<(Program, Bands), LowerError>,
+    lower: impl Fn(Way<'_>) -> Result<(Program, Bands), LowerError>,
 ) -> Result<Program, LowerError> {
-    let (whole, _) = lower(None)?;
+    if options.optimize != Optimize::Ram {
+        return in_rows(options, true, &lower);
+    }
+    // Scratch of a convolution is more than that of the layer it was made of, or less.
+    let narrow = in_rows(options, false, &lower)?;
+    if narrow.loops.widenable == 0 {
+        return Ok(narrow);
+    }
+    let wide = in_rows(options, true, &lower)?;
+    Ok(if wide.arena_bytes() < narrow.arena_bytes() { wide } else { narrow })
+}
+
+/// A program of whole layers, or one that computes some rows at a time.
+fn in_rows(
+    options: &Options,
+    widen: bool,
+    lower: &impl Fn(Way<'_>) -> Result<(Program, Bands), LowerError>,
+) -> Result<Program, LowerError> {
+    let (whole, may) = in_few_loops(widen, lower)?;
     let has_room = options.room.is_none_or(|room| whole.arena_bytes() <= room);
     // Several samples lie one after the other, so that rows of one are not followed by rows of the next. A host has
     // memory enough, and its tokens' scratch is for whole layers.
-    let may = options.samples == 1 && options.reuse && !options.isa.packs();
-    if !may || (options.optimize != Optimize::Ram && has_room) {
+    let can = options.samples == 1 && options.reuse && !options.isa.packs();
+    if !can || (options.optimize != Optimize::Ram && has_room) {
         return Ok(whole);
     }
-    let (rows, bands) = lower(Some(&Bands::new()))?;
+    let (rows, bands) = lower(Way { bands: Some(&Bands::new()), may })?;
     if rows.arena_bytes() >= whole.arena_bytes() {
         return Ok(whole);
     }
     // Once more, with weights for bands as high as they came out.
-    let (again, _) = lower(Some(&bands))?;
+    let (again, _) = lower(Way { bands: Some(&bands), may })?;
     Ok(if again.arena_bytes() <= rows.arena_bytes() { again } else { rows })
+}
+
+/// A program of whole layers, with plain loops beside the core's own only where that pays.
+fn in_few_loops(
+    widen: bool,
+    lower: &impl Fn(Way<'_>) -> Result<(Program, Bands), LowerError>,
+) -> Result<(Program, May), LowerError> {
+    let both = May { widen, prefer_plain: true };
+    let (mixed, _) = lower(Way { bands: None, may: both })?;
+    if mixed.loops.preferred == 0 {
+        return Ok((mixed, both));
+    }
+    let one = May { widen, prefer_plain: false };
+    let (own, _) = lower(Way { bands: None, may: one })?;
+    let saved = own.loops.estimate.saturating_sub(mixed.loops.estimate);
+    let pays = saved.saturating_mul(100 / WORTH_BOTH) > own.loops.estimate || own.loops.estimate > own.loops.plain;
+    Ok(if pays { (mixed, both) } else { (own, one) })
 }

@@ -36,6 +36,7 @@ mod cell_tests;
 #[cfg(test)]
 mod tests;
 
+use choice::Way;
 pub use choice::{Optimize, Precision};
 pub use error::LowerError;
 pub use pack::{Item, Packing, pack};
@@ -51,6 +52,7 @@ use embernet_core::arch::IsaId;
 use embernet_core::kernels::copy;
 use embernet_core::optim::OptimizerRecord;
 use serde::{Deserialize, Serialize};
+use loops::May;
 use std::collections::HashMap;
 use stream::Bands;
 
@@ -146,23 +148,24 @@ impl Default for Options {
 /// The graph is simplified first ([`passes`]), unless every tensor has to stay.
 pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
     let passes::Prepared { graph, report, pieces } = passes::prepare(graph, options)?;
-    let mut program = choice::choose(options, |bands| lower_with(&graph, options, bands))?;
+    let mut program = choice::choose(options, |way| lower_with(&graph, options, way))?;
     program.simplified = report;
     program.pieces = pieces;
     Ok(program)
 }
 
-/// A program of a simplified graph. With `bands` layers compute some rows at a time, and those named there are laid out
+/// A program of a simplified graph. With [`Way::bands`] layers compute some rows at a time, and those named there are laid out
 /// for that; the result has how many rows each of them came to compute.
-fn lower_with(graph: &Graph, options: &Options, bands: Option<&Bands>) -> Result<(Program, Bands), LowerError> {
+fn lower_with(graph: &Graph, options: &Options, way: Way<'_>) -> Result<(Program, Bands), LowerError> {
     let mut lowering = Lowering::new(graph, options)?;
-    lowering.bands = bands.cloned().unwrap_or_default();
+    lowering.bands = way.bands.cloned().unwrap_or_default();
+    lowering.may = way.may;
     lowering.program.infer = lowering.inference()?;
     if let Some(train) = &options.train {
         lowering.program.train = Some(lowering.training(train)?);
     }
     let mut program = lowering.program;
-    let bands = if bands.is_some() { stream::stream(&mut program)? } else { Bands::new() };
+    let bands = if way.bands.is_some() { stream::stream(&mut program)? } else { Bands::new() };
     let align = if options.isa.packs() { LINE_ALIGN } else { BUFFER_ALIGN };
     program.place(options.reuse, align)?;
     Ok((program, bands))
@@ -177,6 +180,7 @@ struct Lowering<'g> {
     constants: HashMap<TensorId, BufferId>,
     order: Vec<NodeId>,
     bands: Bands,
+    may: May,
 }
 
 /// One plan while it is written.
@@ -204,7 +208,8 @@ impl<'g> Lowering<'g> {
         }
         let order = graph.order()?;
         let program = Program { layers: layers(graph), ..Program::default() };
-        let mut lowering = Self { graph, options, program, constants: HashMap::new(), order, bands: Bands::new() };
+        let (constants, bands) = (HashMap::new(), Bands::new());
+        let mut lowering = Self { graph, options, program, constants, order, bands, may: May::default() };
         // Only a program that trains has parameters in the arena. They come first and in the order
         // of the graph, whichever plan uses them first.
         if options.train.is_some() {

@@ -5,6 +5,7 @@
 //! buffers it touches and how; then with the real ones. So the planner, the device's parser and
 //! `inspect` all read the same list.
 
+use super::loops::Loops;
 use crate::graph::{DType, NodeId, Piece, TensorId};
 use crate::image::LayerInfo;
 use crate::passes::Report;
@@ -295,6 +296,8 @@ pub struct Program {
     pub simplified: Report,
     /// Parameters that stand for parts of the graph's own.
     pub pieces: Vec<Piece>,
+    /// The loops that int8 layers with weights run in.
+    pub loops: Loops,
     /// The inference plan.
     pub infer: Sequence,
     /// The training plan.

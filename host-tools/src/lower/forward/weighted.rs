@@ -191,7 +191,11 @@ impl Emit<'_, '_> {
             let (multiplier, shift) = (each(&mantissas), each(&shifts));
             let zero_point = plain.zero_point;
             let layer = Layer { weights, bias, multiplier: &multiplier, shift: &shift, zero_point, lo };
-            if let Some(Own { packed, widened }) = loops::fastest(isa, shape, &layer, optimize == Optimize::Speed) {
+            let may = self.lowering.may;
+            let mut loops = self.lowering.program.loops;
+            let own = loops::fastest(isa, shape, &layer, may, &mut loops);
+            self.lowering.program.loops = loops;
+            if let Some(Own { packed, widened }) = own {
                 let order = OrderRecord::of(isa, word(packed.stream.len()));
                 let w = self.table(node, "kernel", &Data::U8(packed.stream.as_bytes().to_vec()));
                 return Ok(Weighted { w, order, scratch_bytes: packed.scratch_bytes(), widened, ..plain });

@@ -109,12 +109,16 @@ proptest! {
             let of = |packed: &Packed| OrderRecord::of(isa, packed.stream.len() as u32);
             let plain = estimate(&shape, OrderRecord::PLAIN);
             let own = shape.pack(isa, &layer).map(|packed| estimate(&shape, of(&packed)));
-            let chosen = fastest(isa, &shape, &layer, widens).map(|own| {
+            let (may, mut loops) = (May { widen: widens, prefer_plain: true }, Loops::default());
+            let found = fastest(isa, &shape, &layer, may, &mut loops);
+            prop_assert_eq!(loops.preferred, usize::from(own.is_some() && found.is_none()));
+            let chosen = found.map(|own| {
                 let widened = own.widened.map_or(shape, Shape::Conv2d);
                 prop_assert!(widens || own.widened.is_none());
                 Ok(estimate(&widened, of(&own.packed)))
             });
             let chosen = chosen.transpose()?.unwrap_or(plain);
+            prop_assert_eq!((loops.estimate, loops.plain), (chosen, plain));
             prop_assert!(chosen <= plain && own.is_none_or(|own| chosen <= own), "{isa:?}: {chosen}, {plain}, {own:?}");
         }
     }
