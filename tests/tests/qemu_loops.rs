@@ -5,8 +5,8 @@ use embernet::link::Board;
 use embernet_core::arch::IsaId;
 use embernet_core::rng::Rng;
 use embernet_tests::cases::random;
-use embernet_tests::{firmware, models};
 use embernet_tests::runtime::Device;
+use embernet_tests::{firmware, models};
 
 /// Layers on each board.
 const LAYERS: usize = 100;

@@ -76,7 +76,9 @@ pub fn run(shared: &[Model]) -> Result<()> {
     }
     println!("{table}");
     let text = toml::to_string(&costs).context("the factors as TOML")?;
-    let text = format!("# What loops of int8 layers take; see docs/performance.md. Written by `cargo xtask bench mcu --fit`.\n\n{text}");
+    let text = format!(
+        "# What loops of int8 layers take; see docs/performance.md. Written by `cargo xtask bench mcu --fit`.\n\n{text}"
+    );
     files::write(&workspace().join(FILE), text.as_bytes()).context(FILE)?;
     println!("saved to {FILE}");
     Ok(())
@@ -164,7 +166,9 @@ fn small() -> Result<Vec<Graph>> {
             .add(depthwise([5, 5]).padding(same))
             .add(depthwise([3, 3]).padding(same))
             .add(depthwise([7, 1])),
-        Sequential::new([9, 9, 3]).add(depthwise([3, 3]).depth_multiplier(4)).add(depthwise([2, 2]).depth_multiplier(2)),
+        Sequential::new([9, 9, 3])
+            .add(depthwise([3, 3]).depth_multiplier(4))
+            .add(depthwise([2, 2]).depth_multiplier(2)),
         Sequential::new([16, 8, 12]).add(depthwise([3, 3]).depth_multiplier(2).padding(same)).add(depthwise([5, 3])),
         Sequential::new([8, 8, 16])
             .add(conv(16, [3, 3]).groups(4).padding(same))

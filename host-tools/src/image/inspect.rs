@@ -162,13 +162,7 @@ fn port_text(name: Option<&String>, record: &TensorRecord) -> String {
     format!("{name} {} {dtype} (scale {scale}, zero point {zero_point})", shape_text(&shape))
 }
 
-fn step_rows(
-    plan: Plan<'_>,
-    samples: usize,
-    metadata: &Metadata,
-    kind: PlanKind,
-    isa: Option<IsaId>,
-) -> Vec<StepRow> {
+fn step_rows(plan: Plan<'_>, samples: usize, metadata: &Metadata, kind: PlanKind, isa: Option<IsaId>) -> Vec<StepRow> {
     let row = |(index, step): (usize, embernet_core::plan::Step<'_>)| {
         let operands = step.operands(samples);
         let operands = operands.as_slice();

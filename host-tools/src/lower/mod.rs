@@ -51,8 +51,8 @@ use crate::passes;
 use embernet_core::arch::IsaId;
 use embernet_core::kernels::copy;
 use embernet_core::optim::OptimizerRecord;
-use serde::{Deserialize, Serialize};
 use loops::May;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use stream::Bands;
 

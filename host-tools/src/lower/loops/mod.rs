@@ -13,7 +13,6 @@ mod cost;
 mod shape;
 mod widen;
 
-
 #[cfg(test)]
 mod tests;
 

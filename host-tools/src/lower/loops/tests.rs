@@ -91,7 +91,9 @@ fn filters_of_groups_get_zeros() {
     assert_eq!(wide, [1, 2, 0, 0, 3, 4, 0, 0, 0, 0, 5, 6, 0, 0, 7, 8]);
     // What is one, and what would grow too much.
     assert!(widen(&Shape::Conv2d(Conv2d { groups: 1, ..groups }), &[0; 16]).is_none());
-    assert!(widen(&Shape::Depthwise(DepthwiseConv2d { window, in_c: 17, out_c: 17, multiplier: 1 }), &[0; 34]).is_none());
+    assert!(
+        widen(&Shape::Depthwise(DepthwiseConv2d { window, in_c: 17, out_c: 17, multiplier: 1 }), &[0; 34]).is_none()
+    );
 }
 
 proptest! {
