@@ -66,6 +66,18 @@ impl Recurrent {
     }
 }
 
+/// Row number `number` of rows of `len`; nothing if there is none. One copy for a device: recurrent layers take many.
+#[cfg_attr(target_os = "none", inline(never))]
+pub fn row(items: &[f32], number: usize, len: usize) -> &[f32] {
+    sub(items, number.wrapping_mul(len), len)
+}
+
+/// [`row`] for writing.
+#[cfg_attr(target_os = "none", inline(never))]
+pub fn row_mut(items: &mut [f32], number: usize, len: usize) -> &mut [f32] {
+    sub_mut(items, number.wrapping_mul(len), len)
+}
+
 /// Every row of `state` (`[samples][units]`) starts from `initial`; an empty one counts as `zero`.
 pub fn start_state<T: Copy>(initial: &[T], zero: T, units: usize, state: &mut [T]) {
     if initial.is_empty() {

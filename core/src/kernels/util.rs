@@ -35,20 +35,6 @@ pub fn from_mut<T>(items: &mut [T], start: usize) -> &mut [T] {
     items.get_mut(start.min(items.len())..).unwrap_or_default()
 }
 
-/// One element; zero if there is none, as for what a layer lacks.
-#[inline(always)]
-pub fn at(items: &[f32], index: usize) -> f32 {
-    items.get(index).copied().unwrap_or(0.0)
-}
-
-/// Sets one element, if it is there.
-#[inline(always)]
-pub fn put(items: &mut [f32], index: usize, value: f32) {
-    if let Some(item) = items.get_mut(index) {
-        *item = value;
-    }
-}
-
 /// Rows of `len` elements, what is left over excepted; none if `len` is 0.
 ///
 /// Like the standard library's exact chunks, but walks without a division: those divide to know their number, which

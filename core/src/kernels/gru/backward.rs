@@ -7,8 +7,8 @@
 
 use super::{GATES, Weights, step};
 use crate::arch::Isa;
-use crate::kernels::recurrent::{Recurrent, add_product_back_f32, start_state};
-use crate::kernels::util::{at, copy, put, rows, rows_mut, sub, sub_mut};
+use crate::kernels::recurrent::{Recurrent, add_product_back_f32, row, row_mut, start_state};
+use crate::kernels::util::{copy, rows, rows_mut};
 use crate::math::Maths;
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -48,28 +48,27 @@ pub fn backward_f32<I: Isa>(
     let samples = samples.zip(rows_mut(to.previous, shape.out_elements())).zip(rows_mut(to.dh0, units));
     for (sample, ((((x, da), ds), previous), dh)) in samples.enumerate() {
         for t in shape.times() {
-            copy(dh, sub_mut(previous, t * units, units));
-            let [da, ds] = [&mut *da, &mut *ds].map(|of| sub_mut(of, t * gates, gates));
-            step(isa, maths, sub(x, t * inputs, inputs), weights, da, ds, &mut [], dh);
+            copy(dh, row_mut(previous, t, units));
+            let (da, ds) = (row_mut(da, t, gates), row_mut(ds, t, gates));
+            step(isa, maths, row(x, t, inputs), weights, da, ds, &mut [], dh);
         }
-        start_state(sub(dh_last, sample * units, units), 0.0, units, dh);
-        let dy = sub(dy, sample * shape.out_elements(), time * units);
+        start_state(row(dh_last, sample, units), 0.0, units, dh);
+        let dy = row(dy, sample, shape.out_elements());
         for t in shape.times().rev() {
-            let (dy, before) = (sub(dy, t * units, units), sub(previous, t * units, units));
-            let [da, ds] = [&mut *da, &mut *ds].map(|of| sub_mut(of, t * gates, gates));
-            for (unit, (dh, before)) in dh.iter_mut().zip(before).enumerate() {
-                let [z, r, n] = [0, 1, 2].map(|gate| at(da, gate * units + unit));
-                let of_state = at(ds, 2 * units + unit);
-                let d_h = *dh + at(dy, unit);
-                let d_n = d_h * (1.0 - z) * (1.0 - n * n);
-                let d_z = d_h * (before - n) * z * (1.0 - z);
-                let d_r = d_n * of_state * r * (1.0 - r);
-                for (gate, (input, state)) in [(d_z, d_z), (d_r, d_r), (d_n, d_n * r)].into_iter().enumerate() {
-                    put(da, gate * units + unit, input);
-                    put(ds, gate * units + unit, state);
-                }
-                *dh = d_h * z;
+            isa.accumulate_f32(row(dy, t, units), dh);
+            let (da, ds) = (row_mut(da, t, gates), row_mut(ds, t, gates));
+            let (both, n) = da.split_at_mut_checked(2 * units).unwrap_or_default();
+            let (z, r) = both.split_at_mut_checked(units).unwrap_or_default();
+            let (both_of_state, s) = ds.split_at_mut_checked(2 * units).unwrap_or_default();
+            let gates = z.iter_mut().zip(r).zip(n.iter_mut().zip(s));
+            for (((z, r), (n, s)), (dh, before)) in gates.zip(dh.iter_mut().zip(row(previous, t, units))) {
+                let d_n = *dh * (1.0 - *z) * (1.0 - *n * *n);
+                let d_z = *dh * (before - *n) * *z * (1.0 - *z);
+                let d_r = d_n * *s * *r * (1.0 - *r);
+                *dh *= *z;
+                (*s, *z, *r, *n) = (d_n * *r, d_z, d_r, d_n);
             }
+            copy(both, both_of_state);
             add_product_back_f32(isa, ds, weights.r, dh);
         }
     }

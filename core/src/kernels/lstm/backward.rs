@@ -1,14 +1,14 @@
-//! Backward through time, f32.
+//! Backward through time, f32, for cells without peepholes.
 //!
 //! Nothing of the forward pass is kept: the step runs each sequence again (as many operations, no memory between the
 //! passes) and walks back over it. It leaves the gradients of the gates' sums, `dz [samples][time][4 units]`, and the
 //! states before each step. With these the kernels are layers like any other: `dx = dz w`, `dw = dz^T x`, `db = sum of
 //! dz` over samples and time, and `dr = dz^T previous` are steps of a pointwise convolution.
 
-use super::{GATES, PEEPHOLES, Weights, split, step};
+use super::{GATES, Weights, split, step};
 use crate::arch::Isa;
-use crate::kernels::recurrent::{Recurrent, add_product_back_f32, start_state};
-use crate::kernels::util::{at, copy, put, rows, rows_mut, sub, sub_mut};
+use crate::kernels::recurrent::{Recurrent, add_product_back_f32, row, row_mut, start_state};
+use crate::kernels::util::{copy, rows, rows_mut};
 use crate::math::Maths;
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -51,31 +51,27 @@ pub fn backward_f32<I: Isa>(
     let states = rows_mut(to.dh0, units).zip(rows_mut(to.dc0, units));
     for (sample, (((x, dz), previous), (dh, dc))) in samples.zip(states).enumerate() {
         for t in shape.times() {
-            copy(dh, sub_mut(previous, t * units, units));
-            step(isa, maths, sub(x, t * inputs, inputs), weights, sub_mut(dz, t * gates, gates), dh, dc);
-            copy(dc, sub_mut(cells, t * units, units));
+            copy(dh, row_mut(previous, t, units));
+            copy(dc, row_mut(cells, t, units));
+            step(isa, maths, row(x, t, inputs), weights, row_mut(dz, t, gates), dh, dc);
         }
-        start_state(sub(dh_last, sample * units, units), 0.0, units, dh);
-        start_state(sub(dc_last, sample * units, units), 0.0, units, dc);
-        let (dy, c0) = (sub(dy, sample * shape.out_elements(), time * units), sub(c0, sample * units, units));
-        for (t, before) in shape.times().rev().zip(shape.times().rev().skip(1).map(Some).chain([None])) {
-            let c_before = before.map_or(c0, |t| sub(cells, t * units, units));
-            let (dy, c) = (sub(dy, t * units, units), sub(cells, t * units, units));
-            let dz = sub_mut(dz, t * gates, gates);
+        start_state(row(dh_last, sample, units), 0.0, units, dh);
+        start_state(row(dc_last, sample, units), 0.0, units, dc);
+        let dy = row(dy, sample, shape.out_elements());
+        for t in shape.times().rev() {
+            isa.accumulate_f32(row(dy, t, units), dh);
+            let dz = row_mut(dz, t, gates);
             let [i, f, g, o] = split(units, dz);
-            for (unit, ((dh, dc), c)) in dh.iter().zip(dc.iter_mut()).zip(c).enumerate() {
-                let peephole = |number: usize| at(weights.p, number * units + unit);
-                let (dh, c, c_before) = (dh + at(dy, unit), maths.tanh(*c), at(c_before, unit));
-                let [gate_i, gate_f, gate_g, gate_o] = [&*i, &*f, &*g, &*o].map(|gate| at(gate, unit));
-                let d_o = dh * c * gate_o * (1.0 - gate_o);
-                let d_c = dh * gate_o * (1.0 - c * c) + *dc + peephole(2) * d_o;
-                let d_i = d_c * gate_g * gate_i * (1.0 - gate_i);
-                let d_f = d_c * c_before * gate_f * (1.0 - gate_f);
-                let d_g = d_c * gate_i * (1.0 - gate_g * gate_g);
-                *dc = d_c * gate_f + peephole(0) * d_i + peephole(1) * d_f;
-                for (gate, gradient) in [&mut *i, &mut *f, &mut *g, &mut *o].into_iter().zip([d_i, d_f, d_g, d_o]) {
-                    put(gate, unit, gradient);
-                }
+            let gates = i.iter_mut().zip(f).zip(g.iter_mut().zip(o));
+            for ((((i, f), (g, o)), before), (dh, dc)) in gates.zip(row(cells, t, units)).zip(dh.iter().zip(&mut *dc)) {
+                let c = maths.tanh(*f * before + *i * *g);
+                let d_c = dh * *o * (1.0 - c * c) + *dc;
+                *dc = d_c * *f;
+                *o = dh * c * *o * (1.0 - *o);
+                *f = d_c * before * *f * (1.0 - *f);
+                let of_cell = d_c * *i * (1.0 - *g * *g);
+                *i = d_c * *g * *i * (1.0 - *i);
+                *g = of_cell;
             }
             dh.fill(0.0);
             add_product_back_f32(isa, dz, weights.r, dh);
@@ -97,8 +93,6 @@ pub struct BackwardF32 {
     pub r: Ref,
     /// Bias, or none.
     pub b: Ref,
-    /// Peepholes, or none.
-    pub p: Ref,
     /// Hidden state that the forward step started from, or none for zeros.
     pub h0: Ref,
     /// Cell state that it started from, or none for zeros.
@@ -127,7 +121,6 @@ impl StepRecord for BackwardF32 {
         w: read f32 [const GATES, shape.units, shape.inputs],
         r: read f32 [const GATES, shape.units, shape.units],
         b: read f32 [const GATES, shape.units],
-        p: read f32 [const PEEPHOLES, shape.units],
         h0: read f32 [samples, shape.units],
         c0: read f32 [samples, shape.units],
         dy: read f32 [samples, shape.time, shape.units],
@@ -145,10 +138,10 @@ impl StepRecord for BackwardF32 {
     }
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
-        let (x, w, r, b, p) = (at.read(), at.read(), at.read(), at.read(), at.read());
+        let (x, w, r, b) = (at.read(), at.read(), at.read(), at.read());
         let (states, dy, last) = ([at.read(), at.read()], at.read(), [at.read(), at.read()]);
         let to = Gradients { dz: at.write(), previous: at.write(), dh0: at.write(), dc0: at.write() };
-        let (weights, maths) = (Weights { w, r, b, p }, Maths::of(context.training));
+        let (weights, maths) = (Weights { w, r, b, p: &[] }, Maths::of(context.training));
         backward_f32(isa, maths, &self.shape, x, &weights, states, dy, last, to, at.write());
     }
 }

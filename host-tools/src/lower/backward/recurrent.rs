@@ -39,9 +39,11 @@ impl Emit<'_, '_> {
         match &node.op {
             Op::Lstm(op) => {
                 let shape = self.sequence_shape(node, op.units, op.reverse);
-                let peepholes = op.peepholes.then(|| node.parameters().last().copied()).flatten();
+                if op.peepholes {
+                    return Err(unsupported(node, "training through peepholes"));
+                }
                 let bias = op.use_bias.then(|| node.parameters()[2]);
-                let gates = self.lstm_step(site, shape, (bias, peepholes), &from, gradients)?;
+                let gates = self.lstm_step(site, shape, bias, &from, gradients);
                 self.gates_backward(site, shape, gates, gradients, state)
             }
             Op::Gru(op) if op.reset_after => {
@@ -57,19 +59,16 @@ impl Emit<'_, '_> {
         &mut self,
         site: Site<'_>,
         shape: Recurrent,
-        (bias, peepholes): (Option<TensorId>, Option<TensorId>),
+        bias: Option<TensorId>,
         from: &[Option<BufferId>],
         gradients: &mut Gradients,
-    ) -> Result<Gates, LowerError> {
+    ) -> Gates {
         let node = site.node;
-        if peepholes.is_some_and(|id| self.tensor(id).trainable) {
-            return Err(unsupported(node, "training peepholes (they can be frozen)"));
-        }
         let x = self.value(node.inputs[0]);
         let [h0, c0] = [1, 2].map(|i| (i < node.data_inputs().len()).then(|| self.per_sample(node, i)));
         let (kernel, recurrent) = (node.parameters()[0], node.parameters()[1]);
         let (w, r) = (self.value(kernel), self.value(recurrent));
-        let [b, peepholes] = [bias, peepholes].map(|id| id.map(|id| self.value(id)));
+        let b = bias.map(|id| self.value(id));
         let [dz, previous, dh0, dc0, cells] =
             ["gates' gradient", "states", "first state's gradient", "first cell's gradient", "cells"]
                 .map(|what| self.lowering.program.transient(format!("{}/{what}", node.name)));
@@ -80,7 +79,6 @@ impl Emit<'_, '_> {
             w: p.at(w),
             r: p.at(r),
             b: p.opt(b),
-            p: p.opt(peepholes),
             h0: p.opt(h0),
             c0: p.opt(c0),
             dy: p.opt(dy),
@@ -95,7 +93,7 @@ impl Emit<'_, '_> {
         for (input, gradient) in node.data_inputs().iter().skip(1).zip([dh0, dc0]) {
             self.contribute(site, *input, gradient, gradients);
         }
-        Ok(Gates { count: 4, sums: [dz, dz], previous, parameters: [Some(kernel), Some(recurrent), bias, None] })
+        Gates { count: 4, sums: [dz, dz], previous, parameters: [Some(kernel), Some(recurrent), bias, None] }
     }
 
     fn gru_step(

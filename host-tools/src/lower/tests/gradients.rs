@@ -187,20 +187,6 @@ fn states_of_recurrent_layers() {
 }
 
 #[test]
-fn peepholes_may_be_there_but_do_not_learn() {
-    let mut net = Net::new(8);
-    net.layer("sequence", Reshape::new([4, 2]));
-    net.layer("cell", Lstm { units: 3, reverse: false, use_bias: true, peepholes: true, cell_clip: 0.0 });
-    let mut graph = net.finish();
-    let options = train_options(OptimizerRecord::sgd(1.0), Loss::SparseCrossEntropy, 3);
-    let error = lower(&graph, &options).unwrap_err();
-    assert!(error.to_string().contains("training peepholes (they can be frozen)"), "{error}");
-    let peepholes = graph.find_tensor("cell/3").unwrap();
-    graph.tensor_mut(peepholes).trainable = false;
-    check(&graph);
-}
-
-#[test]
 fn what_has_no_gradient_is_refused() {
     let options = train_options(OptimizerRecord::sgd(1.0), Loss::SparseCrossEntropy, 1);
     let refused = |net: Net| lower(&net.finish(), &options).unwrap_err().to_string();
@@ -208,6 +194,10 @@ fn what_has_no_gradient_is_refused() {
     net.layer("sequence", Reshape::new([4, 2]));
     net.layer("cell", Gru { units: 3, reverse: false, reset_after: false, use_bias: true });
     assert!(refused(net).contains("a reset gate that acts on the state (expected `reset_after`)"));
+    let mut net = Net::new(8);
+    net.layer("sequence", Reshape::new([4, 2]));
+    net.layer("cell", Lstm { units: 3, reverse: false, use_bias: true, peepholes: true, cell_clip: 0.0 });
+    assert!(refused(net).contains("training through peepholes"));
     let mut net = Net::new(8);
     net.layer("image", Reshape::new([2, 2, 2])).layer("odd", ResizeNearest { rows: vec![0, 1, 1], cols: vec![0, 1] });
     assert!(refused(net).contains("a resize by other than whole factors upwards"));
