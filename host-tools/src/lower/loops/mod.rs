@@ -4,9 +4,9 @@
 //! |---|---|
 //! | plain | everything; every core has it |
 //! | own | what the core's token has a loop for ([`packing`](embernet_core::arch::layout::packing)) |
-//! | own, as a convolution | a layer of groups, depthwise ones too, with filters over all channels ([`widen`]) |
+//! | own, as a convolution | a layer of groups, depthwise ones too, with filters over all channels (`widen.rs`) |
 //!
-//! The outputs are the same bytes. [`cost`] estimates; the least wins, and of equals the core's own. The plain loop is
+//! The outputs are the same bytes. `cost.rs` estimates; the least wins, and of equals the core's own. The plain loop is
 //! preferred to the core's own only where the whole model gains by it (`choice.rs`): a program with both is larger.
 
 mod cost;
