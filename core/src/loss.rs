@@ -2,7 +2,7 @@
 //! loss over the samples, and leave that mean in the context.
 
 use crate::arch::Isa;
-use crate::kernels::util::{elements, rows, rows_mut};
+use crate::kernels::util::{elements, from, rows, rows_mut};
 use crate::math;
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -71,12 +71,15 @@ pub fn softmax_cross_entropy(classes: usize, passes: usize, target: Target<'_>, 
     let mut loss = 0.0;
     for (sample, z) in rows_mut(z, classes).enumerate() {
         let greatest = z.iter().copied().fold(f32::NEG_INFINITY, math::max);
-        let wanted = |class: usize| match target {
-            Target::Class(labels) => {
-                let is_it = labels.get(sample).is_some_and(|&label| label as usize == class);
-                if is_it { 1.0 } else { 0.0 }
-            }
-            Target::Distribution(rows) => rows.get(sample * classes + class).copied().unwrap_or(0.0),
+        // Of a class index the row is empty, of a row the index that of no class.
+        let (index, row): (u32, &[f32]) = match target {
+            Target::Class(labels) => (labels.get(sample).copied().unwrap_or(u32::MAX), &[]),
+            Target::Distribution(rows) => (u32::MAX, from(rows, sample * classes)),
+        };
+        let wanted = |class: usize| match row.get(class) {
+            Some(wanted) => *wanted,
+            None if class == index as usize => 1.0,
+            None => 0.0,
         };
         let (mut total, mut weight, mut wanted_z) = (0.0, 0.0, 0.0);
         for (class, z) in z.iter_mut().enumerate() {

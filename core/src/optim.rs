@@ -108,7 +108,7 @@ pub struct OptimizerRecord {
     pub beta_2: f32,
     /// Keeps divisions finite: Adam and AdaGrad.
     pub epsilon: f32,
-    /// L2 penalty added to every gradient: `g += weight_decay * w`.
+    /// L2 penalty added to every gradient: `g += weight_decay * w`; no such sum is made where it is 0.
     pub weight_decay: f32,
     /// What every state slot starts from (AdaGrad's accumulator; 0 otherwise).
     pub state_init: f32,
@@ -200,6 +200,12 @@ impl Optimizer {
     pub const fn idle(settings: OptimizerRecord) -> Self {
         let (rule, format) = (Rule::Sgd, StateFormat::F32);
         Self { rule, format, settings, rate: 0.0, step: 0, first: true, last: true }
+    }
+
+    /// The gradient `g` of a weight, with the penalty on its size where there is one.
+    #[inline(always)]
+    pub fn decayed(&self, g: f32, w: f32) -> f32 {
+        if self.settings.weight_decay == 0.0 { g } else { g + self.settings.weight_decay * w }
     }
 
     /// Whether state is not f32. Rules without state have none that is.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use embernet::flash::slot;
+use embernet::image::Precision;
 use embernet::link::{Board, Client, FirmwareOptions, LinkError, Patience, Qemu, QemuOptions, Transport};
 use embernet_core::adapt::watch::Watch;
 use embernet_core::image::Image;
@@ -84,6 +85,30 @@ fn learns(name: &str) {
     let image = normalised.image().unwrap();
     client.load(&image, |_, _| {}).unwrap();
     has_the_hosts_bits(name, &mut client, &image);
+}
+
+/// In a small network what a step costs beside its arithmetic counts.
+#[test]
+fn m4_learns_from_one_sample_in_few_instructions() {
+    let board = Board::named("m4").unwrap();
+    let Some(mut client) = firmware::start("m4", None) else { return };
+    for (optimizer, most) in [(OptimizerRecord::sgd(0.1), 6_000), (OptimizerRecord::adam(0.01), 14_000)] {
+        let packed = models::precise(Precision::F32, &[10, 10], optimizer, 1);
+        let image = packed.image().unwrap();
+        client.load(&image, |_, _| {}).unwrap();
+        let steps = models::steps(12, 10);
+        let (losses, learned) = models::replay(&image, &steps);
+        let mut ticks = 0;
+        for ((inputs, labels), loss) in models::passes(&image, &steps).zip(&losses) {
+            let step = client.train_step(&image, &[inputs], labels).unwrap();
+            assert_eq!(step.loss.to_bits(), loss.to_bits());
+            ticks += step.ticks;
+        }
+        assert_eq!(client.params(&image).unwrap(), learned);
+        let each = board.instructions(ticks).unwrap() / losses.len() as u64;
+        eprintln!("m4: {each} instructions a training step of one sample, 4-10-10-3, {:?}", optimizer.rule());
+        assert!(each <= most, "{each} instructions, {most} at most");
+    }
 }
 
 /// Int8 networks that learn in place give the host's bits.

@@ -48,7 +48,7 @@ pub use host::{Processor, Task, best, best_exact, run_best, run_on};
 pub use id::IsaId;
 #[cfg(all(target_arch = "riscv32", target_os = "none"))]
 pub use riscv::Rv32;
-pub use rows::{Rows, RowsMut};
+pub use rows::{Rows, RowsMut, copy};
 pub(crate) use run::Run;
 pub use run::Slices;
 pub use scalar::Scalar;
@@ -60,7 +60,7 @@ pub use x86::{Avx2, Avx2Exact, Avx512};
 
 use crate::kernels::add::Sum;
 use crate::kernels::requantize::Requantize;
-use crate::kernels::util::from;
+use crate::kernels::util::{clear, from, start_from_bias};
 use crate::optim::Optimizer;
 use crate::plan::{Context, Stored};
 use crate::rng::Bits;
@@ -106,6 +106,22 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     #[inline]
     fn dot_f32(self, init: f32, a: &[f32], b: &[f32]) -> f32 {
         scalar::dot_f32(init, a, b)
+    }
+
+    /// `y[j] = b[j] + sum of x[i] * w[j][i]`: a dense layer's way forward for one sample; an empty `b` counts as zeros.
+    #[inline]
+    fn dense_one_f32(self, x: &[f32], w: &[f32], b: &[f32], y: &mut [f32]) {
+        let (k, n) = (x.len(), y.len());
+        start_from_bias(b, n, y);
+        self.gemm_f32(&Gemm { m: 1, n, k, a_row: k, a_col: 1, b_row: 1, b_col: k, c_row: n }, x, w, y);
+    }
+
+    /// `dx[i] = sum of dy[j] * w[j][i]`: its way back.
+    #[inline]
+    fn dense_one_backward_f32(self, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+        let (k, n) = (dy.len(), dx.len());
+        clear(dx);
+        self.gemm_f32(&Gemm { m: 1, n, k, a_row: k, a_col: 1, b_row: n, b_col: 1, c_row: n }, dy, w, dx);
     }
 
     /// `y[i] += a * x[i]`.
@@ -230,11 +246,11 @@ pub trait Isa: Copy + Send + Sync + core::fmt::Debug + 'static {
     }
 
     /// The update of weights `[dy.len()][x.len()]` by the gradient of one sample of a dense layer, `0 + dy[r] * x[c]`,
-    /// without a place for that gradient; `slots` are the rule's, `[m, v]` for Adam. The bits are those of the gradient
+    /// without a place for that gradient; `state` is the rule's, slot after slot. The bits are those of the gradient
     /// in a tile and the rule's method here. False, and nothing done, where the token has no loop for the rule.
     #[inline]
-    fn update_outer_f32(self, o: &Optimizer, dy: &[f32], x: &[f32], w: &mut [f32], slots: [&mut [f32]; 2]) -> bool {
-        let _ = (o, dy, x, w, slots);
+    fn update_outer_f32(self, o: &Optimizer, dy: &[f32], x: &[f32], w: &mut [f32], state: &mut [f32]) -> bool {
+        let _ = (o, dy, x, w, state);
         false
     }
 

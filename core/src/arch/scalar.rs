@@ -376,7 +376,7 @@ fn pixels(window: &Patch) -> impl Iterator<Item = usize> {
 #[inline]
 pub fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) {
     for (w, g) in w.iter_mut().zip(g) {
-        let g = g + o.settings.weight_decay * *w;
+        let g = o.decayed(*g, *w);
         *w -= o.rate * g;
     }
 }
@@ -386,7 +386,7 @@ pub fn sgd_f32(o: &Optimizer, g: &[f32], w: &mut [f32]) {
 pub fn momentum_f32(o: &Optimizer, nesterov: bool, g: &[f32], w: &mut [f32], v: &mut [f32]) {
     let momentum = o.settings.momentum;
     for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
-        let g = g + o.settings.weight_decay * *w;
+        let g = o.decayed(*g, *w);
         *v = math::settle(momentum * *v - o.rate * g, TINY_SQUARE);
         *w += if nesterov { momentum * *v - o.rate * g } else { *v };
     }
@@ -396,7 +396,7 @@ pub fn momentum_f32(o: &Optimizer, nesterov: bool, g: &[f32], w: &mut [f32], v: 
 #[inline]
 pub fn adagrad_f32(o: &Optimizer, g: &[f32], w: &mut [f32], v: &mut [f32]) {
     for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
-        let g = g + o.settings.weight_decay * *w;
+        let g = o.decayed(*g, *w);
         *v += g * g;
         *w -= o.rate * g / math::sqrt(*v + o.settings.epsilon);
     }
@@ -407,7 +407,7 @@ pub fn adagrad_f32(o: &Optimizer, g: &[f32], w: &mut [f32], v: &mut [f32]) {
 pub fn adam_f32(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
     let (one_minus_beta_1, one_minus_beta_2) = (1.0 - o.settings.momentum, 1.0 - o.settings.beta_2);
     for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-        let g = math::settle(g + o.settings.weight_decay * *w, TINY);
+        let g = math::settle(o.decayed(*g, *w), TINY);
         *m = math::settle(*m + (g - *m) * one_minus_beta_1, TINY);
         *v = math::settle(*v + (g * g - *v) * one_minus_beta_2, TINY_SQUARE);
         *w -= o.rate * *m / (math::sqrt(*v) + o.settings.epsilon);

@@ -30,9 +30,10 @@ impl Gemm {
     /// Whether every element that the shape names lies in slices of these lengths, and no two rows of C overlap.
     pub fn fits(&self, a: usize, b: usize, c: usize) -> bool {
         let holds = |len: usize, rows: usize, row: usize, columns: usize, column: usize| {
-            // The last element, if there is one; where its offset cannot be told, it is the greatest that can.
-            let last = |count: usize, distance: usize| (count - 1).saturating_mul(distance);
-            rows == 0 || columns == 0 || last(rows, row).saturating_add(last(columns, column)) < len
+            // The last element, if there is one and its offset can be told.
+            let last = |count: usize, distance: usize| (count - 1).checked_mul(distance);
+            let offset = || last(rows, row)?.checked_add(last(columns, column)?);
+            rows == 0 || columns == 0 || offset().is_some_and(|offset| offset < len)
         };
         holds(a, self.m, self.a_row, self.k, self.a_col)
             && holds(b, self.k, self.b_row, self.n, self.b_col)

@@ -238,8 +238,6 @@ impl StepRecord for BackwardF32 {
         dx: write f32 [samples, len],
     }
 
-    const SMALL: bool = true;
-
     fn shape_is_valid(&self) -> bool {
         Kind::from_u32(self.kind).is_some() && elements([self.len]).is_some()
     }

@@ -15,7 +15,9 @@ pub use int16::{ForwardI16, forward_i16};
 use super::order::OrderRecord;
 use super::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
 use super::trained::{Trained, with_tile};
-use super::util::{bias_backward, clear, elements, from, rows, rows_mut, start_from_bias, sub_mut};
+use super::util::{
+    bias_backward, clear, elements, from, limit, relu_backward, rows, rows_mut, start_from_bias, sub_mut,
+};
 use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
 use crate::memory::Slices;
@@ -54,21 +56,28 @@ impl Dense {
 /// `y = clamp(x * w^T + b, lo, hi)`; an empty `b` counts as zeros.
 pub fn forward_f32<I: Isa>(isa: I, shape: &Dense, x: &[f32], w: &[f32], b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
     let (inputs, outputs) = shape.dims();
-    let samples = rows(y, outputs).len();
-    start_from_bias(b, outputs, y);
-    let gemm =
-        Gemm { m: samples, n: outputs, k: inputs, a_row: inputs, a_col: 1, b_row: 1, b_col: inputs, c_row: outputs };
-    isa.gemm_f32(&gemm, x, w, y);
-    isa.clamp_f32(lo, hi, y);
+    if y.len() == outputs {
+        isa.dense_one_f32(x, w, b, y);
+    } else {
+        let (m, n, k) = (rows(y, outputs).len(), outputs, inputs);
+        start_from_bias(b, outputs, y);
+        let gemm = Gemm { m, n, k, a_row: inputs, a_col: 1, b_row: 1, b_col: inputs, c_row: outputs };
+        isa.gemm_f32(&gemm, x, w, y);
+    }
+    limit(isa, lo, hi, y);
 }
 
 /// `dx = dy * w`.
+#[cfg_attr(target_os = "none", inline(never))] // Two steps make it.
+#[cfg_attr(not(target_os = "none"), inline)]
 pub fn backward_input_f32<I: Isa>(isa: I, shape: &Dense, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     let (inputs, outputs) = shape.dims();
+    if dx.len() == inputs {
+        return isa.dense_one_backward_f32(dy, w, dx);
+    }
     clear(dx);
-    let samples = rows(dx, inputs).len();
-    let gemm =
-        Gemm { m: samples, n: inputs, k: outputs, a_row: outputs, a_col: 1, b_row: inputs, b_col: 1, c_row: inputs };
+    let (m, n, k) = (rows(dx, inputs).len(), inputs, outputs);
+    let gemm = Gemm { m, n, k, a_row: outputs, a_col: 1, b_row: inputs, b_col: 1, c_row: inputs };
     isa.gemm_f32(&gemm, dy, w, dx);
 }
 
@@ -222,8 +231,6 @@ impl StepRecord for BackwardInputF32 {
         dx: write f32 [samples, shape.inputs],
     }
 
-    const SMALL: bool = true;
-
     fn shape_is_valid(&self) -> bool {
         self.shape.is_valid()
     }
@@ -234,7 +241,8 @@ impl StepRecord for BackwardInputF32 {
     }
 }
 
-/// Backward step for the parameters, f32: computes gradients and updates in one go.
+/// Backward step for the parameters, f32: computes gradients and updates in one go. Before the update it may make the
+/// gradient of the input, too.
 #[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct BackwardWeightsF32 {
@@ -246,6 +254,11 @@ pub struct BackwardWeightsF32 {
     pub dy: Ref,
     /// Parameters and their state.
     pub trained: Trained,
+    /// Gradient of the input, or none; only if weights are trained.
+    pub dx: Ref,
+    /// Where the input is a relu's output, its greatest value: the gradient is 0 unless the input lies between 0 and that.
+    /// Else 0.
+    pub relu: f32,
 }
 
 impl StepRecord for BackwardWeightsF32 {
@@ -254,6 +267,7 @@ impl StepRecord for BackwardWeightsF32 {
         dy: read f32 [samples, shape.outputs],
         trained.w: update f32 [shape.outputs, shape.inputs],
         trained.b: update f32 [shape.outputs],
+        dx: write f32 [samples, shape.inputs],
         trained.w_state: update state(trained.slots) [shape.outputs, shape.inputs],
         trained.b_state: update state(trained.slots) [shape.outputs],
         trained.tile: scratch f32 [trained.tile_elements],
@@ -262,7 +276,8 @@ impl StepRecord for BackwardWeightsF32 {
     const SMALL: bool = true;
 
     fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid() && self.trained.is_valid_without_tile()
+        let reads_weights = self.dx.is_none() || !self.trained.w.is_none();
+        self.shape.is_valid() && self.trained.is_valid_without_tile() && reads_weights
     }
 
     fn optimizer_slots(&self) -> Option<u32> {
@@ -271,9 +286,18 @@ impl StepRecord for BackwardWeightsF32 {
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, dy) = (at.read(), at.read());
-        let (w, b, w_state, b_state, tile) = (at.write(), at.write(), at.write(), at.write(), at.write());
+        let (w, b, dx) = (at.write(), at.write(), at.write());
+        // Gradient descent has none; even to find that out takes a small layer's time.
+        let (w_state, b_state) = if self.trained.slots == 0 { Default::default() } else { (at.write(), at.write()) };
+        let tile = if self.trained.tile.is_none() { Default::default() } else { at.write() };
         let (optimizer, is_one) = (&context.optimizer, context.samples == 1);
         let (inputs, outputs) = self.shape.dims();
+        if !self.dx.is_none() {
+            backward_input_f32(isa, &self.shape, dy, w, dx);
+            if self.relu > 0.0 {
+                relu_backward(self.relu, x, dx);
+            }
+        }
         if !self.trained.w.is_none() {
             let mut update = Update { isa, optimizer, w, state: w_state };
             if !is_one || !update.outer(dy, x) {

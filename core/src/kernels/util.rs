@@ -75,7 +75,7 @@ pub fn start_from_bias(b: &[f32], outputs: usize, y: &mut [f32]) {
         return;
     }
     for y in rows_mut(y, outputs) {
-        copy(b, y);
+        crate::arch::copy(b, y);
     }
 }
 
@@ -84,6 +84,17 @@ pub fn start_from_bias(b: &[f32], outputs: usize, y: &mut [f32]) {
 pub fn limit<I: Isa>(isa: I, lo: f32, hi: f32, y: &mut [f32]) {
     if lo > f32::NEG_INFINITY || hi < f32::INFINITY {
         isa.clamp_f32(lo, hi, y);
+    }
+}
+
+/// The way back through relu, or relu6 and the like: `dy` becomes zero unless `0 < y < hi`.
+pub fn relu_backward(hi: f32, y: &[f32], dy: &mut [f32]) {
+    // Bits of positive floats have their order, those of negative ones and of not-a-number are greater than all.
+    let before = |y: f32| y.to_bits().wrapping_sub(1);
+    for (dy, y) in dy.iter_mut().zip(y) {
+        if before(*y) >= before(hi) {
+            *dy = 0.0;
+        }
     }
 }
 

@@ -84,9 +84,7 @@ impl<'a, I: Isa> Update<'a, I> {
         if self.optimizer.adds() || self.optimizer.is_narrow() {
             return false;
         }
-        // Of a rule with one slot, for which no token has a loop, it would be all of the state.
-        let (first, second) = self.state.split_at_mut_checked(self.state.len() / 2).unwrap_or_default();
-        self.isa.update_outer_f32(self.optimizer, dy, x, self.w, [first, second])
+        self.isa.update_outer_f32(self.optimizer, dy, x, self.w, self.state)
     }
 
     /// The gradient of all parameters at once, of this pass alone.

@@ -155,7 +155,8 @@ fn step(step: &Step<'_>, train: &Sequence, factors: &Factors) -> u64 {
     let (work, moves) = match step {
         Step::DenseF32(r) => (Work::dense(&r.shape, true), true),
         Step::DenseBackwardInputF32(r) => (Work::dense(&r.shape, true), true),
-        // A gradient is made, and consumed by the update.
+        // A gradient is made, and consumed by the update; that of the input is another product.
+        Step::DenseBackwardWeightsF32(r) if !r.dx.is_none() => (Work::dense(&r.shape, true).twice(), true),
         Step::DenseBackwardWeightsF32(r) => (Work::dense(&r.shape, !r.trained.w.is_none()), true),
         Step::Conv2dF32(r) => (Work::conv2d(&r.shape, true), true),
         Step::Conv2dBackwardInputF32(r) => (Work::conv2d_input(&r.shape), true),

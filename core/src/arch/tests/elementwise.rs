@@ -41,24 +41,32 @@ impl Loop {
             Self::Accumulate => *y += x,
             Self::Max => *y = math::max(*y, x),
             Self::Clamp(lo, hi) => *y = math::clamp(*y, lo, hi),
-            Self::Sgd(o) => *y -= o.rate * (x + o.settings.weight_decay * *y),
+            Self::Sgd(o) => *y -= o.rate * decayed(o, x, *y),
             Self::Momentum(o, nesterov) => {
-                let g = x + o.settings.weight_decay * *y;
+                let g = decayed(o, x, *y);
                 *s = settle(o.settings.momentum * *s - o.rate * g, 110);
                 *y += if nesterov { o.settings.momentum * *s - o.rate * g } else { *s };
             }
             Self::AdaGrad(o) => {
-                let g = x + o.settings.weight_decay * *y;
+                let g = decayed(o, x, *y);
                 *s += g * g;
                 *y -= o.rate * g / math::sqrt(*s + o.settings.epsilon);
             }
             Self::Adam(o) => {
-                let g = settle(x + o.settings.weight_decay * *y, 55);
+                let g = settle(decayed(o, x, *y), 55);
                 *s = settle(*s + (g - *s) * (1.0 - o.settings.momentum), 55);
                 *t = settle(*t + (g * g - *t) * (1.0 - o.settings.beta_2), 110);
                 *y -= o.rate * *s / (math::sqrt(*t) + o.settings.epsilon);
             }
         }
+    }
+}
+
+/// The penalty is no term of the sum where there is none: an infinite weight stays one.
+fn decayed(o: Optimizer, g: f32, w: f32) -> f32 {
+    match o.settings.weight_decay {
+        0.0 => g,
+        decay => g + decay * w,
     }
 }
 

@@ -217,18 +217,37 @@ pub unsafe fn max<V: Vector>(x: &[f32], y: &mut [f32]) {
     }
 }
 
+/// See [`Optimizer::decayed`].
+#[derive(Clone, Copy)]
+struct Decay<V>(V, bool);
+
+impl<V: Vector> Decay<V> {
+    #[inline(always)]
+    unsafe fn of(o: &Optimizer) -> Self {
+        // SAFETY: instructions as the caller says.
+        Self(unsafe { V::splat(o.settings.weight_decay) }, o.settings.weight_decay != 0.0)
+    }
+
+    /// The gradients of weights `w`, with what decays of them.
+    #[inline(always)]
+    unsafe fn added(self, g: V, w: V) -> V {
+        // SAFETY: instructions as the caller says.
+        if self.1 { unsafe { g.add(self.0.mul(w)) } } else { g }
+    }
+}
+
 /// See [`crate::arch::Isa::sgd_f32`].
 #[inline(always)]
 pub unsafe fn sgd<V: Vector>(o: &Optimizer, g: &[f32], w: &mut [f32]) {
     // SAFETY: instructions as the caller says; addresses are those of `Lanes`.
     unsafe {
-        let (rate, decay) = (V::splat(o.rate), V::splat(o.settings.weight_decay));
+        let (rate, decay) = (V::splat(o.rate), Decay::<V>::of(o));
         for_each::<V>(
             g.len().min(w.len()),
             #[inline(always)]
             |i| {
                 let old = i.load(w);
-                let g = i.load(g).add(decay.mul(old));
+                let g = decay.added(i.load(g), old);
                 i.store(old.sub(rate.mul(g)), w);
             },
         );
@@ -241,14 +260,14 @@ pub unsafe fn momentum<V: Vector>(o: &Optimizer, nesterov: bool, g: &[f32], w: &
     let len = g.len().min(w.len()).min(v.len());
     // SAFETY: instructions as the caller says; addresses are those of `Lanes`.
     unsafe {
-        let (rate, decay) = (V::splat(o.rate), V::splat(o.settings.weight_decay));
+        let (rate, decay) = (V::splat(o.rate), Decay::<V>::of(o));
         let momentum = V::splat(o.settings.momentum);
         for_each::<V>(
             len,
             #[inline(always)]
             |i| {
                 let old = i.load(w);
-                let step = rate.mul(i.load(g).add(decay.mul(old)));
+                let step = rate.mul(decay.added(i.load(g), old));
                 let velocity = momentum.mul(i.load(v)).sub(step).settle(TINY_SQUARE);
                 i.store(velocity, v);
                 let change = if nesterov { momentum.mul(velocity).sub(step) } else { velocity };
@@ -264,14 +283,14 @@ pub unsafe fn adagrad<V: Vector>(o: &Optimizer, g: &[f32], w: &mut [f32], v: &mu
     let len = g.len().min(w.len()).min(v.len());
     // SAFETY: instructions as the caller says; addresses are those of `Lanes`.
     unsafe {
-        let (rate, decay) = (V::splat(o.rate), V::splat(o.settings.weight_decay));
+        let (rate, decay) = (V::splat(o.rate), Decay::<V>::of(o));
         let epsilon = V::splat(o.settings.epsilon);
         for_each::<V>(
             len,
             #[inline(always)]
             |i| {
                 let old = i.load(w);
-                let g = i.load(g).add(decay.mul(old));
+                let g = decay.added(i.load(g), old);
                 let total = i.load(v).add(g.mul(g));
                 i.store(total, v);
                 i.store(old.sub(rate.mul(g).div(total.add(epsilon).sqrt())), w);
@@ -286,7 +305,7 @@ pub unsafe fn adam<V: Vector>(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [
     let len = g.len().min(w.len()).min(m.len()).min(v.len());
     // SAFETY: instructions as the caller says; addresses are those of `Lanes`.
     unsafe {
-        let (rate, decay) = (V::splat(o.rate), V::splat(o.settings.weight_decay));
+        let (rate, decay) = (V::splat(o.rate), Decay::<V>::of(o));
         let (gain_m, gain_v) = (V::splat(1.0 - o.settings.momentum), V::splat(1.0 - o.settings.beta_2));
         let epsilon = V::splat(o.settings.epsilon);
         for_each::<V>(
@@ -294,7 +313,7 @@ pub unsafe fn adam<V: Vector>(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [
             #[inline(always)]
             |i| {
                 let old = i.load(w);
-                let g = i.load(g).add(decay.mul(old)).settle(TINY);
+                let g = decay.added(i.load(g), old).settle(TINY);
                 let (old_m, old_v) = (i.load(m), i.load(v));
                 let mean = old_m.add(g.sub(old_m).mul(gain_m)).settle(TINY);
                 let square = old_v.add(g.mul(g).sub(old_v).mul(gain_v)).settle(TINY_SQUARE);

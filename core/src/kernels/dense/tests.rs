@@ -161,12 +161,43 @@ proptest! {
             let mut arena = [&data.x[..], &data.dy, &vec![0.0; w_len + b_len + tile as usize]].concat();
             let trained =
                 Trained { w, b, w_state: Ref::NONE, b_state: Ref::NONE, tile: at, tile_elements: tile, slots: 0 };
-            run(&BackwardWeightsF32 { shape, x, dy, trained }, &mut arena, samples, REVEAL);
+            run(&weights_step(shape, x, dy, trained), &mut arena, samples, REVEAL);
             let found: Vec<f32> = arena[parameters..][..w_len + b_len].iter().map(|w| -w).collect();
             prop_assert_eq!(&found[..w_len], data.backward_weights(&shape, w_len));
             prop_assert_eq!(&found[w_len..], data.backward_bias(&shape, b_len));
         }
     }
+}
+
+/// Without the gradient of the input.
+fn weights_step(shape: Dense, x: Ref, dy: Ref, trained: Trained) -> BackwardWeightsF32 {
+    BackwardWeightsF32 { shape, x, dy, trained, dx: Ref::NONE, relu: 0.0 }
+}
+
+/// One step makes what two make: the gradient of the input by the weights as they were, and the limits of the layer
+/// before.
+#[test]
+fn the_gradient_of_the_input_comes_before_the_update() {
+    let (shape, samples) = (Dense { inputs: 7, outputs: 5 }, 2);
+    let data = Data::new(&shape, samples, 3);
+    let (x_len, y_len, w_len) = (data.x.len(), data.dy.len(), data.w.len());
+    let [x, dy, w, dx] = [0, x_len, x_len + y_len, x_len + y_len + w_len].map(|at| Ref::arena(4 * at as u32));
+    let none = Ref::NONE;
+    let trained = Trained { w, b: none, w_state: none, b_state: none, tile: none, tile_elements: 0, slots: 0 };
+    for relu in [0.0, f32::INFINITY, 0.25] {
+        let record = BackwardWeightsF32 { dx, relu, ..weights_step(shape, x, dy, trained) };
+        let mut arena = [&data.x[..], &data.dy, &data.w, &vec![f32::NAN; x_len]].concat();
+        run(&record, &mut arena, samples, OptimizerRecord::sgd(0.5));
+        let mut expected = data.backward_input(&shape);
+        let is_out = |x: f32| relu > 0.0 && !(0.0 < x && x < relu);
+        expected.iter_mut().zip(&data.x).filter(|(_, x)| is_out(**x)).for_each(|(dx, _)| *dx = 0.0);
+        assert_eq!(bits(&arena[x_len + y_len + w_len..]), bits(&expected));
+        let gradient = data.backward_weights(&shape, w_len);
+        let learned: Vec<f32> = data.w.iter().zip(&gradient).map(|(w, g)| w - 0.5 * g).collect();
+        assert_eq!(bits(&arena[x_len + y_len..][..w_len]), bits(&learned));
+    }
+    let frozen = Trained { w: none, ..trained };
+    assert!(!BackwardWeightsF32 { dx, ..weights_step(shape, x, dy, frozen) }.shape_is_valid());
 }
 
 #[test]
@@ -178,12 +209,11 @@ fn a_row_longer_than_the_tile_of_the_stack() {
     let none = Ref::NONE;
     let trained = Trained { w, b: none, w_state: none, b_state: none, tile: none, tile_elements: 0, slots: 0 };
     let mut arena = [&data.x[..], &data.dy, &[0.0; 75 * 3]].concat();
-    run(&BackwardWeightsF32 { shape, x, dy, trained }, &mut arena, samples, REVEAL);
+    run(&weights_step(shape, x, dy, trained), &mut arena, samples, REVEAL);
     let found: Vec<f32> = arena[x_len + y_len..].iter().map(|w| -w).collect();
     assert_eq!(found, data.backward_weights(&shape, 75 * 3));
     // Narrow state needs room for a block.
-    let record =
-        BackwardWeightsF32 { shape, x, dy, trained: Trained { w_state: Ref::arena(0), slots: 0x101, ..trained } };
+    let record = weights_step(shape, x, dy, Trained { w_state: Ref::arena(0), slots: 0x101, ..trained });
     assert!(!record.shape_is_valid());
 }
 
@@ -195,7 +225,7 @@ fn frozen_parameters_stay() {
     let all = Trained { w, b, w_state: Ref::NONE, b_state: Ref::NONE, tile, tile_elements: 2, slots: 0 };
     let trained = |trained: Trained| {
         let mut arena = [2.0, 3.0, 0.5, 10.0, 20.0, 30.0, 0.0, 0.0];
-        run(&BackwardWeightsF32 { shape, x, dy, trained }, &mut arena, 1, OptimizerRecord::sgd(1.0));
+        run(&weights_step(shape, x, dy, trained), &mut arena, 1, OptimizerRecord::sgd(1.0));
         [arena[3], arena[4], arena[5]]
     };
     assert_eq!(trained(all), [9.0, 18.5, 29.5]);

@@ -35,6 +35,8 @@ pub(super) struct Gradients {
     of: Vec<Option<BufferId>>,
     /// Whether a tensor depends on a trainable parameter.
     wanted: Vec<bool>,
+    /// Whether a tensor's gradient is that in front of its maker's limits already.
+    limited: Vec<bool>,
 }
 
 impl Lowering<'_> {
@@ -60,7 +62,8 @@ impl Lowering<'_> {
         for id in &order {
             emit.forward(*id)?;
         }
-        let mut gradients = Gradients { of: vec![None; graph.tensors.len()], wanted };
+        let count = graph.tensors.len();
+        let mut gradients = Gradients { of: vec![None; count], wanted, limited: vec![false; count] };
         emit.loss(options.loss, head, skipped, &mut gradients)?;
         if !state.packs {
             emit.drop_outputs(&options.recompute, &order)?;
@@ -229,9 +232,7 @@ impl Emit<'_, '_> {
             self.contribute(site, node.inputs[0], dy, gradients);
             return Ok(());
         }
-        // Normalisation that learns has the limits in its own steps, and so has a block.
-        let normalised = matches!(node.op, Op::BatchNorm(_)) && self.batch_norm_learns(node);
-        let inside = normalised || self.blocks.contains_key(&id) || self.is_limited_behind_pool(id);
+        let inside = !self.has_clamp_step(id) || gradients.limited[output.index()];
         let dy = if inside { dy } else { self.clamp_backward(site, node.op.fused(), dy)? };
         match &node.op {
             Op::Conv2d(_) if self.block_backward(site, dy, gradients, state)? => Ok(()),
@@ -259,6 +260,14 @@ impl Emit<'_, '_> {
                 None => Err(unsupported(node, "training through this operation")),
             },
         }
+    }
+
+    /// Whether a node's limits are a step of their own on the way back: normalisation that learns has them in its own
+    /// steps, and so has a block.
+    fn has_clamp_step(&self, id: NodeId) -> bool {
+        let node = self.graph().node(id);
+        let normalised = matches!(node.op, Op::BatchNorm(_)) && self.batch_norm_learns(node);
+        !normalised && !self.blocks.contains_key(&id) && !self.is_limited_behind_pool(id)
     }
 
     /// A new buffer for a tensor's gradient, if anybody wants it.

@@ -20,18 +20,39 @@ impl Emit<'_, '_> {
     ) -> Result<(), LowerError> {
         let node = site.node;
         let input = node.inputs[0];
-        if let Some(dx) = self.gradient(input, gradients) {
-            self.weighted_input_step(site, dy, dx)?;
-            self.contribute(site, input, dx, gradients);
-        }
+        let dx = self.gradient(input, gradients);
         let row = match &node.op {
             Op::DepthwiseConv2d(_) => self.tensor(node.outputs[0]).shape[2],
             _ => self.tensor(node.inputs[1]).shape[1..].iter().product(),
         };
-        match self.update(node, state, row) {
-            Some(update) => self.update_step(site, dy, update),
-            None => Ok(()),
+        let in_one = matches!(node.op, Op::Dense(_)) && self.trainable(node).0.is_some() && !state.packs;
+        if let Some(dx) = dx.filter(|_| !in_one) {
+            self.weighted_input_step(site, dy, dx)?;
+            self.contribute(site, input, dx, gradients);
         }
+        let update = self.update(node, state, row);
+        match (update, dx) {
+            (None, _) => Ok(()),
+            (Some(update), Some(dx)) if in_one => {
+                let relu = self.relu_before(input, gradients);
+                self.dense_step(site, dy, update, Some((dx, relu)));
+                self.contribute(site, input, dx, gradients);
+                Ok(())
+            }
+            (Some(update), _) => self.update_step(site, dy, update),
+        }
+    }
+
+    /// The greatest output of the relu that makes a dense layer's input, if nothing else reads that; the input's gradient
+    /// is that in front of the relu then.
+    fn relu_before(&self, input: TensorId, gradients: &mut Gradients) -> Option<f32> {
+        let graph = self.graph();
+        let maker = graph.producers()[input.index()]?;
+        let (lo, hi) = graph.node(maker).op.fused().clamp()?;
+        let alone = self.consumers[input.index()].len() == 1 && !graph.outputs.contains(&input);
+        let folds = alone && lo == 0.0 && hi > 0.0 && self.has_clamp_step(maker);
+        gradients.limited[input.index()] = folds;
+        folds.then_some(hi)
     }
 
     /// The step that makes the gradient of a layer's input.
@@ -105,15 +126,7 @@ impl Emit<'_, '_> {
             return Ok(());
         }
         match &node.op {
-            Op::Dense(_) => {
-                let shape = self.dense_shape(node);
-                self.sequence.push(name, Some(site.id), move |p| dense::BackwardWeightsF32 {
-                    shape,
-                    x: p.opt(x),
-                    dy: p.at(dy),
-                    trained: update.record(p),
-                });
-            }
+            Op::Dense(_) => self.dense_step(site, dy, update, None),
             Op::DepthwiseConv2d(op) => {
                 let shape = self.depthwise_shape(node, op)?;
                 self.sequence.push(name, Some(site.id), move |p| depthwise_conv2d::BackwardWeightsF32 {
@@ -152,6 +165,22 @@ impl Emit<'_, '_> {
             _ => return Err(unsupported(node, "training this operation")),
         }
         Ok(())
+    }
+
+    /// The same of a dense layer, which may make the gradient of its input, in front of such a relu, as well.
+    fn dense_step(&mut self, site: Site<'_>, dy: BufferId, update: UpdateBuffers, dx: Option<(BufferId, Option<f32>)>) {
+        let node = site.node;
+        let x = update.w.map(|_| self.value(node.inputs[0]));
+        let shape = self.dense_shape(node);
+        let relu = dx.and_then(|(_, relu)| relu).unwrap_or(0.0);
+        self.sequence.push(&node.name, Some(site.id), move |p| dense::BackwardWeightsF32 {
+            shape,
+            x: p.opt(x),
+            dy: p.at(dy),
+            trained: update.record(p),
+            dx: p.opt(dx.map(|(dx, _)| dx)),
+            relu,
+        });
     }
 
     /// Places of the parameters that a layer trains; `None` if all are frozen.

@@ -126,7 +126,8 @@ embernet_f32_two_rows:
     vpop {s16-s23}
     pop {r4-r11, pc}
 
-@ One row, quads of columns; the same arguments.
+@ One row, quads of columns; the same arguments, then where sums start from (C if that is 0), and by how many columns
+@ the last quad lies back over the one before.
 .section .text.embernet_f32_one_row, "ax", %progbits
 .global embernet_f32_one_row
 .type embernet_f32_one_row, %function
@@ -137,9 +138,13 @@ embernet_f32_one_row:
     ldrd r12, r8, [r0, #4]
     ldr r11, [r0, #16]
     ldrd lr, r10, [r0, #24]
+    ldr r9, [r0, #36]
+    cmp r9, #0
+    it eq
+    moveq r9, r8
 1:  ldr r1, [r0]
     next_columns
-    vldmia r8, {s0-s3}
+    vldmia r9!, {s0-s3}
     lsrs r7, lr, #2
     beq 3f
     adds r7, #1
@@ -173,11 +178,19 @@ embernet_f32_one_row:
     bne 4b
 5:  vstmia r8!, {s0-s3}
     subs r10, #1
+    beq 7f
+    cmp r10, #1
     bne 1b
-    vpop {s16-s23}
+    ldr r7, [r0, #40]
+    sub r8, r8, r7, lsl #2
+    sub r9, r9, r7, lsl #2
+    mls r12, r7, r11, r12
+    b 1b
+7:  vpop {s16-s23}
     pop {r4-r11, pc}
 
-@ Rows, single columns; the same arguments, with columns in place of quads, and rows in place of pairs.
+@ Rows, single columns; the same arguments, with columns in place of quads, and rows in place of pairs. Only one row may
+@ start from elsewhere.
 .section .text.embernet_f32_one_column, "ax", %progbits
 .global embernet_f32_one_column
 .type embernet_f32_one_column, %function
@@ -187,9 +200,13 @@ embernet_f32_one_column:
 6:  ldrd r2, r4, [r0, #4]
     ldr r5, [r0, #16]
     ldrd r6, r7, [r0, #24]
+    ldr lr, [r0, #36]
+    cmp lr, #0
+    it eq
+    moveq lr, r4
 1:  ldr r1, [r0]
     mov r3, r2
-    vldr s0, [r4]
+    vldmia lr!, {s0}
     lsrs r12, r6, #2
     beq 3f
 2:  vldmia r1!, {s4-s7}

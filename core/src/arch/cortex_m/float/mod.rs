@@ -4,7 +4,7 @@
 //! rounds twice, but takes three cycles on an M4, where the two take one each.
 
 use crate::arch::{Gemm, scalar};
-use crate::kernels::util::{from, sub, sub_mut};
+use crate::kernels::util::{clear, from, sub, sub_mut};
 use crate::optim::{Optimizer, Rule, TINY, TINY_SQUARE};
 
 core::arch::global_asm!(
@@ -21,6 +21,16 @@ macro_rules! methods {
         #[inline]
         fn dot_f32(self, init: f32, a: &[f32], b: &[f32]) -> f32 {
             crate::arch::cortex_m::float::dot_f32(init, a, b)
+        }
+
+        #[inline]
+        fn dense_one_f32(self, x: &[f32], w: &[f32], b: &[f32], y: &mut [f32]) {
+            crate::arch::cortex_m::float::dense_one_f32(x, w, b, y);
+        }
+
+        #[inline]
+        fn dense_one_backward_f32(self, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+            crate::arch::cortex_m::float::dense_one_backward_f32(dy, w, dx);
         }
 
         #[inline]
@@ -55,9 +65,9 @@ macro_rules! methods {
             dy: &[f32],
             x: &[f32],
             w: &mut [f32],
-            slots: [&mut [f32]; 2],
+            state: &mut [f32],
         ) -> bool {
-            crate::arch::cortex_m::float::update_outer_f32(o, dy, x, w, slots)
+            crate::arch::cortex_m::float::update_outer_f32(o, dy, x, w, state)
         }
     };
 }
@@ -78,6 +88,10 @@ struct Columns {
     count: usize,
     /// Rows, or pairs of them.
     rows: usize,
+    /// Where the sums of a single row start from instead of `c`, or none.
+    start: *const f32,
+    /// By how many columns the last group of a single row lies back: only where sums do not start from `c`.
+    back: usize,
 }
 
 /// What the loop over rows reads. Distances in bytes.
@@ -177,6 +191,8 @@ unsafe fn add_columns(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
         k: g.k,
         count: quads,
         rows: g.m / 2,
+        start: core::ptr::null(),
+        back: 0,
     };
     if quads > 0 {
         let mut of = all;
@@ -212,6 +228,52 @@ unsafe fn add_rows(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
         k: g.k,
     };
     // SAFETY: the caller's promise; nothing is read or written but the elements of these rows.
+    unsafe { embernet_f32_rows(&of) };
+}
+
+/// See [`Isa::dense_one_f32`](crate::arch::Isa::dense_one_f32).
+pub fn dense_one_f32(x: &[f32], w: &[f32], b: &[f32], y: &mut [f32]) {
+    let (k, n) = (x.len(), y.len());
+    if b.len() < n {
+        clear(y);
+        let g = Gemm { m: 1, n, k, a_row: 0, a_col: 1, b_row: 1, b_col: k, c_row: 0 };
+        return gemm_f32(&g, x, w, y);
+    }
+    if n == 0 || k == 0 || w.len() < k.saturating_mul(n) {
+        return;
+    }
+    let mut of = Columns {
+        a: x.as_ptr(),
+        b: w.as_ptr(),
+        c: y.as_mut_ptr(),
+        a_row: 0,
+        b_col: k.wrapping_mul(WORD),
+        c_row: 0,
+        k,
+        count: n,
+        rows: 1,
+        start: b.as_ptr(),
+        back: n.wrapping_neg() % 4,
+    };
+    if n < 4 {
+        // SAFETY: `w` has a column of `k` for each of the `n` elements of `y`, and `b` as many elements.
+        return unsafe { embernet_f32_one_column(&mut of) };
+    }
+    of.count = n.div_ceil(4);
+    // SAFETY: likewise; the last four columns are there.
+    unsafe { embernet_f32_one_row(&of) };
+}
+
+/// See [`Isa::dense_one_backward_f32`](crate::arch::Isa::dense_one_backward_f32).
+pub fn dense_one_backward_f32(dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    let (k, n) = (dy.len(), dx.len());
+    clear(dx);
+    if k == 0 || n == 0 || w.len() < k.saturating_mul(n) {
+        return;
+    }
+    let (a, b, c) = (dy.as_ptr(), w.as_ptr(), dx.as_mut_ptr());
+    let of = Rows { a, b, c, a_col: WORD, b_row: n.wrapping_mul(WORD), n, k };
+    // SAFETY: `w` has a row of `n` for each of the `k` elements of `dy`.
     unsafe { embernet_f32_rows(&of) };
 }
 
@@ -270,10 +332,13 @@ pub fn adam_f32(o: &Optimizer, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut 
 }
 
 /// See [`Isa::update_outer_f32`](crate::arch::Isa::update_outer_f32).
-pub fn update_outer_f32(o: &Optimizer, dy: &[f32], x: &[f32], w: &mut [f32], [first, second]: [&mut [f32]; 2]) -> bool {
+pub fn update_outer_f32(o: &Optimizer, dy: &[f32], x: &[f32], w: &mut [f32], state: &mut [f32]) -> bool {
     match o.rule {
         Rule::Sgd => descend(o, dy, x, w),
-        Rule::Adam => adam(o, dy, x, w, first, second),
+        Rule::Adam => {
+            let (first, second) = state.split_at_mut_checked(state.len() / 2).unwrap_or_default();
+            adam(o, dy, x, w, first, second);
+        }
         Rule::Momentum { .. } | Rule::AdaGrad => return false,
     }
     true

@@ -2,9 +2,10 @@
 
 .fpu fpv4-sp-d16
 
-@ Four weights at r2 by gradient descent: s4 to s7 are their gradients; s0: rate, s1: decay.
+@ Four weights at r2 by gradient descent: s4 to s7 are their gradients; s0: rate, s1: decay, r7: 0 if there is none.
 .macro descend_four
     vldmia r2, {s8-s11}
+    cbz r7, .Lkept\@
     vmul.f32 s12, s1, s8
     vmul.f32 s13, s1, s9
     vmul.f32 s14, s1, s10
@@ -13,6 +14,7 @@
     vadd.f32 s5, s5, s13
     vadd.f32 s6, s6, s14
     vadd.f32 s7, s7, s15
+.Lkept\@:
     vmul.f32 s4, s0, s4
     vmul.f32 s5, s0, s5
     vmul.f32 s6, s0, s6
@@ -24,14 +26,38 @@
     vstmia r2!, {s8-s11}
 .endm
 
+@ Two weights; s4 and s5 are their gradients.
+.macro descend_two
+    vldmia r2, {s8, s9}
+    cbz r7, .Lkept\@
+    vmul.f32 s12, s1, s8
+    vmul.f32 s13, s1, s9
+    vadd.f32 s4, s4, s12
+    vadd.f32 s5, s5, s13
+.Lkept\@:
+    vmul.f32 s4, s0, s4
+    vmul.f32 s5, s0, s5
+    vsub.f32 s8, s8, s4
+    vsub.f32 s9, s9, s5
+    vstmia r2!, {s8, s9}
+.endm
+
 @ One weight; s4 is its gradient.
 .macro descend_one
     vldr s8, [r2]
+    cbz r7, .Lkept\@
     vmul.f32 s12, s1, s8
     vadd.f32 s4, s4, s12
+.Lkept\@:
     vmul.f32 s4, s0, s4
     vsub.f32 s8, s8, s4
     vstmia r2!, {s8}
+.endm
+
+@ r7: the bits of s1 without the sign.
+.macro look_for_decay
+    vmov r7, s1
+    lsls r7, #1
 .endm
 
 @ Gradient descent: w -= rate * (g + decay * w). r0: g, r1: how many, at least one, r2: w; s0: rate, s1: decay.
@@ -40,6 +66,8 @@
 .type embernet_f32_descend, %function
 .thumb_func
 embernet_f32_descend:
+    push {r7, lr}
+    look_for_decay
     lsrs r3, r1, #2
     beq 2f
 1:  vldmia r0!, {s4-s7}
@@ -52,7 +80,7 @@ embernet_f32_descend:
     descend_one
     subs r1, #1
     bne 3b
-4:  bx lr
+4:  pop {r7, pc}
 
 @ Gradient descent by one sample: the gradient of w[r][c] is 0 + dy[r] * x[c]. r0: dy, x, w, rows and columns, at least
 @ one of each, then rate and decay.
@@ -61,9 +89,10 @@ embernet_f32_descend:
 .type embernet_f32_descend_outer, %function
 .thumb_func
 embernet_f32_descend_outer:
-    push {r4-r6, lr}
+    push {r4-r7, lr}
     add r4, r0, #20
     vldmia r4, {s0, s1}
+    look_for_decay
     ldm r0, {r0, r1, r2, r3, r4}
     movs r5, #0
     vmov s3, r5
@@ -83,17 +112,22 @@ embernet_f32_descend_outer:
     descend_four
     subs r6, #1
     bne 2b
-3:  ands r6, r4, #3
-    beq 5f
-4:  vldmia r5!, {s4}
+3:  lsls r6, r4, #31
+    bcc 4f
+    vldmia r5!, {s4, s5}
+    vmul.f32 s4, s2, s4
+    vmul.f32 s5, s2, s5
+    vadd.f32 s4, s3, s4
+    vadd.f32 s5, s3, s5
+    descend_two
+4:  beq 5f
+    vldr s4, [r5]
     vmul.f32 s4, s2, s4
     vadd.f32 s4, s3, s4
     descend_one
-    subs r6, #1
-    bne 4b
 5:  subs r3, #1
     bne 1b
-    pop {r4-r6, pc}
+    pop {r4-r7, pc}
 
 @ What is less than half of \bound in size, as bits, becomes zero (s6); not-a-number stays.
 .macro settle element, bound, bits
@@ -105,7 +139,8 @@ embernet_f32_descend_outer:
 @ Adam by one sample: the gradient of a weight is 0 + dy[r] * x[c]. r0: dy, x, w, m, v, rows and columns, at least one
 @ of each, twice the bits of what is tiny for first and for second moments, then rate, 1 - beta 1, 1 - beta 2, epsilon
 @ and decay.
-@ r0: dy, r1: x, r2: w, r3: m, r4: v, r8 and r9: what is tiny, r10: rows, r11: columns, r12: x of the next row.
+@ r0: dy, r1: x, r2: w, r3: m, r4: v, r8 and r9: what is tiny, r10: rows, r11: columns, r12: x of the next row, lr: 0
+@ if nothing decays.
 .section .text.embernet_f32_adam, "ax", %progbits
 .global embernet_f32_adam
 .type embernet_f32_adam, %function
@@ -114,6 +149,8 @@ embernet_f32_adam:
     push {r4-r11, lr}
     add r4, r0, #36
     vldmia r4, {s0-s4}
+    vmov r4, s4
+    lsl lr, r4, #1
     ldm r0, {r0-r6, r8, r9}
     mov r10, r5
     mov r11, r6
@@ -130,13 +167,15 @@ embernet_f32_adam:
     vldmia r2, {s10, s11}
     vmul.f32 s8, s5, s8
     vmul.f32 s9, s5, s9
-    vmul.f32 s12, s4, s10
-    vmul.f32 s13, s4, s11
     vadd.f32 s8, s6, s8
     vadd.f32 s9, s6, s9
+    cmp lr, #0
+    beq 5f
+    vmul.f32 s12, s4, s10
+    vmul.f32 s13, s4, s11
     vadd.f32 s8, s8, s12
     vadd.f32 s9, s9, s13
-    vldmia r3, {s12, s13}
+5:  vldmia r3, {s12, s13}
     vmov r5, r6, s8, s9
     settle s8, r8, r5
     settle s9, r8, r6
@@ -185,10 +224,12 @@ embernet_f32_adam:
     vldr s12, [r3]
     vldr s14, [r4]
     vmul.f32 s8, s5, s8
-    vmul.f32 s9, s4, s10
     vadd.f32 s8, s6, s8
+    cmp lr, #0
+    beq 6f
+    vmul.f32 s9, s4, s10
     vadd.f32 s8, s8, s9
-    vmov r5, s8
+6:  vmov r5, s8
     settle s8, r8, r5
     vsub.f32 s9, s8, s12
     vmul.f32 s9, s9, s1
