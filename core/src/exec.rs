@@ -84,6 +84,16 @@ impl core::fmt::Display for SessionError {
 
 impl core::error::Error for SessionError {}
 
+/// What [`Session::evaluate`] found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Mean loss over the samples.
+    pub loss: f32,
+    /// Samples for which no class that is wanted has less than the greatest logit: right answers. 0 where the loss is no
+    /// cross-entropy.
+    pub right: u32,
+}
+
 /// Looks at memory after every step: its index, the step as it lies in the image, what it sees.
 type Observer<'o> = dyn FnMut(usize, Stored<'_>, &Memory<'_>) + 'o;
 
@@ -239,11 +249,7 @@ impl<'a, I: Isa> Session<'a, I> {
     /// # Errors
     /// [`SessionError::NotTrainable`], [`SessionError::Samples`], [`SessionError::Label`]. Nothing changes then.
     pub fn train_step(&mut self, samples: usize) -> Result<f32, SessionError> {
-        self.check_train(samples)?;
-        let mut context = self.context(samples, true);
-        self.count_pass(&mut context);
-        self.run(self.image.train_plan(), &mut context, None);
-        Ok(context.loss)
+        self.train_or_evaluate(samples, true).map(|found| found.loss)
     }
 
     /// [`Session::train_step`], with a look at memory after every step.
@@ -260,6 +266,33 @@ impl<'a, I: Isa> Session<'a, I> {
         self.count_pass(&mut context);
         self.run(self.image.train_plan(), &mut context, Some(&mut observe));
         Ok(context.loss)
+    }
+
+    /// Loss and right answers on the first `samples` samples of the training inputs and targets, before any update: the
+    /// training plan as far as its loss. Nothing that was learned changes; batch normalisation takes the statistics that
+    /// it has kept, as inference does.
+    ///
+    /// # Errors
+    /// As [`Session::train_step`].
+    pub fn evaluate(&mut self, samples: usize) -> Result<Evaluation, SessionError> {
+        self.train_or_evaluate(samples, false)
+    }
+
+    /// [`Session::train_step`] or [`Session::evaluate`], in one body: a device has room for no more.
+    ///
+    /// # Errors
+    /// As [`Session::train_step`].
+    pub fn train_or_evaluate(&mut self, samples: usize, learns: bool) -> Result<Evaluation, SessionError> {
+        self.check_train(samples)?;
+        let (mut plan, mut context) = (self.image.train_plan(), self.context(samples, true));
+        if learns {
+            self.count_pass(&mut context);
+        } else {
+            context.evaluation = true;
+            plan = plan.until_loss();
+        }
+        self.run(plan, &mut context, None);
+        Ok(Evaluation { loss: context.loss, right: context.right })
     }
 
     fn check_train(&self, samples: usize) -> Result<(), SessionError> {
@@ -329,7 +362,7 @@ impl<'a, I: Isa> Session<'a, I> {
         } else {
             Optimizer::idle(self.settings)
         };
-        Context { samples, optimizer, training, loss: 0.0 }
+        Context { samples, optimizer, training, loss: 0.0, right: 0, evaluation: false }
     }
 
     /// Not generic over `observe`: one copy serves inference, training and profiles.

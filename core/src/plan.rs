@@ -26,6 +26,7 @@ pub(crate) mod place;
 mod place_tests;
 pub(crate) mod table;
 
+use carried::is_loss;
 use kinds::Kind;
 
 pub use carried::{
@@ -84,6 +85,10 @@ pub struct Context {
     pub training: bool,
     /// Mean loss over the samples, written by the loss step.
     pub loss: f32,
+    /// Samples whose wanted class has the greatest output, written by the loss step.
+    pub right: u32,
+    /// Whether this training run ends with the loss: nothing that was learned may change.
+    pub evaluation: bool,
 }
 
 impl Context {
@@ -287,6 +292,19 @@ impl<'a> Plan<'a> {
     /// The steps in order.
     pub fn steps(&self) -> Steps<'a> {
         Steps { rest: self.words, bounds: self.bounds }
+    }
+
+    /// Of a training plan: its steps up to the loss and with it; nothing of any other plan.
+    pub(crate) fn until_loss(&self) -> Self {
+        let (mut steps, mut count) = (self.steps(), 0);
+        while let Some((stored, _)) = steps.advance() {
+            count += 1;
+            if is_loss(stored.kind()) {
+                let words = self.words.get(..self.words.len() - steps.rest.len()).unwrap_or_default();
+                return Self { words, steps: count, bounds: self.bounds };
+            }
+        }
+        Self::default()
     }
 }
 

@@ -1,14 +1,16 @@
 //! Small models and data for tests of the way to a device.
 
+use embernet::engine::decode_f32;
 use embernet::graph::ops::{
     AveragePool2d, BatchNorm, Concat, Conv2d, Dense, DepthwiseConv2d, Div, Flatten, Gru, LogSoftmax, Lstm, MaxPool2d,
     Minimum, Padding, Reduce, Reduction, Reshape,
 };
 use embernet::graph::{Activation, Graph, Sequential};
 use embernet::image::{Loss, PackOptions, Packed, Precision, TrainOptions, arena_for, open, pack};
+use embernet::link::Client;
 use embernet::quant::{Scheme, quantize};
-use embernet_core::arch::IsaId;
-use embernet_core::exec::PlanKind;
+use embernet_core::arch::{IsaId, Scalar};
+use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::Image;
 use embernet_core::optim::OptimizerRecord;
 use embernet_core::rng::Rng;
@@ -246,6 +248,52 @@ pub fn replay(image: &Image<'_>, steps: &[Step]) -> (Vec<f32>, Vec<u8>) {
         losses.push(session.train_step(labels.len() / 4).expect("a step"));
     }
     (losses, session.params().to_vec())
+}
+
+/// How well `params` of an image do on these steps, by the host's scalar token: the loss of each pass, and right answers.
+///
+/// # Panics
+/// If these are not those of inference, counted here. The integer softmax of an int8 network makes some logits equal.
+pub fn evaluate(image: &Image<'_>, params: &[u8], steps: &[Step]) -> (Vec<f32>, Vec<u32>) {
+    let mut arena = arena_for(image);
+    let mut session = Session::new(image, &mut arena, Scalar).expect("the host runs it");
+    session.params_mut().copy_from_slice(params);
+    let (input_bytes, output_bytes) = (image.inputs()[0].sample_bytes(), image.outputs()[0].sample_bytes());
+    let (mut losses, mut right) = (Vec::new(), Vec::new());
+    for (inputs, labels) in passes(image, steps) {
+        session.input_mut(PlanKind::Train, 0)[..inputs.len()].copy_from_slice(inputs);
+        session.target_mut()[..labels.len()].copy_from_slice(labels);
+        let found = session.evaluate(labels.len() / 4).expect("an evaluation");
+        losses.push(found.loss);
+        right.push(found.right);
+        let (mut alone, mut among) = (0, 0);
+        for (sample, label) in inputs.chunks(input_bytes).zip(labels.as_chunks().0) {
+            session.input_mut(PlanKind::Infer, 0)[..sample.len()].copy_from_slice(sample);
+            session.infer(1).expect("inference");
+            let output = decode_f32(&session.output(0)[..output_bytes], &image.outputs()[0]);
+            let wanted = output[u32::from_le_bytes(*label) as usize];
+            let above = output.iter().filter(|other| **other >= wanted).count();
+            alone += u32::from(above == 1);
+            among += u32::from(output.iter().all(|other| *other <= wanted));
+        }
+        assert!((alone..=among).contains(&found.right), "{found:?}, {alone} to {among} of inference");
+    }
+    assert_eq!(session.params(), params, "an evaluation changes nothing");
+    (losses, right)
+}
+
+/// Has a device evaluate these steps and compares that with the host's [`evaluate`].
+///
+/// # Panics
+/// If they differ, or if the device has learned from it.
+pub fn evaluates_like_the_host(client: &mut Client, image: &Image<'_>, steps: &[Step]) {
+    let (params, state) = (client.params(image).expect("parameters"), client.state(image).expect("state"));
+    let (losses, right) = evaluate(image, &params, steps);
+    for (((inputs, labels), loss), right) in passes(image, steps).zip(losses).zip(right) {
+        let found = client.evaluate(image, &[inputs], labels).expect("an evaluation");
+        assert_eq!((found.loss.to_bits(), found.right), (loss.to_bits(), right));
+    }
+    assert_eq!((client.params(image).expect("parameters"), client.state(image).expect("state")), (params, state));
 }
 
 /// What the host's scalar token infers from one input of any number of samples.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 use embernet_app::Region;
+use embernet_core::rng::Rng;
 
 use embernet::image::AlignedBytes;
 
@@ -17,26 +18,56 @@ pub struct Power(Arc<Mutex<Supply>>);
 
 #[derive(Debug, Default)]
 struct Supply {
-    left: Option<usize>,
+    left: Option<(usize, Cut)>,
     used: usize,
+    /// What the cut hit, once it has happened.
+    hit: Option<Operation>,
+}
+
+/// When within an operation the power fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Before anything has changed.
+    Before,
+    /// Within it: of the bits that were to change any may have, another set for each seed.
+    Within(u64),
+    /// Behind the last change, so that only the program does not hear of it.
+    Behind,
+}
+
+/// What a cut hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// A page being erased.
+    Erase,
+    /// A word being programmed.
+    Program,
 }
 
 enum Moment {
     On,
-    /// Power fails in the middle of this operation.
-    Failing,
+    /// Power fails at this operation.
+    Failing(Cut),
     Off,
 }
 
 impl Power {
-    /// Cuts the power in the middle of the operation that follows `operations` others.
+    /// Cuts the power within the operation that follows `operations` others.
     pub fn cut_after(&self, operations: usize) {
-        self.supply(|supply| supply.left = Some(operations));
+        self.cut(operations, Cut::Within(operations as u64));
     }
 
-    /// Power is back.
-    pub fn restore(&self) {
-        self.supply(|supply| supply.left = None);
+    /// Cuts the power at the operation that follows `operations` others.
+    pub fn cut(&self, operations: usize, cut: Cut) {
+        self.supply(|supply| (supply.left, supply.hit) = (Some((operations, cut)), None));
+    }
+
+    /// Power is back. Says what the cut hit, if it has come to that.
+    pub fn restore(&self) -> Option<Operation> {
+        self.supply(|supply| {
+            supply.left = None;
+            supply.hit.take()
+        })
     }
 
     /// Operations done since start.
@@ -48,23 +79,40 @@ impl Power {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn take(&self) -> Moment {
+    fn take(&self, operation: Operation) -> Moment {
         self.supply(|supply| {
             supply.used += 1;
             match &mut supply.left {
+                _ if supply.hit.is_some() => Moment::Off,
                 None => Moment::On,
-                // `usize::MAX` marks that the failing operation is over.
-                Some(usize::MAX) => Moment::Off,
-                Some(0) => {
-                    supply.left = Some(usize::MAX);
-                    Moment::Failing
+                Some((0, cut)) => {
+                    supply.hit = Some(operation);
+                    Moment::Failing(*cut)
                 }
-                Some(left) => {
+                Some((left, _)) => {
                     *left -= 1;
                     Moment::On
                 }
             }
         })
+    }
+}
+
+/// Changes `cells` to `new` as far as a cut lets it: bits that are equal stay.
+fn tear(cells: &mut [u8], new: impl Iterator<Item = u8>, cut: Cut) {
+    let mut rng = match cut {
+        Cut::Before => return,
+        Cut::Behind => None,
+        Cut::Within(seed) => Some(Rng::new(seed)),
+    };
+    // How far it has got: all bits change between a little and almost.
+    let share = rng.as_mut().map_or(256, |rng| 1 + rng.below(255));
+    for (cell, new) in cells.iter_mut().zip(new) {
+        let changed = match &mut rng {
+            None => 0xFF,
+            Some(rng) => (0..8).fold(0, |bits, _| bits << 1 | u8::from(rng.below(256) < share)),
+        };
+        *cell = *cell & !changed | new & changed;
     }
 }
 
@@ -183,10 +231,10 @@ impl<const HEAD: usize> NorFlash for Nor<HEAD> {
         for number in first..to as usize / PAGE {
             self.erased[number] += 1;
             let page = &mut self.cells[number * PAGE..][..PAGE];
-            match power.take() {
+            match power.take(Operation::Erase) {
                 Moment::On => page.fill(0xFF),
-                Moment::Failing => {
-                    page[..PAGE / 2].fill(0xFF);
+                Moment::Failing(cut) => {
+                    tear(page, [0xFF; PAGE].into_iter(), cut);
                     return Err(NorError::NoPower);
                 }
                 Moment::Off => return Err(NorError::NoPower),
@@ -202,14 +250,13 @@ impl<const HEAD: usize> NorFlash for Nor<HEAD> {
             if word.iter().any(|cell| *cell != 0xFF) {
                 return Err(NorError::NotErased);
             }
-            let programmed = match power.take() {
-                Moment::On => 4,
-                Moment::Failing => 2,
-                Moment::Off => 0,
-            };
-            word[..programmed].copy_from_slice(&new[..programmed]);
-            if programmed < 4 {
-                return Err(NorError::NoPower);
+            match power.take(Operation::Program) {
+                Moment::On => word.copy_from_slice(new),
+                Moment::Failing(cut) => {
+                    tear(word, new.iter().copied(), cut);
+                    return Err(NorError::NoPower);
+                }
+                Moment::Off => return Err(NorError::NoPower),
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use embernet_core::optim::OptimizerRecord;
 use embernet_core::optim::state::StateFormat;
 use embernet_core::rng::Rng;
 use embernet_core::wire::Fault;
-use embernet_tests::nor::{Nor, PAGE, Power};
+use embernet_tests::nor::{Cut, Nor, Operation, PAGE, Power};
 use embernet_tests::{device, models};
 
 const SLOT: usize = 16 * PAGE;
@@ -17,7 +17,7 @@ const CHECKPOINT: usize = 4 * PAGE;
 const ARENA: usize = 16_000;
 
 /// How often the power is cut.
-const CUTS: u32 = 2_000;
+const CUTS: usize = 2_000;
 
 /// A device with model `packed`, that has learned nothing, and the power of its checkpoints.
 fn learner(packed: &Packed) -> (Client, JoinHandle<[[Nor; 2]; 2]>, Power) {
@@ -48,7 +48,8 @@ fn learned(client: &mut Client, image: &Image<'_>) -> (Vec<u8>, Vec<u8>, u32) {
 
 #[test]
 fn training_goes_on_where_the_checkpoint_was() {
-    for optimizer in [OptimizerRecord::sgd(0.1), OptimizerRecord::adam(0.01)] {
+    let sgd = OptimizerRecord::sgd(0.1);
+    for optimizer in [sgd, sgd.with_passes(3), OptimizerRecord::adam(0.01)] {
         let packed = models::iris(optimizer);
         let image = packed.image().unwrap();
         let (mut whole, _thread, _) = learner(&packed);
@@ -59,8 +60,9 @@ fn training_goes_on_where_the_checkpoint_was() {
         // Learned, not kept.
         (7..10).for_each(|number| step(&mut client, &image, number));
         let (mut client, _thread) = restart(client, thread);
-        let from = client.stats().unwrap().steps;
-        assert_eq!(from, 7);
+        // Of an update that was not done the passes are done again.
+        let from = client.stats().unwrap().steps * optimizer.passes;
+        assert_eq!(from, 7 - 7 % optimizer.passes);
         (from..20).for_each(|number| step(&mut client, &image, number));
         assert!(learned(&mut client, &image) == learned(&mut whole, &image), "{optimizer:?}");
     }
@@ -167,8 +169,9 @@ fn what_cannot_be_kept_is_said() {
     assert!(matches!(fault(client.checkpoint()), Fault::SlotTooSmall { have: 0, .. }));
 }
 
-/// Power cuts at every operation of a checkpoint and at random ones, one after another on the same device: what is
-/// found is the state of one checkpoint, whole, and training on leads to the bits of a training without cuts.
+/// Power cuts before and behind every operation of a checkpoint and within each, then at random moments, one after
+/// another on the same device: what is found is the state of one checkpoint, whole, and training on leads to the bits of
+/// a training without cuts.
 #[test]
 fn a_cut_at_any_moment_leaves_a_whole_checkpoint() {
     let packed = models::iris(OptimizerRecord::adam(0.01));
@@ -181,29 +184,60 @@ fn a_cut_at_any_moment_leaves_a_whole_checkpoint() {
         power.operations() - before
     };
     let mut rng = Rng::new(7);
+    // Behind one operation is before the next.
+    let boundaries = (0..operations).map(|at| (at, Cut::Before)).chain([(operations - 1, Cut::Behind)]);
+    let within = (0..operations).map(|at| (at, Cut::Within(at as u64)));
+    let every: Vec<(usize, Cut)> = boundaries.chain(within).collect();
+    let random = std::iter::repeat_with(|| {
+        // Erases come first, and are few.
+        let most = if rng.below(4) == 0 { 8 } else { operations as u32 };
+        let at = rng.below(most) as usize;
+        (at, [Cut::Before, Cut::Within(rng.next_u32().into()), Cut::Behind][rng.below(3) as usize])
+    });
+    let cuts: Vec<(usize, Cut)> = every.into_iter().chain(random).take(CUTS.max(2 * operations + 1)).collect();
+
     // What an uncut training has after each update.
     let mut states = vec![learned(&mut whole, &image)];
-    let mut kept = 0;
-    for cut in 0..CUTS {
-        for number in client.stats().unwrap().steps..kept + 1 + cut % 3 {
+    let mut train = |client: &mut Client, updates: u32| {
+        for number in client.stats().unwrap().steps..updates {
             if states.len() == number as usize + 1 {
                 step(&mut whole, &image, number);
                 states.push(learned(&mut whole, &image));
             }
-            step(&mut client, &image, number);
+            step(client, &image, number);
         }
-        let now = client.stats().unwrap().steps;
-        let at = if (cut as usize) < operations { cut as usize } else { rng.below(2 * operations as u32) as usize };
-        power.cut_after(at);
-        let saved = client.checkpoint().is_ok();
-        power.restore();
+        states[updates as usize].clone()
+    };
+    let (mut kept, mut erases, mut programs) = (0, 0, 0);
+    for (number, (at, cut)) in cuts.iter().enumerate() {
+        if number % 2 == 1 {
+            kept += 1;
+            train(&mut client, kept);
+            client.checkpoint().unwrap();
+        }
+        let before = train(&mut client, kept);
+        let now = kept + number as u32 % 3;
+        let after = train(&mut client, now);
+        power.cut(*at, *cut);
+        assert!(client.checkpoint().is_err(), "{cut:?} operation {at}");
+        match power.restore().expect("a cut") {
+            Operation::Erase => erases += 1,
+            Operation::Program => programs += 1,
+        }
         (client, thread) = restart(client, thread);
-        let found = client.stats().unwrap().steps;
-        assert!(found == now || (!saved && found == kept), "cut {cut} at operation {at}: {found} updates");
-        assert!(learned(&mut client, &image) == states[found as usize], "cut {cut}: {found} updates");
-        kept = found;
+        let found = learned(&mut client, &image);
+        // The last word of the record makes it count.
+        let is_saved = *at + 1 == operations && found == after;
+        assert!(found == before || is_saved, "{cut:?} operation {at}: {} updates, {kept} kept, {now} done", found.2);
+        kept = found.2;
     }
-    assert!(kept > CUTS / 4, "about half are saved: {kept}");
+    println!("{erases} cuts at pages being erased, {programs} at words being programmed; {kept} updates are kept");
+    assert!(erases + programs >= CUTS && erases >= 80 && programs >= 1_000, "{erases} and {programs}");
+    let end = train(&mut client, kept + 3);
+    assert!(learned(&mut client, &image) == end, "training goes on");
+    drop(client);
+    let [_, checkpoints] = thread.join().unwrap();
+    assert_evenly_worn(&checkpoints);
 }
 
 /// Checkpoints take turns, so that no page wears out before the others.
@@ -216,7 +250,12 @@ fn erases_are_spread() {
     }
     drop(client);
     let [_, checkpoints] = thread.join().unwrap();
-    let wear: Vec<u32> = checkpoints.iter().flat_map(|slot| slot.wear()).copied().filter(|count| *count > 0).collect();
+    assert_evenly_worn(&checkpoints);
+}
+
+/// Of the pages in use none has been erased more than a tenth more often than another.
+fn assert_evenly_worn(slots: &[Nor; 2]) {
+    let wear: Vec<u32> = slots.iter().flat_map(|slot| slot.wear()).copied().filter(|count| *count > 0).collect();
     let (least, most) = (wear.iter().min().unwrap(), wear.iter().max().unwrap());
     assert!(most * 10 <= least * 11, "{wear:?}");
 }

@@ -7,10 +7,11 @@ use embernet::graph::{Channels, Choice, Graph, Layers, NodeId, Op, Selection, Wh
 use embernet::image::pack;
 use embernet::import::tflite;
 use embernet::quant::to_float;
+use embernet::train::Runaway;
 use embernet_core::arch::IsaId;
 use embernet_core::optim::OptimizerRecord;
 use embernet_tests::adaptation::{Learning, Samples, accuracies, enlarged};
-use embernet_tests::shared;
+use embernet_tests::{models, shared};
 
 /// Most RAM for person_detect.
 const PERSON_RAM: usize = 110_000;
@@ -251,4 +252,20 @@ fn image_classification_recovers_like_floats() {
     }
     println!("FLOAT {:?}, INT8 {:?}", whole.best(), sparse.best());
     assert!(sparse.best().0 > whole.best().0 - 0.01);
+}
+
+/// A thousand updates at rates that serve are no runaway; at rates that are, the network does worse than one that gives
+/// every class the same chance.
+#[test]
+fn weights_that_have_run_away_have_learned_nothing() {
+    let steps = models::int8_steps(3, 1000);
+    for (rate, is_away) in [(0.01, false), (0.05, false), (0.2, false), (20.0, true), (200.0, true), (20_000.0, true)] {
+        let packed = models::int8(OptimizerRecord::sgd(rate), "all", models::BATCH, &[]);
+        let image = packed.image().unwrap();
+        let (losses, params) = models::replay(&image, &steps);
+        let loss = losses[980..].iter().sum::<f32>() / 20.0;
+        let found = Runaway::of_params(&image, &params);
+        println!("rate {rate}: loss {loss:.3}, {found:?}");
+        assert_eq!((found.is_some(), loss > 3f32.ln()), (is_away, is_away), "rate {rate}: {loss}, {found:?}");
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use embernet::graph::Sequential;
 use embernet::graph::ops::Dense;
-use embernet::image::{PackOptions, pack};
+use embernet::image::{PackOptions, Precision, pack};
 use embernet::link::{Client, LinkError, Patience, Transport, pipe};
 use embernet_core::adapt::watch::Watch;
 use embernet_core::checksum::crc32;
@@ -70,6 +70,43 @@ fn a_device_infers_learns_and_forgets_like_the_host() {
     client.set_lr(0.0).unwrap();
     client.train_step(&image, &[&steps[0].0], &steps[0].1).unwrap();
     assert_eq!(client.params(&image).unwrap(), fresh, "no learning at rate 0");
+}
+
+/// Floats, integers and fixed point; statistics of batches; passes that add up; a target of values.
+#[test]
+fn a_device_evaluates_and_learns_nothing_from_it() {
+    let accumulating = OptimizerRecord::adam(0.01).with_passes(3);
+    let iris = [
+        models::iris(OptimizerRecord::momentum(0.1, 0.9, false)),
+        models::normalised(OptimizerRecord::adam(0.01)),
+        models::sparse(accumulating, "all", 2, &[]),
+        models::precise(Precision::Fixed16, &[10, 10], OptimizerRecord::adam(0.01), 4),
+    ];
+    let int8 = models::int8(OptimizerRecord::adam(0.01), "all", models::BATCH, &[]);
+    let all = iris.iter().map(|packed| (packed, models::steps as models::Steps));
+    for (packed, steps) in all.chain([(&int8, models::int8_steps as models::Steps)]) {
+        let image = packed.image().unwrap();
+        let (mut client, _) = device::connect(Nor::slots(4 * SLOT).0, 8 * ARENA);
+        client.load(&image, silent).unwrap();
+        let learned = steps(2, 9);
+        let (losses, _) = models::replay(&image, &learned);
+        let pairs = models::passes(&image, &learned).zip(&losses);
+        for (number, ((inputs, labels), loss)) in pairs.enumerate() {
+            // In the midst of an update's passes, too.
+            if number.is_multiple_of(4) {
+                models::evaluates_like_the_host(&mut client, &image, &steps(3, 4));
+            }
+            assert_eq!(client.train_step(&image, &[inputs], labels).unwrap().loss.to_bits(), loss.to_bits());
+        }
+        assert_eq!(client.statistics().unwrap().steps, losses.len() as u32, "only training is watched");
+    }
+
+    let packed = models::tiny(1);
+    let image = packed.image().unwrap();
+    let (mut client, _) = device::connect(Nor::slots(SLOT).0, ARENA);
+    client.load(&image, silent).unwrap();
+    let refused = client.evaluate(&image, &[], &[]).unwrap_err().to_string();
+    assert!(refused.contains("no training plan"), "{refused}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ fn replays(
         count += 1;
     }
     assert_eq!(client.params(&image).unwrap(), learned, "{what}: weights after {count} steps");
+    models::evaluates_like_the_host(client, &image, &steps[..1]);
     let instructions = board.instructions(ticks).unwrap() / count;
     eprintln!("{what}: the planner estimates {estimated} instructions for {instructions}");
     if image.header().train.samples == 1 {

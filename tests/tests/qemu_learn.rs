@@ -37,6 +37,7 @@ fn has_the_hosts_bits(name: &str, client: &mut Client, image: &Image<'_>) -> (u6
     let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
     assert!(mean(&losses[80..]) < mean(&losses[..20]), "it learns: {losses:?}");
     assert_eq!(client.params(image).unwrap(), learned, "{name}: weights after 100 steps");
+    models::evaluates_like_the_host(client, image, &models::steps(13, 3));
     assert_eq!(client.statistics().unwrap(), watch, "{name}: statistics");
     (run.ticks.unwrap(), ticks)
 }
@@ -129,6 +130,7 @@ fn learns_in_int8(name: &str) {
             assert_eq!(step.loss.to_bits(), loss.to_bits(), "{name}, image {number}: loss");
         }
         assert_eq!(client.params(&image).unwrap(), learned, "{name}, image {number}: integers");
+        models::evaluates_like_the_host(&mut client, &image, &steps[..1]);
         // What infers has learned.
         let (input, _) = &steps[0];
         let run = client.infer(&image, &[input], false).unwrap();

@@ -8,9 +8,13 @@
 //! Examples are int8: a quantised model's inputs or activations as they are, floats by [`crate::quant::quantize_i8`].
 
 use crate::rng::Rng;
+use zerocopy::IntoBytes;
 
 /// Mark of a group that has been the fullest: what comes is a fair sample of it from then on.
 const FULL: u32 = 1 << 31;
+
+/// Bytes of [`Replay::standing`].
+pub const STANDING_BYTES: usize = 20;
 
 /// A fair sample of examples in memory that the caller brings.
 ///
@@ -86,6 +90,37 @@ impl<'m> Replay<'m> {
         to.iter_mut().zip(sample).for_each(|(to, value)| *to = value);
         *self.labels.get_mut(place)? = label;
         Some(place)
+    }
+
+    /// How many examples it holds and which random numbers come next. With [`Replay::parts`] this is all of it, to be
+    /// kept over a loss of power.
+    pub fn standing(&self) -> [u8; STANDING_BYTES] {
+        let mut bytes = [0; STANDING_BYTES];
+        let [low, high] = self.rng.state();
+        let words = [self.held as u32, low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32];
+        for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// Its memory: samples, labels, counts of what was seen.
+    pub fn parts(&self) -> [&[u8]; 3] {
+        [self.samples.as_bytes(), self.labels.as_bytes(), self.seen.as_bytes()]
+    }
+
+    /// [`Replay::parts`], to be filled with what they were before [`Replay::go_on`].
+    pub fn parts_mut(&mut self) -> [&mut [u8]; 3] {
+        [self.samples.as_mut_bytes(), self.labels.as_mut_bytes(), self.seen.as_mut_bytes()]
+    }
+
+    /// Goes on from there, to the same bits, once its memory is what it was.
+    pub fn go_on(&mut self, standing: [u8; STANDING_BYTES]) {
+        let mut words = standing.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
+        let mut next = || words.next().unwrap_or(0);
+        self.held = (next() as usize).min(self.labels.len());
+        let mut long = || u64::from(next()) | u64::from(next()) << 32;
+        self.rng = Rng::from_state([long(), long()]);
     }
 
     fn group(&self, label: u16) -> usize {
@@ -191,5 +226,8 @@ mod tests {
         assert_eq!(replay.keep([1, 2, 3], u16::MAX), Some(0));
         assert_eq!(replay.draw(), Some((&[1, 2][..], u16::MAX)));
         assert_eq!(replay.get(1), None);
+        replay.go_on([0xFF; STANDING_BYTES]);
+        assert_eq!(replay.len(), 2, "no more than there is room for");
+        assert!(replay.draw().is_some());
     }
 }

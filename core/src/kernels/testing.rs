@@ -135,7 +135,14 @@ pub fn run<R: Encode>(record: &R, arena: &mut [f32], samples: usize, optimizer: 
 /// [`run`] with another token.
 pub fn run_with<I: Isa, R: Encode>(isa: I, record: &R, arena: &mut [f32], samples: usize, optimizer: OptimizerRecord) {
     assert!(record.shape_is_valid());
-    let mut context = Context { samples, optimizer: Optimizer::at_step(optimizer, 1), training: true, loss: 0.0 };
+    let mut context = Context {
+        samples,
+        optimizer: Optimizer::at_step(optimizer, 1),
+        training: true,
+        loss: 0.0,
+        right: 0,
+        evaluation: false,
+    };
     run_record(isa, record, &[], arena.as_mut_bytes(), &mut context);
 }
 

@@ -51,7 +51,7 @@ proptest! {
         let mut rng = Rng::new(seed);
         let (z, target) = (logits(&mut rng, samples * classes), distributions(&mut rng, samples, classes));
         let mut dz = z.clone();
-        let loss = softmax_cross_entropy(classes, 1, Target::Distribution(&target), &mut dz);
+        let loss = softmax_cross_entropy(classes, 1, Target::Distribution(&target), &mut dz).0;
         let expected = cross_entropy(classes, &target, &wide(&z));
         // Terms are at most 16 + ln 12 in size: the spread of the logits and their log-sum.
         let roundings = (4 * classes * samples + 8) as f64;
@@ -71,8 +71,8 @@ proptest! {
             labels.iter().flat_map(|&label| (0..classes).map(move |c| f32::from(u8::from(c == label)))).collect();
         let (mut sparse, classes) = (logits(&mut rng, one_hot.len()), classes as usize);
         let mut dense = sparse.clone();
-        let sparse_loss = softmax_cross_entropy(classes, 1, Target::Class(&labels), &mut sparse);
-        let dense_loss = softmax_cross_entropy(classes, 1, Target::Distribution(&one_hot), &mut dense);
+        let sparse_loss = softmax_cross_entropy(classes, 1, Target::Class(&labels), &mut sparse).0;
+        let dense_loss = softmax_cross_entropy(classes, 1, Target::Distribution(&one_hot), &mut dense).0;
         prop_assert_eq!(sparse_loss.to_bits(), dense_loss.to_bits());
         prop_assert_eq!(bits(&sparse), bits(&dense));
     }
@@ -107,13 +107,13 @@ proptest! {
         let record = SoftmaxCrossEntropy { classes: len, sparse: 0, z: Ref::arena(0), target: place };
         let (loss, found) = run_loss(&record, &y, target.as_bytes());
         let mut expected = y.clone();
-        prop_assert_eq!(loss, softmax_cross_entropy(len as usize, 1, Target::Distribution(&target), &mut expected));
+        prop_assert_eq!(loss, softmax_cross_entropy(len as usize, 1, Target::Distribution(&target), &mut expected).0);
         prop_assert_eq!(found, expected);
 
         let record = SoftmaxCrossEntropy { sparse: 1, ..record };
         let (loss, found) = run_loss(&record, &y, labels.as_bytes());
         let mut expected = y.clone();
-        prop_assert_eq!(loss, softmax_cross_entropy(len as usize, 1, Target::Class(&labels), &mut expected));
+        prop_assert_eq!(loss, softmax_cross_entropy(len as usize, 1, Target::Class(&labels), &mut expected).0);
         prop_assert_eq!(found, expected);
     }
 }
@@ -127,7 +127,7 @@ fn run_loss<R: Encode>(record: &R, predictions: &[f32], target: &[u8]) -> (f32, 
     let mut arena = predictions.to_vec();
     arena.extend(target.chunks(4).map(|word| f32::from_bits(u32::from_le_bytes(word.try_into().unwrap()))));
     let optimizer = Optimizer::at_step(OptimizerRecord::sgd(0.0), 1);
-    let mut context = Context { samples, optimizer, training: true, loss: f32::NAN };
+    let mut context = Context { samples, optimizer, training: true, loss: f32::NAN, right: 0, evaluation: false };
     assert!(record.shape_is_valid());
     run_record(Scalar, record, &[], arena.as_mut_bytes(), &mut context);
     arena.truncate(predictions.len());
@@ -144,7 +144,7 @@ fn squared_error_by_hand() {
 #[test]
 fn huge_logits_do_not_overflow() {
     let mut z = [1e30, -1e30, 0.0];
-    let loss = softmax_cross_entropy(3, 1, Target::Class(&[0]), &mut z);
+    let loss = softmax_cross_entropy(3, 1, Target::Class(&[0]), &mut z).0;
     assert_eq!((loss, z), (0.0, [0.0, 0.0, 0.0]));
 }
 
@@ -152,7 +152,7 @@ fn huge_logits_do_not_overflow() {
 #[test]
 fn a_label_beyond_the_classes_counts_for_nothing() {
     let mut z = [1.0, 1.0];
-    let loss = softmax_cross_entropy(2, 1, Target::Class(&[7]), &mut z);
+    let loss = softmax_cross_entropy(2, 1, Target::Class(&[7]), &mut z).0;
     assert_eq!((loss, z), (0.0, [0.5, 0.5]));
 }
 
@@ -182,4 +182,15 @@ fn squares_of_fused_tokens_are_summed_in_lanes() {
             assert_eq!(loss.to_bits(), if id.is_exact() { plain } else { fused }.to_bits(), "{}", id.name());
         }
     }
+}
+
+#[test]
+fn a_sample_is_recognised_where_the_wanted_class_is_the_greatest() {
+    let z = [1.0, 2.0, 3.0, 3.0, 3.0, -1.0, -5.0, 0.0, 0.0];
+    let right = |target| softmax_cross_entropy(3, 1, target, &mut z.clone()).1;
+    assert_eq!(right(Target::Class(&[2, 0, 1])), 3);
+    assert_eq!(right(Target::Class(&[2, 1, 0])), 2, "of equal ones each is");
+    assert_eq!(right(Target::Class(&[1, 2, 0])), 0);
+    assert_eq!(right(Target::Distribution(&[0.0, 0.0, 1.0, 0.5, 0.5, 0.0, 0.0, 0.0, 1.0])), 3);
+    assert_eq!(right(Target::Distribution(&[0.0, 0.5, 0.5, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0])), 0);
 }

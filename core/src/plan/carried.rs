@@ -49,6 +49,11 @@ const fn is_training(kind: u16) -> bool {
     matches!(kind, 128..=299 | 316..FIRST_HOST_KIND)
 }
 
+/// Whether a kind is a loss.
+pub(super) const fn is_loss(kind: u16) -> bool {
+    matches!(kind, 128..=191 | 316..=319)
+}
+
 /// Kinds from here on are for hosts.
 pub const FIRST_HOST_KIND: u16 = 512;
 

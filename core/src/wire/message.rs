@@ -147,6 +147,13 @@ pub enum Request<'a> {
     /// What was seen since the model was started, or since the last watch began. Answered by [`Response::Data`]: the
     /// bytes of a [`crate::adapt::watch::Watch`].
     Statistics,
+    /// Loss and right answers of the first `samples` samples of the training inputs and targets; nothing that was
+    /// learned changes. Answered by [`Response::Data`], three little-endian words: mean loss (f32), right answers (of
+    /// a cross-entropy), ticks.
+    Evaluate {
+        /// Samples, 1 to the image's training batch.
+        samples: u16,
+    },
 }
 
 /// What the device answers.

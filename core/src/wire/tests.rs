@@ -149,6 +149,7 @@ fn variants_keep_their_numbers() {
         Request::Forget,
         Request::Watch { reference: 0 },
         Request::Statistics,
+        Request::Evaluate { samples: 0 },
     ];
     for (place, request) in requests.iter().enumerate() {
         assert_eq!(usize::from(number(request)), place, "{request:?}");
@@ -201,6 +202,7 @@ fn messages_are_postcards() {
         Request::Activate { slot: u8::MAX },
         Request::Watch { reference: 300 },
         Request::Statistics,
+        Request::Evaluate { samples: 200 },
     ];
     for request in requests {
         let bytes = equals_postcard(&request);

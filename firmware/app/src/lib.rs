@@ -11,7 +11,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod board;
-mod checkpoint;
+pub mod checkpoint;
 mod link;
 mod model;
 mod serve;
@@ -89,7 +89,8 @@ impl<'a, L: Read + Write, F: Region, B: Board, I: Isa> App<'a, L, F, B, I> {
                 continue;
             }
             if TRAINS && let (Ok(model), Some(checkpoints)) = (&mut model, &mut self.checkpoints) {
-                checkpoint::restore(checkpoints, model);
+                let image_crc = model.crc();
+                checkpoint::restore(checkpoints, model.session(), image_crc, &mut []);
             }
             report(&model);
             if self.counters.boot_ticks == 0 {

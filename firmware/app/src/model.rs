@@ -2,7 +2,7 @@
 
 use embernet_core::adapt::watch::Watch;
 use embernet_core::arch::Isa;
-use embernet_core::exec::{PlanKind, Session};
+use embernet_core::exec::{Evaluation, PlanKind, Session};
 use embernet_core::image::{Image, TensorRecord};
 use embernet_core::memory::Memory;
 use embernet_core::plan::{Stored, TRAINS, WATCHES};
@@ -60,22 +60,9 @@ impl<'a, I: Isa> Model<'a, I> {
         self.active.record.crc
     }
 
-    /// The learning rate.
-    pub fn lr(&self) -> f32 {
-        self.session.optimizer().lr
-    }
-
-    /// The trainable parameters and the optimiser's state.
-    pub fn learned(&self) -> (&[u8], &[u8]) {
-        (self.session.params(), self.session.optimizer_state())
-    }
-
-    /// Puts back what [`Model::learned`] gave, after so many updates.
-    pub fn learn_again(&mut self, params: &[u8], state: &[u8], updates: u32, lr: f32) {
-        copy(self.session.params_mut(), params);
-        copy(self.session.optimizer_state_mut(), state);
-        self.session.set_updates(updates);
-        self.session.set_lr(lr);
+    /// The session, for what is kept of it.
+    pub fn session(&mut self) -> &mut Session<'a, I> {
+        &mut self.session
     }
 
     pub fn reset(&mut self) {
@@ -143,12 +130,13 @@ impl<'a, I: Isa> Model<'a, I> {
         Ok(written)
     }
 
-    pub fn train(&mut self, samples: u16) -> Result<f32, Fault> {
-        let loss = self.session.train_step(usize::from(samples)).map_err(Fault::Session)?;
-        if WATCHES {
-            self.watch.observe_loss(loss);
+    /// One training step, or with `learns` off an evaluation.
+    pub fn train(&mut self, samples: u16, learns: bool) -> Result<Evaluation, Fault> {
+        let found = self.session.train_or_evaluate(usize::from(samples), learns).map_err(Fault::Session)?;
+        if WATCHES && learns {
+            self.watch.observe_loss(found.loss);
         }
-        Ok(loss)
+        Ok(found)
     }
 
     /// Puts one sample into input 0; checks first that its output can be returned in one chunk.
@@ -209,7 +197,7 @@ impl<'a, I: Isa> Model<'a, I> {
 }
 
 /// As many bytes as both have.
-fn copy(to: &mut [u8], from: &[u8]) {
+pub(crate) fn copy<'b>(to: &mut [u8], from: impl IntoIterator<Item = &'b u8>) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }

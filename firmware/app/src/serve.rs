@@ -34,7 +34,7 @@ pub(crate) struct Work<'a, F, I> {
     /// Set when another image has become active: this work is over.
     pub replaced: bool,
     pub counters: Counters,
-    /// The answer to a profile, or to a question for the slots.
+    /// The answer to a profile, an evaluation or a question for the slots.
     pub answer: [u8; PROFILE_BYTES],
 }
 
@@ -143,9 +143,17 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 self.infer(board, 1)?;
                 Ok(Response::Data(self.model()?.one_output()))
             }
-            Request::Train { samples } if TRAINS => {
-                let (loss, ticks) = self.timed(board, |model| model.train(samples))?;
-                Ok(Response::Trained { loss, ticks: ticks.into() })
+            Request::Train { samples } | Request::Evaluate { samples } if TRAINS => {
+                let learns = matches!(request, Request::Train { .. });
+                let (found, ticks) = self.timed(board, |model| model.train(samples, learns))?;
+                if learns {
+                    return Ok(Response::Trained { loss: found.loss, ticks: ticks.into() });
+                }
+                let [a, b, c] = [found.loss.to_bits(), found.right, ticks].map(u32::to_le_bytes);
+                if let Some(places) = self.answer.as_chunks_mut::<4>().0.first_chunk_mut() {
+                    *places = [a, b, c];
+                }
+                Ok(Response::Data(self.answer.first_chunk::<12>().map_or(&[], |words| words)))
             }
             Request::SetHyper(hyper) if TRAINS => {
                 self.model()?.set(hyper);
@@ -198,7 +206,8 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             Request::Checkpoint if TRAINS => {
                 let model = self.model.as_mut().map_err(fault_of)?;
                 let checkpoints = self.checkpoints.as_mut().ok_or(Fault::NoCheckpoints)?;
-                let saved = checkpoint::save(checkpoints, model)?;
+                let image_crc = model.crc();
+                let saved = checkpoint::save(checkpoints, model.session(), image_crc, &[])?;
                 Ok(Response::Committed { slot: saved.slot, generation: saved.record.generation })
             }
             Request::Forget if TRAINS => {
@@ -215,6 +224,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             Request::Statistics if WATCHES => Ok(Response::Data(self.model()?.watch.bytes())),
             // What this program was built without.
             Request::Train { .. }
+            | Request::Evaluate { .. }
             | Request::SetHyper(_)
             | Request::ModelBegin { .. }
             | Request::ModelChunk { .. }

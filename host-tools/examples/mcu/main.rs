@@ -1,4 +1,4 @@
-//! What inference costs on microcontrollers, beside other runtimes: `cargo xtask bench mcu`.
+//! What inference and training cost on microcontrollers, beside other runtimes: `cargo xtask bench mcu`.
 //!
 //! A benchmark, no test: it fails nothing. Every shared model runs on every emulated board that has room for it, one
 //! sample; `embernet::counting` counts. Instructions are exact, so that a change of one is a change of the program;
@@ -10,6 +10,7 @@ mod models;
 mod peers;
 mod snapshot;
 mod table;
+mod training;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -31,6 +32,9 @@ struct Args {
     model: Vec<String>,
     #[command(flatten)]
     how: How,
+    /// Only training: one step of small networks. Runs of all models have that, too.
+    #[arg(long)]
+    training: bool,
     /// Show every layer.
     #[arg(long)]
     layers: bool,
@@ -46,6 +50,11 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let boards = boards(&args.board)?;
+    let peers = Peers::load()?;
+    if args.training {
+        println!("{}", training::table(&boards, &peers));
+        return Ok(());
+    }
     let Some(models) = models::shared(&args.model)? else {
         println!("skipped: the models are in ../shared/data, which is not here");
         return Ok(());
@@ -53,7 +62,6 @@ fn main() -> Result<()> {
     if args.fit {
         return fit::run(&models);
     }
-    let peers = Peers::load()?;
     let before = Snapshot::load()?;
     let results = measure::all(&boards, &models, args.how);
     for (board, model, why) in results.iter().filter_map(|result| Some((result.0, result.1, result.2.as_ref().err()?)))
@@ -69,6 +77,9 @@ fn main() -> Result<()> {
     }
     println!("{}", table::models(&measured, &peers));
     println!("{}", before.changes(&measured));
+    if args.model.is_empty() {
+        println!("{}", training::table(&boards, &peers));
+    }
     if args.save {
         before.with(&measured).save()?;
     }

@@ -18,6 +18,22 @@ pub struct Peers {
     boards: Vec<String>,
     /// Instructions of one call by layer.
     cmsis_nn: BTreeMap<String, Vec<u64>>,
+    /// Where the figures of training come from.
+    pub training_source: String,
+    /// One training step by network, then by board.
+    training: BTreeMap<String, BTreeMap<String, Step>>,
+}
+
+/// AIfES's training step on a board, and what we are to reach.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    pub instructions: Option<u64>,
+    /// Bytes of RAM beyond the weights, without stack.
+    pub ram_bytes: Option<u64>,
+    pub stack_bytes: Option<u64>,
+    pub goal_instructions: Option<u64>,
+    pub goal_ram_bytes: Option<u64>,
 }
 
 /// A model on a board.
@@ -43,6 +59,11 @@ impl Peers {
 
     pub fn of(&self, model: &str, board: &str) -> Figures {
         self.models.get(model).and_then(|boards| boards.get(board)).copied().unwrap_or_default()
+    }
+
+    /// A training step.
+    pub fn training(&self, network: &str, board: &str) -> Step {
+        self.training.get(network).and_then(|boards| boards.get(board)).copied().unwrap_or_default()
     }
 
     /// Instructions of CMSIS-NN's kernel for a layer.

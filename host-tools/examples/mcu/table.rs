@@ -76,7 +76,7 @@ pub fn layers(measured: &Measured, peers: &Peers) -> String {
     format!("{} on {}\n{table}", measured.model, measured.board.name)
 }
 
-fn number(value: Option<u64>) -> String {
+pub fn number(value: Option<u64>) -> String {
     value.map_or_else(String::new, grouped)
 }
 
@@ -84,7 +84,7 @@ fn per_mac(count: u64, macs: u64) -> String {
     if macs == 0 { String::new() } else { format!("{:.2}", count as f64 / macs as f64) }
 }
 
-fn ratio(ours: Option<u64>, other: Option<u64>) -> String {
+pub fn ratio(ours: Option<u64>, other: Option<u64>) -> String {
     match (ours, other) {
         (Some(ours), Some(other)) => format!("{:.2}x", ours as f64 / other.max(1) as f64),
         _ => String::new(),

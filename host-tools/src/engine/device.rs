@@ -2,7 +2,7 @@
 
 use embernet_core::image::Image;
 
-use super::{Cost, Engine, EngineError, Learned, Place, Profile, Sending, StepCost, samples, single};
+use super::{Cost, Engine, EngineError, Learned, Place, Profile, Score, Sending, StepCost, samples, single};
 use crate::counting;
 use crate::link::{Board, Client, FirmwareOptions, Qemu, QemuOptions, Serial, build_firmware};
 
@@ -112,6 +112,14 @@ impl Engine for Device<'_> {
         Ok(step.loss)
     }
 
+    fn evaluate(&mut self, input: &[u8], target: &[u8]) -> Result<Score, EngineError> {
+        let image = self.image;
+        Score::of(&image, input, target, |input, target| {
+            let found = self.client.evaluate(&image, &[input], target)?;
+            Ok((found.loss, found.right))
+        })
+    }
+
     fn params(&mut self) -> Result<Vec<u8>, EngineError> {
         Ok(self.client.params(&self.image)?)
     }
@@ -121,7 +129,11 @@ impl Engine for Device<'_> {
     }
 
     fn updates(&mut self) -> Result<u32, EngineError> {
-        Ok(self.client.stats()?.steps)
+        let updates = self.client.stats()?.steps;
+        if self.image.header().optimizer.passes > 1 {
+            self.client.set_updates(updates)?;
+        }
+        Ok(updates)
     }
 
     fn checkpoint(&mut self) -> Result<u32, EngineError> {

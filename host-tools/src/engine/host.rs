@@ -6,7 +6,7 @@ use embernet_core::arch::Scalar;
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::Image;
 
-use super::{Cost, Engine, EngineError, Profile, StepCost, samples, single};
+use super::{Cost, Engine, EngineError, Profile, Score, StepCost, samples, single};
 use crate::image::arena_for;
 
 /// How often a profile runs: other programs disturb, the least disturbed run counts.
@@ -24,6 +24,25 @@ pub(super) fn with<T, E: From<EngineError>>(
     let mut arena = arena_for(image);
     let session = Session::new(image, &mut arena, Scalar).map_err(EngineError::from)?;
     work(&mut Host { session, inferences: 0 })
+}
+
+impl Host<'_> {
+    /// Puts samples where training finds them, and says how many they are.
+    fn fill_batch(&mut self, input: &[u8], target: &[u8]) -> Result<usize, EngineError> {
+        let image = *self.session.image();
+        let count = samples("input", input.len(), single("training inputs", image.train_inputs())?)?;
+        let target_bytes = image.target().map_or(1, |target| target.sample_bytes().max(1));
+        if samples("target", target.len(), target_bytes)? != count {
+            return Err(EngineError::Length { what: "target", found: target.len(), expected: target_bytes });
+        }
+        // The session refuses a wrong count; nothing may be written before.
+        let most = image.header().train.samples;
+        if image.is_trainable() && count <= most as usize {
+            fill(self.session.input_mut(PlanKind::Train, 0), input);
+            fill(self.session.target_mut(), target);
+        }
+        Ok(count)
+    }
 }
 
 impl Engine for Host<'_> {
@@ -67,19 +86,17 @@ impl Engine for Host<'_> {
     }
 
     fn train_step(&mut self, input: &[u8], target: &[u8]) -> Result<f32, EngineError> {
-        let image = *self.session.image();
-        let count = samples("input", input.len(), single("training inputs", image.train_inputs())?)?;
-        let target_bytes = image.target().map_or(1, |target| target.sample_bytes().max(1));
-        if samples("target", target.len(), target_bytes)? != count {
-            return Err(EngineError::Length { what: "target", found: target.len(), expected: target_bytes });
-        }
-        // The session refuses a wrong count; nothing may be written before.
-        let most = image.header().train.samples;
-        if image.is_trainable() && count <= most as usize {
-            fill(self.session.input_mut(PlanKind::Train, 0), input);
-            fill(self.session.target_mut(), target);
-        }
+        let count = self.fill_batch(input, target)?;
         Ok(self.session.train_step(count)?)
+    }
+
+    fn evaluate(&mut self, input: &[u8], target: &[u8]) -> Result<Score, EngineError> {
+        let image = *self.session.image();
+        Score::of(&image, input, target, |input, target| {
+            let count = self.fill_batch(input, target)?;
+            let found = self.session.evaluate(count)?;
+            Ok((found.loss, found.right))
+        })
     }
 
     fn params(&mut self) -> Result<Vec<u8>, EngineError> {
@@ -92,7 +109,9 @@ impl Engine for Host<'_> {
     }
 
     fn updates(&mut self) -> Result<u32, EngineError> {
-        Ok(self.session.updates())
+        let updates = self.session.updates();
+        self.session.set_updates(updates);
+        Ok(updates)
     }
 
     fn checkpoint(&mut self) -> Result<u32, EngineError> {

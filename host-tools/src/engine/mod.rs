@@ -9,6 +9,7 @@ mod device;
 mod edges;
 mod host;
 mod place;
+mod score;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use against::signal_to_error;
 pub use device::{connect, connect_for};
 pub use edges::{EdgeError, decode, decode_f32, encode, encode_f32, encode_labels};
 pub use place::{Place, PlaceError};
+pub use score::Score;
 
 /// What work has cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,13 +99,17 @@ pub trait Engine {
     /// values (`f32`).
     fn train_step(&mut self, input: &[u8], target: &[u8]) -> Result<f32, EngineError>;
 
+    /// How well the model does on any number of samples, as [`Engine::train_step`] takes them; it learns nothing.
+    fn evaluate(&mut self, input: &[u8], target: &[u8]) -> Result<Score, EngineError>;
+
     /// The trainable parameters as they are now, in the image's layout.
     fn params(&mut self) -> Result<Vec<u8>, EngineError>;
 
     /// Sets the learning rate from the next step on.
     fn set_lr(&mut self, lr: f32) -> Result<(), EngineError>;
 
-    /// Training steps that the parameters and the optimiser's state come from.
+    /// Updates that the parameters and the optimiser's state come from. Of an update that takes several training steps,
+    /// those that were done count no more: it begins anew.
     fn updates(&mut self) -> Result<u32, EngineError>;
 
     /// Keeps what was learned where a loss of power does not reach it; gives the checkpoint's generation.

@@ -201,6 +201,7 @@ impl Client {
             Request::Infer { .. }
             | Request::InferOne { .. }
             | Request::Train { .. }
+            | Request::Evaluate { .. }
             | Request::Profile { .. }
             | Request::Verify
             | Request::ModelBegin { .. }

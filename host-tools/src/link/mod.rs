@@ -27,7 +27,7 @@ pub use error::LinkError;
 pub use firmware::{FirmwareOptions, Orders, build as build_firmware, cargo_build, flash_bytes, panics};
 pub use log::{LogDecoder, LogLine};
 pub use memory::{DeviceEnd, Memory, pipe};
-pub use model::{Run, TrainStep, Upload};
+pub use model::{Evaluated, Run, TrainStep, Upload};
 pub use qemu::{Qemu, QemuOptions, find_program};
 pub use serial::Serial;
 pub use slots::SlotStates;

@@ -36,6 +36,17 @@ pub struct TrainStep {
     pub ticks: u64,
 }
 
+/// How well a model did on a batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evaluated {
+    /// Mean loss of the samples.
+    pub loss: f32,
+    /// Right answers, where the loss is a cross-entropy; else 0.
+    pub right: u32,
+    /// Ticks of the device's counter.
+    pub ticks: u64,
+}
+
 impl Client {
     /// Makes `image` the device's model, with the image's own parameters: sends it unless the
     /// device has it, and forgets what was learned before.
@@ -187,6 +198,33 @@ impl Client {
     /// `inputs` has one entry per training input, `target` is the target tensor's: 32-bit class
     /// indices or f32 values. The number of samples follows from their lengths.
     pub fn train_step(&mut self, image: &Image<'_>, inputs: &[&[u8]], target: &[u8]) -> Result<TrainStep, LinkError> {
+        let samples = self.write_batch(image, inputs, target)?;
+        match self.ask("train", &Request::Train { samples })? {
+            Reply::Trained(loss, ticks) => Ok(TrainStep { loss, ticks }),
+            _ => Err(LinkError::Unexpected { request: "train" }),
+        }
+    }
+
+    /// How well the device's model, which must be `image`, does on a batch; nothing that it has learned changes.
+    ///
+    /// `inputs` and `target` as for [`Client::train_step`].
+    pub fn evaluate(&mut self, image: &Image<'_>, inputs: &[&[u8]], target: &[u8]) -> Result<Evaluated, LinkError> {
+        let samples = self.write_batch(image, inputs, target)?;
+        let Reply::Data(bytes) = self.ask("evaluate", &Request::Evaluate { samples })? else {
+            return Err(LinkError::Unexpected { request: "evaluate" });
+        };
+        match bytes.as_chunks().0 {
+            [loss, right, ticks] => Ok(Evaluated {
+                loss: f32::from_le_bytes(*loss),
+                right: u32::from_le_bytes(*right),
+                ticks: u32::from_le_bytes(*ticks).into(),
+            }),
+            _ => Err(LinkError::Unexpected { request: "evaluate" }),
+        }
+    }
+
+    /// Puts samples where training finds them, and says how many they are.
+    fn write_batch(&mut self, image: &Image<'_>, inputs: &[&[u8]], target: &[u8]) -> Result<u16, LinkError> {
         let samples = samples_of("training input", image.train_inputs(), inputs)?;
         let wanted = image.target().map_or(0, TensorRecord::sample_bytes).saturating_mul(samples);
         if target.len() != wanted {
@@ -196,10 +234,7 @@ impl Client {
             self.write(Buffer::TrainInput(index as u8), data)?;
         }
         self.write(Buffer::Target, target)?;
-        match self.ask("train", &Request::Train { samples: u16::try_from(samples).unwrap_or(u16::MAX) })? {
-            Reply::Trained(loss, ticks) => Ok(TrainStep { loss, ticks }),
-            _ => Err(LinkError::Unexpected { request: "train" }),
-        }
+        Ok(u16::try_from(samples).unwrap_or(u16::MAX))
     }
 
     /// The trainable parameters as they are now, in the image's layout.
@@ -227,6 +262,11 @@ impl Client {
     /// Sets the learning rate from the next step on.
     pub fn set_lr(&mut self, lr: f32) -> Result<(), LinkError> {
         self.order("set learning rate", &Request::SetHyper(Hyper::Lr(lr)))
+    }
+
+    /// Says how many updates have been done. Passes of an update that is not done count no more.
+    pub fn set_updates(&mut self, updates: u32) -> Result<(), LinkError> {
+        self.order("set updates", &Request::SetHyper(Hyper::Updates(updates)))
     }
 
     /// Writes the front of a buffer, in as many pieces as it takes.

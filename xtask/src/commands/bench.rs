@@ -20,7 +20,7 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
-    /// Inference on emulated microcontrollers: instructions and estimated cycles, beside other runtimes
+    /// Inference and training on emulated microcontrollers: instructions and estimated cycles, beside other runtimes
     #[command(disable_help_flag = true)]
     Mcu {
         /// Options of the benchmark; `cargo xtask bench mcu --help` lists them

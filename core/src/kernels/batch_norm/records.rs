@@ -2,7 +2,7 @@
 
 use super::{Channels, factors, inverse_deviation, moments_f32, move_towards, scale_shift_f32};
 use crate::arch::Isa;
-use crate::kernels::util::elements;
+use crate::kernels::util::{copy, elements};
 use crate::math;
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -13,7 +13,7 @@ fn is_epsilon(epsilon: f32) -> bool {
 }
 
 /// Statistics of a batch, f32: mean and inverse deviation for this batch's normalisation and its gradient, and the
-/// kept statistics moved towards them.
+/// kept statistics moved towards them. In an evaluation the kept ones stand for the batch's, and stay.
 #[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MomentsF32 {
@@ -54,14 +54,20 @@ impl StepRecord for MomentsF32 {
         self.shape.is_valid() && is_epsilon(self.epsilon) && (0.0..=1.0).contains(&self.momentum)
     }
 
-    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (x, gamma, beta) = (at.read(), at.read(), at.read());
         let (kept_mean, kept_variance) = (at.write(), at.write());
         let (moments, to) = (at.write::<f32>(), at.write());
         let (mean, variance) = moments.split_at_mut_checked(moments.len() / 2).unwrap_or_default();
-        moments_f32(isa, self.shape.channels(), x, mean, variance);
-        move_towards(self.momentum, mean, kept_mean);
-        move_towards(self.momentum, variance, kept_variance);
+        if context.evaluation {
+            for (kept, to) in [(kept_mean, &mut *mean), (kept_variance, &mut *variance)] {
+                copy(kept, to);
+            }
+        } else {
+            moments_f32(isa, self.shape.channels(), x, mean, variance);
+            move_towards(self.momentum, mean, kept_mean);
+            move_towards(self.momentum, variance, kept_variance);
+        }
         inverse_deviation(self.epsilon, variance);
         factors(gamma, beta, mean, variance.iter().copied(), to);
     }

@@ -168,7 +168,7 @@ proptest! {
             Broadcast { extents, a: side(a, &extents, 0, 0), b: side(b, &extents, 0, 0), y }
         };
         let context = || Context {
-            samples: 2, optimizer: Optimizer::at_step(REVEAL, 1), training: false, loss: 0.0,
+            samples: 2, optimizer: Optimizer::at_step(REVEAL, 1), training: false, loss: 0.0, right: 0, evaluation: false,
         };
         let mut arena: Vec<i8> = [&a[..], &b, &[0; 12]].concat();
         let step = ForwardInteger { kind: kind as u32, size: 1, shape: shape(1), numbers };
@@ -213,7 +213,14 @@ fn quotients_are_rounded_to_nearest() {
         let step = ForwardInteger { kind: Kind::Div as u32, size: 1, shape, numbers };
         assert!(step.shape_is_valid() && !ForwardInteger { size: 2, ..step }.shape_is_valid());
         let mut arena: Vec<i8> = [&bytes[..], &bytes, &[0; 65536]].concat();
-        let context = &mut Context { samples: 1, optimizer: Optimizer::at_step(REVEAL, 1), training: false, loss: 0.0 };
+        let context = &mut Context {
+            samples: 1,
+            optimizer: Optimizer::at_step(REVEAL, 1),
+            training: false,
+            loss: 0.0,
+            right: 0,
+            evaluation: false,
+        };
         run_record(crate::arch::Scalar, &step, &[], arena.as_mut_bytes(), context);
         for (i, y) in arena[512..].iter().enumerate() {
             let [a, b] = [(i / 256, zero_a), (i % 256, zero_b)].map(|(i, zero)| f64::from(bytes[i]) - f64::from(zero));

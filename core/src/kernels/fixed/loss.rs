@@ -16,36 +16,38 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 ///
 /// With class indices the wanted class's gradient is the negative sum of the others, so that it does not cancel.
 /// Where logits have run away ([`RUNAWAY`]), the loss is infinite: integers that are at their limits never are.
+/// Gives also how many samples are recognised: no class that is wanted is below the greatest logit.
 pub fn softmax_cross_entropy(
     [samples, classes]: [usize; 2],
     target: Target<'_>,
     sums: &mut [i32],
     z: &mut [i16],
-) -> f32 {
+) -> (f32, u32) {
     let share = Factor::one_over(samples as u32);
-    let (mut loss, mut greatest) = (0u32, 0);
+    let (mut loss, mut greatest, mut right) = (0u32, 0, 0);
     for (sample, block) in rows_mut(z, stride(classes)).enumerate() {
         let (exponent, z) = open(block, classes);
         greatest = exponent.max(greatest);
         let total = probabilities(exponent, z, sums);
-        let own = match target {
+        let (own, missing) = match target {
             Target::Class(labels) => match labels.get(sample) {
                 Some(label) => class(total, exponent, z, *label as usize, sums),
-                None => 0,
+                None => (0, 1),
             },
             Target::Distribution(targets) => {
                 let start = sample * classes;
                 distribution(total, exponent, z, targets.get(start..).unwrap_or(&[]), sums)
             }
         };
-        loss = loss.saturating_add(own);
+        loss = loss.saturating_add(own).saturating_add(missing);
+        right += u32::from(missing == 0);
         let unit = spread(share, PROBABILITY, sums);
         store(sums, unit, block);
     }
     if greatest > RUNAWAY {
-        return f32::INFINITY;
+        return (f32::INFINITY, right);
     }
-    mean(float(loss.min(i32::MAX as u32) as i32, -16), samples)
+    (mean(float(loss.min(i32::MAX as u32) as i32, -16), samples), right)
 }
 
 /// Sums times a share; gives the power of two of their unit then.
@@ -63,18 +65,19 @@ fn mean(sum: f32, samples: usize) -> f32 {
     if samples == 1 { sum } else { sum / samples as f32 }
 }
 
-/// The gradient where one class is wanted; gives the loss.
-fn class(total: Total, exponent: i32, z: &[i16], label: usize, sums: &mut [i32]) -> u32 {
-    let Some(wanted) = z.get(label) else { return 0 };
+/// The gradient where one class is wanted; gives the two parts of the loss, the second of which is what the class misses
+/// the greatest logit by.
+fn class(total: Total, exponent: i32, z: &[i16], label: usize, sums: &mut [i32]) -> (u32, u32) {
+    let Some(wanted) = z.get(label) else { return (0, 1) };
     let all = sums.iter().fold(0i32, |all, sum| all.wrapping_add(*sum));
     if let Some(sum) = sums.get_mut(label) {
         *sum = sum.wrapping_sub(all);
     }
-    logarithm(total.sum, total.one).saturating_add(below(total, exponent, *wanted) as u32)
+    (logarithm(total.sum, total.one), below(total, exponent, *wanted) as u32)
 }
 
-/// The gradient where a distribution is wanted; gives the loss.
-fn distribution(total: Total, exponent: i32, z: &[i16], target: &[f32], sums: &mut [i32]) -> u32 {
+/// The gradient where a distribution is wanted; gives the parts of the loss as [`class`] does.
+fn distribution(total: Total, exponent: i32, z: &[i16], target: &[f32], sums: &mut [i32]) -> (u32, u32) {
     let (mut loss, mut weight) = (0i32, 0i32);
     for ((sum, z), target) in sums.iter_mut().zip(z).zip(target) {
         let share = fixed(*target, -16).clamp(0, 1 << 16);
@@ -83,7 +86,7 @@ fn distribution(total: Total, exponent: i32, z: &[i16], target: &[f32], sums: &m
         *sum = sum.saturating_sub(fixed(*target, PROBABILITY));
     }
     let own = mul_q16(logarithm(total.sum, total.one) as i32, weight.min(1 << 16) as u32);
-    loss.saturating_add(own) as u32
+    (own as u32, loss as u32)
 }
 
 /// Mean squared error: the mean over samples and features of `(y - target)^2`; `y` becomes
@@ -146,7 +149,8 @@ impl StepRecord for SoftmaxCrossEntropy {
         let target = if self.sparse == 1 { Target::Class(at.read()) } else { Target::Distribution(at.read()) };
         let (sums, dz) = (at.write(), at.write());
         copy(z, dz);
-        context.loss = softmax_cross_entropy([context.samples, self.classes as usize], target, sums, dz);
+        (context.loss, context.right) =
+            softmax_cross_entropy([context.samples, self.classes as usize], target, sums, dz);
     }
 }
 

@@ -2,47 +2,39 @@
 
 use anyhow::Result;
 use embernet::data::{Dataset, Labels};
-use embernet::engine::{self, Engine};
-use embernet::train::metrics;
+use embernet::engine::{Engine, Score};
 use embernet_core::image::Image;
+use embernet_core::plan::Step;
 
-/// Samples with classes that are inferred now and then.
-pub struct Check<'i> {
-    image: &'i Image<'i>,
-    /// As the model's input wants them.
+/// Samples with classes that are evaluated now and then.
+pub struct Check {
+    /// As the model's training wants them.
     input: Vec<u8>,
-    classes: Vec<u32>,
+    target: Vec<u8>,
 }
 
-impl<'i> Check<'i> {
-    /// At most `most` of the data, spread evenly; none where the data has no classes or the model is not one of one input
-    /// and one output.
-    pub fn new(data: &Dataset, image: &'i Image<'i>, most: usize) -> Self {
-        let none = Self { image, input: Vec::new(), classes: Vec::new() };
-        let (Labels::Class { ids, .. }, [input], [_]) = (data.labels(), image.inputs(), image.outputs()) else {
-            return none;
-        };
-        if most == 0 {
-            return none;
+impl Check {
+    /// At most `most` of the data, spread evenly; none where the data has no classes or the model does not tell them
+    /// apart by a cross-entropy. `input` and `target` are all of the data in bytes.
+    pub fn new(data: &Dataset, image: &Image<'_>, [input, target]: [&[u8]; 2], most: usize) -> Self {
+        let squares = |step| matches!(step, Step::MeanSquaredError(_) | Step::MeanSquaredErrorFixed(_));
+        let has_classes = matches!(data.labels(), Labels::Class { .. }) && !image.train_plan().steps().any(squares);
+        if most == 0 || !has_classes {
+            return Self { input: Vec::new(), target: Vec::new() };
         }
         let stride = data.len().div_ceil(most).max(1);
-        let rows: Vec<u32> = (0..data.len() as u32).step_by(stride).collect();
-        let classes = rows.iter().filter_map(|&row| ids.get(row as usize).copied()).collect();
-        Self { image, input: engine::encode_f32(&data.gather(&rows), input), classes }
+        let spread = |bytes: &[u8]| {
+            let samples = bytes.chunks((bytes.len() / data.len().max(1)).max(1));
+            samples.step_by(stride).flatten().copied().collect()
+        };
+        Self { input: spread(input), target: spread(target) }
     }
 
-    /// How many samples there are.
-    pub fn samples(&self) -> usize {
-        self.classes.len()
-    }
-
-    /// The share of right answers.
-    pub fn accuracy(&self, engine: &mut dyn Engine) -> Result<Option<f64>> {
-        if self.classes.is_empty() {
+    /// Loss and right answers where the model works.
+    pub fn score(&self, engine: &mut dyn Engine) -> Result<Option<Score>> {
+        if self.input.is_empty() {
             return Ok(None);
         }
-        let output = &self.image.outputs()[0];
-        let outputs = engine::decode_f32(&engine.infer(&self.input, &mut |_| {})?, output);
-        Ok(Some(metrics::accuracy(&self.classes, &outputs, output.elements as usize)))
+        Ok(Some(engine.evaluate(&self.input, &self.target)?))
     }
 }

@@ -59,7 +59,7 @@ pub struct Learn {
     /// The checkpoint that the image was packed from: with it the result is a checkpoint too.
     #[arg(long, value_name = "MODEL.safetensors")]
     base: Option<PathBuf>,
-    /// After every epoch have so many samples, spread evenly over the data, inferred to tell the accuracy. 0: none.
+    /// After every epoch have so many samples, spread evenly over the data, evaluated to tell the accuracy. 0: none.
     #[arg(long, value_name = "N", default_value_t = 100)]
     check: usize,
     /// Print a line for every epoch only, in a terminal too.
@@ -132,7 +132,7 @@ impl Learn {
         let sending = progress::bar("sending", 0);
         let steps_in_epoch = data.len().div_ceil(batch);
         let total = (steps_in_epoch * self.epochs as usize) as u64;
-        let check = Check::new(&data, &image, self.check);
+        let check = Check::new(&data, &image, [&input, &labels], self.check);
         let mut show = Show::new(format!("{} learns on {}", self.model.display(), self.place.on), total);
         let (params, cost, loss) = engine::with_learned(
             &self.place.on,
@@ -153,7 +153,8 @@ impl Learn {
                 let mut order: Vec<usize> = (0..data.len()).collect();
                 let mut rng = self.seed.map(Rng::new);
                 let (mut x, mut y) = (Vec::new(), Vec::new());
-                let done = if self.resume { u64::from(engine.updates()?) } else { 0 };
+                let passes = u64::from(image.header().optimizer.passes.max(1));
+                let done = if self.resume { u64::from(engine.updates()?) * passes } else { 0 };
                 if done >= total {
                     bail!("the device has done {done} steps, and these are {total}; more --epochs would go on");
                 }
@@ -196,11 +197,12 @@ impl Learn {
                     if !loss.is_finite() {
                         bail!("learning diverged in epoch {epoch}: the loss is {loss}; a smaller --lr may help");
                     }
-                    let accuracy = check.accuracy(engine)?;
+                    let score = check.score(engine)?;
+                    let accuracy = score.map(|score| score.accuracy());
                     let seconds = began.elapsed().as_secs_f64();
                     output.json(&EpochLine { epoch, steps: step, seconds, loss, accuracy });
                     let judged = accuracy.map_or_else(String::new, |accuracy| format!("  accuracy {accuracy:.4}"));
-                    show.epoch(accuracy.map(|accuracy| (accuracy, check.samples())));
+                    show.epoch(score);
                     show.tell(output, &format!("epoch {epoch:4}  loss {loss:.5}{judged}"));
                 }
                 Ok((engine.params()?, engine.cost()?, loss))
