@@ -2,6 +2,7 @@
 //!
 //! | module | is |
 //! |---|---|
+//! | [`normalise`] | inputs that have become darker, paler or louder, as the model knew them |
 //! | [`prototypes`] | class means over a network's features: a new class from a few examples |
 //! | [`replay`] | a fair sample of earlier examples, against forgetting |
 //! | [`drift`] | one number over time: has it left what it was? |
@@ -10,6 +11,7 @@
 //! Nothing here knows the session: a program hands in features, examples and bytes.
 
 pub mod drift;
+pub mod normalise;
 pub mod prototypes;
 pub mod replay;
 pub mod watch;

@@ -1,7 +1,15 @@
 //! Models that meet other data than they were trained on, and learn them: int8 in place, and as floats.
 
+mod front;
+mod samples;
+mod shift;
+pub mod tasks;
+
+pub use samples::{Samples, enlarged, mirrored};
+pub use shift::{COLOURS, GREYS, Shift, normalised};
+
 use embernet::engine::{decode_f32, encode_f32};
-use embernet::graph::{Graph, Selection};
+use embernet::graph::{DType, Graph, Selection};
 use embernet::image::{self, AlignedBytes, Loss, Optimize, PackOptions, TrainOptions, pack};
 use embernet_core::arch::IsaId;
 use embernet_core::checksum::crc32;
@@ -11,33 +19,6 @@ use embernet_core::optim::OptimizerRecord;
 use embernet_core::plan::Step;
 use embernet_core::rng::Rng;
 use zerocopy::IntoBytes;
-
-/// Samples as reals, one after the other, and their classes.
-#[derive(Debug, Clone, Default)]
-pub struct Samples {
-    /// `[samples][elements]`
-    pub x: Vec<f32>,
-    /// `[samples]`
-    pub labels: Vec<u32>,
-}
-
-impl Samples {
-    /// Elements of one.
-    pub fn elements(&self) -> usize {
-        self.x.len() / self.labels.len().max(1)
-    }
-
-    /// Those that `keep` chooses by their numbers.
-    #[must_use]
-    pub fn some(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let elements = self.elements();
-        let kept: Vec<usize> = (0..self.labels.len()).filter(|n| keep(*n)).collect();
-        Self {
-            x: kept.iter().flat_map(|n| self.x[n * elements..(n + 1) * elements].to_vec()).collect(),
-            labels: kept.iter().map(|n| self.labels[*n]).collect(),
-        }
-    }
-}
 
 /// How to learn.
 #[derive(Debug, Clone)]
@@ -52,9 +33,16 @@ pub struct Learning {
     pub falls: bool,
     /// Whether int8 updates are scaled.
     pub scaled: bool,
+    /// Of the order in which samples are shown.
+    pub seed: u64,
 }
 
 impl Learning {
+    /// Plain descent.
+    pub fn sgd(layers: Selection, rate: f32, epochs: usize) -> Self {
+        Self { layers, optimizer: OptimizerRecord::sgd(rate), epochs, falls: false, scaled: true, seed: 1 }
+    }
+
     /// What an image is packed with.
     pub fn options(&self, isa: IsaId) -> PackOptions {
         let train = TrainOptions {
@@ -65,18 +53,55 @@ impl Learning {
         };
         PackOptions { isa, train: Some(train), optimize: Optimize::Ram, ..PackOptions::default() }
     }
+
+    /// Bytes of the arena for learning so on a device, and of what learns.
+    pub fn ram(&self, graph: &Graph) -> (usize, usize) {
+        let packed = pack(graph, &self.options(IsaId::Scalar), None).expect("a model that can learn so");
+        let image = packed.image().expect("a sound image");
+        (image.arena_bytes(), image.header().param_bytes as usize)
+    }
 }
 
-/// Share of `test` recognised before the first epoch and after each.
-pub fn accuracies(graph: &Graph, how: &Learning, train: &Samples, test: &Samples) -> Vec<f64> {
-    let isa = image::host_isa(true);
-    let packed = pack(graph, &how.options(isa), None).expect("a sound image");
+/// Share of `test` recognised before the first epoch and after the last. Integers are those of a device, bit for bit.
+///
+/// The layers in front of the first that learns run once for each sample: what they make never changes.
+///
+/// # Panics
+/// If the model cannot learn so.
+pub fn accuracies(graph: &Graph, how: &Learning, train: &Samples, test: &Samples) -> [f64; 2] {
+    learned(graph, how, front::split(graph, &how.layers), train, test).0
+}
+
+/// Whether a front that runs once for each sample leaves the same parameters as the whole network.
+///
+/// # Panics
+/// If the model cannot learn so, or has no such front.
+pub fn split_changes_nothing(graph: &Graph, how: &Learning, samples: &Samples) -> bool {
+    let split = front::split(graph, &how.layers);
+    assert!(split.is_some(), "a front");
+    learned(graph, how, split, samples, samples) == learned(graph, how, None, samples, samples)
+}
+
+/// [`accuracies`], and the parameters in the end.
+fn learned(
+    graph: &Graph,
+    how: &Learning,
+    split: Option<(Graph, Graph)>,
+    train: &Samples,
+    test: &Samples,
+) -> ([f64; 2], Vec<u8>) {
+    let is_float = graph.tensor(graph.inputs[0]).dtype == DType::F32;
+    let isa = image::host_isa(!is_float);
+    let back = split.as_ref().map_or(graph, |(_, back)| back);
+    let packed = pack(back, &how.options(isa), None).expect("a sound image");
     let bytes = if how.scaled { packed.bytes } else { unscaled(&packed.bytes) };
     let image = Image::parse(&bytes).expect("a sound image");
     let mut arena = image::arena_for(&image);
     let mut session = image::open(&image, &mut arena, isa).expect("the host runs it");
-    let elements = train.elements();
-    let [x, test_x] = [&train.x, &test.x].map(|x| encode_f32(x, &image.inputs()[0]));
+    let [x, test_x] = [train, test].map(|samples| match &split {
+        Some((front, _)) => front::run(front, isa, samples),
+        None => encode_f32(&samples.x, &image.inputs()[0]),
+    });
     let bytes_each = image.inputs()[0].sample_bytes();
     let accuracy = |session: &mut dyn image::HostSession| {
         let right = test_x.chunks(bytes_each).zip(&test.labels).filter(|(x, label)| {
@@ -88,9 +113,9 @@ pub fn accuracies(graph: &Graph, how: &Learning, train: &Samples, test: &Samples
         });
         right.count() as f64 / test.labels.len() as f64
     };
-    let mut found = vec![accuracy(session.as_mut())];
-    let mut rng = Rng::new(1);
-    let mut order: Vec<usize> = (0..train.x.len() / elements).collect();
+    let before = accuracy(session.as_mut());
+    let mut rng = Rng::new(how.seed);
+    let mut order: Vec<usize> = (0..train.labels.len()).collect();
     let updates = (how.epochs * order.len()) as f32;
     for _ in 0..how.epochs {
         rng.shuffle(&mut order);
@@ -102,9 +127,9 @@ pub fn accuracies(graph: &Graph, how: &Learning, train: &Samples, test: &Samples
             session.target_mut().copy_from_slice(train.labels[*sample].as_bytes());
             session.train_step(1).expect("a step");
         }
-        found.push(accuracy(session.as_mut()));
     }
-    found
+    let after = if how.epochs == 0 { before } else { accuracy(session.as_mut()) };
+    ([before, after], session.params().to_vec())
 }
 
 /// The same image, whose updates do not know of scales.
@@ -129,27 +154,4 @@ fn unscaled(bytes: &AlignedBytes) -> AlignedBytes {
     header.head_crc = crc32(&bytes[16..header.head_bytes as usize]);
     bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
     bytes
-}
-
-/// Images of `from` x `from` as `to` x `to`, bilinear; rows and columns at the border are repeated.
-pub fn enlarged(images: &[f32], from: usize, to: usize) -> Vec<f32> {
-    let place = |at: usize| {
-        let at = ((at as f32 + 0.5) * from as f32 / to as f32 - 0.5).clamp(0.0, (from - 1) as f32);
-        let low = at as usize;
-        (low, (low + 1).min(from - 1), at - low as f32)
-    };
-    let mut enlarged = Vec::with_capacity(images.len() / (from * from) * to * to);
-    for image in images.chunks(from * from) {
-        for row in 0..to {
-            let (top, bottom, down) = place(row);
-            for column in 0..to {
-                let (left, right, across) = place(column);
-                let line = |row: usize| {
-                    image[row * from + left] + (image[row * from + right] - image[row * from + left]) * across
-                };
-                enlarged.push(line(top) + (line(bottom) - line(top)) * down);
-            }
-        }
-    }
-    enlarged
 }
