@@ -49,7 +49,7 @@ fn normalised_inputs_undo_shifts_of_brightness_and_colour() {
 fn a_front_that_runs_once_changes_nothing() {
     let Some(graph) = model("mlperf_ic_resnet8_int8") else { return };
     let Some(images) = cifar() else { return };
-    let how = Learning::sgd("conv2d_7:bias,dense".parse().unwrap(), 1e-2, 1);
+    let how = Learning::sgd("conv2d_6:bias,conv2d_7:bias,conv2d_8,dense".parse().unwrap(), 1e-2, 1);
     assert!(split_changes_nothing(&graph, &how, &images.some(&[0, 1, 2, 3])));
 }
 

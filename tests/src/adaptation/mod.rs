@@ -99,7 +99,7 @@ fn learned(
     let mut arena = image::arena_for(&image);
     let mut session = image::open(&image, &mut arena, isa).expect("the host runs it");
     let [x, test_x] = [train, test].map(|samples| match &split {
-        Some((front, _)) => front::run(front, isa, samples),
+        Some((front, _)) => front::run(front, samples),
         None => encode_f32(&samples.x, &image.inputs()[0]),
     });
     let bytes_each = image.inputs()[0].sample_bytes();
