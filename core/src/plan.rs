@@ -26,15 +26,17 @@ pub(crate) mod place;
 mod place_tests;
 pub(crate) mod table;
 
+pub use crate::arch::Stored;
 use carried::is_loss;
-use kinds::Kind;
+pub(crate) use kinds::Known;
+use kinds::{Kind, Kinds};
 
 pub use carried::{
     FIRST_FIXED_KIND, FIRST_HOST_KIND, OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_fixed, is_fixed_image,
 };
 pub use operand::{Access, Operand, Operands};
 pub use place::Place;
-pub(crate) use place::{factors, operands};
+pub(crate) use place::{Packed, factors, operands};
 pub use table::NewTable;
 pub(crate) use table::{Entry, Table, is_sound};
 
@@ -109,7 +111,7 @@ pub trait StepRecord: FromBytes + IntoBytes + Immutable + KnownLayout + Copy {
     /// One operand for each of [`StepRecord::PLACES`] when the step carries `samples` samples.
     #[inline]
     fn places(&self, samples: usize) -> Operands {
-        let operands = Operands::described(Self::PLACES, view(self.as_bytes()), samples);
+        let operands = Operands::described(Packed::of(Self::PLACES).bytes(), view(self.as_bytes()), samples);
         match Self::MORE {
             Some(more) => more(self, samples, operands),
             None => operands,
@@ -263,13 +265,14 @@ impl<'a> Plan<'a> {
         let words = view::<u32>(words.as_flattened());
         let mut rest = words;
         for step in 0..steps {
-            let (stored, table, after) = split_step(rest).ok_or(PlanError::Truncated { step })?;
-            let kind = stored.kind();
-            let known = Kind::find(&KINDS, kind).ok_or(PlanError::UnknownKind { step, kind })?;
-            if !stored.is_sound(bounds.slots).ok_or(PlanError::BadLength { step, kind })? {
+            let (words, table, after) = split_step(rest).ok_or(PlanError::Truncated { step })?;
+            let kind = words.first().map_or(0, |word| header(*word).kind);
+            let (known, places) = KINDS.find(kind).ok_or(PlanError::UnknownKind { step, kind })?;
+            let stored = Stored::of(words, known).ok_or(PlanError::BadLength { step, kind })?;
+            if !stored.is_sound(bounds.slots) {
                 return Err(PlanError::BadShape { step, kind });
             }
-            table::check(step, table, |samples| stored.places(known, samples), bounds)?;
+            table::check(step, table, |samples| stored.places(places, samples), bounds)?;
             rest = after;
         }
         let excess = rest.len() * 4 + ragged.len();
@@ -297,9 +300,9 @@ impl<'a> Plan<'a> {
     /// Of a training plan: its steps up to the loss and with it; nothing of any other plan.
     pub(crate) fn until_loss(&self) -> Self {
         let (mut steps, mut count) = (self.steps(), 0);
-        while let Some((stored, _)) = steps.advance() {
+        while let Some((words, _)) = steps.advance() {
             count += 1;
-            if is_loss(stored.kind()) {
+            if words.first().is_some_and(|word| is_loss(header(*word).kind)) {
                 let words = self.words.get(..self.words.len() - steps.rest.len()).unwrap_or_default();
                 return Self { words, steps: count, bounds: self.bounds };
             }
@@ -328,12 +331,12 @@ impl Steps<'_> {
 }
 
 impl<'a> Steps<'a> {
-    /// The next step as it lies in the image, and where its operands lie.
+    /// Header and record of the next step, and where its operands lie.
     #[inline(always)]
-    pub(crate) fn advance(&mut self) -> Option<(Stored<'a>, Table<'a>)> {
-        let (stored, table, rest) = split_step(self.rest)?;
+    pub(crate) fn advance(&mut self) -> Option<(&'a [u32], Table<'a>)> {
+        let (words, table, rest) = split_step(self.rest)?;
         self.rest = rest;
-        Some((stored, table))
+        Some((words, table))
     }
 }
 
@@ -342,64 +345,46 @@ impl<'a> Iterator for Steps<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Step<'a>> {
-        self.advance()?.0.decode()
+        let (words, _) = self.advance()?;
+        let (first, record) = words.split_first()?;
+        Step::decode(header(*first).kind, record)
     }
 }
 
-/// A step as it lies in an image: its header and its record.
-#[derive(Clone, Copy, Debug)]
-pub struct Stored<'a>(&'a [u32]);
-
-impl<'a> Stored<'a> {
-    /// Its record; `None` if the kind is unknown or the length is not that kind's.
-    pub fn decode(self) -> Option<Step<'a>> {
-        Step::decode(self.kind(), self.record())
-    }
-
-    #[inline(always)]
-    fn kind(self) -> u16 {
-        self.0.first().map_or(0, |word| header(*word).kind)
-    }
-
-    #[inline(always)]
-    fn record(self) -> &'a [u32] {
-        self.0.get(1..).unwrap_or(&[])
-    }
-}
-
+/// A step's header from its word.
 #[inline(always)]
-fn header(word: u32) -> StepHeader {
+pub(crate) fn header(word: u32) -> StepHeader {
     zerocopy::transmute!(word)
 }
 
+/// Header and record of the first step, its table, and what follows.
 #[inline(always)]
-fn split_step(words: &[u32]) -> Option<(Stored<'_>, Table<'_>, &[u32])> {
+fn split_step(words: &[u32]) -> Option<(&[u32], Table<'_>, &[u32])> {
     let header = header(*words.first()?);
     let (step, after) = words.split_at_checked(1 + usize::from(header.words))?;
     let (table, rest) = table::split(after, header.operands)?;
-    Some((Stored(step), table, rest))
+    Some((step, table, rest))
 }
 
 #[inline(always)]
-fn run_record<R: Encode, I: Isa>(words: &[u32], isa: I, at: &mut Slices<'_>, context: &mut Context) {
-    if let Some(record) = R::of(words) {
+fn run_record<R: Encode, I: Isa>(step: Stored<'_>, isa: I, at: &mut Slices<'_>, context: &mut Context) {
+    if let Some(record) = step.record::<R>() {
         record.run(isa, at, context);
     }
 }
 
-/// Whether a record's shape is consistent and it asks for the optimiser's state that there is; `None` if its length is
-/// not that kind's.
+/// Whether a record's shape is consistent and it asks for the optimiser's state that there is.
 #[inline(always)]
-fn is_sound_record<R: Encode>(words: &[u32], slots: u32) -> Option<bool> {
-    let record = R::of(words)?;
-    Some(record.shape_is_valid() && record.optimizer_slots().is_none_or(|needed| needed == slots))
+fn is_sound_record<R: Encode>(step: Stored<'_>, slots: u32) -> bool {
+    let Some(record) = step.record::<R>() else { return false };
+    record.shape_is_valid() && record.optimizer_slots().is_none_or(|needed| needed == slots)
 }
 
 /// [`run_record`] for [`StepRecord::SMALL`] ones.
 #[cfg_attr(target_os = "none", inline(never))]
 #[cfg_attr(not(target_os = "none"), inline)]
 fn run_small<R: Encode, I: Isa>(step: Stored<'_>, isa: I, at: &mut Slices<'_>, context: &mut Context) {
-    run_record::<R, I>(step.record(), isa, at, context);
+    run_record::<R, I>(step, isa, at, context);
 }
 
 /// The one table of step kinds. Numbers are part of the image format: append, never renumber.
@@ -484,21 +469,21 @@ macro_rules! steps {
         }
 
         impl Stored<'_> {
-            /// See [`is_sound_record`]; `None` also if the kind is unknown.
-            fn is_sound(self, slots: u32) -> Option<bool> {
+            /// See [`is_sound_record`].
+            fn is_sound(self, slots: u32) -> bool {
                 match self.kind() {
-                    $($kind if const { carries($kind) } => is_sound_record::<$record>(self.record(), slots),)*
-                    _ => None,
+                    $($kind if const { carries($kind) } => is_sound_record::<$record>(self, slots),)*
+                    _ => false,
                 }
             }
 
-            /// See [`StepRecord::places`]; of a sound record of the kind that is `known`.
-            fn places(self, known: &Kind, samples: usize) -> Operands {
+            /// See [`StepRecord::places`]; of a sound record of the kind whose places these are.
+            fn places(self, places: &[u8], samples: usize) -> Operands {
                 match self.kind() {
                     $($kind if const { carries($kind) && <$record>::MORE.is_some() } => {
-                        <$record>::of(self.record()).map(|record| record.places(samples)).unwrap_or_default()
+                        self.record::<$record>().map(|record| record.places(samples)).unwrap_or_default()
                     })*
-                    _ => Operands::described(known.places, self.record(), samples),
+                    _ => Operands::described(places, self.words(), samples),
                 }
             }
 
@@ -518,7 +503,7 @@ macro_rules! steps {
             fn run_others<I: Isa>(self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
                 match self.kind() {
                     $($kind if const { carries($kind) && !<$record>::SMALL } => {
-                        run_record::<$record, I>(self.record(), isa, at, context);
+                        run_record::<$record, I>(self, isa, at, context);
                     })*
                     // Never: no plan with such a step passes.
                     _ => {}
@@ -540,7 +525,7 @@ pub trait Encode: StepRecord {
 }
 
 /// The kinds that this program carries.
-static KINDS: [Kind; kinds::count(ALL)] = kinds::carried(ALL);
+static KINDS: Kinds<{ kinds::count(ALL).0 }, { kinds::count(ALL).1 }> = Kinds::carried(ALL);
 
 /// What their operands' places use.
 const USED: place::Used = if cfg!(target_os = "none") { kinds::used(ALL) } else { place::Used::ALL };

@@ -19,6 +19,7 @@ mod rows;
 mod run;
 pub mod scalar;
 mod shapes;
+mod stored;
 #[cfg(all(any(target_arch = "arm", target_arch = "riscv32"), target_os = "none"))]
 mod sums;
 #[cfg(any(test, feature = "std"))]
@@ -53,6 +54,7 @@ pub(crate) use run::Run;
 pub use run::Slices;
 pub use scalar::Scalar;
 pub use shapes::{Columns, Fold, Folds, Gemm, Normalised, Patch, Pools, Steps, Window, Windows};
+pub use stored::Stored;
 #[cfg(any(test, feature = "std"))]
 pub use threads::Threads;
 #[cfg(all(target_arch = "x86_64", any(test, feature = "std")))]
@@ -62,7 +64,7 @@ use crate::kernels::add::Sum;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::util::{clear, from, start_from_bias};
 use crate::optim::Optimizer;
-use crate::plan::{Context, Stored};
+use crate::plan::Context;
 use crate::rng::Bits;
 use core::ops::Range;
 use layout::Layout;

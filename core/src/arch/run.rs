@@ -7,8 +7,9 @@
 //! and a length.
 #![allow(unsafe_code)]
 
+use super::Stored;
 use crate::memory::Memory;
-use crate::plan::{Bounds, Entry, Steps, Stored, Table, is_sound};
+use crate::plan::{Bounds, Entry, Steps, Table, is_sound};
 use core::marker::PhantomData;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -31,9 +32,9 @@ impl<'p, 'm> Run<'p, 'm> {
     /// The next step and its operands.
     #[inline(always)]
     pub fn advance(&mut self) -> Option<(Stored<'p>, Slices<'_>)> {
-        let (step, table) = self.steps.advance()?;
-        // SAFETY: the plan's proof covers this table for this memory and so many samples.
-        let slices = unsafe { Slices::new(table, &mut self.memory, self.samples) };
+        let (words, table) = self.steps.advance()?;
+        // SAFETY: the plan's proof covers this step, and its table for this memory and so many samples.
+        let (step, slices) = unsafe { (Stored::proved(words), Slices::new(table, &mut self.memory, self.samples)) };
         Some((step, slices))
     }
 

@@ -14,10 +14,8 @@ pub use int16::{ForwardI16, forward_i16};
 
 use super::order::OrderRecord;
 use super::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
-use super::trained::{Trained, with_tile};
-use super::util::{
-    bias_backward, clear, elements, from, limit, relu_backward, rows, rows_mut, start_from_bias, sub_mut,
-};
+use super::trained::{Trained, update_bias, with_tile};
+use super::util::{clear, elements, from, limit, relu_backward, rows, rows_mut, start_from_bias, sub_mut};
 use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
 use crate::memory::Slices;
@@ -309,7 +307,7 @@ impl StepRecord for BackwardWeightsF32 {
         if !self.trained.b.is_none() {
             let mut update = Update { isa, optimizer, w: b, state: b_state };
             if !is_one || !update.outer(&[1.0], dy) {
-                update.whole(tile, |tile, part| with_tile(tile, |tile| bias_backward(outputs, dy, tile, part)));
+                update_bias(update, outputs, dy, tile);
             }
         }
     }

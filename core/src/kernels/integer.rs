@@ -1,95 +1,30 @@
-//! What layers that are written once for int8 and int16 activations need of their elements.
+//! What layers that are written once for int8 and int16 activations need of their elements: their width is known when
+//! the program runs. A device has no room for a copy of every layer for each.
 //!
-//! What takes an output is a function of its own on a device, which has no room for a copy in every layer.
+//! Activations are bytes here; where one lies is counted in elements.
 
-use super::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
+use super::requantize::{RequantizeRecord, Wide, bias_i16};
+use super::util::{self, from};
 use crate::arch::Isa;
-use crate::quant;
+use crate::memory::view;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// An integer activation and the rules of its layers: int8 sums in 32 bits with biases of 32, int16 in 64 with 64.
-pub trait Integer: Copy + Default + FromBytes + IntoBytes + Immutable + KnownLayout + 'static {
-    /// Element of a bias.
-    type Bias: FromBytes + Immutable + KnownLayout + 'static;
-
-    /// `init + sum of (x[i] - zero_point) * w[i]`, wrapping.
-    fn dot<I: Isa>(isa: I, init: i64, x: &[Self], zero_point: i32, w: &[i8]) -> i64;
-
-    /// `sum of (a[i * a_step] - a_zero) * (b[i * b_step] - b_zero)` over `len` elements, wrapping.
-    fn product(len: usize, a: (&[Self], usize, i32), b: (&[Self], usize, i32)) -> i64;
-
-    /// The bias of output `index`; 0 if there is none.
-    fn bias(b: &[Self::Bias], index: usize) -> i64;
-
-    /// The sum of output `index` as an output.
-    fn finish(to: &Requantize<'_>, index: usize, sum: i64) -> Self;
-}
-
-impl Integer for i8 {
-    type Bias = i32;
-
-    #[inline]
-    fn dot<I: Isa>(isa: I, init: i64, x: &[Self], zero_point: i32, w: &[i8]) -> i64 {
-        let term = |(x, w): (&i8, &i8)| i32::from(*x).wrapping_sub(zero_point).wrapping_mul(i32::from(*w));
-        i64::from(isa.vectorize(|| x.iter().zip(w).map(term).fold(init as i32, i32::wrapping_add)))
-    }
-
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline)]
-    fn product(
-        len: usize,
-        (a, a_step, a_zero): (&[Self], usize, i32),
-        (b, b_step, b_zero): (&[Self], usize, i32),
-    ) -> i64 {
-        let centred = |x: &i8, zero: i32| i32::from(*x).wrapping_sub(zero);
-        let pairs = a.iter().step_by(a_step.max(1)).zip(b.iter().step_by(b_step.max(1))).take(len);
-        i64::from(pairs.fold(0i32, |sum, (a, b)| sum.wrapping_add(centred(a, a_zero).wrapping_mul(centred(b, b_zero)))))
-    }
-
-    #[inline]
-    fn bias(b: &[i32], index: usize) -> i64 {
-        b.get(index).copied().map_or(0, i64::from)
-    }
-
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline)]
-    fn finish(to: &Requantize<'_>, index: usize, sum: i64) -> Self {
-        let (multiplier, shift) = to.of(index);
-        quant::requantize_i8(sum as i32, multiplier, shift, to.zero_point, to.lo, to.hi)
-    }
-}
-
-impl Integer for i16 {
-    type Bias = Wide;
-
-    #[inline]
-    fn dot<I: Isa>(isa: I, init: i64, x: &[Self], _: i32, w: &[i8]) -> i64 {
-        isa.dot_i16(init, x, w)
-    }
-
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline)]
-    fn product(len: usize, (a, a_step, _): (&[Self], usize, i32), (b, b_step, _): (&[Self], usize, i32)) -> i64 {
-        let pairs = a.iter().step_by(a_step.max(1)).zip(b.iter().step_by(b_step.max(1))).take(len);
-        pairs.fold(0i64, |sum, (a, b)| sum.wrapping_add(i64::from(i32::from(*a).wrapping_mul(i32::from(*b)))))
-    }
-
-    #[inline]
-    fn bias(b: &[Wide], index: usize) -> i64 {
-        bias_i16(b, index)
-    }
-
-    #[cfg_attr(target_os = "none", inline(never))]
-    #[cfg_attr(not(target_os = "none"), inline)]
-    fn finish(to: &Requantize<'_>, index: usize, sum: i64) -> Self {
-        to.to_i16(index, sum)
-    }
-}
-
-/// Which [`Integer`] a record means: its bytes, 1 or 2.
+/// Bytes of an activation, 1 or 2, and the rules of its layers: int8 sums in 32 bits with biases of 32, int16 in 64 with
+/// 64 and zero points of 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(transparent)]
 pub struct Width(pub u32);
+
+/// Every `step`-th activation from a place on, and their zero point.
+#[derive(Clone, Copy, Debug)]
+pub struct Factor<'a> {
+    /// The activations, from the first one on.
+    pub x: &'a [u8],
+    /// From one to the next, in elements.
+    pub step: usize,
+    /// Stands for zero.
+    pub zero_point: i32,
+}
 
 impl Width {
     /// int8.
@@ -117,8 +52,87 @@ impl Width {
         }
     }
 
-    /// Writes an activation that is within its limits to its bytes.
-    pub fn store(self, value: i16, y: &mut [u8]) {
-        y.iter_mut().zip(value.to_le_bytes()).for_each(|(y, byte)| *y = byte);
+    /// The activations from `start` on.
+    #[inline]
+    pub fn from(self, x: &[u8], start: usize) -> &[u8] {
+        from(x, start * self.bytes())
     }
+
+    /// `len` activations from `start` on.
+    #[inline]
+    pub fn sub(self, x: &[u8], start: usize, len: usize) -> &[u8] {
+        util::sub(x, start * self.bytes(), len * self.bytes())
+    }
+
+    /// [`Width::sub`] for writing.
+    #[inline]
+    pub fn sub_mut(self, x: &mut [u8], start: usize, len: usize) -> &mut [u8] {
+        util::sub_mut(x, start * self.bytes(), len * self.bytes())
+    }
+
+    /// The nearest value that an activation can have.
+    #[inline]
+    pub fn saturated(self, value: i32) -> i16 {
+        let (lo, hi) = if self == Self::I16 { (-32768, 32767) } else { (-128, 127) };
+        value.max(lo).min(hi) as i16
+    }
+
+    /// Writes an activation that is within its limits to its bytes.
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    pub fn store(self, value: i16, y: &mut [u8]) {
+        let [low, high] = value.to_le_bytes();
+        if let [first, rest @ ..] = y {
+            *first = low;
+            if let Some(second) = rest.first_mut() {
+                *second = high;
+            }
+        }
+    }
+
+    /// `init + sum of (x[i] - zero_point) * w[i]`, wrapping.
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    pub fn dot<I: Isa>(self, isa: I, init: i64, x: &[u8], zero_point: i32, w: &[i8]) -> i64 {
+        if self == Self::I16 {
+            return isa.dot_i16(init, view(x), w);
+        }
+        let term = |(x, w): (&i8, &i8)| i32::from(*x).wrapping_sub(zero_point).wrapping_mul(i32::from(*w));
+        i64::from(isa.vectorize(|| view(x).iter().zip(w).map(term).fold(init as i32, i32::wrapping_add)))
+    }
+
+    /// The sum of `len` products of what two factors stand for, wrapping.
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    pub fn product(self, len: usize, a: Factor<'_>, b: Factor<'_>) -> i64 {
+        if self == Self::I16 {
+            return pairs::<i16>(len, a, b).fold(0, |sum: i64, [a, b]| sum.wrapping_add(a.wrapping_mul(b).into()));
+        }
+        let (a_zero, b_zero) = (a.zero_point, b.zero_point);
+        let term = |[a, b]: [i32; 2]| a.wrapping_sub(a_zero).wrapping_mul(b.wrapping_sub(b_zero));
+        i64::from(pairs::<i8>(len, a, b).map(term).fold(0, i32::wrapping_add))
+    }
+
+    /// The bias of output `index`; 0 if there is none.
+    #[inline]
+    pub fn bias(self, b: &[u8], index: usize) -> i64 {
+        match self {
+            Self::I16 => bias_i16(view::<Wide>(b), index),
+            _ => view::<i32>(b).get(index).copied().map_or(0, i64::from),
+        }
+    }
+}
+
+/// Values that are multiplied, one pair after the other.
+#[inline(always)]
+fn pairs<'a, T>(len: usize, a: Factor<'a>, b: Factor<'a>) -> impl Iterator<Item = [i32; 2]>
+where
+    T: Copy + Into<i32> + FromBytes + Immutable + KnownLayout + 'a,
+{
+    let ((a_values, b_values), (mut i, mut j)) = ((view::<T>(a.x), view::<T>(b.x)), (0usize, 0usize));
+    (0..len).map_while(move |_| {
+        let pair = [(*a_values.get(i)?).into(), (*b_values.get(j)?).into()];
+        (i, j) = (i.wrapping_add(a.step), j.wrapping_add(b.step));
+        Some(pair)
+    })
 }

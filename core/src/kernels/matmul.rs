@@ -4,9 +4,9 @@
 //! `[columns][inner]`; `y [samples][batch][rows][columns]`. The batch has two axes; along each of them `a` or `b` may
 //! have one matrix for all.
 
-use super::integer::{Integer, Width};
+use super::integer::{Factor, Width};
 use super::requantize::{Requantize, RequantizeRecord};
-use super::util::{clear, elements, from, rows, rows_mut, sub};
+use super::util::{clear, elements, from, from_mut, rows_mut};
 use crate::arch::{Gemm, Isa};
 use crate::memory::Slices;
 use crate::plan::{Context, Ref, StepRecord, factors, operands};
@@ -76,22 +76,23 @@ impl MatMul {
             && elements([outer, inner, self.rows, self.columns]).is_some()
     }
 
-    /// Calls `visit(a, b, y)` with the matrices of every product.
-    fn each<T>(&self, a: &[T], b: &[T], y: &mut [T], mut visit: impl FnMut(&[T], &[T], &mut [T])) {
-        let [height, inner, columns] = self.sizes();
-        let [a_len, b_len, y_len] = self.elements();
+    /// Calls `visit` for every product of so many samples, with where its matrices of `a`, `b` and `y` begin.
+    // One copy for all types.
+    #[inline(never)]
+    fn each(&self, samples: usize, visit: &mut dyn FnMut([usize; 3])) {
+        let ([height, inner, columns], [a_len, b_len, _]) = (self.sizes(), self.elements());
         // Which matrix of an operand goes with place `(i, j)` of the batch.
-        let matrix = |[outer, inner]: [u32; 2], i: usize, j: usize| {
-            let last = |size: u32| (size as usize).saturating_sub(1);
-            i.min(last(outer)) * inner as usize + j.min(last(inner))
+        let matrix = |[outer, inner]: [u32; 2], i: u32, j: u32| {
+            i.min(outer.saturating_sub(1)) as usize * inner as usize + j.min(inner.saturating_sub(1)) as usize
         };
-        for ((a, b), y) in rows(a, a_len).zip(rows(b, b_len)).zip(rows_mut(y, y_len)) {
-            let [_, batch] = self.batch;
-            for (i, y) in rows_mut(y, batch as usize * height * columns).enumerate() {
-                for (j, y) in rows_mut(y, height * columns).enumerate() {
-                    let (a_at, b_at) = (matrix(self.a_batch, i, j), matrix(self.b_batch, i, j));
-                    let a = sub(a, a_at * height * inner, height * inner);
-                    visit(a, sub(b, b_at * inner * columns, inner * columns), y);
+        let [outer_batch, inner_batch] = self.batch;
+        let mut y = 0;
+        for sample in 0..samples {
+            for i in 0..outer_batch {
+                for j in 0..inner_batch {
+                    let a = sample * a_len + matrix(self.a_batch, i, j) * height * inner;
+                    visit([a, sample * b_len + matrix(self.b_batch, i, j) * inner * columns, y]);
+                    y += height * columns;
                 }
             }
         }
@@ -99,22 +100,41 @@ impl MatMul {
 }
 
 /// `y = clamp(a * b, lo, hi)`; sums start from 0 and run along the inner axis in order.
-pub fn forward_f32<I: Isa>(isa: I, shape: &MatMul, a: &[f32], b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+pub fn forward_f32<I: Isa>(
+    isa: I,
+    shape: &MatMul,
+    samples: usize,
+    a: &[f32],
+    b: &[f32],
+    lo: f32,
+    hi: f32,
+    y: &mut [f32],
+) {
     let gemm = shape.gemm();
     clear(y);
-    shape.each(a, b, y, |a, b, y| isa.gemm_f32(&gemm, a, b, y));
+    shape.each(samples, &mut |[a_at, b_at, y_at]| isa.gemm_f32(&gemm, from(a, a_at), from(b, b_at), from_mut(y, y_at)));
     isa.clamp_f32(lo, hi, y);
 }
 
-/// `y = requantize(sum of (a - a_zero) * (b - b_zero))`.
-pub fn forward_int<T: Integer>(shape: &MatMul, a: &[T], b: &[T], zeros: [i32; 2], to: &Requantize<'_>, y: &mut [T]) {
+/// `y = requantize(sum of (a - a_zero) * (b - b_zero))`, of activations of this width.
+pub fn forward_int(
+    shape: &MatMul,
+    samples: usize,
+    of: Width,
+    a: &[u8],
+    b: &[u8],
+    zeros: [i32; 2],
+    to: &Requantize<'_>,
+    y: &mut [u8],
+) {
     let (gemm, [a_zero, b_zero]) = (shape.gemm(), zeros);
-    shape.each(a, b, y, |a, b, y| {
-        for (i, y) in rows_mut(y, gemm.n).enumerate() {
-            let a = from(a, i * gemm.a_row);
-            for (j, y) in y.iter_mut().enumerate() {
-                let b = from(b, j * gemm.b_col);
-                *y = T::finish(to, 0, T::product(gemm.k, (a, gemm.a_col, a_zero), (b, gemm.b_row, b_zero)));
+    shape.each(samples, &mut |[a_at, b_at, y_at]| {
+        let y = of.sub_mut(y, y_at, gemm.m * gemm.n);
+        for (i, y) in rows_mut(y, gemm.n * of.bytes()).enumerate() {
+            let a = Factor { x: of.from(a, a_at + i * gemm.a_row), step: gemm.a_col, zero_point: a_zero };
+            for (j, y) in rows_mut(y, of.bytes()).enumerate() {
+                let b = Factor { x: of.from(b, b_at + j * gemm.b_col), step: gemm.b_row, zero_point: b_zero };
+                of.store(to.output(0, of.product(gemm.k, a, b)), y);
             }
         }
     });
@@ -149,9 +169,9 @@ impl StepRecord for ForwardF32 {
         self.shape.is_valid()
     }
 
-    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
+    fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
         let (a, b, y) = (at.read(), at.read(), at.write());
-        forward_f32(isa, &self.shape, a, b, self.lo, self.hi, y);
+        forward_f32(isa, &self.shape, context.samples, a, b, self.lo, self.hi, y);
     }
 }
 
@@ -177,14 +197,6 @@ pub struct ForwardInt {
     pub requantize: RequantizeRecord,
 }
 
-impl ForwardInt {
-    fn compute<T: Integer>(&self, at: &mut Slices<'_>) {
-        let (a, b) = (at.read(), at.read());
-        let (to, zeros) = (self.requantize.read(at), [self.a_zero, self.b_zero]);
-        forward_int::<T>(&self.shape, a, b, zeros, &to, at.write());
-    }
-}
-
 impl StepRecord for ForwardInt {
     operands! {
         a: read size(width) [samples, shape => MatMul::A],
@@ -199,7 +211,9 @@ impl StepRecord for ForwardInt {
         self.shape.is_valid() && zeros.into_iter().all(|zero| self.width.fits(&self.requantize, 1, zero))
     }
 
-    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, _: &mut Context) {
-        if self.width == Width::I16 { self.compute::<i16>(at) } else { self.compute::<i8>(at) }
+    fn run<I: Isa>(&self, _: I, at: &mut Slices<'_>, context: &mut Context) {
+        let (a, b) = (at.read(), at.read());
+        let (to, zeros) = (self.requantize.read(at), [self.a_zero, self.b_zero]);
+        forward_int(&self.shape, context.samples, self.width, a, b, zeros, &to, at.write());
     }
 }

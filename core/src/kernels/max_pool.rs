@@ -26,7 +26,7 @@ pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, 
     let samples = rows(y, out_elements).len();
     isa.split(samples, in_elements, [(y, out_elements)], |of, [y]| {
         for (x, y) in rows(from(x, of.start * in_elements), in_elements).zip(rows_mut(y, out_elements)) {
-            for (patch, y) in patches(shape).zip(rows_mut(y, shape.channels as usize)) {
+            for (patch, y) in shape.patches().zip(rows_mut(y, shape.channels as usize)) {
                 isa.greatest_f32(&patch, x, y);
             }
         }
@@ -43,7 +43,7 @@ pub fn backward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], dy: &[f32], dx: &
         let (x, dy) = (from(x, of.start * in_elements), from(dy, of.start * out_elements));
         for ((x, dx), dy) in rows(x, in_elements).zip(rows_mut(dx, in_elements)).zip(rows(dy, out_elements)) {
             clear(dx);
-            for (patch, dy) in patches(shape).zip(rows(dy, shape.channels as usize)) {
+            for (patch, dy) in shape.patches().zip(rows(dy, shape.channels as usize)) {
                 isa.add_to_greatest_f32(&patch, x, dy, dx);
             }
         }
@@ -57,7 +57,7 @@ pub fn backward_in_place_f32<I: Isa>(isa: I, shape: &Pool2d, dy: &[f32], x: &mut
     isa.split(samples, 2 * in_elements, [(x, in_elements)], |of, [x]| {
         let dy = rows(from(dy, of.start * out_elements), out_elements);
         for (x, dy) in rows_mut(x, in_elements).zip(dy) {
-            for (patch, dy) in patches(shape).zip(rows(dy, shape.channels as usize)) {
+            for (patch, dy) in shape.patches().zip(rows(dy, shape.channels as usize)) {
                 scalar::leave_at_greatest_f32(&patch, dy, x);
             }
         }
@@ -77,25 +77,6 @@ pub(super) fn first_greatest<T: Copy + Into<i32>>(patch: &Patch, x: &[T], channe
         }
     }
     place
-}
-
-/// The windows of a sample, in order of outputs.
-pub(super) fn patches(shape: &Pool2d) -> impl Iterator<Item = Patch> {
-    let (vertical, horizontal) = (shape.window.height, shape.window.width);
-    let (channels, row) = (shape.channels as usize, horizontal.input as usize * shape.channels as usize);
-    (0..vertical.output as usize).flat_map(move |out_y| {
-        let down = vertical.taps(out_y);
-        (0..horizontal.output as usize).map(move |out_x| {
-            let across = horizontal.taps(out_x);
-            Patch {
-                rows: down.count,
-                columns: across.count,
-                at: down.input * row + across.input * channels,
-                row: row * vertical.dilation as usize,
-                column: channels * horizontal.dilation as usize,
-            }
-        })
-    })
 }
 
 // ---------------------------------------------------------------------------------------------- step records, f32

@@ -1,7 +1,10 @@
 //! What max and average pools share: the shape. A global pool is a window as large as the input.
 
-use super::window::{Axis, Window2d};
+use super::util::{rows, rows_mut};
+use super::window::{Axis, Positions, Window2d};
+use crate::arch::Patch;
 use crate::plan::factors;
+use crate::quant::rounding_mean;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Shape of a pool: `x [samples][in_h][in_w][channels]` to `y [samples][out_h][out_w][channels]`.
@@ -33,6 +36,11 @@ impl Pool2d {
         self.window.out_pixels() * self.channels as usize
     }
 
+    /// The windows of a sample, in order of outputs.
+    pub fn patches(&self) -> Patches<'_> {
+        Patches { shape: self, positions: self.window.positions() }
+    }
+
     /// Whether the shape is consistent, which includes that every window holds at least one element of the input.
     pub fn is_valid(&self) -> bool {
         let Window2d { height, width } = self.window;
@@ -58,6 +66,56 @@ impl Pool2d {
     pub fn is_dense(&self) -> bool {
         let Window2d { height, width } = self.window;
         (height.dilation, width.dilation) == (1, 1) && self.is_valid()
+    }
+}
+
+/// Iterator of [`Pool2d::patches`].
+#[derive(Clone, Debug)]
+pub struct Patches<'s> {
+    shape: &'s Pool2d,
+    positions: Positions<'s>,
+}
+
+impl Iterator for Patches<'_> {
+    type Item = Patch;
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    fn next(&mut self) -> Option<Patch> {
+        let (down, across) = self.positions.next()?;
+        let (channels, Window2d { height, width }) = (self.shape.channels as usize, self.shape.window);
+        let row = width.input as usize * channels;
+        Some(Patch {
+            rows: down.count,
+            columns: across.count,
+            at: down.input * row + across.input * channels,
+            row: row * height.dilation as usize,
+            column: channels * width.dilation as usize,
+        })
+    }
+}
+
+/// Pools of int16: `y` is the mean of each window, rounded to nearest, halves away from zero, or its greatest element,
+/// within `lo..=hi`. Windows of up to 65535 elements sum up within 32 bits.
+pub(super) fn forward_i16(shape: &Pool2d, mean: bool, x: &[i16], lo: i32, hi: i32, y: &mut [i16]) {
+    let samples = rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements()));
+    for (x, y) in samples {
+        for (patch, y) in shape.patches().zip(rows_mut(y, shape.channels as usize)) {
+            let count = (patch.rows * patch.columns) as i32;
+            for (channel, y) in y.iter_mut().enumerate() {
+                let (mut sum, mut greatest) = (0i32, i32::from(i16::MIN));
+                for row in 0..patch.rows {
+                    let mut at = patch.at + row * patch.row + channel;
+                    for _ in 0..patch.columns {
+                        let x = x.get(at).copied().map_or(0, i32::from);
+                        (sum, greatest) = (sum.wrapping_add(x), greatest.max(x));
+                        at += patch.column;
+                    }
+                }
+                let result = if mean { rounding_mean(sum, count) } else { greatest };
+                *y = result.max(lo).min(hi) as i16;
+            }
+        }
     }
 }
 

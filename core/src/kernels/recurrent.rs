@@ -27,6 +27,12 @@ impl Recurrent {
         (self.time as usize, self.inputs as usize, self.units as usize)
     }
 
+    /// The same sequence in pieces of an element, such as its bytes: so many times as many features.
+    #[must_use]
+    pub fn times(self, pieces: u32) -> Self {
+        Self { inputs: self.inputs.wrapping_mul(pieces), units: self.units.wrapping_mul(pieces), ..self }
+    }
+
     /// Elements of an input sample.
     pub fn in_elements(&self) -> usize {
         self.time as usize * self.inputs as usize
@@ -52,7 +58,7 @@ impl Recurrent {
     }
 
     /// The numbers of the steps in the order of the direction.
-    pub fn times(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
         let (time, reverse) = (self.time as usize, self.reverse != 0);
         (0..time).map(move |i| if reverse { time - 1 - i } else { i })
     }
@@ -60,7 +66,7 @@ impl Recurrent {
     /// Calls `step(x, y)` for every step of one sample in the order of the direction.
     pub fn walk<T>(&self, x: &[T], y: &mut [T], mut step: impl FnMut(&[T], &mut [T])) {
         let (_, inputs, units) = self.sizes();
-        for t in self.times() {
+        for t in self.steps() {
             step(sub(x, t * inputs, inputs), sub_mut(y, t * units, units));
         }
     }

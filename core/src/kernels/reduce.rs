@@ -99,17 +99,49 @@ impl Shape {
     }
 
     /// For each output row along the last kept axis: where its first value's input lies.
-    fn starts(&self) -> impl Iterator<Item = usize> {
+    fn starts(&self) -> Walk {
         let [outer, middle, _] = self.kept;
         walk([Axis::NONE, outer, middle])
     }
 }
 
 /// Offsets of all indices of three axes, in order.
-fn walk(axes: [Axis; 3]) -> impl Iterator<Item = usize> {
-    let along = |axis: Axis| (0..axis.extent as usize).map(move |i| i * axis.stride as usize);
-    let [a, b, c] = axes;
-    along(a).flat_map(move |i| along(b).flat_map(move |j| along(c).map(move |k| i + j + k)))
+fn walk(axes: [Axis; 3]) -> Walk {
+    Walk { axes, index: [0; 3], at: 0, is_done: axes.iter().any(|axis| axis.extent == 0) }
+}
+
+/// Iterator of [`walk`].
+#[derive(Clone, Debug)]
+struct Walk {
+    axes: [Axis; 3],
+    index: [u32; 3],
+    at: usize,
+    is_done: bool,
+}
+
+impl Iterator for Walk {
+    type Item = usize;
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    fn next(&mut self) -> Option<usize> {
+        if self.is_done {
+            return None;
+        }
+        let here = self.at;
+        // Count up the last axis, and carry.
+        for (index, axis) in self.index.iter_mut().zip(&self.axes).rev() {
+            *index += 1;
+            self.at = self.at.wrapping_add(axis.stride as usize);
+            if *index < axis.extent {
+                return Some(here);
+            }
+            self.at = self.at.wrapping_sub((axis.stride as usize).wrapping_mul(*index as usize));
+            *index = 0;
+        }
+        self.is_done = true;
+        Some(here)
+    }
 }
 
 /// `y[i] = f(y[i], x[start + i * stride])`.

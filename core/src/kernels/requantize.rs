@@ -84,15 +84,26 @@ impl Requantize<'_> {
         (of(self.multiplier), of(self.shift))
     }
 
+    #[inline(always)]
+    fn scaled(&self, index: usize, sum: i64) -> i32 {
+        let (multiplier, shift) = self.of(index);
+        match self.sum_bits {
+            32 => multiply_by_quantized_multiplier(sum as i32, multiplier, shift),
+            _ => multiply_wide(sum, multiplier, shift),
+        }
+    }
+
     /// The sum of output `index` to int16; the zero point is 0.
     #[inline]
-    pub fn to_i16(&self, index: usize, acc: i64) -> i16 {
-        let (multiplier, shift) = self.of(index);
-        let scaled = match self.sum_bits {
-            32 => multiply_by_quantized_multiplier(acc as i32, multiplier, shift),
-            _ => multiply_wide(acc, multiplier, shift),
-        };
-        scaled.max(self.lo).min(self.hi) as i16
+    pub fn to_i16(&self, index: usize, sum: i64) -> i16 {
+        self.scaled(index, sum).max(self.lo).min(self.hi) as i16
+    }
+
+    /// The sum of output `index` to int8 or int16.
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    pub fn output(&self, index: usize, sum: i64) -> i16 {
+        self.scaled(index, sum).wrapping_add(self.zero_point).max(self.lo).min(self.hi) as i16
     }
 }
 

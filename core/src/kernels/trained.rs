@@ -1,5 +1,8 @@
 //! Parameters that a step trains, and where their optimiser state lies.
 
+use super::util::bias_backward;
+use crate::arch::Isa;
+use crate::optim::Update;
 use crate::optim::state::{is_layout, least_tile};
 use crate::plan::Ref;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -50,4 +53,11 @@ const SMALL_TILE: usize = 32;
 pub(super) fn with_tile(tile: &mut [f32], task: impl FnOnce(&mut [f32])) {
     let mut small = [0.0; SMALL_TILE];
     task(if tile.is_empty() { &mut small } else { tile });
+}
+
+/// Updates a bias that is added to the last axis, by the gradient that comes from `dy`, `[rows][outputs]`.
+// One copy for all layers.
+#[cfg_attr(target_os = "none", inline(never))]
+pub(super) fn update_bias<I: Isa>(update: Update<'_, I>, outputs: usize, dy: &[f32], tile: &mut [f32]) {
+    update.whole(tile, |tile, part| with_tile(tile, |tile| bias_backward(outputs, dy, tile, part)));
 }

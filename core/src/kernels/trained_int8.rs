@@ -5,7 +5,7 @@
 //! their f32 form. An activation stays as the int8 tensor that the forward pass made, a weight as the integer that it
 //! is: [`crate::optim::quantized`] says how a gradient moves it.
 
-use super::util::{elements, rows};
+use super::util::{bias_backward, elements, rows};
 use crate::arch::Isa;
 use crate::memory::Slices;
 use crate::optim::quantized::{Quantized, Scales};
@@ -91,8 +91,11 @@ impl TrainedI8 {
         Input { scale: self.x_scale, zero_point: self.x_zero_point }
     }
 
-    /// Has `weights` and `biases` make the gradients of what learns, in tiles, and updates it. Of the weights, `run`
-    /// neighbours share a scale. `weights` also gets room to unpack into, as much as it gets for a tile.
+    /// Updates what learns of a layer whose bias is added to the last axis of the output. `weights` makes the gradient of
+    /// the weights in tiles; of them, `run` neighbours share a scale. It also gets room to unpack into, as much as it gets
+    /// for a tile.
+    // One copy for all layers.
+    #[inline(never)]
     pub(super) fn update<I: Isa>(
         &self,
         isa: I,
@@ -100,13 +103,14 @@ impl TrainedI8 {
         scale: &[f32],
         run: usize,
         of: Updated<'_>,
-        weights: impl FnOnce(&mut [f32], &mut [f32], &mut UpdatePart<'_, I, Quantized<'_, i8>>),
-        biases: impl FnOnce(&mut [f32], &mut UpdatePart<'_, I, Quantized<'_, i32>>),
+        dy: (&[f32], usize),
+        weights: &mut dyn FnMut(&mut [f32], &mut [f32], &mut UpdatePart<'_, I, Quantized<'_>>),
     ) {
-        let Updated { w, b, w_state, b_state, tile } = of;
+        let (Updated { w, b, w_state, b_state, tile }, (dy, outputs)) = (of, dy);
         let scaled = self.scaled != 0;
         if !self.w.is_none() {
-            let w = Quantized { values: w, scales: Scales { table: scale, factor: 1.0, run }, seed: self.seed, scaled };
+            let scales = Scales { table: scale, factor: 1.0, run };
+            let w = Quantized { values: w.into(), scales, seed: self.seed, scaled };
             Update { isa, optimizer, w, state: w_state }.whole(tile, |tile, sink| {
                 let (gradient, unpacked) = tile.split_at_mut_checked(tile.len() / 2).unwrap_or_default();
                 weights(gradient, unpacked, sink);
@@ -114,8 +118,9 @@ impl TrainedI8 {
         }
         if !self.b.is_none() {
             let scales = Scales { table: scale, factor: self.x_scale, run: 1 };
-            let b = Quantized { values: b, scales, seed: !self.seed, scaled };
-            Update { isa, optimizer, w: b, state: b_state }.whole(tile, biases);
+            let b = Quantized { values: b.into(), scales, seed: !self.seed, scaled };
+            Update { isa, optimizer, w: b, state: b_state }
+                .whole(tile, |tile, sink| bias_backward(outputs, dy, tile, sink));
         }
     }
 }

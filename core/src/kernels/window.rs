@@ -99,6 +99,11 @@ impl Window2d {
         Some(Self { height: turn(self.height)?, width: turn(self.width)? })
     }
 
+    /// Where every window meets the input, in order of outputs.
+    pub fn positions(&self) -> Positions<'_> {
+        Positions { window: self, row: 0, column: 0, down: Taps { first: 0, count: 0, input: 0 } }
+    }
+
     /// Whether both axes are valid and images of `in_c` and `out_c` channels fit the arena.
     pub fn is_valid(&self, in_c: u32, out_c: u32) -> bool {
         let Self { height, width } = self;
@@ -183,6 +188,37 @@ impl Axis {
         let last = self.outputs((self.kernel as usize).saturating_sub(1));
         // The first tap bounds the inner windows from below, the last one from above.
         Runs { axis: *self, inner: first.start..last.end, next: 0 }
+    }
+}
+
+/// Iterator of [`Window2d::positions`]: the taps down and across.
+#[derive(Clone, Debug)]
+pub struct Positions<'w> {
+    window: &'w Window2d,
+    row: usize,
+    column: usize,
+    down: Taps,
+}
+
+impl Iterator for Positions<'_> {
+    type Item = (Taps, Taps);
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let Window2d { height, width } = self.window;
+        if self.column == 0 {
+            if self.row >= height.output as usize {
+                return None;
+            }
+            self.down = height.taps(self.row);
+        }
+        let across = width.taps(self.column);
+        self.column += 1;
+        if self.column >= width.output as usize {
+            (self.row, self.column) = (self.row + 1, 0);
+        }
+        Some((self.down, across))
     }
 }
 

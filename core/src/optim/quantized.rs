@@ -10,36 +10,61 @@
 
 use super::Parameters;
 use super::state::BLOCK;
-use crate::kernels::util::{sub, sub_mut};
+use crate::kernels::util::{copy, from, from_mut, sub, sub_mut};
 use crate::rng::draw;
 use core::ops::Range;
 
-/// An integer that stands for a real.
-pub trait Stored: Copy {
-    /// As a float.
-    fn to_f32(self) -> f32;
-    /// So many steps further, within its limits.
-    fn moved(self, steps: i32) -> Self;
+/// The integers of a tensor that learns. Their kind is known when the program runs: a device has no room for two copies of
+/// what changes them.
+#[derive(Debug)]
+pub enum Values<'a> {
+    /// Weights: from -127 to 127. -128 stays unused, as in TensorFlow Lite's.
+    I8(&'a mut [i8]),
+    /// Biases.
+    I32(&'a mut [i32]),
 }
 
-impl Stored for i8 {
-    fn to_f32(self) -> f32 {
-        f32::from(self)
+impl Values<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::I8(values) => values.len(),
+            Self::I32(values) => values.len(),
+        }
     }
 
-    /// Symmetric: -128 stays unused, as in TensorFlow Lite's weights.
-    fn moved(self, steps: i32) -> Self {
-        i32::from(self).saturating_add(steps).clamp(-127, 127) as i8
+    fn limits(&self) -> (i32, i32) {
+        match self {
+            Self::I8(_) => (-127, 127),
+            Self::I32(_) => (i32::MIN, i32::MAX),
+        }
+    }
+
+    /// Those from `start` on, as many as there is room for.
+    fn load(&self, start: usize, to: &mut [i32]) {
+        match self {
+            Self::I8(values) => to.iter_mut().zip(from(values, start)).for_each(|(to, from)| *to = i32::from(*from)),
+            Self::I32(values) => copy(from(values, start), to),
+        }
+    }
+
+    /// Writes them back; they are within the limits.
+    fn store(&mut self, start: usize, from: &[i32]) {
+        match self {
+            Self::I8(values) => from_mut(values, start).iter_mut().zip(from).for_each(|(to, from)| *to = *from as i8),
+            Self::I32(values) => copy(from, from_mut(values, start)),
+        }
     }
 }
 
-impl Stored for i32 {
-    fn to_f32(self) -> f32 {
-        self as f32
+impl<'a> From<&'a mut [i8]> for Values<'a> {
+    fn from(values: &'a mut [i8]) -> Self {
+        Self::I8(values)
     }
+}
 
-    fn moved(self, steps: i32) -> Self {
-        self.saturating_add(steps)
+impl<'a> From<&'a mut [i32]> for Values<'a> {
+    fn from(values: &'a mut [i32]) -> Self {
+        Self::I32(values)
     }
 }
 
@@ -74,9 +99,9 @@ impl Scales<'_> {
 
 /// All parameters of one tensor.
 #[derive(Debug)]
-pub struct Quantized<'a, T> {
+pub struct Quantized<'a> {
     /// The integers.
-    pub values: &'a mut [T],
+    pub values: Values<'a>,
     /// Real value of a step of each of them.
     pub scales: Scales<'a>,
     /// Sets the random numbers of this tensor apart from those of others.
@@ -86,7 +111,7 @@ pub struct Quantized<'a, T> {
     pub scaled: bool,
 }
 
-impl<T: Stored> Parameters for Quantized<'_, T> {
+impl Parameters for Quantized<'_> {
     fn count(&self) -> usize {
         self.values.len()
     }
@@ -95,21 +120,24 @@ impl<T: Stored> Parameters for Quantized<'_, T> {
     #[inline(never)]
     fn change(&mut self, update: u32, range: Range<usize>, mut rule: impl FnMut(Range<usize>, &mut [f32])) {
         let Self { values, scales, seed, scaled } = self;
+        let (lo, hi) = values.limits();
         let mut start = range.start;
         while start < range.end {
             let len = BLOCK.min(range.end - start);
-            let mut reals = [0.0; BLOCK];
-            let (integers, reals) = (sub_mut(values, start, len), sub_mut(&mut reals, 0, len));
+            let (mut integers, mut reals) = ([0; BLOCK], [0.0; BLOCK]);
+            let (integers, reals) = (sub_mut(&mut integers, 0, len), sub_mut(&mut reals, 0, len));
+            values.load(start, integers);
             for ((real, integer), scale) in reals.iter_mut().zip(&*integers).zip(scales.from(start)) {
-                *real = integer.to_f32() * scale;
+                *real = *integer as f32 * scale;
             }
             rule(start..start + len, reals);
             let drawn = (start..).map(|number| draw(update, seed.wrapping_add(number as u32)));
             for (((integer, real), scale), drawn) in integers.iter_mut().zip(reals).zip(scales.from(start)).zip(drawn) {
-                let change = *real - integer.to_f32() * scale;
+                let change = *real - *integer as f32 * scale;
                 let steps = if *scaled { change / scale } else { change * scale };
-                *integer = integer.moved(rounded(steps, drawn));
+                *integer = integer.saturating_add(rounded(steps, drawn)).max(lo).min(hi);
             }
+            values.store(start, integers);
             start += len;
         }
     }
@@ -126,7 +154,7 @@ pub fn rounded(x: f32, drawn: u32) -> i32 {
 pub fn unpack(scale: f32, w: &[i8], start: usize, to: &mut [f32]) {
     let len = to.len();
     for (to, w) in to.iter_mut().zip(sub(w, start, len)) {
-        *to = w.to_f32() * scale;
+        *to = f32::from(*w) * scale;
     }
 }
 

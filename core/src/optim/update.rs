@@ -118,6 +118,8 @@ impl<'a, I: Isa, W: Parameters> Update<'a, I, W> {
         tile.split_at_mut_checked(taken).unwrap_or_default()
     }
 
+    // One copy for all layers.
+    #[cfg_attr(target_os = "none", inline(never))]
     fn part(self) -> UpdatePart<'a, I, W> {
         let Self { isa, optimizer, w, state } = self;
         let (sum, slots) = (if optimizer.adds() { w.count() } else { 0 }, optimizer.rule.slots());

@@ -105,7 +105,81 @@ pub struct Place {
     codes: [u8; CODES],
 }
 
-/// What is left of an operand's codes, and the record that they speak of.
+/// Operands of a kind as a program carries them: for each the word that says where it lies, its use and element in one
+/// byte, and its codes up to [`END`].
+#[derive(Clone, Copy, Debug)]
+pub struct Packed {
+    bytes: [u8; Operands::MAX * (CODES + 3)],
+    len: usize,
+}
+
+impl Packed {
+    /// These.
+    #[allow(clippy::indexing_slicing, reason = "most of it runs in the compiler, and there are at most so many")]
+    pub const fn of(mut places: &[Place]) -> Self {
+        let (mut bytes, mut len) = ([END; Operands::MAX * (CODES + 3)], 0);
+        while let [Place { word, using, element, codes }, rest @ ..] = places {
+            bytes[len] = *word;
+            bytes[len + 1] = *using as u8 | (*element as u8) << ELEMENT_SHIFT;
+            len += 2;
+            let mut code = 0;
+            while code < CODES && codes[code] != END {
+                // The two bytes of a constant are no codes.
+                let next = code + if codes[code] == CONST { 3 } else { 1 };
+                while code < next {
+                    bytes[len] = codes[code];
+                    (code, len) = (code + 1, len + 1);
+                }
+            }
+            len += 1;
+            places = rest;
+        }
+        Self { bytes, len }
+    }
+
+    /// One after the other.
+    pub const fn bytes(&self) -> &[u8] {
+        match self.bytes.split_at_checked(self.len) {
+            Some((bytes, _)) => bytes,
+            None => &[],
+        }
+    }
+}
+
+/// In a byte of both, the element stands from this bit on.
+const ELEMENT_SHIFT: u32 = 4;
+
+impl Use {
+    const fn of(code: u8) -> Self {
+        match code & 0xF {
+            0 => Self::Read,
+            1 => Self::Input,
+            2 => Self::Write,
+            3 => Self::Parts,
+            4 => Self::Update,
+            _ => Self::Scratch,
+        }
+    }
+}
+
+impl Element {
+    const fn of(code: u8) -> Self {
+        match code >> ELEMENT_SHIFT {
+            0 => Self::Byte,
+            1 => Self::Half,
+            2 => Self::Word,
+            3 => Self::Wide,
+            4 => Self::Nibble,
+            5 => Self::Size,
+            6 => Self::Bias,
+            7 => Self::Order,
+            8 => Self::Block,
+            _ => Self::State,
+        }
+    }
+}
+
+/// What is left of the codes of some operands, and the record that they speak of.
 struct Codes<'a> {
     codes: &'a [u8],
     words: &'a [u32],
@@ -138,16 +212,18 @@ fn times(a: usize, b: usize) -> usize {
     a.saturating_mul(b)
 }
 
-impl Place {
-    /// The operand of the record that consists of these words.
-    pub(crate) fn operand(&self, words: &[u32], samples: usize) -> Operand {
-        let mut codes = Codes { codes: &self.codes, words };
-        let named = match self.element {
+impl Codes<'_> {
+    /// The next operand, and what the step does with it.
+    fn operand(&mut self, samples: usize) -> (Operand, Use) {
+        let codes = self;
+        let (word, kind) = (codes.next(), codes.next());
+        let (using, element) = (Use::of(kind), Element::of(kind));
+        let named = match element {
             Element::Size | Element::Bias | Element::State | Element::Order => codes.next(),
             _ => 0,
         };
         let given = codes.word(named);
-        let (size, align) = match self.element {
+        let (size, align) = match element {
             Element::Byte | Element::Nibble => (1, 1),
             Element::Half if const { USED.element(Element::Half) } => (2, 2),
             Element::Wide if const { USED.element(Element::Wide) } => (8, 4),
@@ -159,7 +235,7 @@ impl Place {
             Element::Order => (times(codes.word(named + 1), 4), 4),
             _ => (4, 4),
         };
-        let access = match self.using {
+        let access = match using {
             Use::Read | Use::Input => Access::Read,
             Use::Parts if const { USED.using(Use::Parts) } && codes.next_word() == 1 => Access::ReadWrite,
             Use::Write | Use::Parts => Access::Write,
@@ -170,7 +246,7 @@ impl Place {
         loop {
             let factor = match codes.next() {
                 END => break,
-                SAMPLES if const { USED.element(Element::Block) } && self.element == Element::Block => {
+                SAMPLES if const { USED.element(Element::Block) } && element == Element::Block => {
                     blocks = samples;
                     continue;
                 }
@@ -199,8 +275,8 @@ impl Place {
             };
             elements = times(elements, factor);
         }
-        let at = Ref(codes.word(self.word) as u32);
-        let bytes = match self.element {
+        let at = Ref(codes.word(word) as u32);
+        let bytes = match element {
             _ if at.is_none() => 0,
             Element::Nibble if const { USED.element(Element::Nibble) } => elements.div_ceil(2),
             Element::Order if align == 4 && access == Access::Read => size,
@@ -210,23 +286,29 @@ impl Place {
             Element::State if const { USED.element(Element::State) } => state_bytes(size as u32, elements),
             _ => times(elements, size),
         };
-        Operand { at, bytes, access, align }
+        (Operand { at, bytes, access, align }, using)
     }
 }
 
 impl Operands {
-    /// The operands of the record that consists of these words, absent ones included.
+    /// The operands of the record that consists of these words, absent ones included; `places` are [`Packed::bytes`].
     #[inline(never)] // One copy for all kinds of steps.
-    pub fn described(places: &[Place], words: &[u32], samples: usize) -> Self {
+    pub fn described(places: &[u8], words: &[u32], samples: usize) -> Self {
         let mut operands = Self::default();
-        for place in places {
-            let mut operand = place.operand(words, samples);
-            if const { USED.using(Use::Input) } && place.using == Use::Write {
-                for (input, _) in operands.list.iter_mut().zip(places).filter(|(_, place)| place.using == Use::Input) {
-                    if input.at == operand.at {
+        let mut codes = Codes { codes: places, words };
+        // Bit by bit, whether an operand is an input.
+        let mut inputs = 0u32;
+        while !codes.codes.is_empty() {
+            let (mut operand, using) = codes.operand(samples);
+            inputs = inputs << 1 | u32::from(using == Use::Input);
+            if const { USED.using(Use::Input) } && using == Use::Write {
+                let mut inputs = inputs >> 1;
+                for input in operands.list.iter_mut().rev() {
+                    if inputs & 1 != 0 && input.at == operand.at {
                         *input = Operand::NONE;
                         operand.access = Access::ReadWrite;
                     }
+                    inputs >>= 1;
                 }
             }
             // There are at most MAX.

@@ -3,7 +3,7 @@
 use crate::arch::Isa;
 use crate::kernels::order::OrderRecord;
 use crate::memory::{Slices, view};
-use crate::plan::{Access, Context, Operand, Operands, Ref, StepRecord, factors, operands};
+use crate::plan::{Access, Context, Operand, Operands, Packed, Ref, StepRecord, factors, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -58,7 +58,7 @@ const RECORD: Record = Record {
 };
 
 fn bytes(record: &Record, samples: usize) -> [usize; 5] {
-    let places = Operands::described(Record::PLACES, view(record.as_bytes()), samples);
+    let places = Operands::described(Packed::of(Record::PLACES).bytes(), view(record.as_bytes()), samples);
     let mut operands = places.as_slice().iter().map(|operand| operand.bytes);
     core::array::from_fn(|_| operands.next().unwrap())
 }
@@ -68,7 +68,7 @@ fn every_kind_of_factor_counts() {
     assert_eq!(bytes(&RECORD, 5), [5 * 3 * 2, 8 / 4 * 3 * 8, (513 * 4usize).div_ceil(2), 0, 5 * 3 * 2]);
     let repeating = Record { repeats: 1, size: 1, d: Ref::arena(64), ..RECORD };
     assert_eq!(bytes(&repeating, 5), [3, 8 / 4 * 3 * 4, 513usize.div_ceil(2), 8 * 8, 5 * 3 * 2]);
-    let places = Operands::described(Record::PLACES, view(repeating.as_bytes()), 5);
+    let places = Operands::described(Packed::of(Record::PLACES).bytes(), view(repeating.as_bytes()), 5);
     let of = |operand: &Operand| (operand.access, operand.align);
     let found: [_; 5] = core::array::from_fn(|i| of(&places.as_slice()[i]));
     use Access::{Read, Scratch, Write};
@@ -79,13 +79,13 @@ fn every_kind_of_factor_counts() {
 fn what_does_not_exist_or_fit_is_safe() {
     let absurd = Record { shape: Shape { extents: [u32::MAX; 2], groups: 0 }, ..RECORD };
     assert_eq!(bytes(&absurd, usize::MAX), [usize::MAX, 0, 0, 0, usize::MAX]);
-    assert_eq!(Operands::described(Record::PLACES, &[], 1).as_slice().len(), 5);
+    assert_eq!(Operands::described(Packed::of(Record::PLACES).bytes(), &[], 1).as_slice().len(), 5);
 }
 
 #[test]
 fn an_input_gives_its_place_to_the_output() {
     let shared = Record { a: RECORD.y, ..RECORD };
-    let places = Operands::described(Record::PLACES, view(shared.as_bytes()), 2);
+    let places = Operands::described(Packed::of(Record::PLACES).bytes(), view(shared.as_bytes()), 2);
     assert_eq!(places.as_slice()[0], Operand::NONE);
     assert_eq!(places.as_slice()[4].access, Access::ReadWrite);
     assert_eq!(shared.operands(2).as_slice().len(), 3);
@@ -130,7 +130,7 @@ fn orders_and_parts_follow_their_fields() {
         y: at,
     };
     let found = |record: &Special| {
-        let places = Operands::described(Special::PLACES, view(record.as_bytes()), 7);
+        let places = Operands::described(Packed::of(Special::PLACES).bytes(), view(record.as_bytes()), 7);
         let mut operands = places.as_slice().iter().map(|o| (o.bytes, o.align, o.access));
         core::array::from_fn::<_, 3, _>(|_| operands.next().unwrap())
     };

@@ -83,6 +83,8 @@ pub struct ForwardInteger {
 }
 
 impl ForwardInteger {
+    // A function of its own on a device: among all other kernels its places would not stay in registers.
+    #[cfg_attr(target_os = "none", inline(never))]
     fn compute<T>(&self, a: &[u8], b: &[u8], y: &mut [u8], narrow: impl Fn(i32) -> T)
     where
         T: Copy + Into<i32> + FromBytes + IntoBytes + Immutable + KnownLayout,

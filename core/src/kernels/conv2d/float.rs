@@ -54,6 +54,12 @@ pub(in crate::kernels) fn pieces(shape: &Conv2d, out_y: usize, mut visit: impl F
     }
 }
 
+/// The same for kernels that do much with a piece: one copy for all of them.
+#[inline(never)]
+pub(super) fn each_piece(shape: &Conv2d, out_y: usize, visit: &mut dyn FnMut(Piece)) {
+    pieces(shape, out_y, visit);
+}
+
 /// `y = clamp(conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
 ///
 /// Every output starts from its bias and adds its taps in order of `kernel_h`, `kernel_w`, `in_c`. `scratch` is for

@@ -19,19 +19,14 @@ pub fn forward_i16<I: Isa>(
     to: &Requantize<'_>,
     y: &mut [i16],
 ) {
-    let (out_w, out_c) = (shape.window.width.output as usize, shape.out_c as usize);
-    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
-        for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
-            let down = vertical.taps(out_y);
-            for (out_x, y) in rows_mut(y, out_c).enumerate() {
-                let window = Window { shape, x, down, across: horizontal.taps(out_x) };
-                for (group, y) in rows_mut(y, shape.group_out()).enumerate() {
-                    let first = group * shape.group_out();
-                    for (output, y) in (first..).zip(y) {
-                        let acc = window.sum(isa, group, from(w, output * shape.patch()), bias_i16(b, output));
-                        *y = to.to_i16(output, acc);
-                    }
+        for ((down, across), y) in shape.window.positions().zip(rows_mut(y, shape.out_c as usize)) {
+            let window = Window { shape, x, down, across };
+            for (group, y) in rows_mut(y, shape.group_out()).enumerate() {
+                let first = group * shape.group_out();
+                for (output, y) in (first..).zip(y) {
+                    let acc = window.sum(isa, group, from(w, output * shape.patch()), bias_i16(b, output));
+                    *y = to.to_i16(output, acc);
                 }
             }
         }

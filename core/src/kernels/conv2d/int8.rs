@@ -61,14 +61,9 @@ pub(super) fn each_position<'a>(
     y: &mut [i8],
     mut visit: impl FnMut(&Window<'a>, &mut [i8]),
 ) {
-    let (out_w, out_c) = (shape.window.width.output as usize, shape.out_c as usize);
-    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
-        for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
-            let down = vertical.taps(out_y);
-            for (out_x, y) in rows_mut(y, out_c).enumerate() {
-                visit(&Window { shape, x, down, across: horizontal.taps(out_x), pad_value }, y);
-            }
+        for ((down, across), y) in shape.window.positions().zip(rows_mut(y, shape.out_c as usize)) {
+            visit(&Window { shape, x, down, across, pad_value }, y);
         }
     }
 }

@@ -3,8 +3,7 @@
 use super::Conv2d;
 use super::float::{backward_input_f32, cost, forward_f32, gradient_of};
 use crate::arch::Isa;
-use crate::kernels::trained::Trained;
-use crate::kernels::util::bias_backward;
+use crate::kernels::trained::{Trained, update_bias};
 use crate::memory::Slices;
 use crate::optim::Update;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -150,7 +149,7 @@ impl StepRecord for BackwardWeightsF32 {
         }
         if !self.trained.b.is_none() {
             let update = Update { isa, optimizer, w: b, state: b_state };
-            update.whole(tile, |tile, part| bias_backward(self.shape.out_c as usize, dy, tile, part));
+            update_bias(update, self.shape.out_c as usize, dy, tile);
         }
     }
 }

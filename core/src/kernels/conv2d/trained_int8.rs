@@ -1,11 +1,11 @@
 //! Backward steps of an int8 convolution; see [`crate::kernels::trained_int8`]. A dense layer is one over a single pixel.
 
 use super::Conv2d;
-use super::float::{Piece, pieces};
+use super::float::{Piece, each_piece};
 use crate::arch::{Gemm, Isa};
 use crate::kernels::quantize::dequantize;
 use crate::kernels::trained_int8::{Input, TrainedI8, Updated, scale_of, scales_are_valid};
-use crate::kernels::util::{bias_backward, clear, from, from_mut, rows, rows_mut, sub, sub_mut};
+use crate::kernels::util::{clear, from, from_mut, rows, rows_mut, sub, sub_mut};
 use crate::memory::Slices;
 use crate::optim::GradSink;
 use crate::optim::quantized::unpack;
@@ -147,7 +147,7 @@ impl<I: Isa> Products<'_, I> {
         }
         for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
             for out_y in 0..shape.window.height.output as usize {
-                pieces(shape, out_y, |piece| self.add_piece(piece, x, dy, unpacked, gradient));
+                each_piece(shape, out_y, &mut |piece| self.add_piece(piece, x, dy, unpacked, gradient));
             }
         }
     }
@@ -265,8 +265,8 @@ impl StepRecord for BackwardWeightsI8 {
             scale,
             shape.patch(),
             Updated::take(at),
-            |tile, unpacked, sink| backward_weights_i8(isa, shape, x, input, dy, tile, unpacked, sink),
-            |tile, sink| bias_backward(shape.out_c as usize, dy, tile, sink),
+            (dy, shape.out_c as usize),
+            &mut |tile, unpacked, sink| backward_weights_i8(isa, shape, x, input, dy, tile, unpacked, sink),
         );
     }
 }

@@ -3,7 +3,7 @@
 //! A dense layer is a 1x1 convolution over one pixel, a depthwise one has as many groups as channels.
 
 use super::Conv2d;
-use super::float::pieces;
+use super::float::each_piece;
 use crate::arch::Isa;
 use crate::kernels::util::{from, rows, rows_mut, sub};
 use crate::memory::Slices;
@@ -31,7 +31,7 @@ pub fn forward_weights_i8<I: Isa>(
     y.fill(0.0);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for out_y in 0..shape.window.height.output as usize {
-            pieces(shape, out_y, |piece| {
+            each_piece(shape, out_y, &mut |piece| {
                 let outputs = rows_mut(crate::kernels::util::from_mut(y, piece.pixel * out_c), out_c);
                 for (i, y) in outputs.take(piece.pixels).enumerate() {
                     for (group, y) in rows_mut(y, group_out).enumerate() {

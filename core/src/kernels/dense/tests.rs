@@ -3,6 +3,7 @@
 use super::*;
 use crate::arch::{IsaId, Processor, Scalar, Task, Threads, run_on};
 use crate::kernels::testing::*;
+use crate::kernels::util::bias_backward;
 use crate::optim::{OptimizerRecord, Store};
 use crate::plan::Ref;
 use crate::rng::Rng;

@@ -13,6 +13,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 const BLOCK: usize = 16;
 
 /// `y = requantize(x * w + b)`, each channel for itself. Taps beside the input are zero and add nothing.
+// A function of its own on a device: among all other kernels its places would not stay in registers.
+#[cfg_attr(target_os = "none", inline(never))]
 pub fn forward_i16<I: Isa>(
     isa: I,
     shape: &DepthwiseConv2d,

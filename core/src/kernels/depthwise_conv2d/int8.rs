@@ -27,21 +27,16 @@ pub fn forward_i8<I: Isa>(
     to: &Requantize<'_>,
     y: &mut [i8],
 ) {
-    let (out_w, out_c) = (shape.window.width.output as usize, shape.out_c as usize);
-    let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
-        for (out_y, y) in rows_mut(y, out_w * out_c).enumerate() {
-            let down = vertical.taps(out_y);
-            for (out_x, y) in rows_mut(y, out_c).enumerate() {
-                let window = Window { shape, x, down, across: horizontal.taps(out_x), pad_value };
-                for (block, y) in y.chunks_mut(BLOCK).enumerate() {
-                    let first = block * BLOCK;
-                    let mut acc = [0; BLOCK];
-                    let Some(acc) = acc.get_mut(..y.len()) else { return };
-                    start_from_bias_i8(b, first, acc);
-                    window.accumulate(isa, first, w, acc);
-                    isa.requantize_i8(to, first, acc, y);
-                }
+        for ((down, across), y) in shape.window.positions().zip(rows_mut(y, shape.out_c as usize)) {
+            let window = Window { shape, x, down, across, pad_value };
+            for (block, y) in y.chunks_mut(BLOCK).enumerate() {
+                let first = block * BLOCK;
+                let mut acc = [0; BLOCK];
+                let Some(acc) = acc.get_mut(..y.len()) else { return };
+                start_from_bias_i8(b, first, acc);
+                window.accumulate(isa, first, w, acc);
+                isa.requantize_i8(to, first, acc, y);
             }
         }
     }

@@ -4,7 +4,7 @@ use super::DepthwiseConv2d;
 use super::gradient::that_see;
 use crate::arch::Isa;
 use crate::kernels::trained_int8::{Input, TrainedI8, Updated, scale_of, scales_are_valid};
-use crate::kernels::util::{bias_backward, clear, rows, rows_mut, sub, sub_mut};
+use crate::kernels::util::{clear, rows, rows_mut, sub, sub_mut};
 use crate::memory::Slices;
 use crate::optim::GradSink;
 use crate::plan::{Context, Ref, StepRecord, operands};
@@ -196,9 +196,9 @@ impl StepRecord for BackwardWeightsI8 {
             scale,
             1,
             Updated::take(at),
+            (dy, shape.out_c as usize),
             // Nothing is unpacked here: an input meets one product.
-            |tile, _, sink| backward_weights_i8(shape, x, input, dy, tile, sink),
-            |tile, sink| bias_backward(shape.out_c as usize, dy, tile, sink),
+            &mut |tile, _, sink| backward_weights_i8(shape, x, input, dy, tile, sink),
         );
     }
 }

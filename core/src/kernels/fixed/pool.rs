@@ -5,7 +5,7 @@ use super::block::{exponent, mantissas_mut, open, set_head, stride};
 use super::images::{readers, row_by_row};
 use super::number::{Factor, Limits, log2_up, shift};
 use crate::arch::Isa;
-use crate::kernels::max_pool::{first_greatest, forward_i16, patches};
+use crate::kernels::max_pool::{first_greatest, forward_i16};
 use crate::kernels::pool::Pool2d;
 use crate::kernels::util::{rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Axis;
@@ -38,7 +38,7 @@ pub fn max_backward(shape: &Pool2d, x: &[i16], dy: &[i16], dx: &mut [i16]) {
         set_head(dx, exponent(dy).saturating_add(right as i32), 0);
         let (x, dx) = (open(x, inputs).1, mantissas_mut(dx, inputs));
         dx.fill(0);
-        for (patch, dy) in patches(shape).zip(rows(open(dy, outputs).1, channels)) {
+        for (patch, dy) in shape.patches().zip(rows(open(dy, outputs).1, channels)) {
             for (channel, dy) in dy.iter().enumerate().filter(|(_, dy)| **dy != 0) {
                 if let Some(dx) = first_greatest(&patch, x, channel).and_then(|at| dx.get_mut(at)) {
                     *dx = dx.saturating_add(((i32::from(*dy) + half) >> right) as i16);

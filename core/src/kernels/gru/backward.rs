@@ -47,14 +47,14 @@ pub fn backward_f32<I: Isa>(
     let samples = rows(x, shape.in_elements()).zip(rows_mut(to.da, time * gates)).zip(rows_mut(to.ds, time * gates));
     let samples = samples.zip(rows_mut(to.previous, shape.out_elements())).zip(rows_mut(to.dh0, units));
     for (sample, ((((x, da), ds), previous), dh)) in samples.enumerate() {
-        for t in shape.times() {
+        for t in shape.steps() {
             copy(dh, row_mut(previous, t, units));
             let (da, ds) = (row_mut(da, t, gates), row_mut(ds, t, gates));
             step(isa, maths, row(x, t, inputs), weights, da, ds, &mut [], dh);
         }
         start_state(row(dh_last, sample, units), 0.0, units, dh);
         let dy = row(dy, sample, shape.out_elements());
-        for t in shape.times().rev() {
+        for t in shape.steps().rev() {
             isa.accumulate_f32(row(dy, t, units), dh);
             let (da, ds) = (row_mut(da, t, gates), row_mut(ds, t, gates));
             let (both, n) = da.split_at_mut_checked(2 * units).unwrap_or_default();

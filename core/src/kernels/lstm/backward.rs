@@ -50,7 +50,7 @@ pub fn backward_f32<I: Isa>(
     let samples = samples.zip(rows_mut(to.previous, shape.out_elements()));
     let states = rows_mut(to.dh0, units).zip(rows_mut(to.dc0, units));
     for (sample, (((x, dz), previous), (dh, dc))) in samples.zip(states).enumerate() {
-        for t in shape.times() {
+        for t in shape.steps() {
             copy(dh, row_mut(previous, t, units));
             copy(dc, row_mut(cells, t, units));
             step(isa, maths, row(x, t, inputs), weights, row_mut(dz, t, gates), dh, dc);
@@ -58,7 +58,7 @@ pub fn backward_f32<I: Isa>(
         start_state(row(dh_last, sample, units), 0.0, units, dh);
         start_state(row(dc_last, sample, units), 0.0, units, dc);
         let dy = row(dy, sample, shape.out_elements());
-        for t in shape.times().rev() {
+        for t in shape.steps().rev() {
             isa.accumulate_f32(row(dy, t, units), dh);
             let dz = row_mut(dz, t, gates);
             let [i, f, g, o] = split(units, dz);

@@ -6,11 +6,11 @@
 
 use super::GATES;
 use crate::arch::Isa;
-use crate::kernels::integer::{Integer, Width};
+use crate::kernels::integer::Width;
 use crate::kernels::recurrent::{Recurrent, start_state};
-use crate::kernels::requantize::{Rescale, Wide, bias_i16};
+use crate::kernels::requantize::Rescale;
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
-use crate::memory::Slices;
+use crate::memory::{Slices, view};
 use crate::plan::{Context, Ref, StepRecord, operands};
 use crate::quant::functions::{TABLE, ToTable, logistic_i16, tanh_i16};
 use crate::quant::multiply_wide;
@@ -38,42 +38,6 @@ pub struct Gates {
 impl Gates {
     fn each(&self) -> [Rescale; GATES] {
         [self.input, self.forget, self.cell, self.output]
-    }
-}
-
-/// An activation, and how its sums become gates.
-trait Activation: Integer {
-    /// The sums of the outputs from `first` on, `gates.len()` of them and at most [`BLOCK`], each started from its
-    /// bias, as int16.
-    fn sums<I: Isa>(isa: I, x: &[Self], w: &[i8], b: &[Self::Bias], first: usize, to: Rescale, gates: &mut [i16]);
-
-    /// As an output, saturated.
-    fn saturated(y: i32) -> Self;
-}
-
-impl Activation for i8 {
-    fn sums<I: Isa>(isa: I, x: &[i8], w: &[i8], b: &[i32], first: usize, to: Rescale, gates: &mut [i16]) {
-        let mut acc = [0; BLOCK];
-        copy(sub(b, first, gates.len()), &mut acc);
-        isa.matvec_i8(x, from(w, first * x.len()), x.len(), sub_mut(&mut acc, 0, gates.len()));
-        gates.iter_mut().zip(acc).for_each(|(gate, acc)| *gate = to.to_i16(acc));
-    }
-
-    fn saturated(y: i32) -> i8 {
-        y.clamp(-128, 127) as i8
-    }
-}
-
-impl Activation for i16 {
-    fn sums<I: Isa>(isa: I, x: &[i16], w: &[i8], b: &[Wide], first: usize, to: Rescale, gates: &mut [i16]) {
-        for (output, gate) in (first..).zip(gates) {
-            let sum = isa.dot_i16(bias_i16(b, output), x, sub(w, output * x.len(), x.len()));
-            *gate = multiply_wide(sum, to.multiplier, to.shift).clamp(-32768, 32767) as i16;
-        }
-    }
-
-    fn saturated(y: i32) -> i16 {
-        y.clamp(-32768, 32767) as i16
     }
 }
 
@@ -124,27 +88,56 @@ pub struct ForwardInt {
 }
 
 /// What one step of the cell needs beside its state.
-struct Cell<'a, T: Activation> {
+struct Cell<'a> {
     record: &'a ForwardInt,
     w: &'a [i8],
     r: &'a [i8],
-    b: &'a [T::Bias],
-    r_bias: &'a [T::Bias],
+    b: &'a [u8],
+    r_bias: &'a [u8],
     table: &'a [u16],
 }
 
-impl<T: Activation> Cell<'_, T> {
+/// The weights of a product, and what its sums start from.
+#[derive(Clone, Copy)]
+struct Weights<'a> {
+    w: &'a [i8],
+    b: &'a [u8],
+}
+
+impl Weights<'_> {
+    /// The sums of the outputs from `first` on, `gates.len()` of them and at most [`BLOCK`], each started from its
+    /// bias, as int16.
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn sums<I: Isa>(self, isa: I, of: Width, x: &[u8], first: usize, to: Rescale, gates: &mut [i16]) {
+        let Self { w, b } = self;
+        if of == Width::I16 {
+            let x: &[i16] = view(x);
+            for (output, gate) in (first..).zip(gates) {
+                let sum = isa.dot_i16(of.bias(b, output), x, sub(w, output * x.len(), x.len()));
+                *gate = Width::I16.saturated(multiply_wide(sum, to.multiplier, to.shift));
+            }
+            return;
+        }
+        let mut acc = [0; BLOCK];
+        copy(sub(view(b), first, gates.len()), &mut acc);
+        isa.matvec_i8(view(x), from(w, first * x.len()), x.len(), sub_mut(&mut acc, 0, gates.len()));
+        gates.iter_mut().zip(acc).for_each(|(gate, acc)| *gate = to.to_i16(acc));
+    }
+}
+
+impl Cell<'_> {
     /// The gates before their functions.
-    fn sums<I: Isa>(&self, isa: I, x: &[T], h: &[T], gates: &mut [i16]) {
-        let units = self.record.shape.units as usize;
+    fn sums<I: Isa>(&self, isa: I, x: &[u8], h: &[u8], gates: &mut [i16]) {
+        let (units, of) = (self.record.shape.units as usize, self.record.width);
+        let (for_input, for_state) = (Weights { w: self.w, b: self.b }, Weights { w: self.r, b: self.r_bias });
         let scales = self.record.of_input.each().into_iter().zip(self.record.of_state.each());
         for (gate, (scale, state_scale)) in scales.enumerate() {
             for (block, gates) in sub_mut(gates, gate * units, units).chunks_mut(BLOCK).enumerate() {
                 let first = gate * units + block * BLOCK;
                 let mut of_state = [0; BLOCK];
                 let of_state = sub_mut(&mut of_state, 0, gates.len());
-                T::sums(isa, x, self.w, self.b, first, scale, gates);
-                T::sums(isa, h, self.r, self.r_bias, first, state_scale, of_state);
+                for_input.sums(isa, of, x, first, scale, gates);
+                for_state.sums(isa, of, h, first, state_scale, of_state);
                 for (gate, of_state) in gates.iter_mut().zip(of_state) {
                     *gate = gate.saturating_add(*of_state);
                 }
@@ -153,36 +146,40 @@ impl<T: Activation> Cell<'_, T> {
     }
 
     /// One step: `h` and `c` become the next state.
-    fn step<I: Isa>(&self, isa: I, x: &[T], gates: &mut [i16], h: &mut [T], c: &mut [i16]) {
+    fn step<I: Isa>(&self, isa: I, x: &[u8], gates: &mut [i16], h: &mut [u8], c: &mut [i16]) {
         self.sums(isa, x, h, gates);
         let (record, units) = (self.record, self.record.shape.units as usize);
         let gate = |number: usize| sub(gates, number * units, units).iter().copied();
         let sigmoid = |x: i16| i32::from(logistic_i16(self.table, ToTable::of_power(GATE_POWER).of(x)));
         let tanh = |x: i16, power: i32| i32::from(tanh_i16(self.table, ToTable::of_power(power).of(x)));
         let all = gate(0).zip(gate(1)).zip(gate(2).zip(gate(3)));
-        for ((h, c), ((i, f), (g, o))) in h.iter_mut().zip(c.iter_mut()).zip(all) {
+        for ((h, c), ((i, f), (g, o))) in rows_mut(h, record.width.bytes()).zip(c.iter_mut()).zip(all) {
             let kept = record.forget_to_cell.to_i16(sigmoid(f).wrapping_mul(i32::from(*c)));
             let added = record.input_to_cell.to_i16(sigmoid(i).wrapping_mul(tanh(g, GATE_POWER)));
             *c = kept.saturating_add(added);
             if record.cell_clip > 0 {
                 *c = i32::from(*c).max(-record.cell_clip).min(record.cell_clip) as i16;
             }
-            let hidden = sigmoid(o).wrapping_mul(tanh(*c, record.cell_power));
-            *h = T::saturated(record.to_hidden.of(hidden).wrapping_add(record.zero_point));
+            let hidden = record.to_hidden.of(sigmoid(o).wrapping_mul(tanh(*c, record.cell_power)));
+            record.width.store(record.width.saturated(hidden.wrapping_add(record.zero_point)), h);
         }
     }
 }
 
 impl ForwardInt {
-    fn compute<I: Isa, T: Activation>(&self, isa: I, at: &mut Slices<'_>) {
+    fn compute<I: Isa>(&self, isa: I, at: &mut Slices<'_>) {
         let (x, w, r, b, r_bias, table) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
-        let (y, h, c, gates) = (at.write(), at.write(), at.write(), at.write());
-        let (shape, units) = (&self.shape, self.shape.units as usize);
-        start_state(&[], T::saturated(self.zero_point), units, h);
+        let (y, h, c, gates): (_, &mut [u8], _, _) = (at.write(), at.write(), at.write(), at.write());
+        let (units, size) = (self.shape.units as usize, self.width.bytes());
+        for h in rows_mut(h, size) {
+            self.width.store(self.width.saturated(self.zero_point), h);
+        }
         start_state(&[], 0, units, c);
-        let cell = Cell::<T> { record: self, w, r, b, r_bias, table };
+        let cell = Cell { record: self, w, r, b, r_bias, table };
+        // In bytes.
+        let (shape, units_bytes) = (self.shape.times(size as u32), units * size);
         let samples = rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements()));
-        for ((x, y), (h, c)) in samples.zip(rows_mut(h, units).zip(rows_mut(c, units))) {
+        for ((x, y), (h, c)) in samples.zip(rows_mut(h, units_bytes).zip(rows_mut(c, units))) {
             shape.walk(x, y, |x, y| {
                 cell.step(isa, x, gates, h, c);
                 copy(h, y);
@@ -217,6 +214,6 @@ impl StepRecord for ForwardInt {
     }
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
-        if self.width == Width::I16 { self.compute::<I, i16>(isa, at) } else { self.compute::<I, i8>(isa, at) }
+        self.compute(isa, at);
     }
 }

@@ -14,7 +14,7 @@ pub fn backward_i8(shape: &Pool2d, x: &[i8], dy: &[f32], dx: &mut [f32]) {
     for ((x, dy), dx) in
         rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())).zip(rows_mut(dx, shape.in_elements()))
     {
-        for (patch, dy) in super::patches(shape).zip(rows(dy, channels)) {
+        for (patch, dy) in shape.patches().zip(rows(dy, channels)) {
             for (channel, dy) in dy.iter().enumerate() {
                 if let Some(dx) = super::first_greatest(&patch, x, channel).and_then(|at| dx.get_mut(at)) {
                     *dx += dy;

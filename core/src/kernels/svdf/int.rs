@@ -2,13 +2,11 @@
 
 use super::{Svdf, shift};
 use crate::arch::Isa;
-use crate::kernels::integer::Width;
-use crate::kernels::requantize::Rescale;
-use crate::kernels::requantize::limits_are_valid;
-use crate::kernels::util::{rows, rows_mut};
-use crate::memory::Slices;
+use crate::kernels::integer::{Factor, Width};
+use crate::kernels::requantize::{Rescale, limits_are_valid};
+use crate::kernels::util::{from_mut, rows, rows_mut};
+use crate::memory::{Slices, view_mut};
 use crate::plan::{Context, Ref, StepRecord, operands};
-use crate::quant::multiply_by_quantized_multiplier;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Forward step, int8.
@@ -45,49 +43,33 @@ pub struct ForwardInt {
     pub hi: i32,
 }
 
-/// An element of the state.
-trait State: Copy + Into<i32> + FromBytes + IntoBytes + Immutable + KnownLayout + 'static {
-    fn saturated(value: i32) -> Self;
-}
-
-impl State for i8 {
-    fn saturated(value: i32) -> Self {
-        value.clamp(-128, 127) as i8
-    }
-}
-
-impl State for i16 {
-    fn saturated(value: i32) -> Self {
-        value.clamp(-32768, 32767) as i16
-    }
-}
-
 impl ForwardInt {
     /// Sums wrap in 32 bits, as the reference's.
-    fn forward<I: Isa, T: State>(&self, isa: I, at: &mut Slices<'_>) {
+    fn forward<I: Isa>(&self, isa: I, at: &mut Slices<'_>) {
         let (x, w, w_bias): (_, _, &[i32]) = (at.read(), at.read(), at.read());
-        let (v, b): (&[T], &[i32]) = (at.read(), at.read());
-        let (state, y): (&mut [T], &mut [i8]) = (at.write(), at.write());
-        let Self { shape, to_state, to_output, .. } = self;
+        let (v, b): (&[u8], &[i32]) = (at.read(), at.read());
+        let (state, y): (&mut [u8], &mut [i8]) = (at.write(), at.write());
+        let Self { shape, width, to_state, to_output, .. } = self;
         let (inputs, memory, rank) = (shape.inputs as usize, shape.memory as usize, shape.rank as usize);
+        let (size, filter_bytes) = (width.bytes(), memory * width.bytes());
         let samples = rows(x, inputs).zip(rows_mut(y, shape.units as usize));
-        for ((x, y), state) in samples.zip(rows_mut(state, shape.state())) {
-            shift(memory, state);
-            for (filter, (w, state)) in rows(w, inputs).zip(rows_mut(state, memory)).enumerate() {
-                let sum = isa.dot_i8(w_bias.get(filter).copied().unwrap_or(0), x, w);
-                let scaled = multiply_by_quantized_multiplier(sum, to_state.multiplier, to_state.shift);
-                if let Some(last) = state.last_mut() {
-                    *last = T::saturated(scaled);
-                }
+        for ((x, y), state) in samples.zip(rows_mut(state, shape.state() * size)) {
+            match *width {
+                Width::I16 => shift::<i16>(memory, view_mut(state)),
+                _ => shift::<i8>(memory, view_mut(state)),
             }
-            let mut filters = rows(v, memory).zip(rows(state, memory));
+            for (filter, (w, state)) in rows(w, inputs).zip(rows_mut(state, filter_bytes)).enumerate() {
+                let sum = isa.dot_i8(w_bias.get(filter).copied().unwrap_or(0), x, w);
+                width.store(width.saturated(to_state.of(sum)), from_mut(state, filter_bytes - size));
+            }
+            let mut filters = rows(v, filter_bytes).zip(rows(state, filter_bytes));
             for (unit, y) in y.iter_mut().enumerate() {
-                let terms = filters.by_ref().take(rank).flat_map(|(v, state)| v.iter().zip(state));
-                let start = b.get(unit).copied().unwrap_or(0);
-                let product = |(v, state): (&T, &T)| (*v).into().wrapping_mul((*state).into());
-                let sum = terms.map(product).fold(start, i32::wrapping_add);
-                let scaled = multiply_by_quantized_multiplier(sum, to_output.multiplier, to_output.shift);
-                *y = scaled.wrapping_add(self.zero_point).max(self.lo).min(self.hi) as i8;
+                let mut sum = b.get(unit).copied().unwrap_or(0);
+                for (v, state) in filters.by_ref().take(rank) {
+                    let [v, state] = [v, state].map(|x| Factor { x, step: 1, zero_point: 0 });
+                    sum = sum.wrapping_add(width.product(memory, v, state) as i32);
+                }
+                *y = to_output.of(sum).wrapping_add(self.zero_point).max(self.lo).min(self.hi) as i8;
             }
         }
     }
@@ -109,6 +91,6 @@ impl StepRecord for ForwardInt {
     }
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
-        if self.width == Width::I16 { self.forward::<I, i16>(isa, at) } else { self.forward::<I, i8>(isa, at) }
+        self.forward(isa, at);
     }
 }

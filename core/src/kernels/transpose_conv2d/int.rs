@@ -2,7 +2,7 @@
 
 use crate::arch::Isa;
 use crate::kernels::conv2d::Conv2d;
-use crate::kernels::integer::{Integer, Width};
+use crate::kernels::integer::Width;
 use crate::kernels::requantize::{Requantize, RequantizeRecord};
 use crate::kernels::util::{rows, rows_mut, sub};
 use crate::memory::Slices;
@@ -12,39 +12,42 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// `y = requantize(sum of (x - zero_point) * w + b)`.
 ///
 /// The zero point is not folded into the bias: how many taps meet the input differs from output to output.
-pub fn forward<I: Isa, T: Integer>(
+pub fn forward<I: Isa>(
     isa: I,
     conv: &Conv2d,
-    x: &[T],
+    of: Width,
+    x: &[u8],
     zero_point: i32,
     w: &[i8],
-    b: &[T::Bias],
+    b: &[u8],
     to: &Requantize<'_>,
-    y: &mut [T],
+    y: &mut [u8],
 ) {
     let (height, width) = (conv.window.height, conv.window.width);
     let (in_c, out_c) = (conv.out_c as usize, conv.in_c as usize);
     let (group_in, group_out) = (conv.group_out(), conv.group_in());
-    for (x, y) in rows(x, conv.out_elements()).zip(rows_mut(y, conv.in_elements())) {
-        for (out_y, y) in rows_mut(y, width.input as usize * out_c).enumerate() {
+    let (pixel, taps) = (out_c * of.bytes(), height.kernel as usize * width.kernel as usize);
+    for (x, y) in rows(x, conv.out_elements() * of.bytes()).zip(rows_mut(y, conv.in_elements() * of.bytes())) {
+        for (out_y, y) in rows_mut(y, width.input as usize * pixel).enumerate() {
             let (down, first_y) = height.readers(out_y);
-            for (out_x, y) in rows_mut(y, out_c).enumerate() {
+            for (out_x, y) in rows_mut(y, pixel).enumerate() {
                 let (across, first_x) = width.readers(out_x);
-                for (output, y) in y.iter_mut().enumerate() {
+                for (output, y) in rows_mut(y, of.bytes()).enumerate() {
                     let group = output.checked_div(group_out).unwrap_or(0);
-                    let mut sum = T::bias(b, output);
+                    let mut sum = of.bias(b, output);
                     let mut k_y = first_y;
                     for in_y in down.clone() {
                         let mut k_x = first_x;
                         for in_x in across.clone() {
                             let at = (in_y * width.output as usize + in_x) * in_c + group * group_in;
-                            let tap = (output * height.kernel as usize + k_y) * width.kernel as usize + k_x;
-                            sum = T::dot(isa, sum, sub(x, at, group_in), zero_point, sub(w, tap * group_in, group_in));
+                            let tap = output * taps + k_y * width.kernel as usize + k_x;
+                            let w = sub(w, tap * group_in, group_in);
+                            sum = of.dot(isa, sum, of.sub(x, at, group_in), zero_point, w);
                             k_x = k_x.saturating_sub(width.stride as usize);
                         }
                         k_y = k_y.saturating_sub(height.stride as usize);
                     }
-                    *y = T::finish(to, output, sum);
+                    of.store(to.output(output, sum), y);
                 }
             }
         }
@@ -73,14 +76,6 @@ pub struct ForwardInt {
     pub requantize: RequantizeRecord,
 }
 
-impl ForwardInt {
-    fn compute<I: Isa, T: Integer>(&self, isa: I, at: &mut Slices<'_>) {
-        let (x, w, b) = (at.read(), at.read(), at.read());
-        let to = self.requantize.read(at);
-        forward::<I, T>(isa, &self.conv, x, self.zero_point, w, b, &to, at.write());
-    }
-}
-
 impl StepRecord for ForwardInt {
     operands! {
         x: read size(width) [samples, conv => Conv2d::OUTPUT],
@@ -99,6 +94,8 @@ impl StepRecord for ForwardInt {
     }
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, _: &mut Context) {
-        if self.width == Width::I16 { self.compute::<I, i16>(isa, at) } else { self.compute::<I, i8>(isa, at) }
+        let (x, w, b) = (at.read(), at.read(), at.read());
+        let to = self.requantize.read(at);
+        forward(isa, &self.conv, self.width, x, self.zero_point, w, b, &to, at.write());
     }
 }

@@ -6,13 +6,16 @@ use std::vec;
 use std::vec::Vec;
 
 /// Integers after updates with the same gradient, as `Update` makes them.
-fn updated<T: Stored>(settings: OptimizerRecord, scales: Scales<'_>, values: &mut [T], gradient: &[f32], updates: u32) {
+fn updated<T>(settings: OptimizerRecord, scales: Scales<'_>, values: &mut [T], gradient: &[f32], updates: u32)
+where
+    for<'a> Values<'a>: From<&'a mut [T]>,
+{
     let layout = crate::optim::state::layout(&settings).unwrap();
     let mut state = vec![0.0; crate::optim::state::state_bytes(layout, values.len()) / 4];
     let mut tile = vec![0.0; 200];
     for update in 1..=updates {
         let optimizer = Optimizer::at_step(settings, update);
-        let w = Quantized { values: &mut *values, scales, seed: 7, scaled: true };
+        let w = Quantized { values: (&mut *values).into(), scales, seed: 7, scaled: true };
         Update { isa: Scalar, optimizer: &optimizer, w, state: &mut state }
             .whole(&mut tile, |_, sink| sink.tile(0, gradient));
     }
@@ -70,7 +73,7 @@ fn tiles_change_nothing() {
             let layout = crate::optim::state::layout(&settings).unwrap();
             let mut state = vec![0.0; crate::optim::state::state_bytes(layout, 300) / 4];
             for update in 1..10 {
-                let w = Quantized { values: &mut values, scales, seed: 1, scaled: true };
+                let w = Quantized { values: values.as_mut_slice().into(), scales, seed: 1, scaled: true };
                 let optimizer = Optimizer::at_step(settings, update);
                 Update { isa: Scalar, optimizer: &optimizer, w, state: &mut state }.whole(&mut [0.0; 64], |_, sink| {
                     for (number, part) in gradient.chunks(cut).enumerate() {
