@@ -29,7 +29,7 @@ impl Recurrent {
 
     /// The same sequence in pieces of an element, such as its bytes: so many times as many features.
     #[must_use]
-    pub fn times(self, pieces: u32) -> Self {
+    pub fn in_pieces(self, pieces: u32) -> Self {
         Self { inputs: self.inputs.wrapping_mul(pieces), units: self.units.wrapping_mul(pieces), ..self }
     }
 

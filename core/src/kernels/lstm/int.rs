@@ -177,7 +177,7 @@ impl ForwardInt {
         start_state(&[], 0, units, c);
         let cell = Cell { record: self, w, r, b, r_bias, table };
         // In bytes.
-        let (shape, units_bytes) = (self.shape.times(size as u32), units * size);
+        let (shape, units_bytes) = (self.shape.in_pieces(size as u32), units * size);
         let samples = rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements()));
         for ((x, y), (h, c)) in samples.zip(rows_mut(h, units_bytes).zip(rows_mut(c, units))) {
             shape.walk(x, y, |x, y| {
