@@ -71,6 +71,9 @@ impl<'a> Updated<'a> {
     }
 }
 
+/// Makes the gradient of a layer's weights: with a tile, with room to unpack into, for a sink.
+type WeightGradient<'f, I> = dyn FnMut(&mut [f32], &mut [f32], &mut UpdatePart<'_, I, Quantized<'_>>) + 'f;
+
 impl TrainedI8 {
     /// Whether it fits a layer of `outputs` outputs.
     pub fn is_valid(&self, outputs: u32) -> bool {
@@ -104,7 +107,7 @@ impl TrainedI8 {
         run: usize,
         of: Updated<'_>,
         dy: (&[f32], usize),
-        weights: &mut dyn FnMut(&mut [f32], &mut [f32], &mut UpdatePart<'_, I, Quantized<'_>>),
+        weights: &mut WeightGradient<'_, I>,
     ) {
         let (Updated { w, b, w_state, b_state, tile }, (dy, outputs)) = (of, dy);
         let scaled = self.scaled != 0;
