@@ -291,7 +291,7 @@ impl Codes<'_> {
 }
 
 impl Operands {
-    /// The operands of the record that consists of these words, absent ones included; `places` are [`Packed::bytes`].
+    /// The operands of the record that consists of these words, absent ones included; `places` are packed.
     #[inline(never)] // One copy for all kinds of steps.
     pub fn described(places: &[u8], words: &[u32], samples: usize) -> Self {
         let mut operands = Self::default();
