@@ -197,12 +197,11 @@ impl Learn {
                     if !loss.is_finite() {
                         bail!("learning diverged in epoch {epoch}: the loss is {loss}; a smaller --lr may help");
                     }
-                    let score = check.score(engine)?;
-                    let accuracy = score.map(|score| score.accuracy());
+                    let accuracy = check.accuracy(engine)?;
                     let seconds = began.elapsed().as_secs_f64();
                     output.json(&EpochLine { epoch, steps: step, seconds, loss, accuracy });
                     let judged = accuracy.map_or_else(String::new, |accuracy| format!("  accuracy {accuracy:.4}"));
-                    show.epoch(score);
+                    show.epoch(accuracy.map(|accuracy| (accuracy, check.samples())));
                     show.tell(output, &format!("epoch {epoch:4}  loss {loss:.5}{judged}"));
                 }
                 Ok((engine.params()?, engine.cost()?, loss))

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use embernet::engine::Score;
 use embernet::monitor::{Clock, Event, State};
 
 use crate::output::Output;
@@ -39,10 +38,10 @@ impl Show {
         self.draw();
     }
 
-    /// An epoch is over; how well the model does by now, if that was asked for.
-    pub fn epoch(&mut self, score: Option<Score>) {
-        if let Some(score) = score {
-            self.state.take(Event::Judged { accuracy: score.accuracy(), samples: score.samples as usize });
+    /// An epoch is over; accuracy and the samples that it is of, if it was judged.
+    pub fn epoch(&mut self, judged: Option<(f64, usize)>) {
+        if let Some((accuracy, samples)) = judged {
+            self.state.take(Event::Judged { accuracy, samples });
         }
         self.draw();
     }
