@@ -19,6 +19,12 @@ use zerocopy::IntoBytes;
 /// Samples in one training step.
 pub const BATCH: usize = 10;
 
+/// This graph, which learns so, in plain order.
+fn scalar(graph: &Graph, train: TrainOptions) -> Packed {
+    pack(graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
+        .expect("a sound image")
+}
+
 /// The 4-10-10-3 network for Iris, trainable with this optimiser, for devices.
 pub fn iris(optimizer: OptimizerRecord) -> Packed {
     let graph = Sequential::new([4])
@@ -28,8 +34,7 @@ pub fn iris(optimizer: OptimizerRecord) -> Packed {
         .build(7)
         .expect("a sound graph");
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, ..TrainOptions::default() };
-    pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
-        .expect("a sound image")
+    scalar(&graph, train)
 }
 
 /// An int8 network whose layers see groups of channels, in windows for which few cores have a loop.
@@ -60,8 +65,7 @@ pub fn sparse(optimizer: OptimizerRecord, layers: &str, batch: usize, recompute:
     let layers = Some(layers.parse().expect("a selection"));
     let recompute = recompute.iter().map(ToString::to_string).collect();
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, layers, recompute };
-    pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
-        .expect("a sound image")
+    scalar(&graph, train)
 }
 
 /// The network of [`iris`], or another one for Iris, that learns in these numbers, in batches of at most so many.
@@ -99,8 +103,7 @@ pub fn rare(optimizer: OptimizerRecord) -> Packed {
         .build(7)
         .expect("a sound graph");
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: 2, ..TrainOptions::default() };
-    pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
-        .expect("a sound image")
+    scalar(&graph, train)
 }
 
 /// A small int8 network of every layer that learns in int8, for inputs of `[6, 6, 1]` and 3 classes; trainable so.
@@ -122,8 +125,7 @@ pub fn int8(optimizer: OptimizerRecord, layers: &str, batch: usize, recompute: &
     let layers = Some(layers.parse().expect("a selection"));
     let recompute = recompute.iter().map(ToString::to_string).collect();
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, layers, recompute };
-    pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
-        .expect("a sound image")
+    scalar(&graph, train)
 }
 
 /// A small convolutional network of every layer that learns in 16-bit fixed point, for inputs of `[6, 6, 1]` and 3
@@ -177,8 +179,7 @@ pub fn normalised(optimizer: OptimizerRecord) -> Packed {
         .build(7)
         .expect("a sound graph");
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: BATCH, ..TrainOptions::default() };
-    pack(&graph, &PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() }, None)
-        .expect("a sound image")
+    scalar(&graph, train)
 }
 
 /// The smallest network there is a use for, in two kinds: for tests that stop at every word of its image. Inference only.
@@ -330,6 +331,5 @@ pub fn ragged(seed: u64, batch: usize) -> (Packed, usize, u32) {
     let mut optimizer = if seed < 4 { OptimizerRecord::sgd(0.05) } else { OptimizerRecord::adam(0.005) };
     optimizer.weight_decay = 0.01;
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, ..TrainOptions::default() };
-    let options = PackOptions { train: Some(train), isa: IsaId::Scalar, ..PackOptions::default() };
-    (pack(&graph, &options, None).expect("a sound image"), (6 * 5 * channels) as usize, classes)
+    (scalar(&graph, train), (6 * 5 * channels) as usize, classes)
 }

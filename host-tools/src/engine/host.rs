@@ -6,6 +6,7 @@ use embernet_core::arch::Scalar;
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::Image;
 
+use super::score::sample_bytes;
 use super::{Cost, Engine, EngineError, Profile, Score, StepCost, samples, single};
 use crate::image::arena_for;
 
@@ -30,8 +31,8 @@ impl Host<'_> {
     /// Puts samples where training finds them, and says how many they are.
     fn fill_batch(&mut self, input: &[u8], target: &[u8]) -> Result<usize, EngineError> {
         let image = *self.session.image();
-        let count = samples("input", input.len(), single("training inputs", image.train_inputs())?)?;
-        let target_bytes = image.target().map_or(1, |target| target.sample_bytes().max(1));
+        let (input_bytes, target_bytes) = sample_bytes(&image)?;
+        let count = samples("input", input.len(), input_bytes)?;
         if samples("target", target.len(), target_bytes)? != count {
             return Err(EngineError::Length { what: "target", found: target.len(), expected: target_bytes });
         }

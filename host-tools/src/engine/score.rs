@@ -46,7 +46,7 @@ impl Score {
 }
 
 /// Bytes of one sample's training input and target.
-fn sample_bytes(image: &Image<'_>) -> Result<(usize, usize), EngineError> {
+pub(super) fn sample_bytes(image: &Image<'_>) -> Result<(usize, usize), EngineError> {
     let target = image.target().map_or(1, TensorRecord::sample_bytes);
     Ok((single("training inputs", image.train_inputs())?, target.max(1)))
 }
