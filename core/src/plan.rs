@@ -32,7 +32,8 @@ pub(crate) use kinds::Known;
 use kinds::{Kind, Kinds};
 
 pub use carried::{
-    FIRST_FIXED_KIND, FIRST_HOST_KIND, OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_fixed, is_fixed_image,
+    FIRST_FIXED_KIND, FIRST_HOST_KIND, OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_compression, is_fixed,
+    is_fixed_image,
 };
 pub use operand::{Access, Operand, Operands};
 pub use place::Place;
@@ -611,6 +612,8 @@ steps! {
     241 LayerNormBackwardF32(layer_norm::BackwardF32),
     242 LstmBackwardF32(lstm::BackwardF32),
     243 GruBackwardF32(gru::BackwardF32),
+    248 QuantizeBlocks(quantize::QuantizeBlocks),
+    249 DequantizeBlocks(quantize::DequantizeBlocks),
     // int8 layers that learn; gradients are f32
     256 FoldBias(trained_int8::FoldBias),
     257 Conv2dBackwardInputI8(conv2d::BackwardInputI8),

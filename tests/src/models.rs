@@ -64,8 +64,20 @@ pub fn sparse(optimizer: OptimizerRecord, layers: &str, batch: usize, recompute:
         .expect("a sound graph");
     let layers = Some(layers.parse().expect("a selection"));
     let recompute = recompute.iter().map(ToString::to_string).collect();
-    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, layers, recompute };
+    let train = TrainOptions { optimizer, batch, layers, recompute, ..TrainOptions::default() };
     scalar(&graph, train)
+}
+
+/// A network for Iris that keeps what its layers say as int8, in more than one block.
+pub fn compressed(optimizer: OptimizerRecord, batch: usize) -> Packed {
+    let graph = Sequential::new([4])
+        .add(Dense::new(70).activation(Activation::Relu))
+        .add(Dense::new(10).activation(Activation::Tanh))
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .build(7)
+        .expect("a sound graph");
+    let compress = ["dense", "tanh"].map(String::from).to_vec();
+    scalar(&graph, TrainOptions { optimizer, batch, compress, ..TrainOptions::default() })
 }
 
 /// The network of [`iris`], or another one for Iris, that learns in these numbers, in batches of at most so many.
@@ -124,7 +136,7 @@ pub fn int8(optimizer: OptimizerRecord, layers: &str, batch: usize, recompute: &
     let graph = quantize(&float, &calibration, Scheme::Int8).expect("every layer has an int8 form").graph;
     let layers = Some(layers.parse().expect("a selection"));
     let recompute = recompute.iter().map(ToString::to_string).collect();
-    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, layers, recompute };
+    let train = TrainOptions { optimizer, batch, layers, recompute, ..TrainOptions::default() };
     scalar(&graph, train)
 }
 

@@ -172,6 +172,7 @@ fn learns_in_little_memory(name: &str) {
         models::sparse(adam, "dense_1:lora=2,dense_2", models::BATCH, &[]),
         models::sparse(sgd.with_passes(5), "all", 2, &["dense", "dense_1"]),
         models::sparse(adam.with_state(StateFormat::Block8).with_passes(10), "all", 1, &[]),
+        models::compressed(sgd, 2),
     ];
     images.extend(narrow.map(|format| models::sparse(adam.with_state(format), "all", models::BATCH, &[])));
     images.extend(narrow.map(|format| models::sparse(momentum.with_state(format), "last:2", models::BATCH, &[])));

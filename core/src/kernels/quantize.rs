@@ -1,9 +1,11 @@
 //! Between f32 and int8 or int16: the edges of a quantised network; and between the two integers.
 
 mod between;
+mod blocks;
 mod int16;
 
 pub use between::RequantizeInt;
+pub use blocks::{BLOCK, DequantizeBlocks, QuantizeBlocks, dequantize_blocks, quantize_blocks};
 pub use int16::{DequantizeI16, QuantizeI16, dequantize_i16, quantize_i16};
 
 use super::util::elements;

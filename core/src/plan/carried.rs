@@ -8,7 +8,8 @@
 //! Some steps are for hosts: they do in one go, with much scratch, what a device does step by step. No device program
 //! carries them. Those of 16-bit fixed point are for cores without floats: where the core computes floats a program
 //! carries them only if the list says so, and elsewhere those of images (convolutions, pools) only then, too: the smallest
-//! boards have no room for them beside everything else.
+//! boards have no room for them beside everything else. Those that keep activations in fewer bits come with the narrow
+//! forms of an optimiser's state ([`STATES`]).
 
 /// The list; `None` means all.
 const LIST: Option<&str> = if cfg!(target_os = "none") { option_env!("EMBERNET_STEPS") } else { None };
@@ -29,8 +30,8 @@ pub const OWN: bool = !matches!(ORDERS, Some(b"plain"));
 const _: () =
     assert!(matches!(ORDERS, None | Some(b"plain" | b"own")), "EMBERNET_ORDERS is `plain` or `own`, or not set");
 
-/// Whether this program keeps an optimiser's state in other ways than f32, and adds up gradients of several passes: on a
-/// device if `EMBERNET_STATES` is `all`.
+/// Whether this program keeps an optimiser's state in other ways than f32, adds up gradients of several passes, and keeps
+/// activations in fewer bits: on a device if `EMBERNET_STATES` is `all`.
 pub const STATES: bool = match option_env!("EMBERNET_STATES") {
     Some(states) => matches!(states.as_bytes(), b"all") || !cfg!(target_os = "none"),
     None => !cfg!(target_os = "none"),
@@ -73,6 +74,11 @@ pub const fn is_fixed_image(kind: u16) -> bool {
     matches!(kind, 324..=339)
 }
 
+/// Whether a kind keeps activations for the backward pass in fewer bits.
+pub const fn is_compression(kind: u16) -> bool {
+    matches!(kind, 248..=249)
+}
+
 /// Whether this program carries steps of `kind`.
 pub const fn carries(kind: u16) -> bool {
     if cfg!(target_os = "none") && kind >= FIRST_HOST_KIND {
@@ -80,7 +86,10 @@ pub const fn carries(kind: u16) -> bool {
     }
     match LIST {
         Some(list) => lists(list.as_bytes(), kind),
-        None => !(cfg!(target_os = "none") && (is_fixed_image(kind) || HAS_FPU && is_fixed(kind))),
+        None if cfg!(target_os = "none") => {
+            !(is_fixed_image(kind) || HAS_FPU && is_fixed(kind) || !STATES && is_compression(kind))
+        }
+        None => true,
     }
 }
 

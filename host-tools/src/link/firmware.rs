@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use embernet_core::image::Image;
-use embernet_core::plan::{FIRST_FIXED_KIND, FIRST_HOST_KIND, Step, is_fixed, is_fixed_image};
+use embernet_core::plan::{FIRST_FIXED_KIND, FIRST_HOST_KIND, Step, is_compression, is_fixed, is_fixed_image};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
 
 use super::{Board, LinkError, workspace};
@@ -78,7 +78,7 @@ impl FirmwareOptions {
         };
         if has(is_fixed_image) {
             Self::with_fixed_images()
-        } else if optimizer.state != 0 || optimizer.passes > 1 {
+        } else if optimizer.state != 0 || optimizer.passes > 1 || has(is_compression) {
             Self::with_states()
         } else if has(is_fixed) {
             Self::with_fixed()
@@ -103,7 +103,7 @@ impl FirmwareOptions {
         if !board.has_fpu() && *self == Self::with_fixed() { Self::default() } else { self.clone() }
     }
 
-    /// An optimiser's state in every form, and all kernels but those of 16-bit fixed point, which know no such state and
+    /// An optimiser's state and activations in every form, and all kernels but those of 16-bit fixed point, which know no such state and
     /// for which the smallest boards have no room then.
     pub fn with_states() -> Self {
         Self { states: true, steps: Some((1..FIRST_FIXED_KIND).collect()), ..Self::default() }

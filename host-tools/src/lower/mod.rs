@@ -94,13 +94,24 @@ pub struct TrainOptions {
     /// Layers whose output is not kept for the backward pass but computed again where it needs it. Results do not depend
     /// on it. Hosts keep everything.
     pub recompute: Vec<String>,
+    /// Layers whose output, f32, is kept for the backward pass as int8 with a scale for each block: a little more than a
+    /// quarter of the bytes, and gradients that differ a little. Everybody computes the same; what is computed again, or
+    /// is no f32, cannot be kept so.
+    pub compress: Vec<String>,
 }
 
 impl Default for TrainOptions {
     /// Plain gradient descent, one sample at a time.
     fn default() -> Self {
-        let (optimizer, recompute) = (OptimizerRecord::sgd(0.01), Vec::new());
-        Self { optimizer, loss: Loss::default(), batch: 1, layers: None, recompute }
+        let (recompute, compress) = (Vec::new(), Vec::new());
+        Self {
+            optimizer: OptimizerRecord::sgd(0.01),
+            loss: Loss::default(),
+            batch: 1,
+            layers: None,
+            recompute,
+            compress,
+        }
     }
 }
 
@@ -199,6 +210,8 @@ struct Emit<'l, 'g> {
     blocks: HashMap<NodeId, block::Pooled>,
     /// Tensors that nobody keeps for the backward pass.
     again: backward::Again,
+    /// Tensors that are kept in fewer bits for the backward pass.
+    compressed: backward::Compressed,
 }
 
 impl<'g> Lowering<'g> {
@@ -260,8 +273,9 @@ impl<'l, 'g> Emit<'l, 'g> {
         let values = vec![None; graph.tensors.len()];
         let sequence = Sequence { samples, ..Sequence::default() };
         let (moments, consumers, blocks) = (HashMap::new(), graph.consumers(), HashMap::new());
-        let again = backward::Again::default();
-        let mut emit = Self { lowering, sequence, values, training: false, moments, consumers, blocks, again };
+        let (again, compressed) = (backward::Again::default(), backward::Compressed::default());
+        let training = false;
+        let mut emit = Self { lowering, sequence, values, training, moments, consumers, blocks, again, compressed };
         for id in &graph.inputs {
             let tensor = graph.tensor(*id);
             let buffer = emit.lowering.program.transient(tensor.name.clone());
@@ -290,7 +304,7 @@ impl<'l, 'g> Emit<'l, 'g> {
     /// The buffer with this tensor's value: made before (order is topological), or a constant.
     fn value(&mut self, id: TensorId) -> BufferId {
         if let Some(buffer) = self.values[id.index()] {
-            return buffer;
+            return self.decompressed(buffer);
         }
         if let Some(buffer) = self.compute_again(id) {
             return buffer;

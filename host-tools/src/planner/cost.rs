@@ -169,6 +169,9 @@ fn step(step: &Step<'_>, train: &Sequence, factors: &Factors) -> u64 {
         Step::Conv2dBackwardWeightsI8(r) => (Work::conv2d(&r.shape, !r.trained.w.is_none()), true),
         Step::DepthwiseConv2dBackwardInputI8(r) => (Work::depthwise(&r.shape, true).twice(), true),
         Step::DepthwiseConv2dBackwardWeightsI8(r) => (Work::depthwise(&r.shape, !r.trained.w.is_none()).twice(), true),
+        // Loops over values that a product of floats, a sum and a rounding take.
+        Step::QuantizeBlocks(r) => (Work { macs: 3 * u64::from(r.len), calls: [0; 2] }, false),
+        Step::DequantizeBlocks(r) => (Work { macs: u64::from(r.len), calls: [0; 2] }, false),
         _ => (Work::default(), false),
     };
     let [products, loops] = work.calls;

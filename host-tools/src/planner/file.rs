@@ -47,6 +47,9 @@ pub struct PlanFile {
     pub passes: u32,
     /// Layers whose output is computed again.
     pub recompute: Vec<String>,
+    /// Layers whose output is kept as int8.
+    #[serde(default)]
+    pub compress: Vec<String>,
     /// Elements of gradient tiles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tile: Option<usize>,
@@ -97,6 +100,7 @@ impl PlanFile {
             batch: way.batch,
             passes: way.passes,
             recompute: way.recompute,
+            compress: way.compress,
             tile: way.tile,
             ram_bytes: candidate.ram_bytes,
         }
@@ -167,6 +171,7 @@ impl PlanFile {
             batch: self.batch,
             passes: self.passes,
             recompute: self.recompute.clone(),
+            compress: self.compress.clone(),
             tile: self.tile,
         };
         way.options_for(isa, self.optimise, optimizer, self.loss)

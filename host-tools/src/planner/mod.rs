@@ -5,15 +5,15 @@
 //! what learning gains ([`gain`]).
 //!
 //! It lists what can learn. For each of these the fastest plan is tried first; where it needs too much, the
-//! gradients of a batch are added up sample by sample, activations computed again, gradient tiles made small, and state
-//! kept in fewer bits; in 16-bit fixed point, too, where the model has such a form. The best of those that fit gains most; among equals it is the one with fewest instructions, then
+//! gradients of a batch are added up sample by sample, activations computed again or kept as int8, gradient tiles made
+//! small, and state kept in fewer bits; in 16-bit fixed point, too, where the model has such a form. The best of those that fit gains most; among equals it is the one with fewest instructions, then
 //! the smallest.
 
 pub mod cost;
 pub mod gain;
 
+mod activations;
 mod file;
-mod recompute;
 mod search;
 mod ways;
 
@@ -73,6 +73,8 @@ pub struct Way {
     pub passes: u32,
     /// Layers whose output is computed again.
     pub recompute: Vec<String>,
+    /// Layers whose output is kept as int8.
+    pub compress: Vec<String>,
     /// Elements of gradient tiles, if fewer than usual.
     pub tile: Option<usize>,
 }
@@ -106,8 +108,8 @@ impl Way {
 
     fn options_for(&self, isa: IsaId, optimize: Optimize, optimizer: OptimizerRecord, loss: Loss) -> Options {
         let optimizer = optimizer.with_state(self.state).with_passes(self.passes);
-        let (layers, recompute) = (Some(self.train.clone()), self.recompute.clone());
-        let train = TrainOptions { optimizer, loss, batch: self.batch, layers, recompute };
+        let (layers, recompute, compress) = (Some(self.train.clone()), self.recompute.clone(), self.compress.clone());
+        let train = TrainOptions { optimizer, loss, batch: self.batch, layers, recompute, compress };
         Options { isa, optimize, precision: self.precision, train: Some(train), tile: self.tile, ..Options::default() }
     }
 }

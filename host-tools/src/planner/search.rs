@@ -1,6 +1,7 @@
 //! The search: for each selection the fastest plan, or one that fits.
 
-use super::{Candidate, Gains, Request, Way, cost, flash_bytes, recompute, ways};
+use super::activations::{Instead, least};
+use super::{Candidate, Gains, Request, Way, cost, flash_bytes, ways};
 use crate::graph::{Graph, Selection};
 use crate::lower::{LowerError, Precision, Program, lower};
 use crate::train::TrainError;
@@ -103,6 +104,7 @@ fn one(
         batch: request.batch,
         passes: 1,
         recompute: Vec::new(),
+        compress: Vec::new(),
         tile: None,
     };
     let first = lowered(&plain).map_err(|error| TrainError::Pack(error.into()))?;
@@ -124,7 +126,12 @@ fn one(
             for tile in [None, Some(SMALL_TILE)].into_iter().filter(|tile| floats || tile.is_none()) {
                 let way = Way { state, batch, passes, tile, ..plain.clone() };
                 tried.extend(lowered(&way));
-                tried.extend(recompute::least(graph, request, &way).map(judged));
+                let least = |way: &Way, instead| least(graph, request, way, instead);
+                tried.extend(least(&way, Instead::Again).map(judged));
+                if let (true, Ok(int8)) = (floats, least(&way, Instead::Int8)) {
+                    tried.extend(least(&int8.0, Instead::Again).map(judged));
+                    tried.push(judged(int8));
+                }
             }
         }
     }

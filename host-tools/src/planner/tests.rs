@@ -126,6 +126,7 @@ fn less_memory_takes_more_instructions_or_less_to_learn() {
     assert!(tight.iter().any(|c| c.way.state != StateFormat::F32));
     assert!(tight.iter().any(|c| c.way.passes == 4 && c.way.batch == 1));
     assert!(tight.iter().any(|c| !c.way.recompute.is_empty()));
+    assert!(tight.iter().any(|c| !c.way.compress.is_empty()));
     // Nothing fits: the smallest comes first.
     let none = planned(&request(Some(100)));
     assert!(none.iter().all(|c| !c.fits));

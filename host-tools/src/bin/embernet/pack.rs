@@ -51,6 +51,9 @@ pub struct Pack {
     /// Layers (with commas between) whose output is not kept for the backward pass but computed again.
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', requires = "train")]
     recompute: Vec<String>,
+    /// Layers (with commas between) whose output, f32, is kept for the backward pass as int8: gradients change a little.
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', requires = "train")]
+    compress: Vec<String>,
     /// The numbers that a float model is computed and trained in: f32, or fixed16 for cores without a floating-point
     /// unit.
     #[arg(long, value_name = "NUMBERS", default_value = "f32", conflicts_with = "plan")]
@@ -152,6 +155,7 @@ impl Pack {
                 batch: self.batch,
                 layers: Some(layers),
                 recompute: self.recompute.clone(),
+                compress: self.compress.clone(),
             }),
         };
         let (samples, precision) = (self.samples, self.precision);

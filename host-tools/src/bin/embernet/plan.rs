@@ -165,8 +165,9 @@ fn too_small(choices: &[Candidate], request: &Request) -> anyhow::Error {
 
 /// The choices, the best first. Unless all are wanted: those that nothing beats in both memory and gain.
 fn table(choices: &[Candidate], is_float: bool, all: bool) -> String {
-    let columns = ["learns", "in", "state", "batch", "again", "RAM B", "flash B", "instructions", "gain", "fits"];
-    let mut table = text_table(&columns, 5);
+    let columns =
+        ["learns", "in", "state", "batch", "again", "as int8", "RAM B", "flash B", "instructions", "gain", "fits"];
+    let mut table = text_table(&columns, 6);
     let beaten = |c: &Candidate| {
         choices.iter().any(|other| {
             let same = other.way.precision == c.way.precision;
@@ -180,6 +181,7 @@ fn table(choices: &[Candidate], is_float: bool, all: bool) -> String {
         }
         let way = &candidate.way;
         let batch = if way.passes > 1 { format!("{} x {}", way.passes, way.batch) } else { way.batch.to_string() };
+        let names = |layers: &[String]| if layers.is_empty() { "-".to_owned() } else { layers.join(" ") };
         let small = if way.tile.is_some() { " s" } else { "" };
         let (numbers, state) = match way.precision {
             Precision::Fixed16 => ("fixed16", "int16"),
@@ -190,7 +192,8 @@ fn table(choices: &[Candidate], is_float: bool, all: bool) -> String {
             numbers.to_owned(),
             state.to_owned(),
             format!("{batch}{small}"),
-            if way.recompute.is_empty() { "-".to_owned() } else { way.recompute.join(" ") },
+            names(&way.recompute),
+            names(&way.compress),
             grouped(candidate.ram_bytes as u64),
             grouped(candidate.flash_bytes as u64),
             grouped(candidate.instructions),

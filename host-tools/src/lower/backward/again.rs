@@ -3,7 +3,7 @@
 //! Once the loss is computed, what is dropped has no value any more. The first backward step that reads it brings its
 //! layer's forward steps back, and those read what was kept, or bring back more.
 
-use crate::graph::{GraphError, NodeId, Op, TensorId};
+use crate::graph::{Graph, GraphError, NodeId, Op, TensorId};
 use crate::lower::{BufferId, Emit, LowerError, unsupported};
 use std::collections::HashMap;
 
@@ -16,15 +16,21 @@ pub(in super::super) struct Again {
     failure: Option<LowerError>,
 }
 
+/// The node with this name.
+pub(super) fn named(graph: &Graph, name: &str, order: &[NodeId]) -> Result<NodeId, LowerError> {
+    let name_of = |id: &NodeId| graph.node(*id).name.as_str();
+    order.iter().find(|id| name_of(id) == name).copied().ok_or_else(|| {
+        let known = order.iter().map(name_of).collect::<Vec<_>>().join(", ");
+        GraphError::NoSuchName { name: name.to_owned(), known }.into()
+    })
+}
+
 impl Emit<'_, '_> {
     /// Drops the outputs of the layers with these names, and what lies in the same places.
     pub(super) fn drop_outputs(&mut self, layers: &[String], order: &[NodeId]) -> Result<(), LowerError> {
         let graph = self.graph();
         for name in layers {
-            let Some(&id) = order.iter().find(|id| graph.node(**id).name == *name) else {
-                let known = order.iter().map(|id| graph.node(*id).name.as_str()).collect::<Vec<_>>().join(", ");
-                return Err(GraphError::NoSuchName { name: name.clone(), known }.into());
-            };
+            let id = named(graph, name, order)?;
             let node = graph.node(id);
             let moves_state = match &node.op {
                 Op::BatchNorm(_) => self.batch_norm_learns(node),

@@ -7,6 +7,7 @@
 mod again;
 mod batch_norm;
 mod composed;
+mod compressed;
 mod elementwise;
 mod int8;
 mod loss;
@@ -28,6 +29,7 @@ use embernet_core::optim::{Rule, state};
 use loss::loss_input;
 
 pub(super) use again::Again;
+pub(super) use compressed::Compressed;
 
 /// Gradients while the backward part is written.
 pub(super) struct Gradients {
@@ -59,8 +61,10 @@ impl Lowering<'_> {
         let state = self.optimizer_state(options)?;
         let mut emit = Emit::new(self, options.batch);
         emit.training = true;
-        for id in &order {
+        emit.compress(options, &order)?;
+        for (at, id) in order.iter().enumerate() {
             emit.forward(*id)?;
+            emit.compress_unread(&order[at + 1..], head);
         }
         let count = graph.tensors.len();
         let mut gradients = Gradients { of: vec![None; count], wanted, limited: vec![false; count] };
@@ -72,6 +76,7 @@ impl Lowering<'_> {
             emit.backward(*id, &mut gradients, &state)?;
         }
         emit.check_again()?;
+        emit.check_compressed()?;
         Ok(emit.finish())
     }
 

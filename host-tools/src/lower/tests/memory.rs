@@ -140,6 +140,44 @@ fn computed_again_is_as_kept() {
 }
 
 #[test]
+fn kept_as_int8_is_nearly_as_kept() {
+    let plain = options(OptimizerRecord::adam(0.01), BATCH);
+    let (losses, learned, arena) = learn(&net(), &plain, IsaId::Scalar);
+    let all = ["conv2d", "depthwise_conv2d", "max_pool2d", "conv2d_1", "tanh"];
+    for layers in all.iter().map(|layer| vec![*layer]).chain([all.to_vec()]) {
+        let mut compressed = plain.clone();
+        compressed.train.as_mut().unwrap().compress = layers.iter().map(|name| name.to_string()).collect();
+        let found = learn(&net(), &compressed, IsaId::Scalar);
+        assert_eq!(found.0[0], losses[0], "the forward pass is the same");
+        assert!(found.1 != learned, "{layers:?}");
+        for (found, loss) in found.0.iter().zip(&losses) {
+            assert!((found - loss).abs() < 0.02 * loss, "{layers:?}: {found} {loss}");
+        }
+        if layers.len() > 1 {
+            assert!(found.2 < arena, "{} {arena}", found.2);
+        }
+        for isa in [IsaId::Avx2Exact, IsaId::Neon].into_iter().filter(|isa| isa.is_available() && !isa.packs()) {
+            assert!(learn(&net(), &compressed, isa).1 == found.1, "{layers:?}");
+        }
+    }
+    let refused = |graph: &Graph, layer: &str, recompute: &str| {
+        let mut options = plain.clone();
+        let train = options.train.as_mut().unwrap();
+        (train.compress, train.recompute) = (vec![layer.into()], vec![recompute.into()]);
+        lower(graph, &options).unwrap_err()
+    };
+    assert!(matches!(refused(&net(), "nobody", "dense"), LowerError::Graph(_)));
+    let refused = |graph: &Graph, layer: &str, recompute: &str| refused(graph, layer, recompute).to_string();
+    assert!(refused(&net(), "conv2d", "conv2d").contains("keeping an output as int8 that is computed again"));
+    assert!(refused(&net(), "dense", "conv2d").contains("the backward pass does not read"));
+    let error = refused(&net(), "dense_1", "dense");
+    assert_eq!(
+        error,
+        "layer `dense_1` (dense): keeping an output as int8 that the loss reads at once, or that is never in memory, is not supported"
+    );
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let refused = |graph: &Graph, optimizer, isa| {
         lower(graph, &Options { isa, ..options(optimizer, 2) }).unwrap_err().to_string()
