@@ -4,7 +4,7 @@ use crate::arch::{Isa, IsaId, Run};
 use crate::image::{ALIGN, DType, Image, TensorRecord};
 use crate::memory::Memory;
 use crate::optim::{Optimizer, OptimizerRecord};
-use crate::plan::{Access, Context, Operand, Plan, STATES, Stored, TRAINS};
+use crate::plan::{Access, Adapts, Context, NORMALISES, Operand, Plan, STATES, Stored, TRAINS};
 
 mod arena;
 mod poll;
@@ -58,6 +58,8 @@ pub enum SessionError {
         /// Bytes expected.
         expected: u32,
     },
+    /// The image has no step that normalises inputs.
+    NotNormalised,
 }
 
 impl core::fmt::Display for SessionError {
@@ -78,6 +80,7 @@ impl core::fmt::Display for SessionError {
                 write!(f, "label {found} of sample {sample} is out of range; the model has {classes} classes")
             }
             Self::ParamBytes { found, expected } => write!(f, "{found} bytes of parameters; the image has {expected}"),
+            Self::NotNormalised => write!(f, "image does not normalise its inputs; pack it with --normalise"),
         }
     }
 }
@@ -295,6 +298,36 @@ impl<'a, I: Isa> Session<'a, I> {
         Ok(Evaluation { loss: context.loss, right: context.right })
     }
 
+    /// Shows the normalisation of inputs the first `samples` samples of the inputs of inference, as they are before it:
+    /// [`Session::normalise`] is going to bring what it has been shown back to what the model was trained on. Nothing
+    /// else changes.
+    ///
+    /// # Errors
+    /// [`SessionError::Samples`], [`SessionError::NotNormalised`].
+    pub fn measure(&mut self, samples: usize) -> Result<(), SessionError> {
+        self.check_infer(samples)?;
+        self.adapt(samples, Adapts::Measures)
+    }
+
+    /// Makes the tables that normalise inputs of the samples that [`Session::measure`] was shown since this was done
+    /// last; without any, inputs stay as they are. Tables are part of [`Session::params`].
+    ///
+    /// # Errors
+    /// [`SessionError::NotNormalised`].
+    pub fn normalise(&mut self) -> Result<(), SessionError> {
+        self.adapt(1, Adapts::Normalises)
+    }
+
+    fn adapt(&mut self, samples: usize, adapts: Adapts) -> Result<(), SessionError> {
+        let plan = if NORMALISES { self.image.infer_plan().until_normalised() } else { Plan::default() };
+        if plan.is_empty() {
+            return Err(SessionError::NotNormalised);
+        }
+        let mut context = Context { adapts: Some(adapts), ..self.context(samples, false) };
+        self.run(plan, &mut context, None);
+        Ok(())
+    }
+
     fn check_train(&self, samples: usize) -> Result<(), SessionError> {
         if !TRAINS || !self.image.is_trainable() {
             return Err(SessionError::NotTrainable);
@@ -362,7 +395,7 @@ impl<'a, I: Isa> Session<'a, I> {
         } else {
             Optimizer::idle(self.settings)
         };
-        Context { samples, optimizer, training, loss: 0.0, right: 0, evaluation: false }
+        Context { samples, optimizer, training, loss: 0.0, right: 0, evaluation: false, adapts: None }
     }
 
     /// Not generic over `observe`: one copy serves inference, training and profiles.

@@ -3,7 +3,7 @@
 //! Behind [`open`] every kernel is compiled once for each token, here and not in the crates that call it.
 
 use crate::arch::{Isa, IsaId, Processor, Task, run_on};
-use crate::exec::{PlanKind, Session, SessionError};
+use crate::exec::{Evaluation, PlanKind, Session, SessionError};
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::plan::Stored;
@@ -28,6 +28,12 @@ pub trait HostSession {
     fn infer(&mut self, samples: usize) -> Result<(), SessionError>;
     /// See [`Session::train_step`].
     fn train_step(&mut self, samples: usize) -> Result<f32, SessionError>;
+    /// As the session's.
+    fn evaluate(&mut self, samples: usize) -> Result<Evaluation, SessionError>;
+    /// As the session's.
+    fn measure(&mut self, samples: usize) -> Result<(), SessionError>;
+    /// As the session's.
+    fn normalise(&mut self) -> Result<(), SessionError>;
     /// See [`Session::params`].
     fn params(&self) -> &[u8];
     /// See [`Session::params_mut`].
@@ -71,8 +77,20 @@ impl<I: Isa> HostSession for Session<'_, I> {
         Session::infer(self, samples)
     }
 
+    fn evaluate(&mut self, samples: usize) -> Result<Evaluation, SessionError> {
+        Session::evaluate(self, samples)
+    }
+
     fn train_step(&mut self, samples: usize) -> Result<f32, SessionError> {
         Session::train_step(self, samples)
+    }
+
+    fn measure(&mut self, samples: usize) -> Result<(), SessionError> {
+        Session::measure(self, samples)
+    }
+
+    fn normalise(&mut self) -> Result<(), SessionError> {
+        Session::normalise(self)
     }
 
     fn params(&self) -> &[u8] {

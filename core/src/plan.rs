@@ -10,7 +10,7 @@
 use crate::arch::Isa;
 use crate::kernels::{
     activation, add, average_pool, batch_norm, binary, conv2d, copy, dense, depthwise_conv2d, fixed, gru, layer_norm,
-    lookup, lstm, matmul, max_pool, prelu, quantize, reduce, resize, softmax, strided, svdf, trained_int8,
+    lookup, lstm, matmul, max_pool, normalise, prelu, quantize, reduce, resize, softmax, strided, svdf, trained_int8,
     transpose_conv2d, update,
 };
 use crate::loss;
@@ -27,12 +27,12 @@ mod place_tests;
 pub(crate) mod table;
 
 pub use crate::arch::Stored;
-use carried::is_loss;
+use carried::{NORMALISE, is_loss};
 pub(crate) use kinds::Known;
 use kinds::{Kind, Kinds};
 
 pub use carried::{
-    FIRST_FIXED_KIND, FIRST_HOST_KIND, OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_compression, is_fixed,
+    FIRST_FIXED_KIND, FIRST_HOST_KIND, NORMALISES, OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_compression, is_fixed,
     is_fixed_image,
 };
 pub use operand::{Access, Operand, Operands};
@@ -92,6 +92,17 @@ pub struct Context {
     pub right: u32,
     /// Whether this training run ends with the loss: nothing that was learned may change.
     pub evaluation: bool,
+    /// Whether this run ends with the step that normalises inputs, and what that does in place of its work.
+    pub adapts: Option<Adapts>,
+}
+
+/// What a run does for the normalisation of inputs ([`crate::adapt::normalise`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adapts {
+    /// It sees its samples.
+    Measures,
+    /// It makes the tables of what was seen.
+    Normalises,
 }
 
 impl Context {
@@ -300,10 +311,19 @@ impl<'a> Plan<'a> {
 
     /// Of a training plan: its steps up to the loss and with it; nothing of any other plan.
     pub(crate) fn until_loss(&self) -> Self {
+        self.until(is_loss)
+    }
+
+    /// The steps up to the one that normalises inputs and with it; nothing of a plan without.
+    pub(crate) fn until_normalised(&self) -> Self {
+        self.until(|kind| kind == NORMALISE)
+    }
+
+    fn until(&self, is_last: fn(u16) -> bool) -> Self {
         let (mut steps, mut count) = (self.steps(), 0);
         while let Some((words, _)) = steps.advance() {
             count += 1;
-            if words.first().is_some_and(|word| is_loss(header(*word).kind)) {
+            if words.first().is_some_and(|word| is_last(header(*word).kind)) {
                 let words = self.words.get(..self.words.len() - steps.rest.len()).unwrap_or_default();
                 return Self { words, steps: count, bounds: self.bounds };
             }
@@ -590,6 +610,7 @@ steps! {
     105 ActivationI16(activation::ForwardI16),
     106 LinesI16(activation::LinesI16),
     110 RequantizeInt(quantize::RequantizeInt),
+    111 NormaliseI8(normalise::NormaliseI8),
     // losses
     128 MeanSquaredError(loss::MeanSquaredError),
     129 SoftmaxCrossEntropy(loss::SoftmaxCrossEntropy),

@@ -32,6 +32,20 @@ pub mod tagged {
     }
 }
 
+/// A list inside an enum with a tag: see [`tagged`].
+pub mod tagged_list {
+    pub use super::list::serialize;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<f32>, D::Error> {
+        let numbers = Vec::<serde_json::Number>::deserialize(d)?;
+        let real = |number: &serde_json::Number| number.as_f64().map(|v| v as f32);
+        let reals: Option<Vec<f32>> = numbers.iter().map(real).collect();
+        reals.ok_or_else(|| D::Error::custom("a number is out of range"))
+    }
+}
+
 /// A list.
 pub mod list {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

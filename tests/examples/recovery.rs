@@ -11,10 +11,11 @@ use embernet::import::checkpoint::Checkpoint;
 use embernet::quant::to_float;
 use embernet_core::adapt::normalise::Moments;
 use embernet_core::optim::OptimizerRecord;
+use embernet_core::rng::Rng;
 use embernet_tests::adaptation::tasks::{
     CIFAR_MOMENTS, Greys, SIDE, as_person_input, cifar, deployed, is_odd, is_worn_above, model, moments, person_layers,
 };
-use embernet_tests::adaptation::{COLOURS, GREYS, Learning, Samples, Shift, accuracies, mirrored, normalised};
+use embernet_tests::adaptation::{COLOURS, GREYS, Learning, Samples, Shift, accuracies, losses, mirrored, normalised};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -68,6 +69,10 @@ struct Options {
     /// Keep rates as they are; else they fall to 0 in a straight line.
     #[arg(long)]
     constant: bool,
+    /// Every draw chooses its rate by itself, as somebody can who has nothing but its samples: a fifth of them is kept
+    /// back in turn, and the rate whose mean loss on these is lowest learns from all, or none does.
+    #[arg(long)]
+    choose: bool,
     /// Int8 updates that know of no scales, to compare.
     #[arg(long)]
     unscaled: bool,
@@ -89,12 +94,21 @@ struct Way {
     rules: Vec<OptimizerRecord>,
 }
 
+impl Way {
+    fn learning(&self, options: &Options, optimizer: OptimizerRecord, seed: u64) -> Learning {
+        let (layers, epochs) = (self.layers.clone(), options.epochs);
+        Learning { layers, optimizer, epochs, falls: !options.constant, scaled: !options.unscaled, seed }
+    }
+}
+
 /// Samples to learn from, and others to be asked.
 type Split = (Samples, Samples);
 
 /// Everything that is measured of one shift.
 struct Trial<'t> {
     name: String,
+    /// How often each sample to learn from is there: with its mirror image behind all of them, or alone.
+    copies: usize,
     /// The splits of a draw, raw and normalised.
     splits: Box<dyn Fn(u64, bool) -> Vec<Split> + Sync + 't>,
 }
@@ -178,7 +192,7 @@ fn grey_trial<'t>(shift: Shift, images: &'t Grey, int8: &'t Graph, reference: [M
         let normalise = normalised(int8, &reference, &train);
         vec![(normalise(&train), normalise(&test))]
     };
-    Trial { name: shift.name.to_owned(), splits: Box::new(splits) }
+    Trial { name: shift.name.to_owned(), copies: 1, splits: Box::new(splits) }
 }
 
 /// ResNet-8's images after a shift: one half and its mirror images are learned, the other asked, and the other way
@@ -195,7 +209,7 @@ fn colour_trial<'t>(shift: Shift, images: &'t Samples, int8: &'t Graph) -> Trial
         };
         vec![split(&first, &second), split(&second, &first)]
     };
-    Trial { name: shift.name.to_owned(), splits: Box::new(splits) }
+    Trial { name: shift.name.to_owned(), copies: 2, splits: Box::new(splits) }
 }
 
 /// A network that is to be deployed for a task of its own, and the moments of the images that it learned.
@@ -252,7 +266,7 @@ fn main() {
             GREYS.iter().filter(asked).map(|shift| grey_trial(*shift, greys, &int8, reference)).collect()
         }
         (_, Some(greys), _) => {
-            vec![Trial { name: name.to_owned(), splits: Box::new(|draw, _| vec![greys.split(draw, None)]) }]
+            vec![Trial { name: name.to_owned(), copies: 1, splits: Box::new(|draw, _| vec![greys.split(draw, None)]) }]
         }
         (_, _, Some(images)) => COLOURS.iter().filter(asked).map(|shift| colour_trial(*shift, images, &int8)).collect(),
         _ => return,
@@ -260,6 +274,7 @@ fn main() {
     for trial in &trials {
         println!("\n{}", trial.name);
         for way in ways(&options, &sparse) {
+            let tell = if options.choose { tell_chosen } else { tell };
             tell(&options, trial, &way, if way.float { &float } else { &int8 });
         }
     }
@@ -291,13 +306,72 @@ fn ways(options: &Options, sparse: &Selection) -> Vec<Way> {
     ways
 }
 
+/// Parts of the samples that are kept back in turn.
+const FOLDS: usize = 5;
+
+/// The mean loss on samples that were kept back, before and after learning from the others.
+fn kept_back(graph: &Graph, how: &Learning, train: &Samples, copies: usize) -> [f64; 2] {
+    let count = train.labels.len() / copies;
+    let mut order: Vec<usize> = (0..count).collect();
+    Rng::with_stream(how.seed, 9).shuffle(&mut order);
+    let mut sums = [0.0; 2];
+    for fold in 0..FOLDS {
+        let (held, learned): (Vec<_>, Vec<_>) = order.iter().enumerate().partition(|(at, _)| at % FOLDS == fold);
+        let held: Vec<usize> = held.into_iter().map(|(_, sample)| *sample).collect();
+        let with_copies = |copy| learned.iter().map(move |(_, sample)| **sample + copy * count);
+        let learned: Vec<usize> = (0..copies).flat_map(with_copies).collect();
+        let found = losses(graph, how, &train.some(&learned), &train.some(&held));
+        sums.iter_mut().zip(found).for_each(|(sum, loss)| *sum += loss * held.len() as f64 / count as f64);
+    }
+    sums
+}
+
+/// A draw whose splits choose their rules by themselves: shares before and after, and the rules that were chosen.
+fn chosen(options: &Options, trial: &Trial<'_>, way: &Way, graph: &Graph, draw: u64) -> ([f64; 2], Vec<String>) {
+    let splits = (trial.splits)(draw, way.normalised);
+    let (mut sums, mut names) = ([0.0; 2], Vec::new());
+    for (train, test) in &splits {
+        let judged = way.rules.iter().map(|rule| {
+            let [before, after] = kept_back(graph, &way.learning(options, *rule, draw), train, trial.copies);
+            (after - before, rule)
+        });
+        // What is no number is not lower.
+        let best = judged.filter(|(rise, _)| *rise < 0.0).min_by(|(a, _), (b, _)| a.total_cmp(b));
+        let mut how = way.learning(options, best.map_or(way.rules[0], |(_, rule)| *rule), draw);
+        if best.is_none() {
+            how.epochs = 0;
+        }
+        names.push(best.map_or("none".into(), |(_, rule)| rule_text(rule)));
+        for (sum, share) in sums.iter_mut().zip(accuracies(graph, &how, train, test)) {
+            *sum += share / splits.len() as f64;
+        }
+    }
+    (sums, names)
+}
+
+/// Measures and prints a way that chooses its rates by itself.
+fn tell_chosen(options: &Options, trial: &Trial<'_>, way: &Way, graph: &Graph) {
+    let draws: Vec<u64> = (1..=options.seeds).collect();
+    let found = all(options.threads, &draws, |draw| chosen(options, trial, way, graph, *draw));
+    let of = |at: usize| found.iter().map(|(shares, _)| shares[at]).collect::<Vec<_>>();
+    let mean = |at: usize| of(at).iter().sum::<f64>() / found.len().max(1) as f64;
+    let mut names: Vec<&String> = found.iter().flat_map(|(_, names)| names).collect();
+    names.sort();
+    let counts = names.chunk_by(|a, b| a == b).map(|same| format!("{} x {}", same.len(), same[0]));
+    println!(
+        "{}, rates chosen: {} -> {} ({} -> {}); {}",
+        way.name,
+        percent(&[mean(0)]),
+        percent(&[mean(1)]),
+        percent(&of(0)),
+        percent(&of(1)),
+        counts.collect::<Vec<_>>().join(", ")
+    );
+}
+
 /// Measures and prints a way: its rates with one draw, the best of them with others.
 fn tell(options: &Options, trial: &Trial<'_>, way: &Way, graph: &Graph) {
-    let run = |optimizer: OptimizerRecord, seed| {
-        let (layers, epochs) = (way.layers.clone(), options.epochs);
-        let how = Learning { layers, optimizer, epochs, falls: !options.constant, scaled: !options.unscaled, seed };
-        measured(trial, way, graph, &how, seed)
-    };
+    let run = |optimizer, seed| measured(trial, way, graph, &way.learning(options, optimizer, seed), seed);
     let tried = all(options.threads, &way.rules, |rule| run(*rule, 0));
     let text: Vec<String> = way
         .rules

@@ -90,6 +90,14 @@ pub fn start_in(name: &str, options: &QemuOptions) -> Option<Client> {
     launch(name, &FirmwareOptions::default(), options)
 }
 
+/// [`start_in`] with a program that carries what `program` says.
+///
+/// # Panics
+/// As [`start`].
+pub fn start_program_in(name: &str, program: &FirmwareOptions, options: &QemuOptions) -> Option<Client> {
+    launch(name, program, options)
+}
+
 /// [`start_in`] with other waiting times.
 ///
 /// # Panics

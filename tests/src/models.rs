@@ -13,6 +13,7 @@ use embernet_core::arch::{IsaId, Scalar};
 use embernet_core::exec::{PlanKind, Session};
 use embernet_core::image::Image;
 use embernet_core::optim::OptimizerRecord;
+use embernet_core::quant::dequantize_i8;
 use embernet_core::rng::Rng;
 use zerocopy::IntoBytes;
 
@@ -120,6 +121,27 @@ pub fn rare(optimizer: OptimizerRecord) -> Packed {
 
 /// A small int8 network of every layer that learns in int8, for inputs of `[6, 6, 1]` and 3 classes; trainable so.
 pub fn int8(optimizer: OptimizerRecord, layers: &str, batch: usize, recompute: &[&str]) -> Packed {
+    let layers = Some(layers.parse().expect("a selection"));
+    let recompute = recompute.iter().map(ToString::to_string).collect();
+    let train = TrainOptions { optimizer, batch, layers, recompute, ..TrainOptions::default() };
+    scalar(&int8_graph(), train)
+}
+
+/// [`int8`] behind normalised inputs. What it was trained on is what [`int8_steps`] makes.
+pub fn adapting(optimizer: OptimizerRecord, layers: &str) -> Packed {
+    let mut graph = int8_graph();
+    let port = graph.tensor(graph.inputs[0]).quant.as_ref().and_then(|quant| quant.single()).expect("an int8 input");
+    let pixels = int8_steps(1, 50).into_iter().flat_map(|(inputs, _)| inputs);
+    let real = |pixel: u8| dequantize_i8(pixel as i8, port.0, port.1);
+    let reference = graph.measured(&pixels.map(real).collect::<Vec<f32>>()).expect("an int8 network");
+    graph.normalise_inputs(reference).expect("an int8 network");
+    let layers = Some(layers.parse().expect("a selection"));
+    let train = TrainOptions { optimizer, batch: BATCH, layers, ..TrainOptions::default() };
+    scalar(&graph, train)
+}
+
+/// The graph of [`int8`].
+pub fn int8_graph() -> Graph {
     let float = Sequential::new([6, 6, 1])
         .add(Conv2d::new(5, [3, 3]).padding(Padding::Same).activation(Activation::Relu))
         .add(DepthwiseConv2d::new([3, 3]).activation(Activation::Relu6))
@@ -133,11 +155,7 @@ pub fn int8(optimizer: OptimizerRecord, layers: &str, batch: usize, recompute: &
         .expect("a sound graph");
     let mut rng = Rng::new(4);
     let calibration: Vec<f32> = (0..36 * 50).map(|_| rng.unit_f32() * 2.0 - 1.0).collect();
-    let graph = quantize(&float, &calibration, Scheme::Int8).expect("every layer has an int8 form").graph;
-    let layers = Some(layers.parse().expect("a selection"));
-    let recompute = recompute.iter().map(ToString::to_string).collect();
-    let train = TrainOptions { optimizer, batch, layers, recompute, ..TrainOptions::default() };
-    scalar(&graph, train)
+    quantize(&float, &calibration, Scheme::Int8).expect("every layer has an int8 form").graph
 }
 
 /// A small convolutional network of every layer that learns in 16-bit fixed point, for inputs of `[6, 6, 1]` and 3
@@ -179,6 +197,12 @@ pub fn int8_steps(seed: u64, count: usize) -> Vec<Step> {
         (inputs, labels)
     };
     (0..count).map(step).collect()
+}
+
+/// The same in bad light: a quarter of the steps.
+pub fn dark(steps: Vec<Step>) -> Vec<Step> {
+    let darker = |pixel: u8| (i32::from(pixel as i8) / 4 - 96) as u8;
+    steps.into_iter().map(|(inputs, labels)| (inputs.into_iter().map(darker).collect(), labels)).collect()
 }
 
 /// A network for Iris with batch normalisation, before anything else and behind a layer.

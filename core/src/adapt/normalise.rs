@@ -8,14 +8,20 @@
 //! Batch Normalization for Practical Domain Adaptation", Li et al. 2016), done once, in front of the first.
 //!
 //! Sums are exact, and a table is made of one f32 expression for each entry, so that all targets have the same bytes.
+//!
+//! As a step of a model this is [`crate::kernels::normalise`].
 
+use crate::kernels::lookup::ENTRIES;
+use crate::kernels::util::{from, from_mut};
 use crate::math;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Values of a channel that are counted; further ones are not, so that sums stay exact.
 const MOST: u32 = 1 << 24;
 
 /// What is compared of a channel, in steps of the input's int8 values.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 pub struct Moments {
     /// Mean.
     pub mean: f32,
@@ -23,12 +29,14 @@ pub struct Moments {
     pub deviation: f32,
 }
 
-/// The values of a channel so far: 24 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The values of a channel so far: 16 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 pub struct Seen {
     count: u32,
-    sum: i64,
-    squares: u64,
+    sum: i32,
+    /// Low word, high word: words need no more alignment than an arena has.
+    squares: [u32; 2],
 }
 
 impl Seen {
@@ -37,8 +45,11 @@ impl Seen {
     pub fn add(&mut self, value: i8) {
         if self.count < MOST {
             self.count += 1;
-            self.sum += i64::from(value);
-            self.squares += u64::from(value.unsigned_abs()).pow(2);
+            // At most 2^24 times 2^7, downwards.
+            self.sum = self.sum.wrapping_add(i32::from(value));
+            let [low, high] = &mut self.squares;
+            let (sum, carry) = low.overflowing_add(u32::from(value.unsigned_abs()).pow(2));
+            (*low, *high) = (sum, high.wrapping_add(u32::from(carry)));
         }
     }
 
@@ -48,18 +59,24 @@ impl Seen {
             return None;
         }
         let count = self.count as f32;
-        // At most 2^62, and never less than 0: exact where squares of floats would cancel.
-        let spread = u64::from(self.count) * self.squares - self.sum.unsigned_abs().pow(2);
+        let [low, high] = self.squares.map(u64::from);
+        // At most 2^62, and never less than 0: exact where squares of floats would cancel. A checkpoint may hold any bytes.
+        let squares = u64::from(self.count).wrapping_mul(high << 32 | low);
+        let spread = squares.saturating_sub(u64::from(self.sum.unsigned_abs()).pow(2));
         Some(Moments { mean: self.sum as f32 / count, deviation: math::sqrt(spread as f32) / count })
     }
 }
 
 /// Sees samples whose channels lie side by side, as those of images do: one [`Seen`] for each channel.
 pub fn observe(channels: &mut [Seen], samples: &[i8]) {
-    for values in samples.chunks(channels.len().max(1)) {
-        for (seen, value) in channels.iter_mut().zip(values) {
+    let stride = channels.len().max(1);
+    for (number, channel) in channels.iter_mut().enumerate() {
+        // In registers meanwhile.
+        let mut seen = *channel;
+        for value in from(samples, number).iter().step_by(stride) {
             seen.add(*value);
         }
+        *channel = seen;
     }
 }
 
@@ -78,15 +95,16 @@ pub fn observe(channels: &mut [Seen], samples: &[i8]) {
 /// apply(&tables, &mut image);
 /// assert_eq!((image[0], image[255]), (-109, 109));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table([i8; 256]);
+#[derive(Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(transparent)]
+pub struct Table([i8; ENTRIES]);
 
 impl Table {
     /// The table that changes nothing.
     pub const IDENTITY: Self = Self::identity();
 
     const fn identity() -> Self {
-        let mut table = [0; 256];
+        let mut table = [0; ENTRIES];
         let (mut rest, mut byte): (&mut [i8], u8) = (&mut table, 0);
         while let Some((entry, others)) = rest.split_first_mut() {
             *entry = byte as i8;
@@ -98,14 +116,19 @@ impl Table {
     /// Gives values with the moments `seen` those of `reference`, as far as int8 has room: to the nearest, halves up.
     /// What has had one value only is moved, not stretched.
     pub fn new(seen: &Moments, reference: &Moments) -> Self {
-        let gain = if seen.deviation > 0.0 { reference.deviation / seen.deviation } else { 1.0 };
         let mut table = Self::IDENTITY;
-        for entry in &mut table.0 {
-            let to = (f32::from(*entry) - seen.mean) * gain + reference.mean;
+        table.set(seen, reference);
+        table
+    }
+
+    /// Becomes [`Table::new`].
+    pub fn set(&mut self, seen: &Moments, reference: &Moments) {
+        let gain = if seen.deviation > 0.0 { reference.deviation / seen.deviation } else { 1.0 };
+        for (byte, entry) in (0..=u8::MAX).zip(&mut self.0) {
+            let to = (f32::from(byte as i8) - seen.mean) * gain + reference.mean;
             // Above 0, where a cast rounds down. What is no number becomes -128.
             *entry = ((to.clamp(-128.0, 127.0) + 128.5) as i32 - 128) as i8;
         }
-        table
     }
 
     /// What a value becomes.
@@ -115,10 +138,22 @@ impl Table {
     }
 }
 
+/// Makes each channel's table of what was seen of it, which is forgotten; of nothing the table that changes nothing.
+pub fn normalise(tables: &mut [Table], channels: &mut [Seen], reference: &[Moments]) {
+    for ((table, seen), reference) in tables.iter_mut().zip(channels).zip(reference) {
+        match seen.moments() {
+            Some(moments) => table.set(&moments, reference),
+            // Without a deviation nothing is stretched.
+            None => table.set(&Moments::default(), &Moments::default()),
+        }
+        *seen = Seen::default();
+    }
+}
+
 /// Changes samples whose channels lie side by side, by a table for each channel.
 pub fn apply(tables: &[Table], samples: &mut [i8]) {
-    for values in samples.chunks_mut(tables.len().max(1)) {
-        for (value, table) in values.iter_mut().zip(tables) {
+    for (number, table) in tables.iter().enumerate() {
+        for value in from_mut(samples, number).iter_mut().step_by(tables.len().max(1)) {
             *value = table.of(*value);
         }
     }
@@ -147,11 +182,43 @@ mod tests {
 
     #[test]
     fn what_exceeds_the_count_changes_nothing() {
-        let mut seen = Seen { count: MOST, sum: -128 * i64::from(MOST), squares: u64::from(MOST) << 14 };
+        let mut seen = Seen { count: MOST, sum: -128 * MOST as i32, squares: [0, 1 << 6] };
         let before = seen;
         seen.add(5);
         assert_eq!(seen, before);
         assert_eq!(seen.moments(), Some(Moments { mean: -128.0, deviation: 0.0 }));
+    }
+
+    #[test]
+    fn sums_of_many_values_are_exact() {
+        let mut seen = Seen::default();
+        // Their squares pass 2^32.
+        for value in (0..600_000).map(|n| [-128, 127, -127][n % 3]) {
+            seen.add(value);
+        }
+        let mean = -128.0 / 3.0;
+        let Moments { mean: found, deviation } = seen.moments().unwrap();
+        let square = (128.0f64.powi(2) + 2.0 * 127.0f64.powi(2)) / 3.0;
+        assert!((f64::from(found) - mean).abs() < 1e-4);
+        assert!((f64::from(deviation) - (square - mean * mean).sqrt()).abs() < 1e-3);
+    }
+
+    #[test]
+    fn any_bytes_have_moments() {
+        let seen = Seen { count: u32::MAX, sum: i32::MIN, squares: [u32::MAX; 2] };
+        assert!(seen.moments().unwrap().deviation >= 0.0);
+    }
+
+    #[test]
+    fn tables_are_made_of_what_was_seen_since_the_last() {
+        let reference = [Moments { mean: 0.0, deviation: 50.0 }; 2];
+        let (mut tables, mut seen) = ([Table::IDENTITY, Table::IDENTITY], [Seen::default(); 2]);
+        observe(&mut seen, &[10, 3, 30, 3]);
+        normalise(&mut tables, &mut seen, &reference);
+        assert_eq!((tables[0].of(10), tables[0].of(30), tables[1].of(3)), (-50, 50, 0));
+        assert_eq!(seen, [Seen::default(); 2]);
+        normalise(&mut tables, &mut seen, &reference);
+        assert_eq!(tables, [Table::IDENTITY, Table::IDENTITY]);
     }
 
     #[test]

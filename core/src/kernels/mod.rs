@@ -30,6 +30,7 @@ pub mod lookup;
 pub mod lstm;
 pub mod matmul;
 pub mod max_pool;
+pub mod normalise;
 pub mod order;
 pub mod pool;
 pub mod prelu;

@@ -142,6 +142,7 @@ pub fn run_with<I: Isa, R: Encode>(isa: I, record: &R, arena: &mut [f32], sample
         loss: 0.0,
         right: 0,
         evaluation: false,
+        adapts: None,
     };
     run_record(isa, record, &[], arena.as_mut_bytes(), &mut context);
 }

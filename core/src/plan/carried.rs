@@ -44,10 +44,16 @@ pub const WATCHES: bool = match option_env!("EMBERNET_WATCH") {
     None => true,
 };
 
-/// Whether a kind is a loss or a backward step.
+/// The kind that normalises inputs.
+pub(super) const NORMALISE: u16 = super::kind::NormaliseI8;
+
+/// Whether this program normalises inputs ([`crate::adapt::normalise`]).
+pub const NORMALISES: bool = carries(NORMALISE);
+
+/// Whether a kind is a loss or a backward step, or has tables that a device changes: these are kept as parameters are.
 const fn is_training(kind: u16) -> bool {
     // Among the backward steps are those forward whose numbers are 16 bits of fixed point.
-    matches!(kind, 128..=299 | 316..FIRST_HOST_KIND)
+    matches!(kind, 128..=299 | 316..FIRST_HOST_KIND | NORMALISE)
 }
 
 /// Whether a kind is a loss.
@@ -87,13 +93,14 @@ pub const fn carries(kind: u16) -> bool {
     match LIST {
         Some(list) => lists(list.as_bytes(), kind),
         None if cfg!(target_os = "none") => {
-            !(is_fixed_image(kind) || HAS_FPU && is_fixed(kind) || !STATES && is_compression(kind))
+            let with_states = is_compression(kind) || kind == NORMALISE;
+            !(is_fixed_image(kind) || HAS_FPU && is_fixed(kind) || !STATES && with_states)
         }
         None => true,
     }
 }
 
-/// Whether this program carries steps that train.
+/// Whether this program carries steps that train, or otherwise change what is kept.
 pub const TRAINS: bool = {
     let mut kind = 0;
     while kind < FIRST_HOST_KIND && !(is_training(kind) && carries(kind)) {

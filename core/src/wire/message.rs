@@ -154,6 +154,12 @@ pub enum Request<'a> {
         /// Samples, 1 to the image's training batch.
         samples: u16,
     },
+    /// Shows the normalisation of inputs the first `samples` samples of the inputs of inference; with 0 samples has it
+    /// bring what it was shown back to what the model was trained on. Answered by [`Response::Ran`].
+    Normalise {
+        /// Samples, 1 to the image's batch, or 0.
+        samples: u16,
+    },
 }
 
 /// What the device answers.

@@ -150,6 +150,7 @@ fn variants_keep_their_numbers() {
         Request::Watch { reference: 0 },
         Request::Statistics,
         Request::Evaluate { samples: 0 },
+        Request::Normalise { samples: 0 },
     ];
     for (place, request) in requests.iter().enumerate() {
         assert_eq!(usize::from(number(request)), place, "{request:?}");
@@ -203,6 +204,7 @@ fn messages_are_postcards() {
         Request::Watch { reference: 300 },
         Request::Statistics,
         Request::Evaluate { samples: 200 },
+        Request::Normalise { samples: 300 },
     ];
     for request in requests {
         let bytes = equals_postcard(&request);

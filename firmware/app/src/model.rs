@@ -130,6 +130,12 @@ impl<'a, I: Isa> Model<'a, I> {
         Ok(written)
     }
 
+    /// Shows the normalisation of inputs so many samples, or with none of them has it done.
+    pub fn normalise(&mut self, samples: u16) -> Result<(), Fault> {
+        let done = if samples == 0 { self.session.normalise() } else { self.session.measure(samples.into()) };
+        done.map_err(Fault::Session)
+    }
+
     /// One training step, or with `learns` off an evaluation.
     pub fn train(&mut self, samples: u16, learns: bool) -> Result<Evaluation, Fault> {
         let found = self.session.train_or_evaluate(usize::from(samples), learns).map_err(Fault::Session)?;

@@ -4,7 +4,7 @@ use embedded_io::{Read, Write};
 use embernet_core::adapt::watch::Watch;
 use embernet_core::arch::Isa;
 use embernet_core::exec::SessionError;
-use embernet_core::plan::{TRAINS, WATCHES};
+use embernet_core::plan::{NORMALISES, TRAINS, WATCHES};
 use embernet_core::slot::RECORD_BYTES;
 use embernet_core::wire::{DeviceInfo, DeviceStats, Fault, Frame, Kind, ModelState, Request, Response, VERSION};
 
@@ -222,6 +222,10 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 Ok(Response::Done)
             }
             Request::Statistics if WATCHES => Ok(Response::Data(self.model()?.watch.bytes())),
+            Request::Normalise { samples } if NORMALISES => {
+                let ticks = self.timed(board, |model| model.normalise(samples))?.1;
+                Ok(Response::Ran { ticks: ticks.into() })
+            }
             // What this program was built without.
             Request::Train { .. }
             | Request::Evaluate { .. }
@@ -234,7 +238,8 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             | Request::Checkpoint
             | Request::Forget
             | Request::Watch { .. }
-            | Request::Statistics => Err(Fault::Unknown),
+            | Request::Statistics
+            | Request::Normalise { .. } => Err(Fault::Unknown),
         }
     }
 

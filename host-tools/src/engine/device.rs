@@ -120,6 +120,15 @@ impl Engine for Device<'_> {
         })
     }
 
+    fn normalise(&mut self, input: &[u8]) -> Result<(), EngineError> {
+        samples("input", input.len(), single("inputs", self.image.inputs())?)?;
+        let ticks = self.client.normalise(&self.image, input)?;
+        let counted = self.board.and_then(|board| board.instructions(ticks));
+        self.cost.normalise_instructions =
+            counted.map(|count| count + self.cost.normalise_instructions.unwrap_or(0));
+        Ok(())
+    }
+
     fn params(&mut self) -> Result<Vec<u8>, EngineError> {
         Ok(self.client.params(&self.image)?)
     }

@@ -100,6 +100,18 @@ impl Engine for Host<'_> {
         })
     }
 
+    fn normalise(&mut self, input: &[u8]) -> Result<(), EngineError> {
+        let image = *self.session.image();
+        let bytes = single("inputs", image.inputs())?;
+        samples("input", input.len(), bytes)?;
+        let batch = (image.header().infer.samples as usize).max(1);
+        for rows in input.chunks(batch * bytes) {
+            fill(self.session.input_mut(PlanKind::Infer, 0), rows);
+            self.session.measure(rows.len() / bytes)?;
+        }
+        Ok(self.session.normalise()?)
+    }
+
     fn params(&mut self) -> Result<Vec<u8>, EngineError> {
         Ok(self.session.params().to_vec())
     }

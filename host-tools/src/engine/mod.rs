@@ -37,6 +37,8 @@ pub struct Cost {
     pub infer_ticks: Option<u64>,
     /// The same for training steps.
     pub train_ticks: Option<u64>,
+    /// The same for the normalisation of inputs.
+    pub normalise_instructions: Option<u64>,
     /// Samples inferred.
     pub inferences: u64,
     /// Training steps done.
@@ -101,6 +103,13 @@ pub trait Engine {
 
     /// How well the model does on any number of samples, as [`Engine::train_step`] takes them; it learns nothing.
     fn evaluate(&mut self, input: &[u8], target: &[u8]) -> Result<Score, EngineError>;
+
+    /// Brings the model's inputs back to what it was trained on: its tables are made of these samples, raw bytes of its
+    /// one input, whatever they were before.
+    ///
+    /// # Errors
+    /// Where the image does not normalise its inputs.
+    fn normalise(&mut self, input: &[u8]) -> Result<(), EngineError>;
 
     /// The trainable parameters as they are now, in the image's layout.
     fn params(&mut self) -> Result<Vec<u8>, EngineError>;

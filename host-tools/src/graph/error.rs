@@ -30,6 +30,8 @@ pub enum GraphError {
     Preprocessing { values: usize },
     #[error("no tensor or layer is called `{name}`; there are: {known}")]
     NoSuchName { name: String, known: String },
+    #[error("inputs cannot be normalised: {why}")]
+    Normalise { why: String },
     #[error("`{choice}` cannot learn: {why}")]
     Selection { choice: String, why: String },
 }

@@ -9,6 +9,7 @@ mod edit;
 mod error;
 mod fold;
 mod lanes;
+mod normalise;
 pub mod ops;
 mod render;
 mod selection;
@@ -82,6 +83,11 @@ impl Node {
     pub fn parameters(&self) -> &[TensorId] {
         &self.inputs[self.inputs.len().saturating_sub(self.op.parameter_count())..]
     }
+
+    /// Whether it has parameters that gradients move.
+    pub fn is_layer(&self) -> bool {
+        self.parameters().len() > self.op.statistics()
+    }
 }
 
 /// What a model file says beside the computation.
@@ -94,6 +100,10 @@ pub struct Meta {
     /// What is done to raw values before they become the (only) input.
     #[serde(default, skip_serializing_if = "Preprocessing::is_identity")]
     pub preprocessing: Preprocessing,
+    /// How the input was in training, for [`Graph::normalise_inputs`]; `None` if nobody has measured it, or that is not
+    /// for this model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<ops::Normalise>,
     /// Free facts: `loss`, `source`, ...
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,

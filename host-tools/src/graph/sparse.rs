@@ -70,7 +70,7 @@ impl Graph {
 
     /// Each layer that learns, and what of it.
     fn chosen(&self, selection: &Selection) -> Result<Vec<(NodeId, What)>, GraphError> {
-        let layers: Vec<NodeId> = self.iter().filter(|(_, n)| !n.parameters().is_empty()).map(|(id, _)| id).collect();
+        let layers: Vec<NodeId> = self.iter().filter(|(_, n)| n.is_layer()).map(|(id, _)| id).collect();
         let mut chosen: Vec<(NodeId, What)> = Vec::new();
         for choice in selection.choices() {
             let able = || layers.iter().copied().filter(|id| self.obstacle(*id, &choice.what).is_none());

@@ -23,7 +23,7 @@ pub use container::{ContainerError, Format, Piece, Target};
 pub use inspect::{Inspection, PlanInfo, StepRow, inspect};
 pub use metadata::{LayerInfo, METADATA_VERSION, Metadata, MetadataError};
 pub(crate) use params::initial_params;
-pub use params::{ParamsError, apply_params, with_params};
+pub use params::{ParamsError, apply_params, normalisation, with_params};
 pub use source::{SourceError, read_source, source_bytes};
 pub use write::{PackError, Packed, pack, write};
 

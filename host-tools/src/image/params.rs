@@ -2,11 +2,15 @@
 
 use super::AlignedBytes;
 use super::metadata::{Metadata, MetadataError};
-use crate::graph::{DType, Data, Graph, TensorId, merge};
+use crate::graph::ops::Normalise;
+use crate::graph::{DType, Data, Graph, GraphError, TensorId, merge};
 use crate::lower::Precision;
 use crate::quant::block;
 use embernet_core::checksum::crc32;
+use embernet_core::adapt::normalise::Moments;
 use embernet_core::image::{Header, Image, ImageError};
+use embernet_core::memory::view;
+use embernet_core::plan::Step;
 use std::collections::HashMap;
 use zerocopy::IntoBytes;
 
@@ -24,6 +28,8 @@ pub enum ParamsError {
     Names { names: usize, records: usize },
     #[error("the image trains `{name}`, which the graph does not have as a constant of {bytes} bytes")]
     Graph { name: String, bytes: usize },
+    #[error("the image normalises its input, which this graph does not allow")]
+    Normalise(#[source] GraphError),
     #[error("the image trains `{name}`, which belongs to a parameter that the graph does not have in this shape")]
     Piece { name: String },
 }
@@ -57,12 +63,30 @@ pub fn with_params(image: &Image<'_>, params: &[u8]) -> Result<AlignedBytes, Par
     Ok(bytes)
 }
 
-/// Writes learned parameters into the graph that the image was packed from.
+/// What the image brings its inputs back to, if it does.
+pub fn normalisation(image: &Image<'_>) -> Option<Normalise> {
+    image.infer_plan().steps().find_map(|step| match step {
+        Step::NormaliseI8(record) => {
+            let bytes = record.channels as usize * size_of::<Moments>();
+            let reference = image.data().get(record.reference.offset()..)?.get(..bytes)?;
+            Some(Normalise::new(view(reference)))
+        }
+        _ => None,
+    })
+}
+
+/// Writes learned parameters into the graph that the image was packed from. Where that does not normalise its input and
+/// the image does, it does then, too.
 ///
-/// All names are checked before the first value changes.
+/// All names are checked before the first value changes. A graph is of no use after an error.
 pub fn apply_params(graph: &mut Graph, image: &Image<'_>, params: &[u8]) -> Result<(), ParamsError> {
     check_length(image, params)?;
     let Metadata { params: names, pieces, .. } = Metadata::from_bytes(image.metadata())?;
+    if graph.normalisation().is_none()
+        && let Some(op) = normalisation(image)
+    {
+        graph.normalise_inputs(op).map_err(ParamsError::Normalise)?;
+    }
     let precision = Precision::of(image);
     let records = image.params();
     if names.len() != records.len() {

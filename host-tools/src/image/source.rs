@@ -8,8 +8,8 @@
 //! section where they stand there as they are (so that what a device learned is exported, too), else
 //! in the values here. `docs/image-format.md` is the specification.
 
-use super::metadata::{Metadata, MetadataError};
-use super::params::{ParamsError, apply_params, initial_params};
+use super::metadata::MetadataError;
+use super::params::{ParamsError, apply_params, initial_params, normalisation};
 use super::write::Packed;
 use crate::graph::{Data, Graph, GraphError, TensorId};
 use crate::lower::{BufferId, Home, Precision, Program};
@@ -179,9 +179,9 @@ pub fn read_source(file: &[u8]) -> Result<Graph, SourceError> {
         tensor.data = Some(data.ok_or_else(|| SourceError::Values { tensor: name() })?);
     }
     graph.validate()?;
-    // Parts of parameters that learn have places of their own in the image, and blocks of integers are no floats.
-    let pieces = Metadata::from_bytes(image.metadata())?.pieces;
-    if !pieces.is_empty() || Precision::of(&image) != Precision::F32 {
+    // What learns may be equal at first and is not then; its parts have places of their own, and blocks of integers are
+    // no floats.
+    if image.is_trainable() || normalisation(&image).is_some() || Precision::of(&image) != Precision::F32 {
         apply_params(&mut graph, &image, &initial_params(&image))?;
     }
     Ok(graph)
@@ -245,6 +245,21 @@ mod tests {
         for id in found.parameter_tensors() {
             assert!(found.tensor(id).data.as_ref().unwrap().as_f32().unwrap().iter().all(|v| *v == 0.0));
         }
+    }
+
+    /// Biases of one length begin as the same zeros.
+    #[test]
+    fn what_was_equal_is_told_apart() {
+        let graph = Sequential::new([2]).add(Dense::new(3)).add(Dense::new(3)).build(5).unwrap();
+        let packed = packed(&graph);
+        let image = packed.image().unwrap();
+        let params: Vec<u8> = (0..image.header().param_bytes / 4).flat_map(|n| (n as f32).to_le_bytes()).collect();
+        let learned = with_params(&image, &params).unwrap();
+        let file = packed.file_bytes(&graph);
+        let file = AlignedBytes::copy_of(&[&learned[..], source_bytes(&file)].concat());
+        let found = read_source(&file).unwrap();
+        let values = found.parameter_tensors().into_iter().flat_map(|id| found.tensor(id).data.clone().unwrap().to_le_bytes());
+        assert_eq!(values.collect::<Vec<_>>(), params);
     }
 
     #[test]

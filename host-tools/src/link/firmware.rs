@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use embernet_core::image::Image;
-use embernet_core::plan::{FIRST_FIXED_KIND, FIRST_HOST_KIND, Step, is_compression, is_fixed, is_fixed_image};
+use embernet_core::plan::{FIRST_FIXED_KIND, FIRST_HOST_KIND, Step, is_compression, is_fixed, is_fixed_image, kind};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
 
 use super::{Board, LinkError, workspace};
@@ -52,6 +52,11 @@ fn order(step: &Step<'_>) -> Option<Orders> {
     Some(if order.is_plain() { Orders::Plain } else { Orders::Own })
 }
 
+/// Whether a kind normalises inputs.
+fn is_normalise(kind: u16) -> bool {
+    kind == kind::NormaliseI8
+}
+
 impl Default for FirmwareOptions {
     fn default() -> Self {
         Self { steps: None, orders: Orders::Both, states: false, watch: true, log: true, transfer: true }
@@ -78,7 +83,7 @@ impl FirmwareOptions {
         };
         if has(is_fixed_image) {
             Self::with_fixed_images()
-        } else if optimizer.state != 0 || optimizer.passes > 1 || has(is_compression) {
+        } else if optimizer.state != 0 || optimizer.passes > 1 || has(is_compression) || has(is_normalise) {
             Self::with_states()
         } else if has(is_fixed) {
             Self::with_fixed()
@@ -89,7 +94,7 @@ impl FirmwareOptions {
 
     /// All kernels but convolutions and pools in 16-bit fixed point: the rest of that also on a core with FPU.
     pub fn with_fixed() -> Self {
-        Self { steps: Some((1..FIRST_HOST_KIND).filter(|kind| !is_fixed_image(*kind)).collect()), ..Self::default() }
+        Self { steps: Some((1..FIRST_HOST_KIND).filter(|kind| !is_fixed_image(*kind) && !is_normalise(*kind)).collect()), ..Self::default() }
     }
 
     /// Floats and all of 16-bit fixed point; integers, for which the smallest boards have no room then, are left out.
@@ -103,8 +108,8 @@ impl FirmwareOptions {
         if !board.has_fpu() && *self == Self::with_fixed() { Self::default() } else { self.clone() }
     }
 
-    /// An optimiser's state and activations in every form, and all kernels but those of 16-bit fixed point, which know no such state and
-    /// for which the smallest boards have no room then.
+    /// An optimiser's state and activations in every form, inputs normalised, and all kernels but those of 16-bit fixed
+    /// point, which know no such state and for which the smallest boards have no room then.
     pub fn with_states() -> Self {
         Self { states: true, steps: Some((1..FIRST_FIXED_KIND).collect()), ..Self::default() }
     }

@@ -223,6 +223,29 @@ impl Client {
         }
     }
 
+    /// Brings the inputs of the device's model, which must be `image`, back to what it was trained on: shows it these
+    /// samples, raw bytes of its one input, and has its tables made of them. Gives the ticks of the device's counter.
+    pub fn normalise(&mut self, image: &Image<'_>, input: &[u8]) -> Result<u64, LinkError> {
+        let total = samples_of("input", image.inputs(), &[input])?;
+        let batch = (image.header().infer.samples as usize).clamp(1, usize::from(u16::MAX));
+        let mut ticks = 0;
+        for first in (0..total).step_by(batch) {
+            let count = batch.min(total - first);
+            self.write(Buffer::Input(0), part(&image.inputs()[0], input, first, count))?;
+            ticks += self.measure(count as u16)?;
+        }
+        Ok(ticks + self.measure(0)?)
+    }
+
+    /// Shows so many samples of what lies in the model's input to the normalisation of inputs, or with 0 has it make its
+    /// tables. Gives the ticks of the device's counter.
+    pub fn measure(&mut self, samples: u16) -> Result<u64, LinkError> {
+        match self.ask("normalise", &Request::Normalise { samples })? {
+            Reply::Ran(ticks) => Ok(ticks),
+            _ => Err(LinkError::Unexpected { request: "normalise" }),
+        }
+    }
+
     /// Puts samples where training finds them, and says how many they are.
     fn write_batch(&mut self, image: &Image<'_>, inputs: &[&[u8]], target: &[u8]) -> Result<u16, LinkError> {
         let samples = samples_of("training input", image.train_inputs(), inputs)?;

@@ -229,13 +229,23 @@ impl<'g> Lowering<'g> {
             for id in graph.parameter_tensors() {
                 let tensor = graph.tensor(id);
                 if tensor.trainable && tensor.data.is_some() {
-                    let home = Home::Parameter { tensor: id, initial: lowering.encoded(tensor) };
-                    let buffer = lowering.program.add(tensor.name.clone(), home);
-                    lowering.constants.insert(id, buffer);
+                    lowering.keep(id);
                 }
             }
         }
         Ok(lowering)
+    }
+
+    /// The buffer of a constant that is kept in the arena.
+    fn keep(&mut self, id: TensorId) -> BufferId {
+        if let Some(buffer) = self.constants.get(&id) {
+            return *buffer;
+        }
+        let tensor = self.graph.tensor(id);
+        let home = Home::Parameter { tensor: id, initial: self.encoded(tensor) };
+        let buffer = self.program.add(tensor.name.clone(), home);
+        self.constants.insert(id, buffer);
+        buffer
     }
 
     /// Whether floats are computed in 16-bit fixed point.

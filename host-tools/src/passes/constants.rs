@@ -41,5 +41,5 @@ fn fold(editor: &mut Editor, id: NodeId) -> bool {
 
 /// Whether equal inputs may give other outputs in the next run.
 fn remembers(op: &Op) -> bool {
-    matches!(op, Op::Svdf(_))
+    matches!(op, Op::Svdf(_) | Op::Normalise(_))
 }

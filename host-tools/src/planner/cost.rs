@@ -113,6 +113,13 @@ pub fn update(program: &Program, optimizer: &OptimizerRecord, core: Core) -> u64
     ((pass + sums) * u64::from(optimizer.passes) + updated) / 10
 }
 
+/// Estimated instructions of a normalisation of inputs: to look up every value of a sample.
+pub fn normalise(values: u64, core: Core) -> u64 {
+    // Counted in QEMU (`tests/tests/qemu_normalise.rs`).
+    let (step, value) = if core == Core::Fpu { (500, 10) } else { (500, 11) };
+    step + value * values
+}
+
 /// The work of a step with weights, for one sample.
 #[derive(Default)]
 struct Work {

@@ -50,6 +50,9 @@ pub struct PlanFile {
     /// Layers whose output is kept as int8.
     #[serde(default)]
     pub compress: Vec<String>,
+    /// Whether inputs are normalised on the device.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub normalise: bool,
     /// Elements of gradient tiles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tile: Option<usize>,
@@ -101,6 +104,7 @@ impl PlanFile {
             passes: way.passes,
             recompute: way.recompute,
             compress: way.compress,
+            normalise: false,
             tile: way.tile,
             ram_bytes: candidate.ram_bytes,
         }

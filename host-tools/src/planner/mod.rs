@@ -14,6 +14,7 @@ pub mod gain;
 
 mod activations;
 mod file;
+mod normalise;
 mod search;
 mod ways;
 
@@ -22,6 +23,7 @@ mod tests;
 
 pub use file::{PlanFile, PlanFileError};
 pub use gain::Gains;
+pub use normalise::{Normalisation, normalisation};
 pub use search::plan;
 
 use crate::graph::Selection;

@@ -12,7 +12,7 @@ const FRACTIONS: [usize; 2] = [4, 2];
 /// Selections that a graph takes, each of them once: for every number of layers at the end the whole of them, their
 /// biases, adapters, and the whole of them but the first, of which some channels learn.
 pub(super) fn ways(graph: &Graph, gains: &Gains) -> Vec<Selection> {
-    let layers: Vec<NodeId> = graph.iter().filter(|(_, n)| !n.parameters().is_empty()).map(|(id, _)| id).collect();
+    let layers: Vec<NodeId> = graph.iter().filter(|(_, n)| n.is_layer()).map(|(id, _)| id).collect();
     let mut found: Vec<Selection> = Vec::new();
     let mut offer = |selection: Selection| {
         if !found.contains(&selection) && graph.clone().set_trainable(&selection).is_ok() {

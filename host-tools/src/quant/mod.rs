@@ -118,7 +118,8 @@ pub fn quantize(graph: &Graph, calibration: &[f32], scheme: Scheme) -> Result<Qu
     // A fused clamp costs no rounding of its own, and the range is what is left behind it.
     let simplified = passes::fold_and_simplify(&mut float, Graph::fold_all_batch_norm)?;
     let ranges = calibrate::ranges(&float, calibration)?;
-    let graph = post_training::to_int8(&float, &ranges)?;
+    let mut graph = post_training::to_int8(&float, &ranges)?;
+    graph.meta.reference = graph.measured(calibration).ok();
     let errors = compare::compare(&float, &graph, calibration)?;
     Ok(Quantized { graph, errors, simplified })
 }

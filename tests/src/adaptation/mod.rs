@@ -69,7 +69,26 @@ impl Learning {
 /// # Panics
 /// If the model cannot learn so.
 pub fn accuracies(graph: &Graph, how: &Learning, train: &Samples, test: &Samples) -> [f64; 2] {
-    learned(graph, how, front::split(graph, &how.layers), train, test).0
+    learned(graph, how, front::split(graph, &how.layers), train, test).accuracy
+}
+
+/// Mean loss on `held` before the first epoch and after the last: what somebody can measure who has nothing but samples
+/// to learn from, and keeps some of them back.
+///
+/// # Panics
+/// If the model cannot learn so.
+pub fn losses(graph: &Graph, how: &Learning, train: &Samples, held: &Samples) -> [f64; 2] {
+    learned(graph, how, front::split(graph, &how.layers), train, held).loss
+}
+
+/// What became of a model.
+#[derive(Debug, PartialEq)]
+struct Learned {
+    /// Share of the test samples recognised, before and after.
+    accuracy: [f64; 2],
+    /// Mean loss on them.
+    loss: [f64; 2],
+    params: Vec<u8>,
 }
 
 /// Whether a front that runs once for each sample leaves the same parameters as the whole network.
@@ -82,14 +101,14 @@ pub fn split_changes_nothing(graph: &Graph, how: &Learning, samples: &Samples) -
     learned(graph, how, split, samples, samples) == learned(graph, how, None, samples, samples)
 }
 
-/// [`accuracies`], and the parameters in the end.
+/// All that can be told of a model that learns.
 fn learned(
     graph: &Graph,
     how: &Learning,
     split: Option<(Graph, Graph)>,
     train: &Samples,
     test: &Samples,
-) -> ([f64; 2], Vec<u8>) {
+) -> Learned {
     let is_float = graph.tensor(graph.inputs[0]).dtype == DType::F32;
     let isa = image::host_isa(!is_float);
     let back = split.as_ref().map_or(graph, |(_, back)| back);
@@ -103,7 +122,13 @@ fn learned(
         None => encode_f32(&samples.x, &image.inputs()[0]),
     });
     let bytes_each = image.inputs()[0].sample_bytes();
-    let accuracy = |session: &mut dyn image::HostSession| {
+    let judged = |session: &mut dyn image::HostSession| {
+        let mut loss = 0.0;
+        for (x, label) in test_x.chunks(bytes_each).zip(&test.labels) {
+            session.input_mut(PlanKind::Train, 0).copy_from_slice(x);
+            session.target_mut().copy_from_slice(label.as_bytes());
+            loss += f64::from(session.evaluate(1).expect("an evaluation").loss);
+        }
         let right = test_x.chunks(bytes_each).zip(&test.labels).filter(|(x, label)| {
             session.input_mut(PlanKind::Infer, 0).copy_from_slice(x);
             session.infer(1).expect("inference");
@@ -111,9 +136,9 @@ fn learned(
             let best = (0..y.len()).fold(0, |best, class| if y[class] > y[best] { class } else { best });
             best == **label as usize
         });
-        right.count() as f64 / test.labels.len() as f64
+        [right.count() as f64, loss].map(|sum| sum / test.labels.len() as f64)
     };
-    let before = accuracy(session.as_mut());
+    let before = judged(session.as_mut());
     let mut rng = Rng::new(how.seed);
     let mut order: Vec<usize> = (0..train.labels.len()).collect();
     let updates = (how.epochs * order.len()) as f32;
@@ -128,8 +153,9 @@ fn learned(
             session.train_step(1).expect("a step");
         }
     }
-    let after = if how.epochs == 0 { before } else { accuracy(session.as_mut()) };
-    ([before, after], session.params().to_vec())
+    let after = if how.epochs == 0 { before } else { judged(session.as_mut()) };
+    let [accuracy, loss] = [0, 1].map(|at| [before[at], after[at]]);
+    Learned { accuracy, loss, params: session.params().to_vec() }
 }
 
 /// The same image, whose updates do not know of scales.

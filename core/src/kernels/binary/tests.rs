@@ -168,7 +168,7 @@ proptest! {
             Broadcast { extents, a: side(a, &extents, 0, 0), b: side(b, &extents, 0, 0), y }
         };
         let context = || Context {
-            samples: 2, optimizer: Optimizer::at_step(REVEAL, 1), training: false, loss: 0.0, right: 0, evaluation: false,
+            samples: 2, optimizer: Optimizer::at_step(REVEAL, 1), training: false, loss: 0.0, right: 0, evaluation: false, adapts: None,
         };
         let mut arena: Vec<i8> = [&a[..], &b, &[0; 12]].concat();
         let step = ForwardInteger { kind: kind as u32, size: 1, shape: shape(1), numbers };
@@ -219,7 +219,7 @@ fn quotients_are_rounded_to_nearest() {
             training: false,
             loss: 0.0,
             right: 0,
-            evaluation: false,
+            evaluation: false, adapts: None,
         };
         run_record(crate::arch::Scalar, &step, &[], arena.as_mut_bytes(), context);
         for (i, y) in arena[512..].iter().enumerate() {

@@ -84,7 +84,7 @@ proptest! {
                 }
             }
         }).collect();
-        let context = || Context { samples, optimizer: Optimizer::at_step(REVEAL, 1), training: false, loss: 0.0, right: 0, evaluation: false };
+        let context = || Context { samples, optimizer: Optimizer::at_step(REVEAL, 1), training: false, loss: 0.0, right: 0, evaluation: false, adapts: None };
         let mut arena: Vec<i8> = [&x[..], &vec![99; outs]].concat();
         let step = ForwardInteger { kind: kind as u32, size: 1, shape, x: Ref::arena(0), y: Ref::arena(ins as u32), scaling };
         prop_assert!(step.shape_is_valid());

@@ -8,6 +8,7 @@ use embernet::data::csv::{self, CsvOptions, Missing, Target};
 use embernet::data::{self, Array, Dataset, LabelKind, Labels, Storage};
 use embernet::engine::Place;
 use embernet::experiment::Experiment;
+use embernet::graph::Graph;
 use embernet::image::{Optimize, PackOptions, Packed};
 use embernet::link::Board;
 use embernet_core::arch::IsaId;
@@ -96,6 +97,21 @@ impl DataArgs {
         fit(data, model, &self.data)
     }
 
+    /// Reads the samples; labels that the file does not hold are not missed, and others mean nothing.
+    pub fn load_unlabelled(&self, model: &Facts) -> Result<Dataset> {
+        let extension = self.data.extension().map(|extension| extension.to_ascii_lowercase());
+        let data = match extension.as_ref().and_then(|extension| extension.to_str()) {
+            Some("toml") => self.experiment()?,
+            Some("csv" | "tsv" | "data") => self.table(model)?,
+            Some("npz") => {
+                let [x] = data::read_npz(&self.data, ["x"])?;
+                data::unlabelled(x, &self.data)?
+            }
+            _ => data::unlabelled(data::read_array(&self.data)?, &self.data)?,
+        };
+        fit(data, model, &self.data)
+    }
+
     fn experiment(&self) -> Result<Dataset> {
         let parts = read_experiment(&self.data, None)?.load()?;
         match self.part {
@@ -160,24 +176,8 @@ pub fn data_folder() -> Option<PathBuf> {
 ///
 /// At most `most` of them, spread evenly over the file.
 pub fn read_calibration(path: &Path, target: Option<&str>, model: &Facts, most: usize) -> Result<Vec<f32>> {
-    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-    let labelled = |part| DataArgs {
-        data: path.into(),
-        labels: None,
-        part,
-        target: target.map(str::to_string),
-        missing: MissingArg::Drop,
-    };
-    let mut data = match extension.as_ref().and_then(|extension| extension.to_str()) {
-        Some("toml") => labelled(Part::Train).experiment()?,
-        Some("csv" | "tsv" | "data") => labelled(Part::Train).table(model)?,
-        Some("npz") => {
-            let [x] = data::read_npz(path, ["x"])?;
-            data::unlabelled(x, path)?
-        }
-        _ => data::unlabelled(data::read_array(path)?, path)?,
-    };
-    data = fit(data, model, path)?;
+    let (data, target, missing) = (path.into(), target.map(str::to_string), MissingArg::Drop);
+    let data = DataArgs { data, labels: None, part: Part::Train, target, missing }.load_unlabelled(model)?;
     let step = data.len().div_ceil(most).max(1);
     let rows: Vec<u32> = (0..data.len() as u32).step_by(step).collect();
     Ok(data.gather(&rows))
@@ -191,6 +191,51 @@ fn fit(data: Dataset, model: &Facts, path: &Path) -> Result<Dataset> {
     })?;
     data.set_preprocessing(model.preprocessing.clone());
     Ok(data)
+}
+
+/// Whether inputs are normalised on the device.
+#[derive(Debug, Args)]
+pub struct NormaliseArgs {
+    /// Have the device bring inputs back to what the model was trained on when light, colour or gain have changed: it
+    /// measures mean and deviation of each channel of some samples (`embernet learn --normalise`) and looks values up in a
+    /// table. The reference is what `embernet quantize` has measured, or with --normalise=DATA these samples: an
+    /// experiment file (its training part), a table, an archive with the array x, or samples as npy or IDX.
+    #[arg(long, value_name = "DATA", num_args = 0..=1, require_equals = true)]
+    pub normalise: Option<Option<PathBuf>>,
+}
+
+impl NormaliseArgs {
+    /// As it stands on a command line, with a space before.
+    pub fn text(&self) -> String {
+        match &self.normalise {
+            None => String::new(),
+            Some(None) => " --normalise".into(),
+            Some(Some(path)) => format!(" --normalise={}", path.display()),
+        }
+    }
+
+    /// The graph to work with.
+    pub fn apply(&self, graph: &Graph) -> Result<Graph> {
+        let mut graph = graph.clone();
+        let op = match (&self.normalise, &graph.meta.reference) {
+            (None, _) => return Ok(graph),
+            (Some(Some(path)), _) => {
+                let samples = read_calibration(path, None, &Facts::of_graph(&graph)?, usize::MAX)?;
+                graph.measured(&samples)?
+            }
+            (Some(None), Some(reference)) => reference.clone(),
+            (Some(None), None) => {
+                // What it has no form of comes first.
+                graph.input_channels()?;
+                bail!(
+                    "nobody has measured what this model was trained on; name some of that data: --normalise=DATA (what \
+                     `embernet quantize` makes knows it)"
+                )
+            }
+        };
+        graph.normalise_inputs(op)?;
+        Ok(graph)
+    }
 }
 
 /// What an image is packed for.

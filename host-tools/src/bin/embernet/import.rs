@@ -25,7 +25,7 @@ pub struct Import {
     /// The model: TFLite, ONNX, a checkpoint, or with --graph a PyTorch state dict (.safetensors).
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// The file to write: an image (.emb), or with --checkpoint a checkpoint (.safetensors).
+    /// The file to write: an image (.emb), or a checkpoint with --checkpoint or if the name ends in .safetensors.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Write a checkpoint instead of an image; all float parameters are trainable in it.
@@ -110,7 +110,9 @@ struct Line<'l> {
 
 impl Import {
     pub fn run(&self, output: &Output) -> Result<()> {
-        if self.checkpoint {
+        let to_checkpoint =
+            self.checkpoint || self.output.extension().is_some_and(|extension| extension == "safetensors");
+        if to_checkpoint {
             self.packing.none()?;
         }
         let (mut graph, layout) = self.graph(output)?;
@@ -119,7 +121,7 @@ impl Import {
         }
         // Integer weights stay as they are, and in an image all: only what is float can learn.
         let float = graph.parameter_tensors().iter().all(|t| graph.tensor(*t).dtype == DType::F32);
-        graph.set_trainable(if self.checkpoint && float { &Selection::All } else { &Selection::None })?;
+        graph.set_trainable(if to_checkpoint && float { &Selection::All } else { &Selection::None })?;
         let simplified = passes::simplify(&mut graph)?;
         let (layers, parameters, macs) = (graph.nodes.len(), graph.parameter_count(), graph.macs());
         let mut line = Line {
@@ -135,7 +137,7 @@ impl Import {
         };
         output.text(layer_table(&graph));
         output.simplified(&line.simplified);
-        if self.checkpoint {
+        if to_checkpoint {
             Checkpoint::new(graph).save(&self.output)?;
         } else {
             let packed = image::pack(&graph, &PackOptions { samples: self.samples, ..self.packing.options()? }, None)?;

@@ -15,7 +15,7 @@ use embernet::planner::PlanFile;
 use embernet_core::optim::state::StateFormat;
 use serde::Serialize;
 
-use crate::args::PackingArgs;
+use crate::args::{NormaliseArgs, PackingArgs};
 use crate::model::read_checkpoint;
 use crate::output::{Output, grouped};
 use crate::room;
@@ -58,6 +58,8 @@ pub struct Pack {
     /// unit.
     #[arg(long, value_name = "NUMBERS", default_value = "f32", conflicts_with = "plan")]
     precision: Precision,
+    #[command(flatten)]
+    normalise: NormaliseArgs,
     /// Most samples in one inference.
     #[arg(long, value_name = "N", default_value_t = 1)]
     samples: usize,
@@ -97,13 +99,18 @@ struct Line {
 impl Pack {
     pub fn run(&self, output: &Output) -> Result<()> {
         let checkpoint = read_checkpoint(&self.model)?;
-        let (options, board) = self.options(&checkpoint.graph)?;
-        let packed = image::pack(&checkpoint.graph, &options, Some(checkpoint.id()?))?;
+        let plan = self.plan.as_deref().map(PlanFile::read).transpose()?;
+        let graph = match (&self.normalise.normalise, &plan) {
+            (None, Some(plan)) if plan.normalise => NormaliseArgs { normalise: Some(None) }.apply(&checkpoint.graph)?,
+            _ => self.normalise.apply(&checkpoint.graph)?,
+        };
+        let (options, board) = self.options(&graph, plan.as_ref())?;
+        let packed = image::pack(&graph, &options, Some(checkpoint.id()?))?;
         let parsed = packed.image()?;
         if let Some(board) = board {
             room::check(&parsed, board)?;
         }
-        files::write(&self.output, &self.wrap(&packed, &checkpoint.graph, board)?)?;
+        files::write(&self.output, &self.wrap(&packed, &graph, board)?)?;
         let header = parsed.header();
         let line = Line {
             done: true,
@@ -132,12 +139,11 @@ impl Pack {
     }
 
     /// What to pack, and for which board.
-    fn options(&self, graph: &Graph) -> Result<(PackOptions, Option<&'static Board>)> {
+    fn options(&self, graph: &Graph, plan: Option<&PlanFile>) -> Result<(PackOptions, Option<&'static Board>)> {
         if self.rule.is_some() && self.train.is_none() {
             bail!("--optimizer, --lr and --loss are for images that train: add --train");
         }
-        if let Some(path) = &self.plan {
-            let plan = PlanFile::read(path)?;
+        if let (Some(path), Some(plan)) = (&self.plan, plan) {
             let board = Board::named(&plan.board)?;
             let options = PackOptions { samples: self.samples, ..plan.options(board.isa) };
             let found = lower(graph, &options)?.arena_bytes();

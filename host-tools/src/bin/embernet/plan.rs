@@ -9,11 +9,11 @@ use embernet::files;
 use embernet::graph::{DType, text_table};
 use embernet::link::Board;
 use embernet::lower::{Optimize, Precision};
-use embernet::planner::{self, Candidate, Gains, PlanFile, Request, cost};
+use embernet::planner::{self, Candidate, Gains, Normalisation, PlanFile, Request, cost};
 use embernet::report::{Scatter, ScatterKind};
 use serde::Serialize;
 
-use crate::args::{DataArgs, MissingArg, Part};
+use crate::args::{DataArgs, MissingArg, NormaliseArgs, Part};
 use crate::model::{Facts, read_checkpoint};
 use crate::output::{Output, grouped};
 use crate::rule::RuleArgs;
@@ -50,6 +50,8 @@ pub struct Plan {
     /// The part of an experiment's data.
     #[arg(long, value_enum, default_value_t = Part::Train, requires = "data")]
     part: Part,
+    #[command(flatten)]
+    normalise: NormaliseArgs,
     /// Show every choice, not only those that are the best for their memory.
     #[arg(long)]
     all: bool,
@@ -72,12 +74,15 @@ struct Line<'l> {
     /// Bytes that the smallest choice lacks, if none fits.
     missing_bytes: Option<usize>,
     choices: &'l [Candidate],
+    /// Normalised inputs alone, where the model can have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalisation: Option<&'l Normalisation>,
 }
 
 impl Plan {
     pub fn run(&self, output: &Output) -> Result<()> {
         let checkpoint = read_checkpoint(&self.model)?;
-        let graph = &checkpoint.graph;
+        let graph = &self.normalise.apply(&checkpoint.graph)?;
         let board = Board::named(&self.board)?;
         let is_float = graph.parameter_tensors().iter().all(|t| graph.tensor(*t).dtype == DType::F32);
         if self.precision.is_some() && !is_float {
@@ -107,7 +112,9 @@ impl Plan {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let choices = planner::plan(graph, &request, &gains, threads)?;
         let best = choices.first().filter(|best| best.fits);
-        output.text(table(&choices, is_float, self.all));
+        let reference = graph.normalisation().map(|(_, op)| op).or(graph.meta.reference.as_ref());
+        let normalisation = planner::normalisation(&checkpoint.graph, reference, &request, data.as_ref());
+        output.text(table(&choices, normalisation.as_ref(), is_float, self.all));
         if let Some(path) = &self.svg {
             let drawing = scatter(&choices, &request).svg().context("there is nothing to draw")?;
             files::write(path, drawing.as_bytes())?;
@@ -122,22 +129,29 @@ impl Plan {
             best,
             missing_bytes: missing,
             choices: &choices,
+            normalisation: normalisation.as_ref(),
         });
         let Some(best) = best else {
             return Err(too_small(&choices, &request));
         };
         let shown = self.model.display();
         output.text(format_args!(
-            "best: {} with {} B of RAM; embernet pack {shown} --for {} --train {}{}",
+            "best: {} with {} B of RAM; embernet pack {shown} --for {} --train {}{}{}",
             best.way.train,
             grouped(best.ram_bytes as u64),
             board.name,
             best.way.train,
-            if best.way.precision == Precision::Fixed16 { " --precision fixed16" } else { "" }
+            if best.way.precision == Precision::Fixed16 { " --precision fixed16" } else { "" },
+            self.normalise.text()
         ));
         if let Some(path) = &self.output {
-            PlanFile::new(&board.name, &request, best).write(path)?;
-            output.text(format_args!("written to {0}: embernet pack {shown} --plan {0} -o model.emb", path.display()));
+            let normalise = self.normalise.normalise.is_some();
+            PlanFile { normalise, ..PlanFile::new(&board.name, &request, best) }.write(path)?;
+            let data = self.normalise.text();
+            output.text(format_args!(
+                "written to {0}: embernet pack {shown} --plan {0}{data} -o model.emb",
+                path.display()
+            ));
         }
         Ok(())
     }
@@ -164,7 +178,7 @@ fn too_small(choices: &[Candidate], request: &Request) -> anyhow::Error {
 }
 
 /// The choices, the best first. Unless all are wanted: those that nothing beats in both memory and gain.
-fn table(choices: &[Candidate], is_float: bool, all: bool) -> String {
+fn table(choices: &[Candidate], normalisation: Option<&Normalisation>, is_float: bool, all: bool) -> String {
     let columns =
         ["learns", "in", "state", "batch", "again", "as int8", "RAM B", "flash B", "instructions", "gain", "fits"];
     let mut table = text_table(&columns, 6);
@@ -201,7 +215,31 @@ fn table(choices: &[Candidate], is_float: bool, all: bool) -> String {
             if candidate.fits { "yes" } else { "no" }.to_owned(),
         ]);
     }
-    format!("{table}\ninstructions and gain are estimates; s: small gradient tiles")
+    let Some(alone) = normalisation else {
+        return format!("{table}\ninstructions and gain are estimates; s: small gradient tiles");
+    };
+    let text = |number: usize| grouped(number as u64);
+    table.add_row([
+        "normalise alone".to_owned(),
+        "int8".to_owned(),
+        "-".to_owned(),
+        "1".to_owned(),
+        "-".to_owned(),
+        "-".to_owned(),
+        text(alone.ram_bytes),
+        text(alone.flash_bytes),
+        grouped(alone.instructions),
+        "-".to_owned(),
+        if alone.fits { "yes" } else { "no" }.to_owned(),
+    ]);
+    let found = alone.loss.map_or_else(String::new, |[before, after]| {
+        format!("; over these samples the loss is {before:.4} as they are and {after:.4} normalised")
+    });
+    format!(
+        "{table}\ninstructions and gain are estimates; s: small gradient tiles\nnormalise: inputs brought back to what the \
+         model was trained on (--normalise), {} B of state{found}",
+        text(alone.state_bytes)
+    )
 }
 
 fn scatter(choices: &[Candidate], request: &Request) -> Scatter {

@@ -11,6 +11,7 @@
 //! | transpose_conv2d | `[in][kh][kw][out / groups]` | `[out]` |
 //! | depthwise_conv2d | `[kh][kw][channels * multiplier]`, output channel `c * multiplier + m` | `[channels * multiplier]` |
 //! | prelu | `[last axis]` slopes | |
+//! | normalise | `[channels][256]` tables, `[channels][4]` sums | |
 //!
 //! The depthwise kernel lies as TFLite and CMSIS-NN store it: all output channels of one tap are
 //! neighbours, so that a kernel runs along channels.
@@ -23,6 +24,7 @@ mod elementwise;
 mod layer_norm;
 mod matmul;
 mod movement;
+mod normalise;
 mod pool;
 mod recurrent;
 mod reduce;
@@ -42,6 +44,7 @@ pub use elementwise::{Add, Dequantize, Div, Maximum, Minimum, Mul, PRelu, Quanti
 pub use layer_norm::LayerNorm;
 pub use matmul::{MatMul, MatMulSizes};
 pub use movement::{Concat, Pad, ResizeNearest, Slice, Transpose};
+pub use normalise::Normalise;
 pub use pool::{AveragePool2d, GlobalAveragePool2d, GlobalMaxPool2d, MaxPool2d};
 pub use recurrent::{Gru, Lstm};
 pub use reduce::{Reduce, Reduction};
@@ -208,6 +211,7 @@ pub enum Op {
     Lstm(Lstm),
     Gru(Gru),
     Svdf(Svdf),
+    Normalise(Normalise),
 }
 
 /// The one list of variants; everything else asks the [`Operation`].
@@ -248,6 +252,7 @@ macro_rules! each {
             Op::Lstm($o) => $body,
             Op::Gru($o) => $body,
             Op::Svdf($o) => $body,
+            Op::Normalise($o) => $body,
         }
     };
 }
@@ -281,7 +286,7 @@ from!(
     GlobalMaxPool2d => GlobalMaxPool2d, Flatten => Flatten, Reshape => Reshape,
     ActivationLayer => Activation, Softmax => Softmax, Add => Add, BatchNorm => BatchNorm, Quantize => Quantize,
     Dequantize => Dequantize, LogSoftmax => LogSoftmax, Sub => Sub, Mul => Mul, Div => Div, Minimum => Minimum, Maximum => Maximum, PRelu => PRelu, Pad => Pad, Concat => Concat, Slice => Slice, Transpose => Transpose, ResizeNearest => ResizeNearest, Reduce => Reduce,
-    TransposeConv2d => TransposeConv2d, MatMul => MatMul, LayerNorm => LayerNorm, Lstm => Lstm, Gru => Gru, Svdf => Svdf
+    TransposeConv2d => TransposeConv2d, MatMul => MatMul, LayerNorm => LayerNorm, Lstm => Lstm, Gru => Gru, Svdf => Svdf, Normalise => Normalise
 );
 
 impl From<Activation> for Op {

@@ -34,7 +34,7 @@ impl Emit<'_, '_> {
             let node = graph.node(id);
             let moves_state = match &node.op {
                 Op::BatchNorm(_) => self.batch_norm_learns(node),
-                op => matches!(op, Op::Svdf(_)),
+                op => matches!(op, Op::Svdf(_) | Op::Normalise(_)),
             };
             if moves_state {
                 return Err(unsupported(node, "computing it twice for one update"));

@@ -13,6 +13,7 @@ mod layer;
 mod layer_norm;
 mod matmul;
 mod movement;
+mod normalise;
 mod pool;
 mod quantize;
 mod recurrent;
@@ -82,6 +83,7 @@ impl Emit<'_, '_> {
             Op::LayerNorm(op) => self.layer_norm(site, op),
             Op::Gru(op) => self.gru(site, op),
             Op::Svdf(op) => self.svdf(site, op),
+            Op::Normalise(op) => self.normalise(site, op),
             Op::LogSoftmax(_) => self.log_softmax(site),
             Op::PRelu(_) => self.prelu(site),
             Op::Reduce(op) => self.reduce(site, op),

@@ -1,6 +1,7 @@
 //! `embernet learn`: training an image's model where it works.
 
 mod check;
+mod normalise;
 mod show;
 
 use std::path::PathBuf;
@@ -10,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use embernet::engine::{self, Learned, Place};
 use embernet::files;
-use embernet::image::{apply_params, source_bytes, with_params};
+use embernet::image::{self, apply_params, source_bytes, with_params};
+use embernet::import::checkpoint::Checkpoint;
 use embernet::train::Runaway;
 use embernet_core::checksum::crc32;
 use embernet_core::image::Image;
@@ -27,14 +29,18 @@ use crate::progress;
 /// Train a model on a device; the same flags on the host give the same bits.
 #[derive(Debug, Args)]
 pub struct Learn {
-    /// An image with a training plan (.emb, packed with --train).
+    /// An image with a training plan (.emb, packed with --train), or with --normalise.
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Passes over the data.
+    /// First bring inputs back to what the model was trained on: the device measures mean and deviation of each channel
+    /// over all of the data. For images that were packed with --normalise.
+    #[arg(long)]
+    normalise: bool,
+    /// Passes over the data. With --normalise they may be 0: nothing else is learned then, and the data need no labels.
     #[arg(long, value_name = "N", default_value_t = 1)]
     epochs: u32,
     /// Samples in one step. As many as the image takes by default.
@@ -82,6 +88,16 @@ struct EpochLine {
     accuracy: Option<f64>,
 }
 
+/// Inputs were normalised.
+#[derive(Serialize)]
+struct NormalisedLine {
+    /// Samples that were measured.
+    normalised: usize,
+    /// Share of right answers before and after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<[f64; 2]>,
+}
+
 #[derive(Serialize)]
 struct Line {
     done: bool,
@@ -102,6 +118,12 @@ impl Learn {
     pub fn run(&self, output: &Output) -> Result<()> {
         let bytes = read_image(&self.model)?;
         let image = Image::parse(&bytes)?;
+        if self.normalise && image::normalisation(&image).is_none() {
+            bail!("{} does not normalise its inputs; pack it with --normalise", self.model.display());
+        }
+        if self.epochs == 0 {
+            return self.normalise_only(output, &bytes, &image);
+        }
         let (Some(target), true) = (image.target(), image.is_trainable()) else {
             bail!("{} has no training plan; pack it with --train", self.model.display());
         };
@@ -155,6 +177,20 @@ impl Learn {
                 let (mut x, mut y) = (Vec::new(), Vec::new());
                 let passes = u64::from(image.header().optimizer.passes.max(1));
                 let done = if self.resume { u64::from(engine.updates()?) * passes } else { 0 };
+                if self.normalise && done == 0 {
+                    if self.resume {
+                        // What was being measured when the power failed counts no more.
+                        engine.reset()?;
+                    }
+                    let before = check.accuracy(engine)?;
+                    engine.normalise(&input)?;
+                    let after = check.accuracy(engine)?;
+                    self.keep_normalised(engine)?;
+                    let accuracy = before.zip(after).map(|(before, after)| [before, after]);
+                    let judged = accuracy.map_or_else(String::new, |[a, b]| format!("  accuracy {a:.4} -> {b:.4}"));
+                    output.json(&NormalisedLine { normalised: data.len(), accuracy });
+                    show.tell(output, &format!("inputs normalised over {} samples{judged}", data.len()));
+                }
                 if done >= total {
                     bail!("the device has done {done} steps, and these are {total}; more --epochs would go on");
                 }
@@ -209,18 +245,7 @@ impl Learn {
         )?;
         drop(show);
 
-        match base {
-            Some(mut checkpoint) => {
-                let parent = checkpoint.id()?;
-                apply_params(&mut checkpoint.graph, &image, &params)?;
-                checkpoint.parent = Some(parent);
-                checkpoint.save(&self.output)?;
-            }
-            None => {
-                let learned = with_params(&image, &params)?;
-                files::write(&self.output, &[&learned[..], source_bytes(&bytes)].concat())?;
-            }
-        }
+        self.save(&bytes, &image, base, &params)?;
         let line = Line {
             done: true,
             target: self.place.on.to_string(),
@@ -246,6 +271,23 @@ impl Learn {
             output.text(advice);
         }
         output.json(&line);
+        Ok(())
+    }
+
+    /// Writes what was learned.
+    fn save(&self, bytes: &[u8], image: &Image<'_>, base: Option<Checkpoint>, params: &[u8]) -> Result<()> {
+        match base {
+            Some(mut checkpoint) => {
+                let parent = checkpoint.id()?;
+                apply_params(&mut checkpoint.graph, image, params)?;
+                checkpoint.parent = Some(parent);
+                checkpoint.save(&self.output)?;
+            }
+            None => {
+                let learned = with_params(image, params)?;
+                files::write(&self.output, &[&learned[..], source_bytes(bytes)].concat())?;
+            }
+        }
         Ok(())
     }
 }
