@@ -230,3 +230,52 @@ fn a_state_dict_fills_a_described_network() {
     let error = desk.fail(&[&args[..4], &["--map", "dense=net.2", "-o", "c.emb"]].concat());
     assert!(error.starts_with("weights.safetensors: module `net.2` has bias"), "{error}");
 }
+
+/// Samples twice as large as in training, and moved: what a model expects comes back without a label.
+#[test]
+fn inputs_are_brought_back() {
+    let desk = Desk::with_iris(60);
+    let experiment = repository("experiments/iris.toml");
+    desk.succeed(&["quantize", "model.safetensors", "--calibration", &experiment, "-o", "i8.safetensors"]);
+    desk.succeed(&["pack", "i8.safetensors", "--normalise", "--train", "last:1", "-o", "i8.emb"]);
+    assert!(desk.succeed(&["inspect", "i8.emb"]).contains("NormaliseI8"));
+    let usual: Vec<f32> = (0..400).map(|n| ((n * 37) % 101) as f32 / 25.0 - 2.0).collect();
+    let moved: Vec<f32> = usual.iter().map(|x| x / 2.0 - 0.5).collect();
+    desk.write("usual.npy", npy(&[100, 4], &usual));
+    desk.write("moved.npy", npy(&[100, 4], &moved));
+    let learn = ["learn", "i8.emb", "--normalise", "--epochs", "0", "--prepared", "--data"];
+    for (data, image) in [("usual.npy", "usual.emb"), ("moved.npy", "moved.emb")] {
+        let lines = desk.json(&[&learn[..], &[data, "-o", image]].concat());
+        assert_eq!((&lines[0]["done"], &lines[0]["normalised"]), (&true.into(), &100.into()));
+    }
+    let answers = |image: &str, data: &str| -> Vec<f32> {
+        desk.succeed(&["run", image, "--input", data, "--output", "y.npy"]);
+        embernet::data::read_array(&desk.path("y.npy")).unwrap().values().to_f32()
+    };
+    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>();
+    let expected = answers("usual.emb", "usual.npy");
+    let (as_it_is, back) = (answers("i8.emb", "moved.npy"), answers("moved.emb", "moved.npy"));
+    assert!(5.0 * distance(&back, &expected) < distance(&as_it_is, &expected));
+
+    // The same tables in a checkpoint, and in an image made of that.
+    desk.succeed(&[&learn[..], &["moved.npy", "--base", "i8.safetensors", "-o", "moved.safetensors"]].concat());
+    desk.succeed(&["pack", "moved.safetensors", "-o", "again.emb"]);
+    assert_eq!(answers("again.emb", "moved.npy"), back);
+    assert!(desk.fail(&["export", "moved.emb", "-o", "x.tflite"]).contains("layer `normalise`"));
+
+    let fail = |args: &[&str]| desk.fail(args);
+    assert_eq!(
+        fail(&["pack", "model.safetensors", "--normalise", "-o", "x.emb"]),
+        "inputs cannot be normalised: its first layer takes f32; this is for models that begin in int8"
+    );
+    desk.succeed(&["export", "i8.safetensors", "-o", "i8.tflite"]);
+    desk.succeed(&["import", "i8.tflite", "-o", "foreign.safetensors"]);
+    assert!(fail(&["pack", "foreign.safetensors", "--normalise", "-o", "x.emb"]).contains("--normalise=DATA"));
+    desk.succeed(&["pack", "foreign.safetensors", "--normalise=usual.npy", "-o", "foreign.emb"]);
+    desk.succeed(&["pack", "i8.safetensors", "--train", "last:1", "-o", "plain.emb"]);
+    assert_eq!(
+        fail(&["learn", "plain.emb", "--normalise", "--data", "moved.npy", "--epochs", "0", "-o", "x.emb"]),
+        "plain.emb does not normalise its inputs; pack it with --normalise"
+    );
+    assert!(fail(&["learn", "i8.emb", "--data", "moved.npy", "--epochs", "0", "-o", "x.emb"]).contains("--epochs is 0"));
+}

@@ -65,3 +65,21 @@ fn ways_to_learn_are_told_to_pack() {
     assert!(fail(&["--train", "all", "--optimizer", "adagrad", "--state", "8bit"]).contains("does not start from 0"));
     assert!(fail(&["--train", "dense:channels=99"]).contains("it has 10 channels"));
 }
+
+#[test]
+fn normalised_inputs_are_a_choice_and_count() {
+    let desk = Desk::with_iris(30);
+    let experiment = repository("experiments/iris.toml");
+    desk.succeed(&["quantize", "model.safetensors", "--calibration", &experiment, "-o", "i8.safetensors"]);
+    let plan = ["plan", "i8.safetensors", "--board", "m0", "--data", &experiment];
+    let text = desk.succeed(&plan);
+    assert!(text.contains("normalise alone") && text.contains("272 B of state; over these samples the loss is"), "{text}");
+    let best = |lines: Vec<serde_json::Value>| lines[0]["best"]["ram_bytes"].as_u64().unwrap();
+    let without = best(desk.json(&plan));
+    let with = best(desk.json(&[&plan[..], &["--normalise", "-o", "plan.toml"]].concat()));
+    // One table and what is measured.
+    assert_eq!(with, without + 272);
+    let line = &desk.json(&["pack", "i8.safetensors", "--plan", "plan.toml", "-o", "model.emb"])[0];
+    assert_eq!(line["arena_bytes"].as_u64(), Some(with));
+    assert!(desk.succeed(&["inspect", "model.emb"]).contains("NormaliseI8"));
+}
