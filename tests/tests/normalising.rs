@@ -5,7 +5,8 @@ use embernet::engine::{self, EngineError, Place};
 use embernet::graph::ops::Quantize;
 use embernet::graph::{DType, Graph, Selection, Tensor};
 use embernet::image::{
-    AlignedBytes, PackOptions, Packed, TrainOptions, apply_params, arena_for, pack, read_source, source_bytes, with_params,
+    AlignedBytes, PackOptions, Packed, TrainOptions, apply_params, arena_for, pack, read_source, source_bytes,
+    with_params,
 };
 use embernet::link::{Client, LinkError};
 use embernet_core::adapt::normalise::Table;
@@ -197,7 +198,8 @@ fn a_model_that_does_not_train_normalises_real_inputs() {
         Ok([good, bad, engine.infer(x.as_bytes(), &mut |_| {})?, engine.params()?])
     };
     let [good, bad, after, params] = engine::with(&Place::Host, &image, &mut |_| {}, work).unwrap();
-    let distance = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| u32::from((*a as i8).abs_diff(*b as i8))).sum::<u32>();
+    let distance =
+        |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| u32::from((*a as i8).abs_diff(*b as i8))).sum::<u32>();
     assert!(distance(&good, &after) * 3 < distance(&good, &bad), "{good:?} {bad:?} {after:?}");
 
     let (mut client, _thread) = learner(&image);

@@ -98,8 +98,15 @@ mod tests {
             let step = LookupI8 { len: 3, table: Ref::data(0), x: Ref::arena(x), y: Ref::arena(y) };
             assert!(step.shape_is_valid());
             let optimizer = Optimizer::idle(OptimizerRecord::sgd(0.0));
-            let mut context =
-                Context { samples: 2, optimizer, training: false, loss: 0.0, right: 0, evaluation: false, adapts: None };
+            let mut context = Context {
+                samples: 2,
+                optimizer,
+                training: false,
+                loss: 0.0,
+                right: 0,
+                evaluation: false,
+                adapts: None,
+            };
             run_record(Scalar, &step, &table, &mut arena, &mut context);
             assert_eq!(arena[y as usize..y as usize + 6], [255, 254, 253, 128, 127, 0]);
         }

@@ -99,8 +99,15 @@ mod tests {
             let mut arena: Vec<u8> = (0..2 * 18 * pixel).map(|i| i as u8).collect();
             let before = arena.clone();
             let optimizer = Optimizer::at_step(OptimizerRecord::sgd(1.0), 1);
-            let mut context =
-                Context { samples: 2, optimizer, training: false, loss: 0.0, right: 0, evaluation: false, adapts: None };
+            let mut context = Context {
+                samples: 2,
+                optimizer,
+                training: false,
+                loss: 0.0,
+                right: 0,
+                evaluation: false,
+                adapts: None,
+            };
             run_record(Scalar, &step, tables.as_bytes(), &mut arena, &mut context);
             let pixel = pixel as usize;
             for (i, found) in arena[y.offset()..].chunks(pixel).enumerate() {

@@ -127,7 +127,8 @@ fn run_loss<R: Encode>(record: &R, predictions: &[f32], target: &[u8]) -> (f32, 
     let mut arena = predictions.to_vec();
     arena.extend(target.chunks(4).map(|word| f32::from_bits(u32::from_le_bytes(word.try_into().unwrap()))));
     let optimizer = Optimizer::at_step(OptimizerRecord::sgd(0.0), 1);
-    let mut context = Context { samples, optimizer, training: true, loss: f32::NAN, right: 0, evaluation: false, adapts: None };
+    let mut context =
+        Context { samples, optimizer, training: true, loss: f32::NAN, right: 0, evaluation: false, adapts: None };
     assert!(record.shape_is_valid());
     run_record(Scalar, record, &[], arena.as_mut_bytes(), &mut context);
     arena.truncate(predictions.len());

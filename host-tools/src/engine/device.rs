@@ -124,8 +124,7 @@ impl Engine for Device<'_> {
         samples("input", input.len(), single("inputs", self.image.inputs())?)?;
         let ticks = self.client.normalise(&self.image, input)?;
         let counted = self.board.and_then(|board| board.instructions(ticks));
-        self.cost.normalise_instructions =
-            counted.map(|count| count + self.cost.normalise_instructions.unwrap_or(0));
+        self.cost.normalise_instructions = counted.map(|count| count + self.cost.normalise_instructions.unwrap_or(0));
         Ok(())
     }
 

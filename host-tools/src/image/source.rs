@@ -258,7 +258,8 @@ mod tests {
         let file = packed.file_bytes(&graph);
         let file = AlignedBytes::copy_of(&[&learned[..], source_bytes(&file)].concat());
         let found = read_source(&file).unwrap();
-        let values = found.parameter_tensors().into_iter().flat_map(|id| found.tensor(id).data.clone().unwrap().to_le_bytes());
+        let values =
+            found.parameter_tensors().into_iter().flat_map(|id| found.tensor(id).data.clone().unwrap().to_le_bytes());
         assert_eq!(values.collect::<Vec<_>>(), params);
     }
 

@@ -94,7 +94,10 @@ impl FirmwareOptions {
 
     /// All kernels but convolutions and pools in 16-bit fixed point: the rest of that also on a core with FPU.
     pub fn with_fixed() -> Self {
-        Self { steps: Some((1..FIRST_HOST_KIND).filter(|kind| !is_fixed_image(*kind) && !is_normalise(*kind)).collect()), ..Self::default() }
+        Self {
+            steps: Some((1..FIRST_HOST_KIND).filter(|kind| !is_fixed_image(*kind) && !is_normalise(*kind)).collect()),
+            ..Self::default()
+        }
     }
 
     /// Floats and all of 16-bit fixed point; integers, for which the smallest boards have no room then, are left out.

@@ -46,8 +46,7 @@ pub fn normalisation(
     graph.normalise_inputs(known.clone().unwrap_or(any)).ok()?;
     let options = Options { isa: request.isa, optimize: request.optimize, ..Options::default() };
     let program = lower(&graph, &options).ok()?;
-    let (ram_bytes, flash_bytes) =
-        (program.arena_bytes(), flash_bytes(program.persistent_bytes, request.erase_bytes));
+    let (ram_bytes, flash_bytes) = (program.arena_bytes(), flash_bytes(program.persistent_bytes, request.erase_bytes));
     let within = |most: Option<usize>, bytes: usize| most.is_none_or(|most| bytes <= most);
     Some(Normalisation {
         ram_bytes,

@@ -277,5 +277,7 @@ fn inputs_are_brought_back() {
         fail(&["learn", "plain.emb", "--normalise", "--data", "moved.npy", "--epochs", "0", "-o", "x.emb"]),
         "plain.emb does not normalise its inputs; pack it with --normalise"
     );
-    assert!(fail(&["learn", "i8.emb", "--data", "moved.npy", "--epochs", "0", "-o", "x.emb"]).contains("--epochs is 0"));
+    assert!(
+        fail(&["learn", "i8.emb", "--data", "moved.npy", "--epochs", "0", "-o", "x.emb"]).contains("--epochs is 0")
+    );
 }

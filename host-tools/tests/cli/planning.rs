@@ -73,7 +73,10 @@ fn normalised_inputs_are_a_choice_and_count() {
     desk.succeed(&["quantize", "model.safetensors", "--calibration", &experiment, "-o", "i8.safetensors"]);
     let plan = ["plan", "i8.safetensors", "--board", "m0", "--data", &experiment];
     let text = desk.succeed(&plan);
-    assert!(text.contains("normalise alone") && text.contains("272 B of state; over these samples the loss is"), "{text}");
+    assert!(
+        text.contains("normalise alone") && text.contains("272 B of state; over these samples the loss is"),
+        "{text}"
+    );
     let best = |lines: Vec<serde_json::Value>| lines[0]["best"]["ram_bytes"].as_u64().unwrap();
     let without = best(desk.json(&plan));
     let with = best(desk.json(&[&plan[..], &["--normalise", "-o", "plan.toml"]].concat()));

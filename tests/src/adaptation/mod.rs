@@ -102,13 +102,7 @@ pub fn split_changes_nothing(graph: &Graph, how: &Learning, samples: &Samples) -
 }
 
 /// All that can be told of a model that learns.
-fn learned(
-    graph: &Graph,
-    how: &Learning,
-    split: Option<(Graph, Graph)>,
-    train: &Samples,
-    test: &Samples,
-) -> Learned {
+fn learned(graph: &Graph, how: &Learning, split: Option<(Graph, Graph)>, train: &Samples, test: &Samples) -> Learned {
     let is_float = graph.tensor(graph.inputs[0]).dtype == DType::F32;
     let isa = image::host_isa(!is_float);
     let back = split.as_ref().map_or(graph, |(_, back)| back);

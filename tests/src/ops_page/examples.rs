@@ -36,6 +36,7 @@ pub fn all() -> Vec<Example> {
         image(GlobalAveragePool2d {}.into()),
         image(GlobalMaxPool2d {}.into()),
         image(BatchNorm::default().into()),
+        image(Normalise { means: vec![0.0; 2], deviations: vec![1.0; 2] }.into()),
         vector(LayerNorm::new(1e-5).into()),
         image(Flatten {}.into()),
         image(Reshape::new([8, 4]).into()),

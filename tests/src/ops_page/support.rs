@@ -159,7 +159,11 @@ fn shapes_of(example: &Example) -> Option<Vec<Vec<usize>>> {
 fn parameters(g: &mut Graph, op: &Op, input: &[usize], kernel: DType, bias: DType, trainable: bool) -> Vec<TensorId> {
     let make = |p: Parameter| {
         let count = p.shape.iter().product();
-        let dtype = if p.role == "bias" { bias } else { kernel };
+        let dtype = match p.role {
+            "bias" => bias,
+            "seen" => DType::I32,
+            _ => kernel,
+        };
         let data = match dtype {
             DType::F32 => Data::F32(vec![1.0; count]),
             DType::I4 => Data::I4(vec![1; count]),

@@ -219,7 +219,8 @@ fn quotients_are_rounded_to_nearest() {
             training: false,
             loss: 0.0,
             right: 0,
-            evaluation: false, adapts: None,
+            evaluation: false,
+            adapts: None,
         };
         run_record(crate::arch::Scalar, &step, &[], arena.as_mut_bytes(), context);
         for (i, y) in arena[512..].iter().enumerate() {

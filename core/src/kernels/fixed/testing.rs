@@ -113,7 +113,8 @@ const UNIT: i32 = -6;
 /// The gradients that `train` makes of weights and biases, so many of each.
 pub fn gradients(lengths: [usize; 2], train: impl FnOnce(&Context, [Parameter<'_>; 2])) -> [Vec<f64>; 2] {
     let optimizer = Optimizer::at_step(OptimizerRecord::sgd(1.0), 1);
-    let context = Context { samples: 1, optimizer, training: true, loss: 0.0, right: 0, evaluation: false, adapts: None };
+    let context =
+        Context { samples: 1, optimizer, training: true, loss: 0.0, right: 0, evaluation: false, adapts: None };
     let mut parameters = lengths.map(|len| {
         let mut block = vec![0; stride(len)];
         set_head(&mut block, UNIT, 0);

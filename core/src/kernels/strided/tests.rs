@@ -11,7 +11,8 @@ use std::vec::Vec;
 fn run(step: &StridedCopy, arena: &mut [u8], samples: usize) {
     assert!(step.shape_is_valid());
     let optimizer = Optimizer::at_step(OptimizerRecord::sgd(1.0), 1);
-    let mut context = Context { samples, optimizer, training: false, loss: 0.0, right: 0, evaluation: false, adapts: None };
+    let mut context =
+        Context { samples, optimizer, training: false, loss: 0.0, right: 0, evaluation: false, adapts: None };
     run_record(Scalar, step, &[], arena, &mut context);
 }
 

@@ -13,6 +13,9 @@ impl Emit<'_, '_> {
         if dtype != DType::I8 {
             return Err(self.no_kernel(site));
         }
+        for (tensor, dtype) in node.parameters().iter().zip([DType::I8, DType::I32]) {
+            self.expect_type(node, *tensor, dtype)?;
+        }
         let (len, channels) = (self.output_len(node), word(op.channels()));
         let [tables, seen] = [0, 1].map(|at| self.lowering.keep(node.parameters()[at]));
         let moments = op.means.iter().zip(&op.deviations).flat_map(|(mean, deviation)| [*mean, *deviation]);

@@ -76,7 +76,8 @@ fn int8_steps_work_in_place_on_either_side() {
         assert!(step.shape_is_valid());
         let settings = OptimizerRecord::new_zeroed();
         let optimizer = Optimizer::idle(settings);
-        let mut context = Context { samples: 2, optimizer, training: false, loss: 0.0, right: 0, evaluation: false, adapts: None };
+        let mut context =
+            Context { samples: 2, optimizer, training: false, loss: 0.0, right: 0, evaluation: false, adapts: None };
         run_record(Scalar, &step, &[], &mut arena, &mut context);
         arena[at_y as usize..at_y as usize + 8].to_vec()
     };

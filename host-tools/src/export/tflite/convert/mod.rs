@@ -85,7 +85,9 @@ impl Writer<'_> {
             Op::MatMul(layer) => self.matmul(node, *layer),
             Op::Svdf(layer) => self.svdf(node, layer),
             Op::Lstm(layer) => self.lstm(node, layer),
-            Op::BatchNorm(_) | Op::LayerNorm(_) | Op::Gru(_) | Op::Normalise(_) => Err(unsupported(node, "such operator")),
+            Op::BatchNorm(_) | Op::LayerNorm(_) | Op::Gru(_) | Op::Normalise(_) => {
+                Err(unsupported(node, "such operator"))
+            }
         }
     }
 
