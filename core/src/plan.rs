@@ -650,6 +650,8 @@ steps! {
     302 DenseFixed(fixed::dense::Forward),
     303 SoftmaxFixed(fixed::softmax::Softmax),
     304 LeakyReluFixed(fixed::activation::LeakyRelu),
+    305 AddFixed(fixed::add::Add),
+    306 MoveFixed(fixed::movement::Move),
     // the same, losses and backward
     316 SoftmaxCrossEntropyFixed(fixed::loss::SoftmaxCrossEntropy),
     317 MeanSquaredErrorFixed(fixed::loss::MeanSquaredError),

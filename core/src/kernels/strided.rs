@@ -75,19 +75,24 @@ pub struct StridedCopy {
 }
 
 impl StridedCopy {
-    /// One sample: all rows along the last axis, in order.
+    /// One sample.
     fn copy(&self, x: &[u8], y: &mut [u8]) {
+        self.walk(|row| match self.size {
+            4 => row.copy::<4>(x, y),
+            2 => row.copy::<2>(x, y),
+            _ => row.copy::<1>(x, y),
+        });
+    }
+
+    /// All rows along the last axis, in order.
+    #[inline(always)]
+    pub(super) fn walk(&self, mut visit: impl FnMut(Row)) {
         let mut index = [0u32; AXES];
         let (mut from, mut to) = (self.x.start as i32, self.y.start as i32);
         let [.., len] = self.extents;
         let ([.., x_step], [.., y_step]) = (self.x.strides, self.y.strides);
         loop {
-            let row = Row { from, to, x_step, y_step, len };
-            match self.size {
-                4 => row.copy::<4>(x, y),
-                2 => row.copy::<2>(x, y),
-                _ => row.copy::<1>(x, y),
-            }
+            visit(Row { from, to, x_step, y_step, len });
             // The next row: count up the last axis but one, and carry.
             let axes = index.iter_mut().zip(&self.extents).zip(self.x.strides.iter().zip(&self.y.strides));
             let mut carried = true;
@@ -111,12 +116,12 @@ impl StridedCopy {
 }
 
 /// One row of the box: first elements and steps.
-struct Row {
-    from: i32,
-    to: i32,
-    x_step: i32,
-    y_step: i32,
-    len: u32,
+pub(super) struct Row {
+    pub from: i32,
+    pub to: i32,
+    pub x_step: i32,
+    pub y_step: i32,
+    pub len: u32,
 }
 
 impl Row {

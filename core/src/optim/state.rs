@@ -67,7 +67,8 @@ impl StateFormat {
 /// Most slots that any optimiser has.
 const MOST_SLOTS: u32 = 4;
 const FORMAT: u32 = 8;
-const SUM: u32 = 1 << 16;
+/// In a layout: whether gradients of several passes are added up.
+pub const SUM: u32 = 1 << 16;
 
 /// What a parameter has of state, as records say it: slots in the lowest byte, [`StateFormat`] in the next, and in the
 /// third 1 if gradients of several passes are added up (f32, behind the slots). `None` if the settings are unknown.

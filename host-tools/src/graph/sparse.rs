@@ -22,6 +22,8 @@ use serde::{Deserialize, Serialize};
 pub struct Piece {
     /// Its name.
     pub name: String,
+    /// Its elements.
+    pub elements: u32,
     /// The name of the one in the graph before.
     pub of: String,
     /// What it is to that one.
@@ -176,8 +178,8 @@ impl Graph {
                     ..whole.clone()
                 };
                 if trainable {
-                    let role = Role::From(u32::try_from(first).unwrap_or(u32::MAX));
-                    pieces.push(Piece { name: part.name.clone(), of: whole.name, role });
+                    let role = Role::From(word(first));
+                    pieces.push(Piece { elements: word(part.elements()), name: part.name.clone(), of: whole.name, role });
                 }
                 inputs.push(self.add_tensor(part));
             }
@@ -220,7 +222,8 @@ impl Graph {
         for ((part, op, shape, values, role), kernel_shape) in parts.into_iter().zip(shapes) {
             let name = format!("{}/{part}", node.name);
             let parameter = Tensor::parameter(format!("{name}/kernel"), kernel_shape, Data::F32(values));
-            pieces.push(Piece { name: parameter.name.clone(), of: kernel.name.clone(), role });
+            let (name_of, of) = (parameter.name.clone(), kernel.name.clone());
+            pieces.push(Piece { name: name_of, elements: word(parameter.elements()), of, role });
             let parameter = self.add_tensor(parameter);
             let y = self.add_tensor(Tensor::activation(format!("{name}/output"), shape, output.dtype));
             self.add_node(name, op, &[last, parameter], &[y]);
@@ -234,6 +237,11 @@ impl Graph {
         frozen.outputs = vec![base];
         self.add_node(format!("{}/add", node.name), Add { activation }, &[base, last], &outputs);
     }
+}
+
+/// A number of elements as metadata have it; nothing that large fits an image.
+fn word(elements: usize) -> u32 {
+    u32::try_from(elements).unwrap_or(u32::MAX)
 }
 
 fn refused(choice: &Choice, why: impl Into<String>) -> GraphError {

@@ -98,7 +98,11 @@ pub fn apply_params(graph: &mut Graph, image: &Image<'_>, params: &[u8]) -> Resu
         let bytes = &params[record.at.offset()..][..len];
         if let Some(piece) = pieces.iter().find(|piece| piece.name == name) {
             let dtype = graph.find_tensor(&piece.of).map_or(DType::F32, |of| graph.tensor(of).dtype);
-            parts.insert(name, Data::from_le_bytes(dtype, bytes));
+            let values = match precision {
+                Precision::Fixed16 => block::decode(bytes, piece.elements as usize).map(Data::F32),
+                _ => Data::from_le_bytes(dtype, bytes),
+            };
+            parts.insert(name, values);
             continue;
         }
         let values = |t: TensorId| match (&graph.tensor(t).data, precision) {

@@ -81,8 +81,8 @@ impl FirmwareOptions {
             let mut steps = image.infer_plan().steps().chain(image.train_plan().steps());
             steps.any(|step| of(step.kind()))
         };
-        if has(is_fixed_image) {
-            Self::with_fixed_images()
+        if has(is_fixed_image) || (has(is_fixed) && optimizer.passes > 1) {
+            Self { states: optimizer.passes > 1, ..Self::with_fixed_images() }
         } else if optimizer.state != 0 || optimizer.passes > 1 || has(is_compression) || has(is_normalise) {
             Self::with_states()
         } else if has(is_fixed) {

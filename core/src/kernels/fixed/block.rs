@@ -68,19 +68,23 @@ pub fn bits(values: &[i32]) -> u32 {
 
 /// Sums times `2^exponent` become a block: 15 bits of the greatest and a sign, rounded to nearest (halves up).
 pub fn store(sums: &[i32], exponent: i32, block: &mut [i16]) {
-    let needed = bits(sums) as i32;
-    let wanted = exponent.saturating_add(needed - 15);
-    let kept = wanted.clamp(MIN_EXPONENT, MAX_EXPONENT);
-    // Where the exponent is at its limit, mantissas take what is left.
-    let right = if needed == 0 { 0 } else { kept.saturating_sub(exponent) };
+    let (kept, right) = fit(bits(sums), exponent);
     round(sums, right, mantissas_mut(block, sums.len()));
     set_head(block, kept, 0);
+}
+
+/// The exponent of a block of sums times `2^exponent` that need so many bits, and how far they are shifted right for it.
+pub fn fit(needed: u32, exponent: i32) -> (i32, i32) {
+    let wanted = exponent.saturating_add(needed as i32 - 15);
+    let kept = wanted.clamp(MIN_EXPONENT, MAX_EXPONENT);
+    // Where the exponent is at its limit, mantissas take what is left.
+    (kept, if needed == 0 { 0 } else { kept.saturating_sub(exponent) })
 }
 
 /// Sums become mantissas of a unit that is `2^right` of theirs, rounded to nearest (halves up).
 // A device has room for one copy.
 #[cfg_attr(target_os = "none", inline(never))]
-fn round(sums: &[i32], right: i32, to: &mut [i16]) {
+pub fn round(sums: &[i32], right: i32, to: &mut [i16]) {
     if right > 0 {
         let right = right.min(31) as u32;
         let half = 1i32 << (right - 1);
@@ -93,6 +97,21 @@ fn round(sums: &[i32], right: i32, to: &mut [i16]) {
             *to = shift(*sum, -right).clamp(-0x7fff, 0x7fff) as i16;
         }
     }
+}
+
+/// Raises the exponent of a block, whose first mantissas are rounded to the new unit (halves up).
+pub fn coarsen(block: &mut [i16], elements: usize, by: i32) {
+    for mantissa in mantissas_mut(block, elements) {
+        *mantissa = coarser(*mantissa, by);
+    }
+    set_head(block, exponent(block).saturating_add(by), 0);
+}
+
+/// A mantissa of a unit that is `2^right` of its own, rounded to nearest (halves up).
+#[inline(always)]
+pub fn coarser(mantissa: i16, right: i32) -> i16 {
+    let right = right.clamp(0, 31) as u32;
+    ((i32::from(mantissa) + ((1u32 << right) >> 1) as i32) >> right) as i16
 }
 
 /// A block that is made some sums at a time, so that the sums of all never exist: its exponent grows with the greatest,
@@ -118,13 +137,8 @@ impl<'a> Growing<'a> {
         let wanted = exponent.saturating_add(needed - 15).clamp(MIN_EXPONENT, MAX_EXPONENT);
         let grown = wanted.saturating_sub(self.exponent);
         if needed > 0 && grown > 0 {
-            let right = grown.min(31) as u32;
-            let half = 1i32 << (right - 1);
-            for mantissa in mantissas_mut(self.block, self.filled) {
-                *mantissa = (i32::from(*mantissa).saturating_add(half) >> right) as i16;
-            }
+            coarsen(self.block, self.filled, grown);
             self.exponent = wanted;
-            set_head(self.block, wanted, 0);
         }
         let right = if needed == 0 { 0 } else { self.exponent.saturating_sub(exponent) };
         let to = mantissas_mut(self.block, self.filled.saturating_add(sums.len()));

@@ -6,7 +6,7 @@ use super::images::{readers, row_by_row};
 use super::number::Limits;
 use super::sums::{Gradient, Sums};
 use super::trained::{Parameter, Trained};
-use super::update::{Tile, Update, tiles};
+use super::update::{Sink, Tile, tiles};
 use crate::arch::Isa;
 use crate::kernels::conv2d::{Conv2d, pieces};
 use crate::kernels::util::{from, from_mut, rows, rows_mut, sub, sub_mut};
@@ -92,7 +92,7 @@ pub fn backward_weights<I: Isa>(
     x: &[i16],
     dy: &[i16],
     tile: &mut Tile,
-    update: &mut Update<'_>,
+    update: &mut Sink<'_>,
 ) {
     let Walk { out_c, depth, filters, patch, step, .. } = Walk::new(shape);
     let [inputs, outputs] = gradient.len;
@@ -257,9 +257,11 @@ impl StepRecord for BackwardWeights {
         trained.w: update block [shape => Conv2d::WEIGHTS],
         trained.w_first: update block [shape => Conv2d::WEIGHTS],
         trained.w_second: update block [shape => Conv2d::WEIGHTS],
+        trained.w_sum: update i32 [shape => Conv2d::WEIGHTS],
         trained.b: update block [shape.out_c],
         trained.b_first: update block [shape.out_c],
         trained.b_second: update block [shape.out_c],
+        trained.b_sum: update i32 [shape.out_c],
     }
 
     fn shape_is_valid(&self) -> bool {

@@ -4,7 +4,7 @@ use super::block::{exponent, open, store, stride};
 use super::number::Limits;
 use super::sums::{Gradient, ONE, Sums};
 use super::trained::{Parameter, Trained};
-use super::update::{TILE, Tile, Update, tiles};
+use super::update::{Sink, TILE, Tile, tiles};
 use crate::arch::Isa;
 use crate::kernels::dense::Dense;
 use crate::kernels::util::{elements, from, rows, rows_mut, sub_mut};
@@ -65,7 +65,7 @@ pub fn backward_weights<I: Isa>(
     x: &[i16],
     dy: &[i16],
     tile: &mut Tile,
-    update: &mut Update<'_>,
+    update: &mut Sink<'_>,
 ) {
     let (inputs, outputs) = dims(shape);
     tiles([outputs, inputs], |(row, count), (column, width)| {
@@ -91,7 +91,7 @@ pub fn bias_backward<I: Isa>(
     gradient: Gradient,
     dy: &[i16],
     tile: &mut Tile,
-    update: &mut Update<'_>,
+    update: &mut Sink<'_>,
 ) {
     let mut column = 0;
     while column < outputs {
@@ -115,7 +115,7 @@ pub(super) fn train<I: Isa>(
     [inputs, outputs, pixels]: [usize; 3],
     [x, dy]: [&[i16]; 2],
     [w, b]: [Parameter<'_>; 2],
-    weights: impl FnOnce(Gradient, &mut Tile, &mut Update<'_>),
+    weights: impl FnOnce(Gradient, &mut Tile, &mut Sink<'_>),
 ) {
     let mut tile = [0; TILE];
     let own = Gradient::new([inputs, outputs * pixels], x, dy, pixels);
@@ -232,9 +232,11 @@ impl StepRecord for BackwardWeights {
         trained.w: update block [shape.outputs, shape.inputs],
         trained.w_first: update block [shape.outputs, shape.inputs],
         trained.w_second: update block [shape.outputs, shape.inputs],
+        trained.w_sum: update i32 [shape.outputs, shape.inputs],
         trained.b: update block [shape.outputs],
         trained.b_first: update block [shape.outputs],
         trained.b_second: update block [shape.outputs],
+        trained.b_sum: update i32 [shape.outputs],
     }
 
     fn shape_is_valid(&self) -> bool {

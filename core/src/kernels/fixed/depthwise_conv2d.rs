@@ -7,7 +7,7 @@ use super::images::{multiply_add, readers, row_by_row};
 use super::number::Limits;
 use super::sums::{Gradient, Sums};
 use super::trained::{Parameter, Trained};
-use super::update::{TILE, Tile, Update};
+use super::update::{Sink, TILE, Tile};
 use crate::arch::Isa;
 use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::util::{from, rows, rows_mut, sub_mut};
@@ -64,7 +64,7 @@ pub fn backward_weights<I: Isa>(
     x: &[i16],
     dy: &[i16],
     tile: &mut Tile,
-    update: &mut Update<'_>,
+    update: &mut Sink<'_>,
 ) {
     let (channels, [inputs, outputs]) = (shape.in_c as usize, gradient.len);
     let (vertical, horizontal) = (shape.window.height, shape.window.width);
@@ -212,9 +212,11 @@ impl StepRecord for BackwardWeights {
         trained.w: update block [shape => DepthwiseConv2d::WEIGHTS],
         trained.w_first: update block [shape => DepthwiseConv2d::WEIGHTS],
         trained.w_second: update block [shape => DepthwiseConv2d::WEIGHTS],
+        trained.w_sum: update i32 [shape => DepthwiseConv2d::WEIGHTS],
         trained.b: update block [shape.out_c],
         trained.b_first: update block [shape.out_c],
         trained.b_second: update block [shape.out_c],
+        trained.b_sum: update i32 [shape.out_c],
     }
 
     fn shape_is_valid(&self) -> bool {

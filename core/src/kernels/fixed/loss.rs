@@ -14,16 +14,17 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Softmax and cross-entropy: the mean over samples of `ln(sum exp z) - sum target * z`, in units of 2^-16; `z` becomes
 /// `dz = (softmax(z) - target) / samples`. `sums` has room for one sample.
 ///
+/// With several passes `dz` is of the mean over the samples of all of them.
 /// With class indices the wanted class's gradient is the negative sum of the others, so that it does not cancel.
 /// Where logits have run away ([`RUNAWAY`]), the loss is infinite: integers that are at their limits never are.
 /// Gives also how many samples are recognised: no class that is wanted is below the greatest logit.
 pub fn softmax_cross_entropy(
-    [samples, classes]: [usize; 2],
+    [samples, passes, classes]: [usize; 3],
     target: Target<'_>,
     sums: &mut [i32],
     z: &mut [i16],
 ) -> (f32, u32) {
-    let share = Factor::one_over(samples as u32);
+    let share = Factor::one_over(samples.saturating_mul(passes) as u32);
     let (mut loss, mut greatest, mut right) = (0u32, 0, 0);
     for (sample, block) in rows_mut(z, stride(classes)).enumerate() {
         let (exponent, z) = open(block, classes);
@@ -90,9 +91,11 @@ fn distribution(total: Total, exponent: i32, z: &[i16], target: &[f32], sums: &m
 }
 
 /// Mean squared error: the mean over samples and features of `(y - target)^2`; `y` becomes
-/// `dy = 2 (y - target) / (samples * len)`. `sums` has room for one sample.
-pub fn mean_squared_error([samples, len]: [usize; 2], target: &[f32], sums: &mut [i32], y: &mut [i16]) -> f32 {
-    let share = Factor::one_over(samples.saturating_mul(len) as u32);
+/// `dy = 2 (y - target) / (samples * len)`, with several passes of the samples of all of them. `sums` has room for one
+/// sample.
+pub fn mean_squared_error(
+    [samples, passes, len]: [usize; 3], target: &[f32], sums: &mut [i32], y: &mut [i16]) -> f32 {
+    let share = Factor::one_over(samples.saturating_mul(passes).saturating_mul(len) as u32);
     let mut loss = 0.0;
     for (block, target) in rows_mut(y, stride(len)).zip(rows(target, len)) {
         let (exponent, y) = open(block, len);
@@ -150,7 +153,7 @@ impl StepRecord for SoftmaxCrossEntropy {
         let (sums, dz) = (at.write(), at.write());
         copy(z, dz);
         (context.loss, context.right) =
-            softmax_cross_entropy([context.samples, self.classes as usize], target, sums, dz);
+            softmax_cross_entropy([context.samples, context.passes(), self.classes as usize], target, sums, dz);
     }
 }
 
@@ -186,7 +189,8 @@ impl StepRecord for MeanSquaredError {
         let (y, target) = (at.read(), at.read());
         let (sums, dy) = (at.write(), at.write());
         copy(y, dy);
-        context.loss = mean_squared_error([context.samples, self.len as usize], target, sums, dy);
+        let sizes = [context.samples, context.passes(), self.len as usize];
+        context.loss = mean_squared_error(sizes, target, sums, dy);
     }
 }
 

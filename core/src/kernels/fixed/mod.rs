@@ -13,12 +13,13 @@
 //! | `elementary.rs` | powers of two and logarithms |
 //! | `convert.rs` | f32 at the network's edges |
 //! | `images.rs` | what layers over images share: they are computed row by row |
-//! | `update.rs`, `update/` | SGD, momentum and Adam on int16 parameters |
+//! | `update.rs`, `update/` | SGD, momentum, Adam and AdaGrad on int16 parameters; sums of several passes |
 //! | the others | a layer each, or a loss |
 //!
 //! These are other numbers than those of TFLite's int16 inference, whose scales are constants.
 
 pub mod activation;
+pub mod add;
 pub mod block;
 pub mod conv2d;
 pub mod convert;
@@ -27,6 +28,7 @@ pub mod depthwise_conv2d;
 mod elementary;
 mod images;
 pub mod loss;
+pub mod movement;
 mod number;
 pub mod pool;
 pub mod softmax;

@@ -1,11 +1,12 @@
 //! Optimisers on int16 parameters. A backward kernel hands over sums, a tile at a time; nothing else of a gradient
-//! ever exists.
+//! ever exists, unless several passes make an update.
 //!
 //! Results are rounded at random, up or down so that the mean is right: most updates are smaller than a unit of the
 //! weight. The bits are a function of the parameter's place and of the update's number. Where weights grow, so does
 //! their exponent; no update changes a weight by more than the greatest that its mantissa can hold.
 
 mod first;
+mod passes;
 mod second;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use crate::kernels::util::{from, from_mut};
 use crate::optim::{Optimizer, Rule};
 use crate::rng::{Bits, draw};
 use first::{FINE, First};
+pub use passes::Sink;
 use second::Second;
 
 /// Most elements of a tile. Tiles begin at places that follow from the layer's shape alone, because random bits do.
@@ -75,7 +77,10 @@ impl<'a> Update<'a> {
     /// For sums in units of `2^gradient`, at most `LIMIT` in size.
     pub fn new(optimizer: &Optimizer, parameter: Parameter<'a>, gradient: i32) -> Self {
         let (settings, rate) = (&optimizer.settings, Factor::of(optimizer.rate));
-        let Parameter { len, block, first, second } = parameter;
+        let Parameter { len, block, first, second, .. } = parameter;
+        // AdaGrad has sums of squares alone.
+        let only_squares = optimizer.rule == Rule::AdaGrad;
+        let (first, second) = if only_squares { (second, first) } else { (first, second) };
         let decay = Factor::of(settings.weight_decay);
         // A weight's decay has 28 bits at most.
         let least = if decay.mantissa == 0 { gradient } else { exponent(block) + 15 + decay.exponent + 16 - 28 };
@@ -99,7 +104,7 @@ impl<'a> Update<'a> {
             decay,
             coarser,
             first: First::new(len, first, gain, settings.momentum, spare),
-            second: Second::new(second, len, settings),
+            second: Second::new(second, len, settings, only_squares),
         }
     }
 
@@ -111,8 +116,7 @@ impl<'a> Update<'a> {
             Rule::Sgd => self.sgd(isa, start, gradient, bits),
             Rule::Momentum { nesterov } => self.momentum(nesterov, start, gradient, bits),
             Rule::Adam => self.adam(start, gradient, bits),
-            // No image asks for it: it has no such state.
-            Rule::AdaGrad => {}
+            Rule::AdaGrad => self.adagrad(start, gradient, bits),
         }
     }
 
@@ -190,6 +194,21 @@ impl<'a> Update<'a> {
             peak |= rounding.subtract(rate.mantissa_times(ratio), bits.advance(), w);
         }
         (self.peak, self.first.peak) = (peak, first_peak);
+    }
+
+    /// `v += g^2`; `w -= lr g / max(sqrt(v), epsilon)`.
+    #[inline(never)]
+    fn adagrad(&mut self, start: usize, gradient: &[i32], mut bits: Bits) {
+        let rounding = Rounding::between(self.rate.exponent + 16 - second::RATIO_BITS, self.exponent);
+        let weights = from_mut(mantissas_mut(self.block, self.len), start);
+        let (rate, mut peak) = (self.rate, self.peak);
+        let (second, squares) = self.second.from(start);
+        for ((w, v), g) in weights.iter_mut().zip(squares).zip(gradient) {
+            *v = second.advance(*v, *g, self.gradient, bits.advance());
+            let ratio = second.ratio(*g, self.gradient, *v);
+            peak |= rounding.subtract(rate.mantissa_times(ratio), bits.advance(), w);
+        }
+        self.peak = peak;
     }
 }
 

@@ -50,7 +50,7 @@ fn pieces_hold_what_they_stand_for() {
     };
     assert_eq!(
         pieces[0],
-        Piece { name: "conv2d/kernel[1..3]".into(), of: "conv2d/kernel".into(), role: Role::From(8) }
+        Piece { name: "conv2d/kernel[1..3]".into(), elements: 16, of: "conv2d/kernel".into(), role: Role::From(8) }
     );
     assert_eq!(values(&graph, "conv2d/kernel[1..3]"), values(&whole, "conv2d/kernel")[8..24]);
     assert_eq!(values(&graph, "conv2d/kernel[3..4]"), values(&whole, "conv2d/kernel")[24..]);
@@ -59,7 +59,7 @@ fn pieces_hold_what_they_stand_for() {
 #[test]
 fn what_pieces_learn_comes_back() {
     let mut graph = net();
-    let piece = |name: &str, of: &str, role| Piece { name: name.into(), of: of.into(), role };
+    let piece = |name: &str, of: &str, role| Piece { name: name.into(), elements: 0, of: of.into(), role };
     let pieces = [
         piece("b", "conv2d/bias", Role::From(2)),
         piece("down", "conv2d_1/kernel", Role::Down),

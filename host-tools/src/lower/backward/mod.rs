@@ -288,6 +288,7 @@ impl Emit<'_, '_> {
         }
         match gradients.of[tensor.index()] {
             None => gradients.of[tensor.index()] = Some(dx),
+            Some(sum) if self.lowering.is_fixed() => self.fixed_accumulate(site, tensor, dx, sum),
             Some(sum) => {
                 let len = word(self.tensor(tensor).elements());
                 self.sequence.push(&site.node.name, Some(site.id), move |p| add::AccumulateF32 {

@@ -7,7 +7,7 @@ use crate::graph::DType;
 use embernet_core::kernels::strided::Outside;
 
 impl Emit<'_, '_> {
-    pub(super) fn movement_backward(
+    pub(in super::super) fn movement_backward(
         &mut self,
         site: Site<'_>,
         dy: BufferId,

@@ -1,11 +1,13 @@
 //! The loss and backward steps. Which gradients are wanted, and in which order they come, is decided in `backward/`.
 
 use super::super::backward::Gradients;
-use super::super::forward::{Site, bounds};
-use super::super::{BufferId, Emit, Loss, LowerError, unsupported, word};
-use super::forward::no_steps;
+use super::super::forward::{Site, binary_kind, bounds};
+use super::super::{BufferId, Emit, Loss, LowerError, word};
+use super::forward::{Sum, no_steps};
 use super::weighted::{FixedState, Weighted, for_each_kind};
-use crate::graph::{Activation, NodeId, Op, Tensor};
+use crate::graph::{Activation, NodeId, Op, Tensor, TensorId};
+use embernet_core::kernels::binary::Kind;
+use embernet_core::kernels::fixed::block::block_bytes;
 use embernet_core::kernels::fixed::{activation, loss, pool};
 
 impl Emit<'_, '_> {
@@ -56,9 +58,6 @@ impl Emit<'_, '_> {
         let Site { id, node, .. } = site;
         let name = &node.name;
         let input = node.inputs[0];
-        if gradients.so_far(input).is_some() {
-            return Err(unsupported(node, "a gradient from several readers of its input in 16-bit fixed point"));
-        }
         let dy = match node.op.fused() {
             Activation::Linear => dy,
             clamp => {
@@ -140,12 +139,44 @@ impl Emit<'_, '_> {
                 }
                 dx
             }
-            _ => return Err(no_steps(site)),
+            Op::Pad(_) | Op::Concat(_) | Op::Slice(_) | Op::Transpose(_) => {
+                return self.movement_backward(site, dy, gradients);
+            }
+            op => match binary_kind(op) {
+                Some(kind @ (Kind::Add | Kind::Sub)) => {
+                    self.fixed_two_backward(site, kind == Kind::Sub, dy, gradients);
+                    None
+                }
+                _ => return Err(no_steps(site)),
+            },
         };
         if let Some(dx) = dx {
             self.contribute(site, input, dx, gradients);
         }
         Ok(())
+    }
+
+    /// Each input of a sum has a gradient of its own, which others may add to.
+    fn fixed_two_backward(&mut self, site: Site<'_>, subtracts: bool, dy: BufferId, gradients: &mut Gradients) {
+        let node = site.node;
+        let bytes = word(block_bytes(self.tensor(node.outputs[0]).elements()));
+        for (i, &input) in node.inputs.iter().enumerate() {
+            let Some(dx) = self.gradient(input, gradients) else { continue };
+            if subtracts && i == 1 {
+                let negative = Sum { of: [None, Some(dy)], y: dx, subtracts };
+                self.fixed_sum(site, negative, Activation::Linear);
+            } else {
+                self.sequence.push_copy(&node.name, Some(site.id), bytes, dy, dx);
+            }
+            self.contribute(site, input, dx, gradients);
+        }
+    }
+
+    /// Adds another reader's gradient of a tensor to what is there.
+    pub(in super::super) fn fixed_accumulate(&mut self, site: Site<'_>, tensor: TensorId, dx: BufferId, sum: BufferId) {
+        let len = word(self.tensor(tensor).elements());
+        let onto = Sum { of: [Some(sum), Some(dx)], y: sum, subtracts: false };
+        self.fixed_sum_of(site, len, onto, Activation::Linear);
     }
 
     /// The gradient in front of a clamp.

@@ -1,10 +1,11 @@
 //! Forward steps.
 
-use super::super::forward::{Site, bounds};
-use super::super::{Emit, LowerError, unsupported};
+use super::super::forward::{Site, binary_kind, bounds};
+use super::super::{BufferId, Emit, LowerError, unsupported};
 use super::weighted::{Weighted, for_each_kind};
 use crate::graph::{Activation, DType, Op};
-use embernet_core::kernels::fixed::{activation, pool, softmax};
+use embernet_core::kernels::binary::Kind;
+use embernet_core::kernels::fixed::{activation, add, pool, softmax};
 
 impl Emit<'_, '_> {
     /// Appends the steps that compute a node's output.
@@ -67,6 +68,11 @@ impl Emit<'_, '_> {
                 let alpha = match layer.function {
                     Activation::LeakyRelu { alpha } if (0.0..=1.0).contains(&alpha) => alpha,
                     Activation::Relu => 0.0,
+                    clamp if clamp.is_clamp() => {
+                        let (x, y) = (self.value(node.inputs[0]), self.output(node));
+                        self.fixed_sum(site, Sum { of: [Some(x), None], y, subtracts: false }, clamp);
+                        return Ok(());
+                    }
                     _ => return Err(no_steps(site)),
                 };
                 let len = self.output_len(node);
@@ -79,10 +85,64 @@ impl Emit<'_, '_> {
                     y: p.at(y),
                 });
             }
-            _ => return Err(no_steps(site)),
+            Op::Pad(op) => return self.movement(site, Some(op)),
+            Op::Concat(_) | Op::Slice(_) | Op::Transpose(_) => return self.movement(site, None),
+            op => match binary_kind(op) {
+                Some(Kind::Add) => self.fixed_two(site, false)?,
+                Some(Kind::Sub) => self.fixed_two(site, true)?,
+                _ => return Err(no_steps(site)),
+            },
         }
         Ok(())
     }
+
+    /// A sum or difference of two activations.
+    fn fixed_two(&mut self, site: Site<'_>, subtracts: bool) -> Result<(), LowerError> {
+        let node = site.node;
+        let [a, b] = [0, 1].map(|i| self.tensor(node.inputs[i]));
+        if a.shape != b.shape {
+            return Err(unsupported(node, "inputs of different shapes in 16-bit fixed point"));
+        }
+        if a.data.is_some() || b.data.is_some() {
+            return Err(unsupported(node, "a constant input in 16-bit fixed point"));
+        }
+        let of = [0, 1].map(|i| Some(self.value(node.inputs[i])));
+        let y = self.output(node);
+        self.fixed_sum(site, Sum { of, y, subtracts }, node.op.fused());
+        Ok(())
+    }
+
+    /// The step of a sum, as large as the node's output.
+    pub(super) fn fixed_sum(&mut self, site: Site<'_>, sum: Sum, limits: Activation) {
+        let len = self.output_len(site.node);
+        self.fixed_sum_of(site, len, sum, limits);
+    }
+
+    /// The step of a sum of so many elements.
+    pub(super) fn fixed_sum_of(&mut self, site: Site<'_>, len: u32, sum: Sum, limits: Activation) {
+        let Sum { of: [a, b], y, subtracts } = sum;
+        let (lo, hi) = bounds(limits);
+        // Of a difference only the first one may be replaced; nothing is added to itself in its place.
+        let places = if a == b { [None; 2] } else { [a, b.filter(|_| !subtracts)] };
+        let pairs: Vec<_> = places.into_iter().flatten().map(|x| (x, y)).collect();
+        self.sequence.push_in_place(&site.node.name, Some(site.id), &pairs, move |p| add::Add {
+            len,
+            subtracts: u32::from(subtracts),
+            a: p.opt(a),
+            b: p.opt(b),
+            y: p.at(y),
+            lo,
+            hi,
+        });
+    }
+}
+
+/// `y` as the sum of two buffers, or as their difference. One that is absent counts as zeros.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sum {
+    pub of: [Option<BufferId>; 2],
+    pub y: BufferId,
+    pub subtracts: bool,
 }
 
 /// The error of an operation without steps in fixed point.

@@ -1,15 +1,14 @@
 //! Layers with weights, and the optimiser's state.
 
 use super::super::program::Places;
-use super::super::{BufferId, Emit, Home, LowerError, Lowering, TrainOptions, unsupported, word};
+use super::super::{BufferId, Emit, Home, LowerError, Lowering, TrainOptions, unsupported};
 use crate::graph::{Node, Op, TensorId};
 use embernet_core::kernels::conv2d::Conv2d;
 use embernet_core::kernels::dense::Dense;
 use embernet_core::kernels::depthwise_conv2d::DepthwiseConv2d;
 use embernet_core::kernels::fixed::block::block_bytes;
 use embernet_core::kernels::fixed::trained::Trained;
-use embernet_core::optim::Rule;
-use embernet_core::optim::state::StateFormat;
+use embernet_core::optim::state::{self, StateFormat};
 
 /// The shape of a layer with weights.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +44,10 @@ pub(super) use for_each_kind;
 pub(in super::super) struct FixedState {
     first: Vec<Option<BufferId>>,
     second: Vec<Option<BufferId>>,
-    slots: usize,
+    /// Sums of gradients over several passes.
+    sum: Vec<Option<BufferId>>,
+    /// See [`state::layout`].
+    layout: u32,
 }
 
 impl Lowering<'_> {
@@ -53,32 +55,25 @@ impl Lowering<'_> {
     pub(in super::super) fn fixed_state(&mut self, options: &TrainOptions) -> Result<FixedState, LowerError> {
         let refused = |what| Err(LowerError::Optimizer { what });
         let Some(rule) = options.optimizer.rule() else { return refused("an unknown rule") };
-        if rule == Rule::AdaGrad {
-            return refused("AdaGrad in 16-bit fixed point");
-        }
         if options.optimizer.state != StateFormat::F32 as u32 {
             return refused("another format of state than 16-bit fixed point has");
         }
-        if options.optimizer.passes > 1 {
-            return refused("gradients of several passes in 16-bit fixed point");
-        }
+        let Some(layout) = state::layout(&options.optimizer) else { return refused("no pass at all") };
         let none = vec![None; self.graph.tensors.len()];
-        let mut state = FixedState { first: none.clone(), second: none, slots: rule.slots() };
+        let mut state = FixedState { first: none.clone(), second: none.clone(), sum: none, layout };
         for id in self.graph.parameter_tensors() {
             let tensor = self.graph.tensor(id);
             if !tensor.trainable {
                 continue;
             }
-            let mut slot = |what: &str| {
-                let home = Home::State { bytes: block_bytes(tensor.elements()) };
-                Some(self.program.add(format!("{}/{what}", tensor.name), home))
+            let elements = tensor.elements();
+            let mut slot = |is_there: bool, what: &str, bytes| {
+                is_there.then(|| self.program.add(format!("{}/{what}", tensor.name), Home::State { bytes }))
             };
-            if state.slots > 0 {
-                state.first[id.index()] = slot("state");
-            }
-            if state.slots > 1 {
-                state.second[id.index()] = slot("second moments");
-            }
+            state.first[id.index()] = slot(rule.slots() > 0, "state", block_bytes(elements));
+            state.second[id.index()] = slot(rule.slots() > 1, "second moments", block_bytes(elements));
+            let bytes = elements.saturating_mul(size_of::<i32>());
+            state.sum[id.index()] = slot(options.optimizer.passes > 1, "sum of gradients", bytes);
         }
         Ok(state)
     }
@@ -103,13 +98,13 @@ impl Emit<'_, '_> {
         let mut parameter = |index: usize| {
             let id = node.parameters().get(index).copied().filter(|t| self.tensor(*t).trainable)?;
             let of = |slot: &[Option<BufferId>], id: TensorId| slot.get(id.index()).copied().flatten();
-            Some([Some(self.value(id)), of(&state.first, id), of(&state.second, id)])
+            Some([Some(self.value(id)), of(&state.first, id), of(&state.second, id), of(&state.sum, id)])
         };
         let (w, b) = (parameter(0), parameter(1));
         (w.is_some() || b.is_some()).then(|| TrainedBuffers {
             w: w.unwrap_or_default(),
             b: b.unwrap_or_default(),
-            slots: word(state.slots),
+            slots: state.layout,
         })
     }
 }
@@ -117,14 +112,15 @@ impl Emit<'_, '_> {
 /// [`Trained`] before its places are known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TrainedBuffers {
-    pub w: [Option<BufferId>; 3],
-    b: [Option<BufferId>; 3],
+    pub w: [Option<BufferId>; 4],
+    b: [Option<BufferId>; 4],
     slots: u32,
 }
 
 impl TrainedBuffers {
     pub fn record(&self, p: Places<'_>) -> Trained {
-        let ([w, w_first, w_second], [b, b_first, b_second]) = (self.w.map(|t| p.opt(t)), self.b.map(|t| p.opt(t)));
-        Trained { w, w_first, w_second, b, b_first, b_second, slots: self.slots }
+        let [w, w_first, w_second, w_sum] = self.w.map(|t| p.opt(t));
+        let [b, b_first, b_second, b_sum] = self.b.map(|t| p.opt(t));
+        Trained { w, w_first, w_second, w_sum, b, b_first, b_second, b_sum, slots: self.slots }
     }
 }

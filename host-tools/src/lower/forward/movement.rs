@@ -1,11 +1,12 @@
 //! Operations that move values: a copy of a box for each input, or nothing at all where no value changes its place.
 
-use super::super::program::Part;
+use super::super::program::{Part, Places};
 use super::super::{BufferId, Emit, LowerError, unsupported, word};
 use super::Site;
 use super::boxes::{Block, blocks};
 use crate::graph::ops::{Pad, ResizeNearest};
 use crate::graph::{DType, Data, Node};
+use embernet_core::kernels::fixed::movement::Move as Move16;
 use embernet_core::kernels::resize;
 use embernet_core::kernels::strided::{Outside, Side, StridedCopy};
 
@@ -23,7 +24,7 @@ pub(in super::super) struct Move {
 
 impl Emit<'_, '_> {
     /// Transpose, slice, pad and concatenation.
-    pub(super) fn movement(&mut self, site: Site<'_>, pad: Option<&Pad>) -> Result<(), LowerError> {
+    pub(in super::super) fn movement(&mut self, site: Site<'_>, pad: Option<&Pad>) -> Result<(), LowerError> {
         let Site { node, dtype, .. } = site;
         if !matches!(dtype, DType::F32 | DType::I8 | DType::I16) {
             return Err(self.no_kernel(site));
@@ -55,6 +56,9 @@ impl Emit<'_, '_> {
                 _ => Outside::Keep,
             };
             let repeats = self.tensor(node.inputs[i]).data.is_some();
+            if repeats && self.lowering.is_fixed() {
+                return Err(unsupported(node, "a constant input in 16-bit fixed point"));
+            }
             self.strided_copy(site, dtype, Move { block, x, repeats, y, outside, fill })?;
         }
         Ok(())
@@ -69,6 +73,9 @@ impl Emit<'_, '_> {
     /// A real as the element type has it.
     fn fill(&self, node: &Node, dtype: DType, value: f32) -> Result<u32, LowerError> {
         if dtype == DType::F32 {
+            if self.lowering.is_fixed() && value != 0.0 {
+                return Err(unsupported(node, "a border of other than zeros in 16-bit fixed point"));
+            }
             return Ok(value.to_bits());
         }
         Ok(self.affine(node, node.outputs[0])?.nearest(value) as u32)
@@ -86,16 +93,19 @@ impl Emit<'_, '_> {
             return Err(unsupported(site.node, "more axes than one copy has"));
         };
         let side = move |at, elements, (start, strides)| Side { at, elements: word(elements), start, strides };
+        let (name, id, repeats, outside_word) = (&site.node.name, Some(site.id), u32::from(repeats), outside as u32);
+        let elements = [block.x.elements, block.y.elements];
+        let copy = move |p: Places<'_>, size, fill| {
+            let (x, y) = (side(p.at(x), elements[0], from), side(p.at(y), elements[1], to));
+            StridedCopy { size, extents, x, repeats, y, outside: outside_word, fill }
+        };
+        if self.lowering.is_fixed() {
+            // Mantissas; zero is zero.
+            self.sequence.push(name, id, move |p| Move16 { copy: copy(p, 2, 0) });
+            return Ok(());
+        }
         let size = word(dtype.bytes());
-        self.sequence.push(&site.node.name, Some(site.id), move |p| StridedCopy {
-            size,
-            extents,
-            x: side(p.at(x), block.x.elements, from),
-            repeats: u32::from(repeats),
-            y: side(p.at(y), block.y.elements, to),
-            outside: outside as u32,
-            fill,
-        });
+        self.sequence.push(name, id, move |p| copy(p, size, fill));
         if outside != Outside::Fill && self.sequence.samples == 1 {
             self.say_part(&block, dtype, x, y);
         }

@@ -4,15 +4,15 @@ use super::*;
 use crate::graph::ops::*;
 
 /// A network from 4 values to 3 classes, built layer by layer.
-struct Net {
-    graph: Graph,
+pub(super) struct Net {
+    pub graph: Graph,
     rng: Rng,
-    last: TensorId,
+    pub last: TensorId,
 }
 
 impl Net {
     /// The input behind a dense layer, so that what follows has gradients to hand on.
-    fn new(units: usize) -> Self {
+    pub fn new(units: usize) -> Self {
         let mut graph = Graph::new("net");
         let x = activation(&mut graph, "x", [4]);
         graph.inputs.push(x);
@@ -27,7 +27,7 @@ impl Net {
     }
 
     /// A node on several inputs; gives its outputs.
-    fn node(&mut self, name: &str, op: impl Into<Op>, inputs: &[TensorId]) -> Vec<TensorId> {
+    pub fn node(&mut self, name: &str, op: impl Into<Op>, inputs: &[TensorId]) -> Vec<TensorId> {
         let op = op.into();
         let shape = self.graph.tensor(inputs[0]).shape.clone();
         let shapes: Vec<Vec<usize>> = op.parameters(&shape).into_iter().map(|parameter| parameter.shape).collect();
@@ -44,13 +44,13 @@ impl Net {
     }
 
     /// A node behind the last one.
-    fn layer(&mut self, name: &str, op: impl Into<Op>) -> &mut Self {
+    pub fn layer(&mut self, name: &str, op: impl Into<Op>) -> &mut Self {
         self.last = self.node(name, op, &[self.last])[0];
         self
     }
 
     /// Three classes.
-    fn finish(mut self) -> Graph {
+    pub fn finish(mut self) -> Graph {
         self.layer("flat", Flatten::default()).layer("head", Dense::new(3));
         self.graph.set_trainable(&crate::graph::Selection::All).unwrap();
         self.graph

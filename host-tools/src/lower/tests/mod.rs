@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
 mod blocks;
+mod fixed;
 mod footprint;
 mod gradients;
 mod int8;

@@ -26,7 +26,7 @@ proptest! {
         let mut sums = vec![0; classes];
         for target in [Target::Class(&labels), Target::Distribution(&one_hot)] {
             let mut dz = z.clone();
-            let found = f64::from(softmax_cross_entropy([samples, classes], target, &mut sums, &mut dz).0);
+            let found = f64::from(softmax_cross_entropy([samples, 1, classes], target, &mut sums, &mut dz).0);
             prop_assert!((found - loss).abs() < 1e-4 + loss * 1e-4, "{found} {loss}");
             // Probabilities within 2^-14.
             for (found, expected) in values(&dz, classes).iter().zip(&expected) {
@@ -35,7 +35,7 @@ proptest! {
         }
         // Small errors keep their size: the wanted class's is that of the others together.
         let mut dz = z.clone();
-        softmax_cross_entropy([samples, classes], Target::Class(&labels), &mut sums, &mut dz);
+        softmax_cross_entropy([samples, 1, classes], Target::Class(&labels), &mut sums, &mut dz);
         for (found, expected) in values(&dz, classes).chunks(classes).zip(expected.chunks(classes)) {
             let greatest = expected.iter().fold(0.0, |greatest: f64, value| greatest.max(value.abs()));
             for (found, expected) in found.iter().zip(expected) {
@@ -54,7 +54,7 @@ proptest! {
         let difference: Vec<f64> = real.iter().zip(&target).map(|(y, t)| y - f64::from(*t)).collect();
         let mut dy = y.clone();
         let mut sums = vec![0; len];
-        let found = f64::from(mean_squared_error([samples, len], &target, &mut sums, &mut dy));
+        let found = f64::from(mean_squared_error([samples, 1, len], &target, &mut sums, &mut dy));
         let loss = difference.iter().map(|d| d * d).sum::<f64>() / count;
         prop_assert!((found / loss - 1.0).abs() < 0.01, "{found} {loss}");
         let expected: Vec<f64> = difference.iter().map(|d| 2.0 * d / count).collect();
@@ -68,7 +68,7 @@ fn logits_that_have_run_away_have_an_infinite_loss() {
     let mut sums = [0; 2];
     for (exponent, is_finite) in [(RUNAWAY, true), (RUNAWAY + 1, false)] {
         crate::kernels::fixed::block::set_head(&mut z, exponent, 0);
-        let loss = softmax_cross_entropy([1, 2], Target::Class(&[1]), &mut sums, &mut z.clone()).0;
+        let loss = softmax_cross_entropy([1, 1, 2], Target::Class(&[1]), &mut sums, &mut z.clone()).0;
         assert_eq!(loss.is_finite(), is_finite, "{loss}");
     }
 }

@@ -12,7 +12,7 @@ pub const FINE: u32 = 12;
 const BITS: u32 = 14;
 
 /// What [`mark`] is once there are values.
-const USED: i16 = 1;
+pub const USED: i16 = 1;
 
 /// The state of one parameter; empty for rules without.
 #[derive(Debug)]

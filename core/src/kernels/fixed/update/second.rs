@@ -1,8 +1,9 @@
 //! Second moments: 16-bit floats, the upper half of an f32 without its sign (8 bits of exponent, 8 of mantissa).
 //! Squares span twice as many powers of two as gradients do, so that integers with one exponent would lose the small
-//! ones, by whose roots Adam divides.
+//! ones, by whose roots Adam and AdaGrad divide.
 
-use crate::kernels::fixed::block::mantissas_mut;
+use super::first::USED;
+use crate::kernels::fixed::block::{mantissas_mut, mark, set_head};
 use crate::kernels::fixed::number::{Factor, mul_q16, shift};
 use crate::kernels::util::from_mut;
 use crate::optim::OptimizerRecord;
@@ -34,25 +35,32 @@ pub struct Second<'a> {
     rule: Gain,
 }
 
-/// What of a square comes in, and the least that a root takes.
+/// What of a square comes in, what of the moment stays, and the least that a root takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Gain {
-    /// `1 - beta_2`.
+    /// `1 - beta_2`, or 1 where all of the moment stays.
     gain: Factor,
+    /// Whether all of it stays.
+    keeps: bool,
     /// `epsilon` squared, as a moment.
     least: u16,
 }
 
 impl<'a> Second<'a> {
-    /// With the optimiser's settings.
-    pub fn new(block: &'a mut [i16], len: usize, settings: &OptimizerRecord) -> Self {
+    /// With the optimiser's settings. Moments of which all `keeps` start from what the settings say, others from 0.
+    pub fn new(block: &'a mut [i16], len: usize, settings: &OptimizerRecord, keeps: bool) -> Self {
         // Rules without second moments need no float for them.
         let rule = if block.is_empty() {
-            Gain { gain: Factor { mantissa: 0, exponent: 0 }, least: 0 }
+            Gain { gain: Factor { mantissa: 0, exponent: 0 }, keeps, least: 0 }
         } else {
             let least = (settings.epsilon * settings.epsilon).to_bits() >> 15;
-            Gain { gain: Factor::of(1.0 - settings.beta_2), least: least.min(0xffff) as u16 }
+            let gain = if keeps { 1.0 } else { 1.0 - settings.beta_2 };
+            Gain { gain: Factor::of(gain), keeps, least: least.min(0xffff) as u16 }
         };
+        if keeps && mark(block) != USED {
+            mantissas_mut(block, len).fill((settings.state_init.to_bits() >> 15) as i16);
+            set_head(block, 0, USED);
+        }
         Self { values: mantissas_mut(block, len), rule }
     }
 
@@ -63,11 +71,11 @@ impl<'a> Second<'a> {
 }
 
 impl Gain {
-    /// `v + (g^2 - v)(1 - beta_2)`, rounded at random; `g` in units of `2^exponent`.
+    /// `v + (g^2 - v)(1 - beta_2)`, or `v + g^2`, rounded at random; `g` in units of `2^exponent`.
     pub fn advance(self, v: i16, g: i32, exponent: i32, noise: u32) -> i16 {
         let (old, old_exponent) = unpack(v as u16);
         let lost = shift(self.gain.mantissa_times(old as i32), self.gain.exponent + 16);
-        let kept = old.saturating_sub(lost.max(0) as u32);
+        let kept = if self.keeps { old } else { old.saturating_sub(lost.max(0) as u32) };
         // A square of 16 bits, of which 24 are kept.
         let size = g.unsigned_abs();
         let bits = 32 - size.leading_zeros() as i32;

@@ -29,14 +29,15 @@ impl Both {
         }
         let state = |slot: usize| if slot < rule.slots() { vec![0; stride(LEN)] } else { Vec::new() };
         let w = values(&block, LEN);
-        Self { block, first: state(0), second: state(1), w, m: vec![0.0; LEN], v: vec![0.0; LEN] }
+        let v = if rule == Rule::AdaGrad { 0.1 } else { 0.0 };
+        Self { block, first: state(0), second: state(1), w, m: vec![0.0; LEN], v: vec![v; LEN] }
     }
 
     /// One update on both sides; gradients are sums in units of `2^unit`.
     fn step(&mut self, settings: OptimizerRecord, step: u32, gradient: &[i32], unit: i32) {
         let o = Optimizer::at_step(settings, step);
         let (block, first, second) = (&mut self.block[..], &mut self.first[..], &mut self.second[..]);
-        let mut update = Update::new(&o, Parameter { len: LEN, block, first, second }, unit);
+        let mut update = Update::new(&o, Parameter { len: LEN, block, first, second, ..Parameter::default() }, unit);
         for (tile, sums) in gradient.chunks(TILE).enumerate() {
             update.tile(crate::arch::Scalar, tile * TILE, &mut sums.to_vec());
         }
@@ -50,7 +51,11 @@ impl Both {
                     self.m[i] = keep * self.m[i] - rate * g;
                     self.w[i] += if nesterov { keep * self.m[i] - rate * g } else { self.m[i] };
                 }
-                _ => {
+                Rule::AdaGrad => {
+                    self.v[i] += g * g;
+                    self.w[i] -= rate * g / self.v[i].sqrt().max(f64::from(settings.epsilon));
+                }
+                Rule::Adam => {
                     self.m[i] += (g - self.m[i]) * (1.0 - keep);
                     self.v[i] += (g * g - self.v[i]) * (1.0 - f64::from(settings.beta_2));
                     self.w[i] -= rate * self.m[i] / self.v[i].sqrt().max(f64::from(settings.epsilon));
@@ -99,6 +104,8 @@ fn weights_follow_those_of_reals() {
         // Second moments have 8 bits: a part of the way of each weight, which is up to 0.4.
         ("adam", OptimizerRecord::adam(0.001), 0.05, 0.02, 0.004),
         ("adam, small gradients", OptimizerRecord::adam(0.001), 1e-6, 0.02, 0.004),
+        ("adagrad", OptimizerRecord::adagrad(0.005), 0.05, 80.0 * unit, 6.0 * unit),
+        ("adagrad, large gradients", OptimizerRecord::adagrad(0.002), 20.0, 80.0 * unit, 6.0 * unit),
     ] {
         let (found_most, found_mean) = follow(settings, size);
         std::println!("{name}: at most {found_most:e}, mean {found_mean:e}, unit {unit:e}");
@@ -127,4 +134,39 @@ fn weights_outgrow_their_exponent() {
     // They come to 15.5.
     assert_eq!(exponent(&both.block), -14 + 4);
     assert!(both.difference().0 < 0.05, "{:?}", both.difference());
+}
+
+/// Passes add up, whichever of them has the greatest unit; nothing changes before the last one.
+#[test]
+fn passes_make_one_update() {
+    let mut rng = Rng::new(9);
+    for units in [[-30, -30, -30], [-33, -29, -31], [-28, -31, -34]] {
+        let settings = OptimizerRecord::momentum(0.5, 0.9, false).with_passes(3);
+        let (mut block, mut first, mut sum) = (vec![0; stride(LEN)], vec![0; stride(LEN)], vec![7; LEN]);
+        set_head(&mut block, -12, 0);
+        let mut expected = vec![0.0; LEN];
+        for (pass, unit) in units.into_iter().enumerate() {
+            let mut o = Optimizer::at_step(settings, 1);
+            (o.first, o.last) = (pass == 0, pass == 2);
+            let gradient: Vec<i32> = (0..LEN).map(|_| (rng.uniform_f32(-1.0, 1.0) * 1e9) as i32).collect();
+            let before = values(&block, LEN);
+            let parameter = Parameter { len: LEN, block: &mut block, first: &mut first, second: &mut [], sum: &mut sum };
+            let mut sink = Sink::new(&o, parameter, unit);
+            for (tile, sums) in gradient.chunks(TILE).enumerate() {
+                sink.tile(crate::arch::Scalar, tile * TILE, &mut sums.to_vec());
+            }
+            sink.finish();
+            for (expected, g) in expected.iter_mut().zip(&gradient) {
+                *expected -= 0.5 * f64::from(*g) * f64::from(unit).exp2();
+            }
+            if pass < 2 {
+                assert_eq!((values(&block, LEN), first.iter().all(|m| *m == 0)), (before, true), "pass {pass}");
+            }
+        }
+        assert_eq!(crate::kernels::fixed::block::mark(&block), 0);
+        for (found, expected) in values(&block, LEN).iter().zip(&expected) {
+            // Momentum's fine units, weights of up to 16 bits.
+            assert!((found - expected).abs() < 1e-3, "{found} {expected}");
+        }
+    }
 }
