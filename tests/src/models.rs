@@ -2,8 +2,8 @@
 
 use embernet::engine::decode_f32;
 use embernet::graph::ops::{
-    AveragePool2d, BatchNorm, Concat, Conv2d, Dense, DepthwiseConv2d, Div, Flatten, Gru, LogSoftmax, Lstm, MaxPool2d,
-    Minimum, Padding, Reduce, Reduction, Reshape,
+    Add, AveragePool2d, BatchNorm, Concat, Conv2d, Dense, DepthwiseConv2d, Div, Flatten, Gru, LogSoftmax, Lstm, MaxPool2d,
+    Minimum, Pad, Padding, Reduce, Reduction, Reshape, Slice, Sub,
 };
 use embernet::graph::{Activation, Graph, Sequential};
 use embernet::image::{Loss, PackOptions, Packed, Precision, TrainOptions, arena_for, open, pack};
@@ -172,6 +172,28 @@ pub fn images(precision: Precision, optimizer: OptimizerRecord, batch: usize) ->
         .build(5)
         .expect("a sound graph");
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch, ..TrainOptions::default() };
+    let options = PackOptions { train: Some(train), isa: IsaId::Scalar, precision, ..PackOptions::default() };
+    pack(&graph, &options, None).expect("a sound image")
+}
+
+/// A network for Iris whose branches part and meet, of which these layers learn in 16-bit fixed point.
+pub fn branches(optimizer: OptimizerRecord, layers: &str, batch: usize) -> Packed {
+    let taken = Slice { begin: vec![1], size: vec![5], stride: vec![2] };
+    let graph = Sequential::new([4])
+        .add_named("first", Dense::new(10).activation(Activation::Relu))
+        .add_named("second", Dense::new(10).activation(Activation::Relu))
+        .add_reading("sum", &["first", "second"], Add { activation: Activation::Relu6 })
+        .add_named("third", Dense::new(10))
+        .add_reading("difference", &["third", "first"], Sub { activation: Activation::ReluN1To1 })
+        .add_reading("padded", &["second"], Pad { before: vec![1], after: vec![2], value: 0.0 })
+        .add_reading("taken", &["sum"], taken)
+        .add_reading("joined", &["difference", "padded", "taken"], Concat { axis: 0 })
+        .add_named("last", Dense::new(3).activation(Activation::Softmax))
+        .build(7)
+        .expect("a sound graph");
+    let (loss, layers) = (Loss::SparseCrossEntropy, Some(layers.parse().expect("a selection")));
+    let train = TrainOptions { optimizer, loss, batch, layers, ..TrainOptions::default() };
+    let precision = Precision::Fixed16;
     let options = PackOptions { train: Some(train), isa: IsaId::Scalar, precision, ..PackOptions::default() };
     pack(&graph, &options, None).expect("a sound image")
 }

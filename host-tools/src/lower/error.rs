@@ -1,6 +1,6 @@
 //! Why a graph cannot be lowered.
 
-use crate::graph::{DType, GraphError};
+use crate::graph::{DType, Graph, GraphError, Node};
 use crate::quant::fixed_point::FixedPointError;
 
 /// A graph that no plan can be made of.
@@ -39,4 +39,32 @@ pub enum LowerError {
     TooLarge { what: &'static str, bytes: usize, most: usize },
     #[error("layer `{node}`: the step {step} was refused: sizes beyond what a plan can hold")]
     Record { node: String, step: &'static str },
+}
+
+impl LowerError {
+    /// The same error of the layer that `graph` has, where it names one that a rewrite made of that
+    /// ([`Graph::set_trainable`]): those are called `layer[..]` and `layer/..`.
+    pub(super) fn of_layers(mut self, graph: &Graph) -> Self {
+        let (name, kind) = match &mut self {
+            Self::Unsupported { node, op, .. } | Self::Loss { node, op, .. } => (node, Some(op)),
+            Self::Type { node, .. }
+            | Self::NotQuantised { node, .. }
+            | Self::Scales { node, .. }
+            | Self::WeightZeroPoint { node, .. }
+            | Self::FixedPoint { node, .. }
+            | Self::Record { node, .. } => (node, None),
+            _ => return self,
+        };
+        let owns = |node: &&Node| {
+            let rest = name.strip_prefix(&node.name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '/']))
+        };
+        if let Some(owner) = graph.nodes.iter().filter(owns).max_by_key(|node| node.name.len()) {
+            *name = owner.name.clone();
+            if let Some(kind) = kind {
+                *kind = owner.op.kind();
+            }
+        }
+        self
+    }
 }

@@ -158,8 +158,9 @@ impl Default for Options {
 ///
 /// The graph is simplified first ([`passes`]), unless every tensor has to stay.
 pub fn lower(graph: &Graph, options: &Options) -> Result<Program, LowerError> {
-    let passes::Prepared { graph, report, pieces } = passes::prepare(graph, options)?;
-    let mut program = choice::choose(options, |way| lower_with(&graph, options, way))?;
+    let passes::Prepared { graph: prepared, report, pieces } = passes::prepare(graph, options)?;
+    let program = choice::choose(options, |way| lower_with(&prepared, options, way));
+    let mut program = program.map_err(|error| error.of_layers(graph))?;
     program.simplified = report;
     program.pieces = pieces;
     Ok(program)

@@ -51,8 +51,10 @@ struct FixedFactors {
     pair: u64,
     /// Entering a loop.
     call: u64,
-    /// A parameter's update: gradient descent, momentum, Adam.
-    update: [u64; 3],
+    /// A parameter's update: gradient descent, momentum, AdaGrad, Adam.
+    update: [u64; 4],
+    /// Adding up a parameter's gradient over several passes.
+    sum: u64,
 }
 
 impl Core {
@@ -85,8 +87,14 @@ impl Core {
 
     const fn fixed(self) -> FixedFactors {
         match self {
-            Self::SoftSmall => FixedFactors { step: 12_700, mac: 90, pair: 250, call: 990, update: [150, 850, 3_750] },
-            _ => FixedFactors { step: 11_500, mac: 80, pair: 200, call: 700, update: [120, 550, 2_500] },
+            Self::SoftSmall => {
+                let update = [150, 850, 2_900, 3_750];
+                FixedFactors { step: 12_700, mac: 90, pair: 250, call: 990, update, sum: 100 }
+            }
+            _ => {
+                let update = [120, 550, 2_000, 2_500];
+                FixedFactors { step: 11_500, mac: 80, pair: 200, call: 700, update, sum: 80 }
+            }
         }
     }
 }
@@ -100,9 +108,16 @@ pub fn update(program: &Program, optimizer: &OptimizerRecord, core: Core) -> u64
     if is_fixed {
         let factors = core.fixed();
         let all: u64 = steps().map(|s| fixed_step(&s, train, &factors)).sum();
-        let slots = optimizer.rule().map_or(0, Rule::slots);
+        let [sgd, momentum, adagrad, adam] = factors.update;
+        let update = match optimizer.rule() {
+            Some(Rule::Adam) => adam,
+            Some(Rule::AdaGrad) => adagrad,
+            Some(Rule::Momentum { .. }) => momentum,
+            _ => sgd,
+        };
         let parameters = (program.parameter_bytes / 2) as u64;
-        return (all + parameters * factors.update.get(slots).copied().unwrap_or(0)) / 10;
+        let sums = if optimizer.passes > 1 { parameters * factors.sum } else { 0 };
+        return ((all + sums) * u64::from(optimizer.passes) + parameters * update) / 10;
     }
     let pass: u64 = steps().map(|s| step(&s, train, &factors)).sum();
     let integers: u64 = steps().map(|s| weights_i8(&s)).sum();
