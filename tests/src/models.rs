@@ -2,8 +2,8 @@
 
 use embernet::engine::decode_f32;
 use embernet::graph::ops::{
-    Add, AveragePool2d, BatchNorm, Concat, Conv2d, Dense, DepthwiseConv2d, Div, Flatten, Gru, LogSoftmax, Lstm, MaxPool2d,
-    Minimum, Pad, Padding, Reduce, Reduction, Reshape, Slice, Sub,
+    Add, AveragePool2d, BatchNorm, Concat, Conv2d, Dense, DepthwiseConv2d, Div, Flatten, Gru, LogSoftmax, Lstm,
+    MaxPool2d, Minimum, Pad, Padding, Reduce, Reduction, Reshape, ResizeNearest, Slice, Sub, Svdf,
 };
 use embernet::graph::{Activation, Graph, Sequential};
 use embernet::image::{Loss, PackOptions, Packed, Precision, TrainOptions, arena_for, open, pack};
@@ -96,8 +96,9 @@ pub fn precise(precision: Precision, hidden: &[usize], optimizer: OptimizerRecor
 /// A network for Iris of layers that are rarely trained, in batches of 2: recurrent ones both ways, quotients, minima,
 /// maxima, logarithms of softmax.
 pub fn rare(optimizer: OptimizerRecord) -> Packed {
-    let gru = |reverse| Gru { units: 3, reverse, reset_after: true, use_bias: true };
-    let lstm = Lstm { units: 4, reverse: false, use_bias: true, peepholes: false, cell_clip: 0.0 };
+    let gru = |reverse| Gru { units: 3, reverse, reset_after: !reverse, use_bias: true };
+    let lstm = Lstm { units: 4, reverse: false, use_bias: true, peepholes: true, cell_clip: 0.0 };
+    let odd = ResizeNearest { rows: vec![0, 1, 1], cols: vec![0, 0, 2] };
     let greatest = Reduce { reduction: Reduction::Max, axes: vec![0], keepdims: false };
     let graph = Sequential::new([4])
         .add(Dense::new(12))
@@ -112,10 +113,26 @@ pub fn rare(optimizer: OptimizerRecord) -> Packed {
         .add_reading("greatest", &["states"], greatest)
         .add_reading("logarithm", &["greatest"], LogSoftmax {})
         .add_reading("joined", &["quotient", "logarithm"], Concat { axis: 0 })
+        .add_named("padded", Pad { before: vec![0], after: vec![5], value: 0.5 })
+        .add_named("image", Reshape::new([2, 3, 2]))
+        .add_named("odd", odd)
+        .add(Flatten {})
         .add(Dense::new(3).activation(Activation::Softmax))
         .build(7)
         .expect("a sound graph");
     let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: 2, ..TrainOptions::default() };
+    scalar(&graph, train)
+}
+
+/// A network for Iris with a memory, that learns a sample at a time.
+pub fn remembering(optimizer: OptimizerRecord) -> Packed {
+    let graph = Sequential::new([4])
+        .add(Dense::new(6).activation(Activation::Relu))
+        .add(Svdf { units: 5, rank: 2, memory: 3, use_bias: true, activation: Activation::Relu })
+        .add(Dense::new(3).activation(Activation::Softmax))
+        .build(7)
+        .expect("a sound graph");
+    let train = TrainOptions { optimizer, loss: Loss::SparseCrossEntropy, batch: 1, ..TrainOptions::default() };
     scalar(&graph, train)
 }
 

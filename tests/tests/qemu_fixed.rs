@@ -82,7 +82,7 @@ fn learns(name: &str) {
 fn learns_branches(name: &str) {
     let board = Board::named(name).unwrap();
     let Some(mut client) = firmware::start_with(name, &FirmwareOptions::with_fixed().on(board), None) else { return };
-    let mut of = |client: &mut Client, optimizer: OptimizerRecord, layers: &str, batch: usize| {
+    let of = |client: &mut Client, optimizer: OptimizerRecord, layers: &str, batch: usize| {
         let packed = models::branches(optimizer, layers, batch);
         let passes = optimizer.passes;
         let what = format!("{name}, branches, {layers}, {:?}, {passes} passes", optimizer.rule().unwrap());

@@ -22,7 +22,7 @@ fn updates() -> usize {
 fn replays(client: &mut Client, packed: &Packed, steps: models::Steps, what: &str) {
     let image = packed.image().unwrap();
     client.load(&image, |_, _| {}).unwrap();
-    let steps = steps(17, updates() * image.header().train.samples as usize / models::BATCH);
+    let steps = steps(17, (updates() * image.header().train.samples as usize).div_ceil(models::BATCH));
     let (losses, learned) = models::replay(&image, &steps);
     for (number, ((inputs, labels), loss)) in models::passes(&image, &steps).zip(&losses).enumerate() {
         let step = client.train_step(&image, &[inputs], labels).unwrap();
@@ -45,6 +45,8 @@ fn learns(float: &str, integer: &str) {
     }
     let rare = models::rare(OptimizerRecord::adam(0.005));
     replays(&mut client, &rare, models::steps, &format!("{float}, f32, layers that are rarely trained"));
+    let remembering = models::remembering(OptimizerRecord::momentum(0.02, 0.9, true));
+    replays(&mut client, &remembering, models::steps, &format!("{float}, f32, a layer with a memory"));
     if integer != float {
         let Some(larger) = firmware::start(integer, None) else { return };
         client = larger;

@@ -103,10 +103,10 @@ fn step<I: Isa>(
     }
 }
 
-/// Forward step, f32.
+/// Shape, parameters and what a cell reads: the same forward and backward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct ForwardF32 {
+pub struct Cell {
     /// Shape.
     pub shape: Recurrent,
     /// 1 if the reset gate acts on the product with the state, 0 if on the state.
@@ -123,6 +123,26 @@ pub struct ForwardF32 {
     pub r_bias: Ref,
     /// State to start from, or none for zeros.
     pub h0: Ref,
+}
+
+impl Cell {
+    fn is_valid(&self) -> bool {
+        self.reset_after <= 1 && self.shape.is_valid(SCRATCH as u32)
+    }
+
+    /// What it computes with, and the state to start from.
+    fn take<'a>(&self, at: &mut Slices<'a>) -> (&'a [f32], Weights<'a>, &'a [f32]) {
+        let (x, w, r, b, r_bias, h0) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
+        (x, Weights { w, r, b, r_bias, reset_after: self.reset_after == 1 }, h0)
+    }
+}
+
+/// Forward step, f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// The cell.
+    pub cell: Cell,
     /// State of every step.
     pub y: Ref,
     /// State after the last step.
@@ -133,27 +153,27 @@ pub struct ForwardF32 {
 
 impl StepRecord for ForwardF32 {
     operands! {
-        x: read f32 [samples, shape.time, shape.inputs],
-        w: read f32 [const GATES, shape.units, shape.inputs],
-        r: read f32 [const GATES, shape.units, shape.units],
-        b: read f32 [const GATES, shape.units],
-        r_bias: read f32 [const GATES, shape.units],
-        h0: read f32 [samples, shape.units],
-        y: write f32 [samples, shape.time, shape.units],
-        h: write f32 [samples, shape.units],
-        scratch: scratch f32 [const SCRATCH, shape.units],
+        cell.x: read f32 [samples, cell.shape.time, cell.shape.inputs],
+        cell.w: read f32 [const GATES, cell.shape.units, cell.shape.inputs],
+        cell.r: read f32 [const GATES, cell.shape.units, cell.shape.units],
+        cell.b: read f32 [const GATES, cell.shape.units],
+        cell.r_bias: read f32 [const GATES, cell.shape.units],
+        cell.h0: read f32 [samples, cell.shape.units],
+        y: write f32 [samples, cell.shape.time, cell.shape.units],
+        h: write f32 [samples, cell.shape.units],
+        scratch: scratch f32 [const SCRATCH, cell.shape.units],
     }
 
     fn shape_is_valid(&self) -> bool {
-        self.reset_after <= 1 && self.shape.is_valid(SCRATCH as u32)
+        self.cell.is_valid()
     }
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
-        let (x, w, r, b, r_bias, h0) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
+        let (x, weights, h0) = self.cell.take(at);
         let (y, h, scratch) = (at.write(), at.write(), at.write());
-        start_state(h0, 0.0, self.shape.units as usize, h);
-        let weights = Weights { w, r, b, r_bias, reset_after: self.reset_after == 1 };
+        let shape = &self.cell.shape;
+        start_state(h0, 0.0, shape.units as usize, h);
         let maths = Maths::of(context.training);
-        forward_f32(isa, maths, &self.shape, x, &weights, scratch, h, y);
+        forward_f32(isa, maths, shape, x, &weights, scratch, h, y);
     }
 }

@@ -111,10 +111,10 @@ fn add_peephole(peepholes: &[f32], number: usize, c: &[f32], gate: &mut [f32]) {
     }
 }
 
-/// Forward step, f32.
+/// Shape, parameters and what a cell reads: the same forward and backward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct ForwardF32 {
+pub struct Cell {
     /// Shape.
     pub shape: Recurrent,
     /// Input.
@@ -131,6 +131,22 @@ pub struct ForwardF32 {
     pub h0: Ref,
     /// Cell state to start from, or none for zeros.
     pub c0: Ref,
+}
+
+impl Cell {
+    /// Its input, what it computes with, and the hidden and the cell state to start from.
+    fn take<'a>(&self, at: &mut Slices<'a>) -> (&'a [f32], Weights<'a>, [&'a [f32]; 2]) {
+        let (x, w, r, b, p) = (at.read(), at.read(), at.read(), at.read(), at.read());
+        (x, Weights { w, r, b, p }, [at.read(), at.read()])
+    }
+}
+
+/// Forward step, f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ForwardF32 {
+    /// The cell.
+    pub cell: Cell,
     /// Hidden state of every step.
     pub y: Ref,
     /// Hidden state after the last step.
@@ -143,31 +159,30 @@ pub struct ForwardF32 {
 
 impl StepRecord for ForwardF32 {
     operands! {
-        x: read f32 [samples, shape.time, shape.inputs],
-        w: read f32 [const GATES, shape.units, shape.inputs],
-        r: read f32 [const GATES, shape.units, shape.units],
-        b: read f32 [const GATES, shape.units],
-        p: read f32 [const PEEPHOLES, shape.units],
-        h0: read f32 [samples, shape.units],
-        c0: read f32 [samples, shape.units],
-        y: write f32 [samples, shape.time, shape.units],
-        h: write f32 [samples, shape.units],
-        c: write f32 [samples, shape.units],
-        gates: scratch f32 [const GATES, shape.units],
+        cell.x: read f32 [samples, cell.shape.time, cell.shape.inputs],
+        cell.w: read f32 [const GATES, cell.shape.units, cell.shape.inputs],
+        cell.r: read f32 [const GATES, cell.shape.units, cell.shape.units],
+        cell.b: read f32 [const GATES, cell.shape.units],
+        cell.p: read f32 [const PEEPHOLES, cell.shape.units],
+        cell.h0: read f32 [samples, cell.shape.units],
+        cell.c0: read f32 [samples, cell.shape.units],
+        y: write f32 [samples, cell.shape.time, cell.shape.units],
+        h: write f32 [samples, cell.shape.units],
+        c: write f32 [samples, cell.shape.units],
+        gates: scratch f32 [const GATES, cell.shape.units],
     }
 
     fn shape_is_valid(&self) -> bool {
-        self.shape.is_valid(GATES as u32)
+        self.cell.shape.is_valid(GATES as u32)
     }
 
     fn run<I: Isa>(&self, isa: I, at: &mut Slices<'_>, context: &mut Context) {
-        let (x, w, r, b, p, h0, c0) = (at.read(), at.read(), at.read(), at.read(), at.read(), at.read(), at.read());
+        let (x, weights, [h0, c0]) = self.cell.take(at);
         let (y, h, c, gates) = (at.write(), at.write(), at.write(), at.write());
-        let units = self.shape.units as usize;
+        let (shape, units) = (&self.cell.shape, self.cell.shape.units as usize);
         start_state(h0, 0.0, units, h);
         start_state(c0, 0.0, units, c);
-        let weights = Weights { w, r, b, p };
         let gates = sub_mut(gates, 0, GATES * units);
-        forward_f32(isa, Maths::of(context.training), &self.shape, x, &weights, gates, h, c, y);
+        forward_f32(isa, Maths::of(context.training), shape, x, &weights, gates, h, c, y);
     }
 }

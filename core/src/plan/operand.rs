@@ -70,8 +70,8 @@ pub struct Operands {
 }
 
 impl Operands {
-    /// As many as any step has, and as a header can count.
-    pub const MAX: usize = 15;
+    /// As many as any step has. A header counts up to 15 that are read, and as many that are written.
+    pub const MAX: usize = 16;
 
     /// These.
     #[cfg(test)]

@@ -81,7 +81,7 @@ impl NewTable {
     }
 
     /// Of a step with these operands for one sample and for as many as a run carries at most, absent ones included;
-    /// `None` if there are more bytes than 31 bits can say. Operands that overlap make a table that [`check`] refuses.
+    /// `None` if there are more bytes than 31 bits can say, or more operands of a sort than a header counts. Operands that overlap make a table that [`check`] refuses.
     pub(crate) fn of(one: &Operands, all: &Operands, samples: usize) -> Option<Self> {
         let mut entries = heapless::Vec::<Entry, { Operands::MAX }>::new();
         let mut reads = 0;
@@ -102,13 +102,13 @@ impl NewTable {
                 reads = last;
             }
         }
-        Some(Self { entries, reads })
+        let fits = reads.max(entries.len() - reads) < 1 << WRITES_SHIFT;
+        fits.then_some(Self { entries, reads })
     }
 }
 
 /// In a header's number of operands, those that are written stand from this bit on, those that are read below it.
 const WRITES_SHIFT: usize = 4;
-const _: () = assert!(Operands::MAX < 1 << WRITES_SHIFT);
 
 /// Cuts the table of a step with so many operands off what stands behind its record.
 #[inline(always)]

@@ -179,7 +179,12 @@ impl Graph {
                 };
                 if trainable {
                     let role = Role::From(word(first));
-                    pieces.push(Piece { elements: word(part.elements()), name: part.name.clone(), of: whole.name, role });
+                    pieces.push(Piece {
+                        elements: word(part.elements()),
+                        name: part.name.clone(),
+                        of: whole.name,
+                        role,
+                    });
                 }
                 inputs.push(self.add_tensor(part));
             }

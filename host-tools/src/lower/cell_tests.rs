@@ -254,14 +254,6 @@ fn a_filter_remembers_from_run_to_run_and_sample_by_sample() {
     let inputs: Vec<&[u8]> = inputs.iter().map(IntoBytes::as_bytes).collect();
     let y: Vec<Vec<f32>> = runs(&graph, 2, &inputs).iter().map(|y| view::<f32>(&y[0]).to_vec()).collect();
     assert_eq!(y, [[5.0 + 200.0, 5.0 + 400.0], [0.5 + 20.0 + 600.0, 0.5 + 40.0 + 800.0]]);
-    let train = TrainOptions {
-        optimizer: OptimizerRecord::sgd(0.1),
-        loss: Loss::MeanSquaredError,
-        batch: 1,
-        ..TrainOptions::default()
-    };
-    let error = lower(&graph, &Options { train: Some(train), ..Options::default() }).unwrap_err();
-    assert!(error.to_string().contains("memory"), "{error}");
 }
 
 #[test]

@@ -94,9 +94,8 @@ fn every_kind_of_numbers_has_its_plans() {
         let float = both.iter().find(|c| c.way.train == candidate.way.train && c.way.precision == Precision::F32);
         assert!(float.is_some_and(|float| float.ram_bytes > candidate.ram_bytes), "{candidate:?} {float:?}");
     }
-    // Nothing has adapters there.
     let adapters = |c: &&Candidate| c.way.train.to_string().contains("lora");
-    assert!(both.iter().filter(adapters).all(|c| c.way.precision == Precision::F32));
+    assert!(both.iter().filter(adapters).any(|c| c.way.precision == Precision::Fixed16));
     let best = &both[0];
     assert!(best.fits && best.way.precision == Precision::Fixed16, "{best:?}");
 

@@ -5,7 +5,7 @@ use super::{Case, Expected, Values, bytes, reals, wide};
 use embernet::quant::fixed_point::fold_bias;
 use embernet::quant::fixed_point::int16::sigmoid_table;
 use embernet_core::kernels::integer::Width;
-use embernet_core::kernels::lstm::{ForwardF32, ForwardInt, Gates};
+use embernet_core::kernels::lstm::{Cell, ForwardF32, ForwardInt, Gates};
 use embernet_core::kernels::requantize::Rescale;
 use embernet_core::kernels::{gru, recurrent::Recurrent};
 use embernet_core::rng::Rng;
@@ -148,7 +148,8 @@ pub fn f32(
         steps.step_with(&[&w, &r, &b, &p], &transients, move |at, [h, c, gates]| {
             let &[w, r, b, p] = at.constants else { unreachable!("four constants were given") };
             let none = embernet_core::plan::Ref::NONE;
-            ForwardF32 { shape, x: at.x[0], w, r, b, p, h0: none, c0: none, y: at.y, h, c, gates }
+            let cell = Cell { shape, x: at.x[0], w, r, b, p, h0: none, c0: none };
+            ForwardF32 { cell, y: at.y, h, c, gates }
         });
     })
 }
@@ -186,7 +187,8 @@ fn gru_case(name: &str, shape: Recurrent, reset_after: bool, x: Vec<f32>, parame
         steps.step_with(&[w, r, b, r_bias], &[4 * samples * units, 28 * units], move |at, [h, scratch]| {
             let &[w, r, b, r_bias] = at.constants else { unreachable!("four constants were given") };
             let h0 = embernet_core::plan::Ref::NONE;
-            gru::ForwardF32 { shape, reset_after, x: at.x[0], w, r, b, r_bias, h0, y: at.y, h, scratch }
+            let cell = gru::Cell { shape, reset_after, x: at.x[0], w, r, b, r_bias, h0 };
+            gru::ForwardF32 { cell, y: at.y, h, scratch }
         });
     })
 }

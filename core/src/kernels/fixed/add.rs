@@ -162,7 +162,9 @@ mod tests {
         let b = blocks(&mut Rng::new(4), SAMPLES, 9, 15, -10);
         let (at_b, at_y) = (Ref::arena(0), Ref::arena(2 * b.len() as u32));
         let (lo, hi) = (f32::NEG_INFINITY, f32::INFINITY);
-        for (subtracts, a, b_ref, sign) in [(1, Ref::NONE, at_b, -1.0), (0, Ref::NONE, at_b, 1.0), (0, at_b, Ref::NONE, 1.0)] {
+        for (subtracts, a, b_ref, sign) in
+            [(1, Ref::NONE, at_b, -1.0), (0, Ref::NONE, at_b, 1.0), (0, at_b, Ref::NONE, 1.0)]
+        {
             let mut arena = [&b[..], &b].concat();
             run(Add { len: 9, subtracts, a, b: b_ref, y: at_y, lo, hi }, &mut arena);
             let expected: Vec<f64> = values(&b, 9).iter().map(|b| sign * b).collect();

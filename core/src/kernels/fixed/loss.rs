@@ -93,8 +93,7 @@ fn distribution(total: Total, exponent: i32, z: &[i16], target: &[f32], sums: &m
 /// Mean squared error: the mean over samples and features of `(y - target)^2`; `y` becomes
 /// `dy = 2 (y - target) / (samples * len)`, with several passes of the samples of all of them. `sums` has room for one
 /// sample.
-pub fn mean_squared_error(
-    [samples, passes, len]: [usize; 3], target: &[f32], sums: &mut [i32], y: &mut [i16]) -> f32 {
+pub fn mean_squared_error([samples, passes, len]: [usize; 3], target: &[f32], sums: &mut [i32], y: &mut [i16]) -> f32 {
     let share = Factor::one_over(samples.saturating_mul(passes).saturating_mul(len) as u32);
     let mut loss = 0.0;
     for (block, target) in rows_mut(y, stride(len)).zip(rows(target, len)) {

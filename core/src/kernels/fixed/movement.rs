@@ -117,8 +117,7 @@ mod tests {
             run(&moved(4, 3, (places[0], 0, 3), (places[2], 0, 5), Outside::Later), &mut arena);
             run(&moved(4, 2, (places[1], 0, 2), (places[2], 3, 5), Outside::Keep), &mut arena);
             let (a, b) = (values(&a, 12), values(&b, 8));
-            let expected: Vec<f64> =
-                a.chunks(3).zip(b.chunks(2)).flat_map(|(a, b)| [a, b].concat()).collect();
+            let expected: Vec<f64> = a.chunks(3).zip(b.chunks(2)).flat_map(|(a, b)| [a, b].concat()).collect();
             let found = values(&arena[places[2].offset() / 2..], 20);
             assert_near(&found, &expected, 20, 2.0);
             // The way back is exact.
@@ -136,8 +135,7 @@ mod tests {
         let mut arena = [&x[..], &vec![0x55; SAMPLES * stride(15)]].concat();
         let record = moved(3, 2, (places[0], 0, 2), (places[1], 1, 5), Outside::Fill);
         run(&record, &mut arena);
-        let expected: Vec<f64> =
-            values(&x, 6).chunks(2).flat_map(|row| [0.0, row[0], row[1], 0.0, 0.0]).collect();
+        let expected: Vec<f64> = values(&x, 6).chunks(2).flat_map(|row| [0.0, row[0], row[1], 0.0, 0.0]).collect();
         assert_eq!(values(&arena[x.len()..], 15), expected);
         for copy in [
             StridedCopy { size: 4, ..record.copy },

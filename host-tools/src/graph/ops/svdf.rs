@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A dense layer over the last `memory` runs, in factors of `rank`.
 ///
 /// Parameters: `kernel [units * rank][features]`, `time [units * rank][memory]`, `bias [units]` and the `state`
-/// `[units * rank][memory]` to start from, which every run changes; training leaves all of them alone.
+/// `[units * rank][memory]` to start from, which every run changes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Svdf {
@@ -62,6 +62,10 @@ impl Operation for Svdf {
 
     fn parameter_count(&self) -> usize {
         3 + usize::from(self.use_bias)
+    }
+
+    fn statistics(&self) -> usize {
+        1
     }
 
     fn macs(&self, input: &[usize], _output: &[usize]) -> u64 {

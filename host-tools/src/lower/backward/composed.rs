@@ -1,12 +1,13 @@
 //! Gradients that other layers' steps make together: rare ones, for which no device carries a kernel.
 
-use super::super::forward::{Operand, Site, function};
-use super::super::{BufferId, Emit, LowerError, unsupported, word};
+use super::super::forward::{Block, Move, Operand, Site, function};
+use super::super::{BufferId, Emit, LowerError, word};
 use super::Gradients;
 use super::elementwise::UNLIMITED;
-use crate::graph::Activation;
 use crate::graph::ops::ResizeNearest;
+use crate::graph::{Activation, DType};
 use embernet_core::kernels::binary::Kind;
+use embernet_core::kernels::strided::Outside;
 use embernet_core::kernels::{activation, reduce};
 
 impl Emit<'_, '_> {
@@ -94,7 +95,9 @@ impl Emit<'_, '_> {
         Ok(())
     }
 
-    /// Of an image whose pixels were all repeated as often: every pixel's is the sum of those of its copies.
+    /// Of an image whose pixels were repeated or left out: every pixel's is the sum of those of its copies. Where all have
+    /// as many and these are neighbours, they lie in order; else they are collected first, with zeros for pixels that have
+    /// fewer.
     pub(super) fn resize_backward(
         &mut self,
         site: Site<'_>,
@@ -105,23 +108,27 @@ impl Emit<'_, '_> {
         let input = site.node.inputs[0];
         let Some(dx) = self.gradient(input, gradients) else { return Ok(()) };
         let [height, width, channels] = self.image(input).map(|extent| extent as usize);
-        let copies = |from: &[u32], input: usize| {
-            let times = from.len().checked_div(input)?;
-            let is_whole =
-                times * input == from.len() && from.iter().enumerate().all(|(i, &at)| i / times == at as usize);
-            is_whole.then_some(times)
-        };
-        let (Some(rows), Some(columns)) = (copies(&op.rows, height), copies(&op.cols, width)) else {
-            return Err(unsupported(site.node, "training through a resize by other than whole factors upwards"));
-        };
-        let pixels = [height, rows, width, columns, channels];
-        self.reduce_step(site, reduce::Kind::Sum, (dy, &pixels), &[1, 3], dx)?;
+        let (rows, columns) = (Copies::new(&op.rows, height), Copies::new(&op.cols, width));
+        let pixels = [height, rows.most, width, columns.most, channels];
+        let mut copies = dy;
+        if !(rows.in_order && columns.in_order) {
+            let image = [op.rows.len(), op.cols.len(), channels];
+            let with_zeros = [image[0] + 1, image[1] + 1, channels];
+            let padded = self.beside(site, "gradient and zeros");
+            let block = Block::within(&image, &with_zeros, &[0; 3]);
+            let copy = Move { block, x: dy, repeats: false, y: padded, outside: Outside::Fill, fill: 0 };
+            self.strided_copy(site, DType::F32, copy)?;
+            copies = self.beside(site, "gradients of copies");
+            let [in_h, in_w, ..] = with_zeros.map(word);
+            self.resize_step(site, [in_h, in_w, word(channels)], [&rows.places, &columns.places], (padded, copies));
+        }
+        self.reduce_step(site, reduce::Kind::Sum, (copies, &pixels), &[1, 3], dx)?;
         self.contribute(site, input, dx, gradients);
         Ok(())
     }
 
     /// A new buffer beside the layer's tensors.
-    fn beside(&mut self, site: Site<'_>, what: &str) -> BufferId {
+    pub(super) fn beside(&mut self, site: Site<'_>, what: &str) -> BufferId {
         self.lowering.program.transient(format!("{}/{what}", site.node.name))
     }
 
@@ -152,5 +159,33 @@ impl Emit<'_, '_> {
             y: p.at(to),
         });
         Ok(Operand { at: to, ..x })
+    }
+}
+
+/// Where the copies of every pixel of an axis went.
+struct Copies {
+    /// Most of one pixel.
+    most: usize,
+    /// So many places for each pixel; those that it lacks are one behind the last.
+    places: Vec<u32>,
+    /// Whether these are all places in order.
+    in_order: bool,
+}
+
+impl Copies {
+    /// From the source of every place.
+    fn new(sources: &[u32], pixels: usize) -> Self {
+        let mut places = vec![Vec::new(); pixels];
+        for (place, source) in sources.iter().enumerate() {
+            if let Some(of) = places.get_mut(*source as usize) {
+                of.push(word(place));
+            }
+        }
+        let most = places.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        places.iter_mut().for_each(|of| of.resize(most, word(sources.len())));
+        let places = places.concat();
+        let in_order =
+            places.iter().enumerate().all(|(i, place)| i == *place as usize) && places.len() == sources.len();
+        Self { most, places, in_order }
     }
 }

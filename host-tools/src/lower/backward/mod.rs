@@ -16,6 +16,7 @@ mod movement;
 mod pool;
 mod recurrent;
 mod rows;
+mod svdf;
 mod weighted;
 mod weighted_int8;
 
@@ -260,6 +261,7 @@ impl Emit<'_, '_> {
             Op::LayerNorm(op) => self.layer_norm_backward(site, op, dy, gradients, state),
             Op::MatMul(op) => self.matmul_backward(site, op, dy, gradients),
             Op::BatchNorm(op) => self.batch_norm_backward(site, op, dy, gradients, state),
+            Op::Svdf(op) => self.svdf_backward(site, op, dy, gradients, state),
             op => match binary_kind(op) {
                 Some(kind) => self.binary_backward(site, kind, dy, gradients),
                 None => Err(unsupported(node, "training through this operation")),

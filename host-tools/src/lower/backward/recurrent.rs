@@ -3,6 +3,7 @@
 use super::super::forward::Site;
 use super::super::{BufferId, Emit, LowerError, unsupported};
 use super::{Gradients, State};
+use crate::graph::ops::{Gru, Lstm};
 use crate::graph::{DType, Op, TensorId};
 use embernet_core::kernels::conv2d::{self, Conv2d};
 use embernet_core::kernels::recurrent::Recurrent;
@@ -15,8 +16,9 @@ struct Gates {
     count: u32,
     /// Gradient of their sums for the input, and for the state.
     sums: [BufferId; 2],
-    /// The state before every step.
+    /// What the gates saw of the state at every step: all of them the same, or each one its own.
     previous: BufferId,
+    seen: u32,
     /// Kernel, recurrent kernel, and their biases.
     parameters: [Option<TensorId>; 4],
 }
@@ -38,49 +40,42 @@ impl Emit<'_, '_> {
         }
         match &node.op {
             Op::Lstm(op) => {
-                let shape = self.sequence_shape(node, op.units, op.reverse);
-                if op.peepholes {
-                    return Err(unsupported(node, "training through peepholes"));
+                let (gates, peepholes) = self.lstm_step(site, op, &from, gradients);
+                self.gates_backward(site, self.sequence_shape(node, op.units, op.reverse), gates, gradients, state)?;
+                if let Some((peepholes, gradient)) = peepholes {
+                    self.update_parameter(site, peepholes, gradient, state);
                 }
-                let bias = op.use_bias.then(|| node.parameters()[2]);
-                let gates = self.lstm_step(site, shape, bias, &from, gradients);
-                self.gates_backward(site, shape, gates, gradients, state)
+                Ok(())
             }
-            Op::Gru(op) if op.reset_after => {
-                let shape = self.sequence_shape(node, op.units, op.reverse);
-                let gates = self.gru_step(site, shape, &from, gradients);
-                self.gates_backward(site, shape, gates, gradients, state)
+            Op::Gru(op) => {
+                let gates = self.gru_step(site, op, &from, gradients);
+                self.gates_backward(site, self.sequence_shape(node, op.units, op.reverse), gates, gradients, state)
             }
-            _ => Err(unsupported(node, "training a reset gate that acts on the state (expected `reset_after`)")),
+            _ => Err(unsupported(node, "training through this operation")),
         }
     }
 
+    /// Gives the peepholes, too, and their gradient, if they learn.
     fn lstm_step(
         &mut self,
         site: Site<'_>,
-        shape: Recurrent,
-        bias: Option<TensorId>,
+        op: &Lstm,
         from: &[Option<BufferId>],
         gradients: &mut Gradients,
-    ) -> Gates {
+    ) -> (Gates, Option<(TensorId, BufferId)>) {
         let node = site.node;
-        let x = self.value(node.inputs[0]);
-        let [h0, c0] = [1, 2].map(|i| (i < node.data_inputs().len()).then(|| self.per_sample(node, i)));
-        let (kernel, recurrent) = (node.parameters()[0], node.parameters()[1]);
-        let (w, r) = (self.value(kernel), self.value(recurrent));
-        let b = bias.map(|id| self.value(id));
+        let cell = self.lstm_cell(node, op);
+        let parameters = node.parameters();
+        let bias = op.use_bias.then(|| parameters[2]);
+        let peepholes = parameters.last().copied().filter(|t| op.peepholes && self.tensor(*t).trainable);
+        let peepholes = peepholes.and_then(|t| Some((t, self.parameter_gradient(t)?)));
+        let dp = peepholes.map(|(_, gradient)| gradient);
         let [dz, previous, dh0, dc0, cells] =
             ["gates' gradient", "states", "first state's gradient", "first cell's gradient", "cells"]
                 .map(|what| self.lowering.program.transient(format!("{}/{what}", node.name)));
         let [dy, dh, dc] = [0, 1, 2].map(|i| from.get(i).copied().flatten());
         self.sequence.push(&node.name, Some(site.id), move |p| lstm::BackwardF32 {
-            shape,
-            x: p.at(x),
-            w: p.at(w),
-            r: p.at(r),
-            b: p.opt(b),
-            h0: p.opt(h0),
-            c0: p.opt(c0),
+            cell: cell(p),
             dy: p.opt(dy),
             dh: p.opt(dh),
             dc: p.opt(dc),
@@ -88,38 +83,28 @@ impl Emit<'_, '_> {
             previous: p.at(previous),
             dh0: p.at(dh0),
             dc0: p.at(dc0),
+            dp: p.opt(dp),
             cells: p.at(cells),
         });
         for (input, gradient) in node.data_inputs().iter().skip(1).zip([dh0, dc0]) {
             self.contribute(site, *input, gradient, gradients);
         }
-        Gates { count: 4, sums: [dz, dz], previous, parameters: [Some(kernel), Some(recurrent), bias, None] }
+        let parameters = [Some(parameters[0]), Some(parameters[1]), bias, None];
+        (Gates { count: 4, sums: [dz, dz], previous, seen: 1, parameters }, peepholes)
     }
 
-    fn gru_step(
-        &mut self,
-        site: Site<'_>,
-        shape: Recurrent,
-        from: &[Option<BufferId>],
-        gradients: &mut Gradients,
-    ) -> Gates {
+    fn gru_step(&mut self, site: Site<'_>, op: &Gru, from: &[Option<BufferId>], gradients: &mut Gradients) -> Gates {
         let node = site.node;
-        let x = self.value(node.inputs[0]);
-        let h0 = (node.data_inputs().len() > 1).then(|| self.per_sample(node, 1));
+        let cell = self.gru_cell(node, op);
+        let seen = if op.reset_after { 1 } else { 3 };
         let parameters = [0, 1, 2, 3].map(|i| node.parameters().get(i).copied());
-        let [w, r, b, r_bias] = parameters.map(|id| id.map(|id| self.value(id)));
         let [da, ds, previous, dh0] =
             ["gates' gradient for the input", "gates' gradient for the state", "states", "first state's gradient"]
                 .map(|what| self.lowering.program.transient(format!("{}/{what}", node.name)));
         let [dy, dh] = [0, 1].map(|i| from.get(i).copied().flatten());
         self.sequence.push(&node.name, Some(site.id), move |p| gru::BackwardF32 {
-            shape,
-            x: p.at(x),
-            w: p.opt(w),
-            r: p.opt(r),
-            b: p.opt(b),
-            r_bias: p.opt(r_bias),
-            h0: p.opt(h0),
+            cell: cell(p),
+            seen,
             dy: p.opt(dy),
             dh: p.opt(dh),
             da: p.at(da),
@@ -130,7 +115,7 @@ impl Emit<'_, '_> {
         if let Some(input) = node.data_inputs().get(1) {
             self.contribute(site, *input, dh0, gradients);
         }
-        Gates { count: 3, sums: [da, ds], previous, parameters }
+        Gates { count: 3, sums: [da, ds], previous, seen, parameters }
     }
 
     /// The input's gradient and the parameters' updates.
@@ -143,11 +128,11 @@ impl Emit<'_, '_> {
         state: &State,
     ) -> Result<(), LowerError> {
         let node = site.node;
-        let rows = |in_c| {
+        let rows = |in_c: u32, groups| {
             let window = Window2d::pointwise(shape.time);
-            Conv2d { window, in_c, out_c: gates.count.saturating_mul(shape.units), groups: 1 }
+            Conv2d { window, in_c: in_c.saturating_mul(groups), out_c: gates.count.saturating_mul(shape.units), groups }
         };
-        let (of_input, of_state) = (rows(shape.inputs), rows(shape.units));
+        let (of_input, of_state) = (rows(shape.inputs, 1), rows(shape.units, gates.seen));
         let ([w, r, b, r_bias], [da, ds]) = (gates.parameters, gates.sums);
         let x = self.value(node.inputs[0]);
         if let (Some(dx), Some(w)) = (self.gradient(node.inputs[0], gradients), w) {

@@ -86,7 +86,7 @@ impl Emit<'_, '_> {
     }
 
     /// A buffer for the gradient of a parameter that learns.
-    fn parameter_gradient(&mut self, id: TensorId) -> Option<BufferId> {
+    pub(super) fn parameter_gradient(&mut self, id: TensorId) -> Option<BufferId> {
         let tensor = self.tensor(id);
         let name = format!("{}/gradient", tensor.name);
         tensor.trainable.then(|| self.lowering.program.transient(name))

@@ -209,7 +209,7 @@ impl Emit<'_, '_> {
         let learns = |t: &TensorId| self.tensor(*t).trainable;
         let (w, b) = (parameters.0.filter(learns), parameters.1.filter(learns));
         let Some(first) = w.or(b) else { return };
-        let row = if w.is_some() { shape.in_c as usize } else { shape.out_c as usize };
+        let row = if w.is_some() { shape.group_in() } else { shape.out_c as usize };
         let elements = state.tile_elements(self.tensor(first).elements(), row);
         let update = self.buffers_of(site.node, (w, b), state, elements);
         let x = w.map(|_| x);

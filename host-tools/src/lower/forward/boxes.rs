@@ -41,7 +41,7 @@ pub(super) fn natural_strides(shape: &[usize]) -> Vec<isize> {
 }
 
 impl Lay {
-    fn natural(shape: &[usize]) -> Self {
+    pub fn natural(shape: &[usize]) -> Self {
         Self { elements: shape.iter().product(), start: 0, strides: natural_strides(shape) }
     }
 
@@ -67,7 +67,7 @@ pub(in super::super) fn blocks(graph: &Graph, node: &Node) -> Vec<Block> {
             x.strides.iter_mut().zip(stride).for_each(|(s, stride)| *s *= stride);
             vec![Block { extents: out.to_vec(), x, y }]
         }
-        Op::Pad(Pad { before, .. }) => vec![Block { extents: shape(0).to_vec(), x, y: y.from(before) }],
+        Op::Pad(Pad { before, .. }) => vec![Block::within(shape(0), out, before)],
         Op::Concat(Concat { axis }) => {
             let mut begin = vec![0; out.len()];
             let mut part = |i: usize| {
@@ -83,6 +83,11 @@ pub(in super::super) fn blocks(graph: &Graph, node: &Node) -> Vec<Block> {
 }
 
 impl Block {
+    /// All of a tensor, from this index on in another one.
+    pub fn within(x: &[usize], y: &[usize], begin: &[usize]) -> Self {
+        Self { extents: x.to_vec(), x: Lay::natural(x), y: Lay::natural(y).from(begin) }
+    }
+
     /// The way back: from the output to the input.
     pub fn reversed(self) -> Self {
         Self { extents: self.extents, x: self.y, y: self.x }

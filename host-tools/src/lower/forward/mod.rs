@@ -25,7 +25,7 @@ mod weighted;
 mod window;
 
 pub(super) use binary::{Operand, binary_kind};
-pub(super) use boxes::blocks;
+pub(super) use boxes::{Block, Lay, blocks};
 pub(super) use elementwise::{bounds, function};
 pub(super) use movement::Move;
 pub(super) use weighted::channels;

@@ -125,20 +125,31 @@ impl Emit<'_, '_> {
     }
 
     pub(super) fn resize_nearest(&mut self, site: Site<'_>, op: &ResizeNearest) -> Result<(), LowerError> {
-        let Site { id, node, dtype } = site;
+        let Site { node, dtype, .. } = site;
         if !matches!(dtype, DType::F32 | DType::I8 | DType::I16) {
             return Err(self.no_kernel(site));
         }
         if dtype != DType::F32 {
             self.same_scale(node)?;
         }
-        let [in_h, in_w, channels] = self.image(node.inputs[0]);
-        let [out_h, out_w, _] = self.image(node.outputs[0]);
         let x = self.value(node.inputs[0]);
-        let table = |indices: &[u32]| Data::I32(indices.iter().map(|i| *i as i32).collect());
-        let rows = self.table(node, "rows", &table(&op.rows));
-        let cols = self.table(node, "cols", &table(&op.cols));
         let y = self.output(node);
+        self.resize_step(site, self.image(node.inputs[0]), [&op.rows, &op.cols], (x, y));
+        Ok(())
+    }
+
+    /// The step that takes these rows and columns of an image.
+    pub(in super::super) fn resize_step(
+        &mut self,
+        Site { id, node, dtype }: Site<'_>,
+        [in_h, in_w, channels]: [u32; 3],
+        tables: [&[u32]; 2],
+        (x, y): (BufferId, BufferId),
+    ) {
+        let [out_h, out_w] = tables.map(|table| word(table.len()));
+        let table = |indices: &[u32]| Data::I32(indices.iter().map(|i| *i as i32).collect());
+        let rows = self.table(node, "rows", &table(tables[0]));
+        let cols = self.table(node, "cols", &table(tables[1]));
         let size = word(dtype.bytes());
         self.sequence.push(&node.name, Some(id), move |p| resize::ResizeNearest {
             in_h,
@@ -152,6 +163,5 @@ impl Emit<'_, '_> {
             x: p.at(x),
             y: p.at(y),
         });
-        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Recurrent layers.
 
+use super::super::program::Places;
 use super::super::{BufferId, Emit, LowerError, unsupported, word};
 use super::Site;
 use crate::graph::{DType, Data, Node, TensorId, ops};
@@ -19,23 +20,11 @@ impl Emit<'_, '_> {
                 if op.cell_clip != 0.0 {
                     return Err(unsupported(node, "a clipped cell in f32"));
                 }
-                let x = self.value(node.inputs[0]);
-                let [h0, c0] = [1, 2].map(|i| (i < node.data_inputs().len()).then(|| self.per_sample(node, i)));
-                let parameters: Vec<BufferId> = node.parameters().iter().map(|t| self.value(*t)).collect();
-                let (w, r, mut rest) = (parameters[0], parameters[1], parameters[2..].iter().copied());
-                let mut given = |is: bool| if is { rest.next() } else { None };
-                let (b, peepholes) = (given(op.use_bias), given(op.peepholes));
+                let cell = self.lstm_cell(node, op);
                 let [y, h, c] = [0, 1, 2].map(|i| self.output_at(node, i));
                 let gates = self.lowering.program.transient(format!("{}/gates", node.name));
                 self.sequence.push(&node.name, Some(id), move |p| kernel::ForwardF32 {
-                    shape,
-                    x: p.at(x),
-                    w: p.at(w),
-                    r: p.at(r),
-                    b: p.opt(b),
-                    p: p.opt(peepholes),
-                    h0: p.opt(h0),
-                    c0: p.opt(c0),
+                    cell: cell(p),
                     y: p.at(y),
                     h: p.at(h),
                     c: p.at(c),
@@ -45,6 +34,31 @@ impl Emit<'_, '_> {
             }
             DType::I8 | DType::I16 => self.lstm_int(site, op, shape),
             _ => Err(self.no_kernel(site)),
+        }
+    }
+
+    /// The cell of an f32 layer, forward and backward, once places are known.
+    pub(in super::super) fn lstm_cell(
+        &mut self,
+        node: &Node,
+        op: &ops::Lstm,
+    ) -> impl Fn(Places<'_>) -> kernel::Cell + Copy + use<> {
+        let shape = self.sequence_shape(node, op.units, op.reverse);
+        let x = self.value(node.inputs[0]);
+        let [h0, c0] = [1, 2].map(|i| (i < node.data_inputs().len()).then(|| self.per_sample(node, i)));
+        let parameters: Vec<BufferId> = node.parameters().iter().map(|t| self.value(*t)).collect();
+        let (w, r, mut rest) = (parameters[0], parameters[1], parameters[2..].iter().copied());
+        let mut given = |is: bool| if is { rest.next() } else { None };
+        let (b, peepholes) = (given(op.use_bias), given(op.peepholes));
+        move |p| kernel::Cell {
+            shape,
+            x: p.at(x),
+            w: p.at(w),
+            r: p.at(r),
+            b: p.opt(b),
+            p: p.opt(peepholes),
+            h0: p.opt(h0),
+            c0: p.opt(c0),
         }
     }
 
@@ -148,28 +162,39 @@ impl Emit<'_, '_> {
             return Err(self.no_kernel(site));
         }
         self.expect_types(node, DType::F32)?;
-        let shape = self.sequence_shape(node, op.units, op.reverse);
-        let reset_after = u32::from(op.reset_after);
-        let x = self.value(node.inputs[0]);
-        let h0 = (node.data_inputs().len() > 1).then(|| self.per_sample(node, 1));
-        let parameters: Vec<BufferId> = node.parameters().iter().map(|t| self.value(*t)).collect();
-        let (w, r, b, r_bias) = (parameters[0], parameters[1], parameters.get(2).copied(), parameters.get(3).copied());
+        let cell = self.gru_cell(node, op);
         let [y, h] = [0, 1].map(|i| self.output_at(node, i));
         let scratch = self.lowering.program.transient(format!("{}/gates", node.name));
         self.sequence.push(&node.name, Some(id), move |p| gru::ForwardF32 {
-            shape,
-            reset_after,
-            x: p.at(x),
-            w: p.at(w),
-            r: p.at(r),
-            b: p.opt(b),
-            r_bias: p.opt(r_bias),
-            h0: p.opt(h0),
+            cell: cell(p),
             y: p.at(y),
             h: p.at(h),
             scratch: p.at(scratch),
         });
         Ok(())
+    }
+
+    /// The cell of a layer, forward and backward, once places are known.
+    pub(in super::super) fn gru_cell(
+        &mut self,
+        node: &Node,
+        op: &ops::Gru,
+    ) -> impl Fn(Places<'_>) -> gru::Cell + Copy + use<> {
+        let shape = self.sequence_shape(node, op.units, op.reverse);
+        let reset_after = u32::from(op.reset_after);
+        let x = self.value(node.inputs[0]);
+        let h0 = (node.data_inputs().len() > 1).then(|| self.per_sample(node, 1));
+        let [w, r, b, r_bias] = [0, 1, 2, 3].map(|i| node.parameters().get(i).map(|t| self.value(*t)));
+        move |p| gru::Cell {
+            shape,
+            reset_after,
+            x: p.at(x),
+            w: p.opt(w),
+            r: p.opt(r),
+            b: p.opt(b),
+            r_bias: p.opt(r_bias),
+            h0: p.opt(h0),
+        }
     }
 
     pub(in super::super) fn sequence_shape(&self, node: &Node, units: usize, reverse: bool) -> Recurrent {

@@ -11,6 +11,9 @@ use embernet_core::kernels::svdf::{ForwardF32, ForwardInt, Svdf};
 impl Emit<'_, '_> {
     pub(super) fn svdf(&mut self, site: Site<'_>, op: &ops::Svdf) -> Result<(), LowerError> {
         let Site { id, node, dtype } = site;
+        if self.lowering.options.train.is_some() && self.sequence.samples > 1 {
+            return Err(unsupported(node, "training a layer with a memory in batches (expected one sample at a time)"));
+        }
         let inputs = word(self.tensor(node.inputs[0]).elements());
         let shape = Svdf { inputs, units: word(op.units), rank: word(op.rank), memory: word(op.memory) };
         let x = self.value(node.inputs[0]);
@@ -22,7 +25,7 @@ impl Emit<'_, '_> {
                 let (lo, hi) = bounds(op.activation);
                 let (w, v) = (self.value(node.parameters()[0]), self.value(node.parameters()[1]));
                 let b = op.use_bias.then(|| self.value(node.parameters()[2]));
-                let state = self.kept_state(node)?;
+                let state = self.svdf_memory(node)?;
                 let y = self.output(node);
                 self.sequence.push(&node.name, Some(id), move |p| ForwardF32 {
                     shape,
@@ -83,7 +86,7 @@ impl Emit<'_, '_> {
             false => None,
         };
         let (w, v) = (self.value(kernel), self.value(time));
-        let state = self.kept_state(node)?;
+        let state = self.svdf_memory(node)?;
         let y = self.output(node);
         self.sequence.push(&node.name, Some(site.id), move |p| ForwardInt {
             shape,
@@ -105,14 +108,16 @@ impl Emit<'_, '_> {
     }
 
     /// The place of a state that outlives the run, one for each sample: like a parameter, it is loaded from flash
-    /// when a session starts and stays.
-    fn kept_state(&mut self, node: &Node) -> Result<BufferId, LowerError> {
-        if self.lowering.options.train.is_some() {
-            return Err(unsupported(node, "training beside a layer with a memory"));
-        }
+    /// when a session starts and stays. Inference and training go on with the same one, a sample at a time.
+    pub(in super::super) fn svdf_memory(&mut self, node: &Node) -> Result<BufferId, LowerError> {
         let Some(tensor) = node.parameters().last().copied() else { return Err(unsupported(node, "no state")) };
+        if let Some(buffer) = self.lowering.constants.get(&tensor) {
+            return Ok(*buffer);
+        }
         let data = self.tensor(tensor).data.as_ref().map(Data::to_le_bytes).unwrap_or_default();
         let home = Home::Parameter { tensor, initial: data.repeat(self.sequence.samples) };
-        Ok(self.lowering.program.add(self.tensor(tensor).name.clone(), home))
+        let buffer = self.lowering.program.add(self.tensor(tensor).name.clone(), home);
+        self.lowering.constants.insert(tensor, buffer);
+        Ok(buffer)
     }
 }

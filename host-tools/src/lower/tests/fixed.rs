@@ -8,7 +8,13 @@ const SAMPLES: usize = 4;
 
 /// The graph after so many updates in these numbers, and its last losses; every update has [`SAMPLES`] of `width`
 /// values, in as many passes as the optimiser says.
-fn learned(graph: &Graph, layers: &str, optimizer: OptimizerRecord, precision: Precision, updates: u64) -> (Graph, f64) {
+fn learned(
+    graph: &Graph,
+    layers: &str,
+    optimizer: OptimizerRecord,
+    precision: Precision,
+    updates: u64,
+) -> (Graph, f64) {
     let passes = optimizer.passes as usize;
     let mut options = train_options(optimizer, Loss::SparseCrossEntropy, SAMPLES / passes);
     options.precision = precision;
@@ -74,11 +80,8 @@ fn movements() {
     let (before, after) = (vec![1, 0, 0], vec![0, 1, 0]);
     let padded = net.node("padded", Pad { before, after, value: 0.0 }, &[turned])[0];
     let small = net.node("small", AveragePool2d::new([2, 2]), &[padded])[0];
-    let taken = net.node(
-        "taken",
-        Slice { begin: vec![3, 0, 0], size: vec![2, 1, 2], stride: vec![-2, 1, 1] },
-        &[padded],
-    )[0];
+    let taken =
+        net.node("taken", Slice { begin: vec![3, 0, 0], size: vec![2, 1, 2], stride: vec![-2, 1, 1] }, &[padded])[0];
     let pooled = net.node("pooled", MaxPool2d::new([1, 2]).strides([2, 2]), &[padded])[0];
     net.last = net.node("joined", Concat { axis: 2 }, &[small, taken, pooled])[0];
     assert_alike(&net.finish(), "all", OptimizerRecord::sgd(0.1), 3, NEAR);

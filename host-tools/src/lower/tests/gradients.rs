@@ -141,20 +141,29 @@ fn logarithms_of_softmax() {
 
 #[test]
 fn images_made_larger() {
-    let mut net = Net::new(8);
-    let op = ResizeNearest { rows: vec![0, 0, 0, 1, 1, 1], cols: vec![0, 0, 1, 1] };
-    net.layer("image", Reshape::new([2, 2, 2])).layer("larger", op);
-    net.layer("curve", Activation::Tanh);
-    check(&net.finish());
+    // By whole factors, by others, smaller, and in any order.
+    for (rows, cols) in [
+        (vec![0, 0, 0, 1, 1, 1], vec![0, 0, 1, 1]),
+        (vec![0, 1, 1], vec![0, 1]),
+        (vec![1], vec![0, 0, 0, 1]),
+        (vec![1, 0, 1, 0], vec![1, 1]),
+    ] {
+        let mut net = Net::new(8);
+        let op = ResizeNearest { rows, cols };
+        net.layer("image", Reshape::new([2, 2, 2])).layer("larger", op);
+        net.layer("curve", Activation::Tanh);
+        check(&net.finish());
+    }
 }
 
 #[test]
 fn recurrent_layers() {
     for reverse in [false, true] {
         for last in [0, 1] {
-            let lstm = Lstm { units: 3, reverse, use_bias: last == 0, peepholes: false, cell_clip: 0.0 };
-            let gru = Gru { units: 3, reverse, reset_after: true, use_bias: last == 0 };
-            for op in [Op::from(lstm), gru.into()] {
+            let use_bias = last == 0;
+            let lstm = |peepholes| Lstm { units: 3, reverse, use_bias, peepholes, cell_clip: 0.0 };
+            let gru = |reset_after| Gru { units: 3, reverse, reset_after, use_bias };
+            for op in [Op::from(lstm(false)), lstm(true).into(), gru(true).into(), gru(false).into()] {
                 let mut net = Net::new(8);
                 let sequence = net.node("sequence", Reshape::new([4, 2]), &[net.last])[0];
                 net.last = net.node("cell", op, &[sequence])[last];
@@ -167,16 +176,16 @@ fn recurrent_layers() {
 /// Every hidden state and the last states at once; states to start from that have a gradient, too.
 #[test]
 fn states_of_recurrent_layers() {
-    for kind in [4, 3] {
+    for (kind, other) in [(4, false), (3, false), (4, true), (3, true)] {
         let mut net = Net::new(8);
         let sequence = net.node("sequence", Reshape::new([4, 2]), &[net.last])[0];
         let x = net.graph.inputs[0];
         let mut inputs = vec![sequence, net.node("start", Dense::new(3), &[x])[0]];
         let op: Op = if kind == 4 {
             inputs.push(net.node("cell to start from", Dense::new(3), &[x])[0]);
-            Lstm { units: 3, reverse: false, use_bias: true, peepholes: false, cell_clip: 0.0 }.into()
+            Lstm { units: 3, reverse: false, use_bias: true, peepholes: other, cell_clip: 0.0 }.into()
         } else {
-            Gru { units: 3, reverse: false, reset_after: true, use_bias: true }.into()
+            Gru { units: 3, reverse: false, reset_after: !other, use_bias: true }.into()
         };
         let outputs = net.node("cell", op, &inputs);
         let mut parts = vec![net.node("all", Flatten::default(), &outputs[..1])[0]];
@@ -186,19 +195,48 @@ fn states_of_recurrent_layers() {
     }
 }
 
+/// From a memory of any values: the gradient is that of the present run.
 #[test]
-fn what_has_no_gradient_is_refused() {
+fn filters_with_a_memory() {
+    for (rank, use_bias, activation) in [(1, true, Activation::Linear), (2, false, Activation::Relu6)] {
+        let mut net = Net::new(5);
+        net.layer("filter", Svdf { units: 4, rank, memory: 3, use_bias, activation });
+        check_gradients_of(&net.finish(), 1, 1e-2, 1e-3);
+    }
+    let mut net = Net::new(5);
+    net.layer("filter", Svdf { units: 4, rank: 1, memory: 1, use_bias: true, activation: Activation::Linear });
+    let graph = net.finish();
+    check_gradients_of(&graph, 1, 1e-2, 1e-3);
+    let options = train_options(OptimizerRecord::sgd(1.0), Loss::SparseCrossEntropy, 2);
+    assert!(lower(&graph, &options).unwrap_err().to_string().contains("a layer with a memory in batches"));
+    // Frozen, between layers that learn.
+    let mut frozen = graph.clone();
+    frozen.set_trainable(&"first,head".parse().unwrap()).unwrap();
     let options = train_options(OptimizerRecord::sgd(1.0), Loss::SparseCrossEntropy, 1);
-    let refused = |net: Net| lower(&net.finish(), &options).unwrap_err().to_string();
-    let mut net = Net::new(8);
-    net.layer("sequence", Reshape::new([4, 2]));
-    net.layer("cell", Gru { units: 3, reverse: false, reset_after: false, use_bias: true });
-    assert!(refused(net).contains("a reset gate that acts on the state (expected `reset_after`)"));
-    let mut net = Net::new(8);
-    net.layer("sequence", Reshape::new([4, 2]));
-    net.layer("cell", Lstm { units: 3, reverse: false, use_bias: true, peepholes: true, cell_clip: 0.0 });
-    assert!(refused(net).contains("training through peepholes"));
-    let mut net = Net::new(8);
-    net.layer("image", Reshape::new([2, 2, 2])).layer("odd", ResizeNearest { rows: vec![0, 1, 1], cols: vec![0, 1] });
-    assert!(refused(net).contains("a resize by other than whole factors upwards"));
+    let [all, others] = [&graph, &frozen].map(|graph| gradients(graph, &options, &[0.3; 4], 1u32.as_bytes(), 1).0);
+    let first = 5 * 4 + 5;
+    assert!(all[..first] == others[..first] && all[..first].iter().any(|g| *g != 0.0));
+    // Inference goes on with the memory of training.
+    let options = train_options(OptimizerRecord::sgd(0.0), Loss::SparseCrossEntropy, 1);
+    let mut net = Net::new(5);
+    net.layer("filter", Svdf { units: 4, rank: 2, memory: 4, use_bias: true, activation: Activation::Linear });
+    let graph = net.finish();
+    let outputs = |trains: &[bool]| {
+        session(&graph, &options, |_, session| {
+            let mut rng = Rng::new(3);
+            for trains in trains {
+                let x = random(&mut rng, 4);
+                let plan = if *trains { PlanKind::Train } else { PlanKind::Infer };
+                session.input_mut(plan, 0).copy_from_slice(x.as_bytes());
+                if *trains {
+                    session.target_mut().copy_from_slice(1u32.as_bytes());
+                    session.train_step(1).unwrap();
+                } else {
+                    session.infer(1).unwrap();
+                }
+            }
+            view::<f32>(session.output(0)).to_vec()
+        })
+    };
+    assert_eq!(outputs(&[true, false, true, true, false]), outputs(&[false; 5]));
 }

@@ -150,7 +150,8 @@ fn passes_make_one_update() {
             (o.first, o.last) = (pass == 0, pass == 2);
             let gradient: Vec<i32> = (0..LEN).map(|_| (rng.uniform_f32(-1.0, 1.0) * 1e9) as i32).collect();
             let before = values(&block, LEN);
-            let parameter = Parameter { len: LEN, block: &mut block, first: &mut first, second: &mut [], sum: &mut sum };
+            let parameter =
+                Parameter { len: LEN, block: &mut block, first: &mut first, second: &mut [], sum: &mut sum };
             let mut sink = Sink::new(&o, parameter, unit);
             for (tile, sums) in gradient.chunks(TILE).enumerate() {
                 sink.tile(crate::arch::Scalar, tile * TILE, &mut sums.to_vec());
