@@ -67,7 +67,7 @@ impl Emit<'_, '_> {
         let cell = self.lstm_cell(node, op);
         let parameters = node.parameters();
         let bias = op.use_bias.then(|| parameters[2]);
-        let peepholes = parameters.last().copied().filter(|t| op.peepholes && self.tensor(*t).trainable);
+        let peepholes = parameters.last().copied().filter(|_| op.peepholes);
         let peepholes = peepholes.and_then(|t| Some((t, self.parameter_gradient(t)?)));
         let dp = peepholes.map(|(_, gradient)| gradient);
         let [dz, previous, dh0, dc0, cells] =

@@ -206,8 +206,7 @@ impl Emit<'_, '_> {
         parameters: (Option<TensorId>, Option<TensorId>),
         state: &State,
     ) {
-        let learns = |t: &TensorId| self.tensor(*t).trainable;
-        let (w, b) = (parameters.0.filter(learns), parameters.1.filter(learns));
+        let (w, b) = (self.learning(parameters.0), self.learning(parameters.1));
         let Some(first) = w.or(b) else { return };
         let row = if w.is_some() { shape.group_in() } else { shape.out_c as usize };
         let elements = state.tile_elements(self.tensor(first).elements(), row);
@@ -233,9 +232,13 @@ impl Emit<'_, '_> {
 
     /// The weights and biases that a layer trains.
     pub(super) fn trainable(&self, node: &Node) -> (Option<TensorId>, Option<TensorId>) {
-        let trainable = |t: &&TensorId| self.tensor(**t).trainable;
-        let parameter = |index: usize| node.parameters().get(index).filter(trainable).copied();
+        let parameter = |index: usize| self.learning(node.parameters().get(index).copied());
         (parameter(0), parameter(1))
+    }
+
+    /// A parameter, if it learns.
+    pub(in super::super) fn learning(&self, parameter: Option<TensorId>) -> Option<TensorId> {
+        parameter.filter(|t| self.tensor(*t).trainable)
     }
 
     fn update_buffers(&mut self, node: &Node, state: &State, elements: usize) -> UpdateBuffers {

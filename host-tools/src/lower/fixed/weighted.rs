@@ -96,7 +96,7 @@ impl Emit<'_, '_> {
     /// The parameters that a layer trains; `None` if all are frozen.
     pub(super) fn fixed_trained(&mut self, node: &Node, state: &FixedState) -> Option<TrainedBuffers> {
         let mut parameter = |index: usize| {
-            let id = node.parameters().get(index).copied().filter(|t| self.tensor(*t).trainable)?;
+            let id = self.learning(node.parameters().get(index).copied())?;
             let of = |slot: &[Option<BufferId>], id: TensorId| slot.get(id.index()).copied().flatten();
             Some([Some(self.value(id)), of(&state.first, id), of(&state.second, id), of(&state.sum, id)])
         };
