@@ -4,7 +4,7 @@ use super::super::forward::Site;
 use super::super::program::Places;
 use super::super::{BufferId, Emit, LowerError, unsupported, word};
 use super::{Gradients, State};
-use crate::graph::{Node, Op, TensorId};
+use crate::graph::{DType, Node, Op, TensorId};
 use embernet_core::kernels::trained::Trained;
 use embernet_core::kernels::window::Window2d;
 use embernet_core::kernels::{conv2d, dense, depthwise_conv2d};
@@ -27,7 +27,7 @@ impl Emit<'_, '_> {
         };
         let in_one = matches!(node.op, Op::Dense(_)) && self.trainable(node).0.is_some() && !state.packs;
         if let Some(dx) = dx.filter(|_| !in_one) {
-            self.weighted_input_step(site, dy, dx)?;
+            self.weighted_input_step(site, dy, dx, state)?;
             self.contribute(site, input, dx, gradients);
         }
         let update = self.update(node, state, row);
@@ -56,8 +56,17 @@ impl Emit<'_, '_> {
     }
 
     /// The step that makes the gradient of a layer's input.
-    fn weighted_input_step(&mut self, site: Site<'_>, dy: BufferId, dx: BufferId) -> Result<(), LowerError> {
+    fn weighted_input_step(
+        &mut self,
+        site: Site<'_>,
+        dy: BufferId,
+        dx: BufferId,
+        state: &State,
+    ) -> Result<(), LowerError> {
         let node = site.node;
+        if node.parameters().first().is_some_and(|t| self.tensor(*t).dtype == DType::I8) {
+            return self.hybrid_input_step(site, dy, dx, state);
+        }
         let w = node.parameters().first().map(|t| self.value(*t));
         let name = &node.name;
         if let Some(shape) = self.convolution(node)? {

@@ -36,48 +36,82 @@ impl Emit<'_, '_> {
         gradients: &mut Gradients,
         state: &State,
     ) -> Result<(), LowerError> {
-        let Site { id, node, .. } = site;
-        let input = node.inputs[0];
-        let shape = match &node.op {
+        let input = site.node.inputs[0];
+        let shape = self.shape_i8(site.node)?;
+        let scale = self.scale_table(site.node)?;
+        if let Some(dx) = self.gradient(input, gradients) {
+            self.input_step_i8(site, &shape, scale, dy, dx, state);
+            self.contribute(site, input, dx, gradients);
+        }
+        self.update_i8(site, &shape, dy, scale, state)
+    }
+
+    /// The gradient of the input of a layer whose integers stay, between float activations.
+    pub(super) fn hybrid_input_step(
+        &mut self,
+        site: Site<'_>,
+        dy: BufferId,
+        dx: BufferId,
+        state: &State,
+    ) -> Result<(), LowerError> {
+        let (shape, scale) = (self.shape_i8(site.node)?, self.scale_table(site.node)?);
+        self.input_step_i8(site, &shape, scale, dy, dx, state);
+        Ok(())
+    }
+
+    fn shape_i8(&self, node: &Node) -> Result<Shape, LowerError> {
+        Ok(match &node.op {
             Op::Dense(_) => Shape::Convolution(self.pointwise_shape(node)),
             Op::Conv2d(op) => Shape::Convolution(self.conv2d_shape(node, op)?),
             Op::DepthwiseConv2d(op) => Shape::Depthwise(self.depthwise_shape(node, op)?),
             _ => return Err(unsupported(node, "training this operation in int8")),
-        };
+        })
+    }
+
+    /// The scales of a layer's weights, and how many.
+    fn scale_table(&mut self, node: &Node) -> Result<(BufferId, u32), LowerError> {
         let scales = self.scales_of(node)?;
         let count = word(scales.len());
-        let scale = self.table(node, "scale", &Data::F32(scales));
-        if let Some(dx) = self.gradient(input, gradients) {
-            let w = self.value(node.inputs[1]);
-            match shape {
-                Shape::Convolution(shape) => {
-                    let tile_elements = word(state.tile.unwrap_or(TILE).min(shape.weights()).max(1));
-                    let tile = self.lowering.program.transient(format!("{}/unpacked", node.name));
-                    self.sequence.push(&node.name, Some(id), move |p| conv2d::BackwardInputI8 {
-                        shape,
-                        dy: p.at(dy),
-                        w: p.at(w),
-                        scale: p.at(scale),
-                        scales: count,
-                        tile: p.at(tile),
-                        tile_elements,
-                        dx: p.at(dx),
-                    });
-                }
-                Shape::Depthwise(shape) => {
-                    self.sequence.push(&node.name, Some(id), move |p| depthwise_conv2d::BackwardInputI8 {
-                        shape,
-                        dy: p.at(dy),
-                        w: p.at(w),
-                        scale: p.at(scale),
-                        scales: count,
-                        dx: p.at(dx),
-                    });
-                }
+        Ok((self.table(node, "scale", &Data::F32(scales)), count))
+    }
+
+    fn input_step_i8(
+        &mut self,
+        site: Site<'_>,
+        shape: &Shape,
+        (scale, scales): (BufferId, u32),
+        dy: BufferId,
+        dx: BufferId,
+        state: &State,
+    ) {
+        let (id, name) = (Some(site.id), &site.node.name);
+        let w = self.value(site.node.inputs[1]);
+        match *shape {
+            Shape::Convolution(shape) => {
+                let tile_elements = word(state.tile.unwrap_or(TILE).min(shape.weights()).max(1));
+                let tile = self.lowering.program.transient(format!("{name}/unpacked"));
+                self.sequence.push(name, id, move |p| conv2d::BackwardInputI8 {
+                    shape,
+                    dy: p.at(dy),
+                    w: p.at(w),
+                    scale: p.at(scale),
+                    scales,
+                    tile: p.at(tile),
+                    tile_elements,
+                    dx: p.at(dx),
+                });
             }
-            self.contribute(site, input, dx, gradients);
+            Shape::Depthwise(shape) => {
+                self.sequence.push(name, id, move |p| depthwise_conv2d::BackwardInputI8 {
+                    shape,
+                    dy: p.at(dy),
+                    w: p.at(w),
+                    scale: p.at(scale),
+                    scales,
+                    dx: p.at(dx),
+                });
+            }
         }
-        self.update_i8(site, &shape, dy, (scale, count), state)
     }
 
     /// The step that makes the gradients of a layer's integers and updates them, if any learns.

@@ -240,3 +240,22 @@ fn filters_with_a_memory() {
     };
     assert_eq!(outputs(&[true, false, true, true, false]), outputs(&[false; 5]));
 }
+
+/// Through layers with int8 weights between floats, whose biases may learn.
+#[test]
+fn weights_of_bytes() {
+    let layers: [Op; 3] = [Conv2d::new(3, [2, 2]).into(), DepthwiseConv2d::new([2, 1]).into(), Dense::new(3).into()];
+    for (op, learns) in layers.into_iter().flat_map(|op| [(op.clone(), true), (op, false)]) {
+        let mut net = Net::new(12);
+        let shape = if matches!(op, Op::Dense(_)) { vec![12] } else { vec![3, 2, 2] };
+        net.layer("image", Reshape::new(shape)).layer("bytes", op);
+        let mut graph = net.finish();
+        let [kernel, bias] = [0, 1].map(|i| graph.find_tensor(&format!("bytes/{i}")).unwrap());
+        let tensor = graph.tensor_mut(kernel);
+        tensor.data = Some(Data::I8((0..tensor.elements()).map(|i| (i * 37 % 255) as u8 as i8).collect()));
+        (tensor.dtype, tensor.quant) = (DType::I8, Some(crate::graph::Quant::per_tensor(0.01, 0)));
+        tensor.trainable = false;
+        graph.tensor_mut(bias).trainable = learns;
+        check(&graph);
+    }
+}
