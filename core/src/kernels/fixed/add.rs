@@ -118,8 +118,15 @@ mod tests {
     fn run(record: Add, arena: &mut [i16]) {
         assert!(record.shape_is_valid());
         let optimizer = Optimizer::at_step(OptimizerRecord::sgd(1.0), 1);
-        let mut context =
-            Context { samples: SAMPLES, optimizer, training: true, loss: 0.0, right: 0, evaluation: false };
+        let mut context = Context {
+            samples: SAMPLES,
+            optimizer,
+            training: true,
+            loss: 0.0,
+            right: 0,
+            evaluation: false,
+            adapts: None,
+        };
         run_record(crate::arch::Scalar, &record, &[], arena.as_mut_bytes(), &mut context);
     }
 
