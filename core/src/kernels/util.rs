@@ -74,8 +74,13 @@ pub fn start_from_bias(b: &[f32], outputs: usize, y: &mut [f32]) {
         clear(y);
         return;
     }
-    for y in rows_mut(y, outputs) {
-        crate::arch::copy(b, y);
+    crate::arch::copy(b, sub_mut(y, 0, outputs));
+    // Twice as many rows each time: a call for each row of a few elements would cost more than its copy.
+    let mut done = outputs;
+    while done > 0 && done < y.len() {
+        let (from, to) = y.split_at_mut_checked(done).unwrap_or_default();
+        crate::arch::copy(from, to);
+        done *= 2;
     }
 }
 

@@ -7,6 +7,7 @@ use super::turned::Turned;
 use super::{Conv2d, packed};
 use crate::arch::{Gemm, Isa};
 use crate::kernels::util::{clear, from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
+use crate::kernels::window::Window2d;
 use crate::optim::GradSink;
 use core::ops::Range;
 
@@ -33,9 +34,7 @@ pub(in crate::kernels) fn pieces(shape: &Conv2d, out_y: usize, mut visit: impl F
     let down = shape.window.height.taps(out_y);
     for run in shape.window.width.runs() {
         let across = run.taps;
-        // A whole row of the filter at once, or tap by tap.
-        let (strides, taps) =
-            if shape.rows_are_contiguous() { (across.count.min(1), across.count) } else { (across.count, 1) };
+        let (strides, len) = strides(shape, across.count);
         let mut in_y = down.input;
         for k_y in down.first..down.first + down.count {
             let mut in_x = across.input;
@@ -45,13 +44,53 @@ pub(in crate::kernels) fn pieces(shape: &Conv2d, out_y: usize, mut visit: impl F
                     pixels: run.outputs.len(),
                     x: (in_y * in_w + in_x) * in_c,
                     column: (k_y * kernel_w + k_x) * depth,
-                    len: taps * depth,
+                    len,
                 });
                 in_x += shape.window.width.dilation as usize;
             }
             in_y += shape.window.height.dilation as usize;
         }
     }
+}
+
+/// The pieces of a whole sample, with the distances from an output to the next: of what they see in the input, and in
+/// pixels. Those of one output come in order of the filter's weights.
+///
+/// Outputs of a piece lie one below the other where that makes fewer pieces: windows at the left and the right border see
+/// other taps than their neighbours in the row, but the same as those above.
+#[inline(always)]
+fn lines(shape: &Conv2d, mut visit: impl FnMut(Piece, (usize, usize))) {
+    let Window2d { height, width } = shape.window;
+    let (in_c, in_row) = (shape.in_c as usize, width.input as usize * shape.in_c as usize);
+    let (out_w, depth) = (width.output as usize, shape.group_in());
+    let (right, below) = ((width.stride as usize * in_c, 1), (height.stride as usize * in_row, out_w));
+    for run in width.runs() {
+        let (across, outputs) = (run.taps, run.outputs);
+        let (strides, len) = strides(shape, across.count);
+        let down = outputs.len() < height.output as usize;
+        let (step, next) = if down { (below, right) } else { (right, below) };
+        for k_y in 0..height.kernel as usize {
+            let rows = height.outputs(k_y);
+            let (lines, pixels) = if down { (outputs.len(), rows.len()) } else { (rows.len(), outputs.len()) };
+            let mut pixel = rows.start * out_w + outputs.start;
+            let mut at = height.input_at(rows.start, k_y) * in_row + across.input * in_c;
+            for _ in 0..lines {
+                let (mut x, mut column) = (at, (k_y * width.kernel as usize + across.first) * depth);
+                for _ in 0..strides {
+                    visit(Piece { pixel, pixels, x, column, len }, step);
+                    (x, column) = (x + width.dilation as usize * in_c, column + depth);
+                }
+                (at, pixel) = (at + next.0, pixel + next.1);
+            }
+        }
+    }
+}
+
+/// How many stretches so many neighbouring taps of a filter are, and how long: a whole row at once, or tap by tap.
+#[inline(always)]
+fn strides(shape: &Conv2d, taps: usize) -> (usize, usize) {
+    let depth = shape.group_in();
+    if shape.rows_are_contiguous() { (taps.min(1), taps * depth) } else { (taps, depth) }
 }
 
 /// The same for kernels that do much with a piece: one copy for all of them.
@@ -141,14 +180,12 @@ pub(super) fn forward_direct<I: Isa>(isa: I, shape: &Conv2d, x: &[f32], w: &[f32
             continue;
         }
         for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
-            for out_y in 0..shape.window.height.output as usize {
-                pieces(shape, out_y, |piece| {
-                    let product = product(piece.pixels, piece.len, shape.window.width.stride as usize * in_c);
-                    let x = from(x, piece.x + group * depth);
-                    let y = from_mut(y, piece.pixel * out_c + group * filters);
-                    isa.gemm_f32(&product, x, from(w, piece.column), y);
-                });
-            }
+            lines(shape, |piece, (x_step, y_step)| {
+                let product = Gemm { c_row: y_step * out_c, ..product(piece.pixels, piece.len, x_step) };
+                let x = from(x, piece.x + group * depth);
+                let y = from_mut(y, piece.pixel * out_c + group * filters);
+                isa.gemm_f32(&product, x, from(w, piece.column), y);
+            });
         }
     }
 }
@@ -329,7 +366,7 @@ pub(super) fn backward_weights_direct<I: Isa>(
     }
     for (x, dy) in rows(x, shape.in_elements()).zip(rows(dy, shape.out_elements())) {
         for out_y in 0..shape.window.height.output as usize {
-            pieces(shape, out_y, |piece| {
+            each_piece(shape, out_y, &mut |piece| {
                 let start = piece.column.max(column);
                 let end = (piece.column + piece.len).min(column + n);
                 if start < end {

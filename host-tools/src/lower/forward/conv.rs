@@ -7,7 +7,7 @@ use super::layer::{FloatLayer, IntegerLayer};
 use super::weighted::Weighted;
 use super::{Site, bounds};
 use crate::graph::ops;
-use crate::graph::{DType, Node, Op};
+use crate::graph::{DType, Data, Node, Op};
 use embernet_core::kernels::conv2d::Scratch;
 use embernet_core::kernels::dense::Dense;
 use embernet_core::kernels::window::{Axis, Window2d};
@@ -141,6 +141,9 @@ impl Emit<'_, '_> {
                 self.convolve_weights_i8(site, conv2d::Conv2d { window, in_c, out_c, groups: in_c })?;
             }
             (DType::F32, _) => {
+                if self.single_channel(site, &shape)? {
+                    return Ok(());
+                }
                 self.float_layer(site, move |FloatLayer { x, w, b, y, lo, hi }, _| depthwise_conv2d::ForwardF32 {
                     shape,
                     x,
@@ -196,6 +199,31 @@ impl Emit<'_, '_> {
             _ => return Err(self.no_kernel(site)),
         }
         Ok(())
+    }
+
+    /// Lowers a depthwise convolution of one channel that nobody trains as the convolution that it is: devices have better
+    /// loops for those. False if it is none.
+    fn single_channel(&mut self, site: Site<'_>, shape: &depthwise_conv2d::DepthwiseConv2d) -> Result<bool, LowerError> {
+        let node = site.node;
+        let options = &self.lowering.options;
+        let free = shape.in_c == 1 && !options.isa.has_room() && options.train.is_none();
+        let weights = self.tensor(node.inputs[1]).data.as_ref().and_then(Data::as_f32);
+        let Some(weights) = weights.filter(|_| free) else { return Ok(false) };
+        let outputs = shape.out_c as usize;
+        let of = |output: usize| weights.iter().skip(output).step_by(outputs).copied();
+        let w = self.table(node, "kernel", &Data::F32((0..outputs).flat_map(of).collect()));
+        let shape = conv2d::Conv2d { window: shape.window, in_c: 1, out_c: shape.out_c, groups: 1 };
+        self.float_layer(site, move |FloatLayer { x, b, y, lo, hi, .. }, p| conv2d::ForwardF32 {
+            shape,
+            x,
+            w: p.at(w),
+            b,
+            y,
+            scratch: Scratch::NONE,
+            lo,
+            hi,
+        })?;
+        Ok(true)
     }
 
     /// f32 activations with int8 weights.
