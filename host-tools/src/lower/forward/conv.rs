@@ -203,7 +203,11 @@ impl Emit<'_, '_> {
 
     /// Lowers a depthwise convolution of one channel that nobody trains as the convolution that it is: devices have better
     /// loops for those. False if it is none.
-    fn single_channel(&mut self, site: Site<'_>, shape: &depthwise_conv2d::DepthwiseConv2d) -> Result<bool, LowerError> {
+    fn single_channel(
+        &mut self,
+        site: Site<'_>,
+        shape: &depthwise_conv2d::DepthwiseConv2d,
+    ) -> Result<bool, LowerError> {
         let node = site.node;
         let options = &self.lowering.options;
         let free = shape.in_c == 1 && !options.isa.has_room() && options.train.is_none();

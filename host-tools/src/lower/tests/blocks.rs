@@ -105,3 +105,27 @@ fn constant_weights_give_the_same_bits() {
         assert_eq!(outputs(&inference), outputs(&Options { samples, ..for_host(IsaId::Avx512) }));
     }
 }
+
+/// A depthwise convolution of one channel is a convolution where nobody trains it, with the same bits.
+#[test]
+fn depthwise_layers_of_one_channel_are_convolutions() {
+    for (kernel, stride, multiplier) in [([4, 3], [1, 1], 8), ([2, 5], [2, 1], 3), ([3, 3], [2, 2], 1)] {
+        let depthwise =
+            DepthwiseConv2d::new(kernel).strides(stride).padding(Padding::Same).depth_multiplier(multiplier);
+        let net = Sequential::new([13, 6, 1]).add(depthwise.activation(Activation::Relu)).add(Flatten {});
+        let graph = net.add(Dense::new(3).activation(Activation::Softmax)).build(7).unwrap();
+        let x = random(&mut Rng::new(8), 13 * 6);
+        let run = |options: &Options| {
+            let first = lower(&graph, options).unwrap().infer.records[0].name;
+            let output = session(&graph, options, |_, s| {
+                s.input_mut(PlanKind::Infer, 0).copy_from_slice(x.as_bytes());
+                s.infer(1).unwrap();
+                s.output(0).to_vec()
+            });
+            (first, output)
+        };
+        let ((conv, ours), (depthwise, expected)) = (run(&Options::default()), run(&for_host(IsaId::Scalar)));
+        assert_eq!((conv, depthwise), ("Conv2dF32", "DepthwiseConv2dF32"));
+        assert_eq!(ours, expected);
+    }
+}
