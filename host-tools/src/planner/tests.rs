@@ -3,8 +3,10 @@
 use super::*;
 use crate::data::{Dataset, Labels, Storage};
 use crate::graph::ops::{Conv2d, Dense, Flatten, MaxPool2d};
-use crate::graph::{Activation, Graph, Sequential};
+use crate::graph::{Activation, Graph, Selection, Sequential};
 use crate::image::{self, AlignedBytes, pack};
+use crate::lower::Options;
+use crate::quant::{Scheme, quantize};
 use embernet_core::arch::Scalar;
 use embernet_core::exec::{PlanKind, Session, SessionError};
 use embernet_core::memory::view_mut;
@@ -175,4 +177,51 @@ fn a_plan_is_a_file() {
     assert!(error.ends_with("rule is `eve`; known: sgd, momentum, nesterov, adam, adagrad"), "{error}");
     std::fs::write(&path, "train = \"all\"").unwrap();
     assert!(PlanFile::read(&path).unwrap_err().to_string().contains("is no plan"));
+}
+
+/// The bytes of normalised inputs are those that the device needs, alone and beside training.
+#[test]
+fn normalised_inputs_are_counted_exactly() {
+    let samples: Vec<f32> = (0..144 * 8).map(|n| (n % 17) as f32 / 17.0).collect();
+    let int8 = quantize(&net(), &samples, Scheme::Int8).unwrap().graph;
+    let reference = int8.meta.reference.clone().unwrap();
+    let request = Request { precisions: vec![Precision::F32], ..request(None) };
+    let alone = normalisation(&int8, Some(&reference), &request, Some(&data())).unwrap();
+    assert!(alone.fits && alone.state_bytes == 272 && alone.loss.is_some(), "{alone:?}");
+    let mut graph = int8.clone();
+    graph.normalise_inputs(reference).unwrap();
+    let options = Options { isa: request.isa, optimize: request.optimize, ..Options::default() };
+    let packed = pack(&graph, &options, None).unwrap();
+    let image = packed.image().unwrap();
+    let normalises = |bytes: usize| -> Result<(), SessionError> {
+        let mut arena = AlignedBytes::zeroed(bytes);
+        let mut session = Session::new(&image, &mut arena, Scalar)?;
+        session.measure(1)?;
+        session.normalise()?;
+        session.infer(1)
+    };
+    normalises(alone.ram_bytes).unwrap();
+    let (need, have) = (alone.ram_bytes as u32, alone.ram_bytes as u32 - 1);
+    assert_eq!(normalises(alone.ram_bytes - 1), Err(SessionError::ArenaTooSmall { need, have }));
+
+    for train in ["last:1", "all"].map(|text| text.parse::<Selection>().unwrap()) {
+        let of = |graph: &Graph| {
+            let gains = Gains::new(graph, None, request.loss).unwrap();
+            plan(graph, &request, &gains, 2).unwrap().into_iter().find(|choice| choice.way.train == train).unwrap()
+        };
+        let (with, without) = (of(&graph), of(&int8));
+        assert_eq!(with.ram_bytes, without.ram_bytes + 272, "{train}");
+        let packed = pack(&graph, &with.way.options(&request), None).unwrap();
+        trains_or_not(&packed, with.ram_bytes).unwrap();
+        assert!(trains_or_not(&packed, with.ram_bytes - 1).is_err());
+    }
+    assert_eq!(normalisation(&net(), None, &request, None), None);
+}
+
+/// One training step on integers in an arena of so many bytes.
+fn trains_or_not(image: &image::Packed, bytes: usize) -> Result<f32, SessionError> {
+    let parsed = image.image().unwrap();
+    let mut arena = AlignedBytes::zeroed(bytes);
+    let mut session = Session::new(&parsed, &mut arena, Scalar)?;
+    session.train_step(parsed.header().train.samples as usize)
 }

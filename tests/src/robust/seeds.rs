@@ -37,7 +37,7 @@ pub fn network() -> Graph {
     graph
 }
 
-/// Images of it: trainable in two ways, and int8. Images of another one that learn in 16-bit fixed point.
+/// Images of it: trainable in two ways, int8, and that with normalised inputs. Images of another one that learn in 16-bit fixed point.
 pub fn trained_images() -> Vec<Vec<u8>> {
     let graph = network();
     let train = |optimizer, loss| {
@@ -58,10 +58,14 @@ pub fn trained_images() -> Vec<Vec<u8>> {
         pack(&dense, &options, None).expect("packs").bytes.to_vec()
     };
     let int8 = quantize(&graph, &[0.5; 72 * 4], Scheme::Int8).expect("quantises").graph;
+    let mut normalised = int8.clone();
+    let reference = normalised.meta.reference.clone().expect("measured");
+    normalised.normalise_inputs(reference).expect("an int8 network");
     vec![
         train(OptimizerRecord::adam(0.01), Loss::SparseCrossEntropy),
         train(OptimizerRecord::sgd(0.01), Loss::CrossEntropy),
         pack(&int8, &PackOptions::default(), None).expect("packs").bytes.to_vec(),
+        pack(&normalised, &PackOptions::default(), None).expect("packs").bytes.to_vec(),
         fixed(OptimizerRecord::adam(0.01), Loss::SparseCrossEntropy),
         fixed(OptimizerRecord::momentum(0.01, 0.9, true), Loss::CrossEntropy),
         fixed(OptimizerRecord::sgd(0.01), Loss::MeanSquaredError),

@@ -22,10 +22,10 @@ fn momentum() -> f32 {
 #[serde(deny_unknown_fields)]
 pub struct BatchNorm {
     /// Added to the variance; positive.
-    #[serde(default = "epsilon", with = "crate::exact::one")]
+    #[serde(default = "epsilon", with = "crate::exact::tagged")]
     pub epsilon: f32,
     /// How much of the kept statistics stays in one update, 0 to 1.
-    #[serde(default = "momentum", with = "crate::exact::one")]
+    #[serde(default = "momentum", with = "crate::exact::tagged")]
     pub momentum: f32,
     /// Applied to the result; in a graph only clamps.
     #[serde(default)]

@@ -12,7 +12,7 @@ pub struct LayerNorm {
     #[serde(default = "super::conv::one")]
     pub axes: usize,
     /// Added to the variance.
-    #[serde(with = "crate::exact::one")]
+    #[serde(with = "crate::exact::tagged")]
     pub epsilon: f32,
     /// Whether there is a `beta`.
     #[serde(default = "super::dense::yes")]

@@ -26,7 +26,7 @@ pub struct Lstm {
     #[serde(default)]
     pub peepholes: bool,
     /// Limit of the cell's magnitude (integers only), 0 for none.
-    #[serde(default, with = "crate::exact::one")]
+    #[serde(default, with = "crate::exact::tagged")]
     pub cell_clip: f32,
 }
 

@@ -68,3 +68,12 @@ fn numbers_of_functions_are_checked() {
     assert_eq!(back, Activation::LeakyRelu { alpha: 0.5 }.into());
     assert_eq!(serde_json::from_str::<Op>(r#"{"type":"softmax"}"#).unwrap(), Softmax::default().into());
 }
+
+#[test]
+fn numbers_come_back_from_json() {
+    let lstm = Lstm { units: 3, reverse: false, use_bias: true, peepholes: false, cell_clip: 0.1 };
+    for op in [Op::from(BatchNorm::new()), LayerNorm::new(1e-5).into(), lstm.into()] {
+        let text = serde_json::to_string(&op).unwrap();
+        assert_eq!(serde_json::from_str::<Op>(&text).unwrap(), op, "{text}");
+    }
+}
