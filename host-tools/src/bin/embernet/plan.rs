@@ -11,6 +11,7 @@ use embernet::link::Board;
 use embernet::lower::{Optimize, Precision};
 use embernet::planner::{self, Candidate, Gains, Normalisation, PlanFile, Request, cost};
 use embernet::report::{Scatter, ScatterKind};
+use embernet_core::optim::state::StateFormat;
 use serde::Serialize;
 
 use crate::args::{DataArgs, MissingArg, NormaliseArgs, Part};
@@ -135,14 +136,23 @@ impl Plan {
             return Err(too_small(&choices, &request));
         };
         let shown = self.model.display();
-        output.text(format_args!(
-            "best: {} with {} B of RAM; embernet pack {shown} --for {} --train {}{}{}",
-            best.way.train,
-            grouped(best.ram_bytes as u64),
+        let way = &best.way;
+        let whole = (way.batch, way.passes, way.state) == (1, 1, StateFormat::F32)
+            && way.recompute.is_empty()
+            && way.compress.is_empty()
+            && way.tile.is_none();
+        let command = format!(
+            "embernet pack {shown} --for {} --train {}{}{}",
             board.name,
-            best.way.train,
-            if best.way.precision == Precision::Fixed16 { " --precision fixed16" } else { "" },
+            way.train,
+            if way.precision == Precision::Fixed16 { " --precision fixed16" } else { "" },
             self.normalise.text()
+        );
+        output.text(format_args!(
+            "best: {} with {} B of RAM; {}",
+            way.train,
+            grouped(best.ram_bytes as u64),
+            if whole { &command } else { "-o plan.toml writes all of it, for embernet pack --plan" }
         ));
         if let Some(path) = &self.output {
             let normalise = self.normalise.normalise.is_some();
@@ -195,7 +205,12 @@ fn table(choices: &[Candidate], normalisation: Option<&Normalisation>, is_float:
         }
         let way = &candidate.way;
         let batch = if way.passes > 1 { format!("{} x {}", way.passes, way.batch) } else { way.batch.to_string() };
-        let names = |layers: &[String]| if layers.is_empty() { "-".to_owned() } else { layers.join(" ") };
+        // All of them stand in the plan's file.
+        let names = |layers: &[String]| match layers {
+            [] => "-".to_owned(),
+            [layer] => layer.clone(),
+            many => format!("{} layers", many.len()),
+        };
         let small = if way.tile.is_some() { " s" } else { "" };
         let (numbers, state) = match way.precision {
             Precision::Fixed16 => ("fixed16", "int16"),
