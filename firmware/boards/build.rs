@@ -114,7 +114,9 @@ fn memory_x(board: &Entry<'_>, riscv: bool) -> String {
 /// The token of the board's core.
 fn token(isa: &str) -> String {
     let arch = "embernet_board_support::arch";
-    match isa {
+    println!("cargo:rerun-if-env-changed=EMBERNET_OPTIMISE");
+    let size = env::var("EMBERNET_OPTIMISE").is_ok_and(|aim| aim == "size");
+    match if size { "scalar" } else { isa } {
         "scalar" => format!("pub const ISA: {arch}::Scalar = {arch}::Scalar;\n"),
         isa => {
             let (first, rest) = isa.split_at(1);

@@ -5,8 +5,6 @@
 //!
 //! What does not fit, or is not there, is remembered and told once at the end: so no field has a branch for it.
 
-use core::ops::{BitOr, Shl};
-
 use serde::de::{self, Deserialize, DeserializeSeed, EnumAccess, SeqAccess, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{
@@ -106,15 +104,6 @@ impl<S: Sink> Serializer for &mut Encoder<'_, S> {
         Ok(())
     }
 
-    fn serialize_u64(self, mut value: u64) -> Done {
-        while value > u64::from(u32::MAX) {
-            self.byte(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.number(value as u32);
-        Ok(())
-    }
-
     fn serialize_f32(self, value: f32) -> Done {
         self.0.bytes(&value.to_le_bytes());
         Ok(())
@@ -184,6 +173,10 @@ impl<S: Sink> Serializer for &mut Encoder<'_, S> {
     }
 
     fn serialize_i64(self, _: i64) -> Done {
+        Err(CodecError)
+    }
+
+    fn serialize_u64(self, _: u64) -> Done {
         Err(CodecError)
     }
 
@@ -320,30 +313,27 @@ impl<'de> Reader<'de> {
 
     /// A number of so many bits. More bytes than it needs are no number, nor is one that is too large.
     #[inline(never)]
-    fn number<N>(&mut self, bits: u32) -> N
-    where
-        N: Default + From<u8> + Shl<u32, Output = N> + BitOr<Output = N>,
-    {
-        let (mut value, mut shift) = (N::default(), 0);
+    fn number(&mut self, bits: u32) -> u32 {
+        let (mut value, mut shift) = (0, 0);
         while shift < bits {
             let byte = self.byte();
             let part = byte & 0x7F;
             if bits - shift < 7 && part >> (bits - shift) != 0 {
                 break;
             }
-            value = value | N::from(part) << shift;
+            value |= u32::from(part) << shift;
             if byte & 0x80 == 0 {
                 return value;
             }
             shift += 7;
         }
         self.failed = true;
-        N::default()
+        0
     }
 
     #[inline(never)]
     fn bytes(&mut self) -> &'de [u8] {
-        let len = self.number::<u32>(32) as usize;
+        let len = self.number(32) as usize;
         let Some((bytes, rest)) = self.rest.split_at_checked(len) else {
             self.failed = true;
             return &[];
@@ -367,15 +357,11 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_u16(self.number::<u32>(16) as u16)
+        visitor.visit_u16(self.number(16) as u16)
     }
 
     fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_u32(self.number(32))
-    }
-
-    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_u64(self.number(64))
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
@@ -419,7 +405,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
 
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 f64 char string byte_buf option unit unit_struct newtype_struct seq tuple_struct map identifier
+        i8 i16 i32 i64 u64 f64 char string byte_buf option unit unit_struct newtype_struct seq tuple_struct map identifier
         ignored_any
     }
 

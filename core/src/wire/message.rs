@@ -183,14 +183,14 @@ pub enum Response<'a> {
     /// Inference ran.
     Ran {
         /// What the run took, in the device's ticks ([`DeviceInfo::tick_hz`]).
-        ticks: u64,
+        ticks: u32,
     },
     /// A training step ran.
     Trained {
         /// Mean loss of the step's samples, before its update.
         loss: f32,
         /// What the step took, in the device's ticks.
-        ticks: u64,
+        ticks: u32,
     },
     /// The image that was sent is active.
     Committed {
@@ -270,7 +270,7 @@ pub struct DeviceStats {
     /// Training steps since the model was started.
     pub steps: u32,
     /// What the last inference or training step took, in ticks.
-    pub last_ticks: u64,
+    pub last_ticks: u32,
     /// Frames that arrived damaged.
     pub bad_frames: u32,
 }

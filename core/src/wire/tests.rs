@@ -223,8 +223,8 @@ fn messages_are_postcards() {
     let responses = faults.map(Response::Fault).into_iter().chain([
         Response::Info(INFO),
         Response::Data(&data),
-        Response::Ran { ticks: u64::MAX },
-        Response::Trained { loss: f32::MIN_POSITIVE, ticks: 1 << 35 },
+        Response::Ran { ticks: u32::MAX },
+        Response::Trained { loss: f32::MIN_POSITIVE, ticks: 1 << 29 },
     ]);
     for response in responses {
         let bytes = equals_postcard(&response);

@@ -136,7 +136,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             Request::Read { buffer, offset, bytes } => Ok(Response::Data(self.model()?.read(buffer, offset, bytes)?)),
             Request::Infer { samples } => {
                 let ticks = self.infer(board, samples)?;
-                Ok(Response::Ran { ticks: ticks.into() })
+                Ok(Response::Ran { ticks })
             }
             Request::InferOne { data } => {
                 self.model()?.prepare_one(data)?;
@@ -147,7 +147,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 let learns = matches!(request, Request::Train { .. });
                 let (found, ticks) = self.timed(board, |model| model.train(samples, learns))?;
                 if learns {
-                    return Ok(Response::Trained { loss: found.loss, ticks: ticks.into() });
+                    return Ok(Response::Trained { loss: found.loss, ticks });
                 }
                 let [a, b, c] = [found.loss.to_bits(), found.right, ticks].map(u32::to_le_bytes);
                 if let Some(places) = self.answer.as_chunks_mut::<4>().0.first_chunk_mut() {
@@ -183,7 +183,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
                 self.model()?.verify()?;
                 Ok(Response::Done)
             }
-            Request::Boot => Ok(Response::Ran { ticks: self.counters.boot_ticks.into() }),
+            Request::Boot => Ok(Response::Ran { ticks: self.counters.boot_ticks }),
             Request::Profile { samples, first } => {
                 let model = self.model.as_mut().map_err(fault_of)?;
                 let overhead = self.counters.overhead;
@@ -331,7 +331,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             arena_bytes: u32::try_from(self.arena_bytes).unwrap_or(u32::MAX),
             inferences: model.map_or(0, |model| model.inferences),
             steps: model.map_or(0, Model::updates),
-            last_ticks: self.counters.last_ticks.into(),
+            last_ticks: self.counters.last_ticks,
             bad_frames: self.counters.bad_frames,
         }
     }

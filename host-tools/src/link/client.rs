@@ -270,8 +270,8 @@ fn reply(name: &'static str, frame: &Frame<'_>) -> Result<Reply, LinkError> {
             model: info.model,
         }),
         Response::Data(bytes) => Reply::Data(bytes.to_vec()),
-        Response::Ran { ticks } => Reply::Ran(ticks),
-        Response::Trained { loss, ticks } => Reply::Trained(loss, ticks),
+        Response::Ran { ticks } => Reply::Ran(ticks.into()),
+        Response::Trained { loss, ticks } => Reply::Trained(loss, ticks.into()),
         Response::Committed { slot, generation } => Reply::Committed(slot, generation),
         Response::Stats(stats) => Reply::Stats(stats),
     })

@@ -143,7 +143,7 @@ impl Client {
                     _ => return Err(LinkError::Unexpected { request: "infer" }),
                 }
                 if let Some(ticks) = &mut run.ticks {
-                    *ticks += self.stats()?.last_ticks;
+                    *ticks += u64::from(self.stats()?.last_ticks);
                 }
             }
             return Ok(run);

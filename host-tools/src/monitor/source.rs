@@ -190,7 +190,7 @@ impl Asked {
     /// Asks, and hands on what has changed.
     fn ask(&mut self, client: &mut Client, hear: &mut dyn FnMut(Event)) -> Result<(), LinkError> {
         let stats = client.stats()?;
-        self.last_ticks = stats.last_ticks;
+        self.last_ticks = stats.last_ticks.into();
         let counters = Counters::from(stats);
         if self.counters.replace(counters) != Some(counters) {
             hear(Event::Counters(counters));
