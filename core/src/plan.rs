@@ -32,7 +32,7 @@ pub(crate) use kinds::Known;
 use kinds::{Kind, Kinds};
 
 pub use carried::{
-    FIRST_FIXED_KIND, FIRST_HOST_KIND, NORMALISES, OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_compression,
+    COMPACT, FIRST_FIXED_KIND, FIRST_HOST_KIND, NORMALISES, OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_compression,
     is_fixed, is_fixed_image,
 };
 pub use operand::{Access, Operand, Operands};

@@ -15,7 +15,7 @@ use crate::kernels::util::{copy, from, from_mut, rows, rows_mut, sub, sub_mut};
 use crate::math;
 use crate::memory::Slices;
 use crate::optim::{Optimizer, TINY, TINY_SQUARE};
-use crate::plan::{Context, Stored};
+use crate::plan::{COMPACT, Context, Stored};
 use crate::quant;
 use crate::rng::Bits;
 use core::hint::black_box;
@@ -164,9 +164,9 @@ pub fn gemm_f32(g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     for i in 0..g.m {
         let Some(c) = c.get_mut(i * g.c_row..i * g.c_row + g.n) else { return };
         let a = a.get(i * g.a_row..).unwrap_or(&[]);
-        if g.b_col == 1 {
+        if !COMPACT && g.b_col == 1 {
             add_rows(g, a, b, c);
-        } else if g.a_col == 1 && g.b_row == 1 {
+        } else if !COMPACT && g.a_col == 1 && g.b_row == 1 {
             add_columns(g, a, b, c);
         } else {
             add_elements(g, a, b, c);

@@ -9,17 +9,22 @@ mod int8;
 pub use int8::{ForwardI8, forward_i8};
 pub use int16::{ForwardI16, forward_i16};
 
+use super::compact::{FloatPool, Walk};
 use super::pool::Pool2d;
 use super::util::{clear, from, rows, rows_mut, sub, sub_mut};
 use crate::arch::Isa;
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 // ---------------------------------------------------------------------------------------------------- kernels, f32
 
 /// `y = clamp(sum of window / elements of window, lo, hi)`; sums start from zero and run in order of rows, columns.
 pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+    if COMPACT {
+        Walk::pool(shape).over(y.len(), &mut FloatPool::new(true, x, y));
+        return isa.clamp_f32(lo, hi, y);
+    }
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let samples = rows(y, out_elements).len();
     isa.split(samples, in_elements, [(y, out_elements)], |of, [y]| {

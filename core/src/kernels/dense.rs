@@ -12,6 +12,7 @@ mod int16;
 pub use across::{AcrossF32, forward_across_f32};
 pub use int16::{ForwardI16, forward_i16};
 
+use super::compact::{Floats, Integers, Walk, Weights};
 use super::order::OrderRecord;
 use super::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
 use super::trained::{Trained, update_bias, with_tile};
@@ -20,7 +21,7 @@ use crate::arch::layout::{self, Layout};
 use crate::arch::{Gemm, Isa};
 use crate::memory::Slices;
 use crate::optim::{GradSink, Update};
-use crate::plan::{Context, PLAIN, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, PLAIN, Ref, StepRecord, operands};
 use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -54,6 +55,11 @@ impl Dense {
 /// `y = clamp(x * w^T + b, lo, hi)`; an empty `b` counts as zeros.
 pub fn forward_f32<I: Isa>(isa: I, shape: &Dense, x: &[f32], w: &[f32], b: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
     let (inputs, outputs) = shape.dims();
+    if COMPACT {
+        let walk = Walk::dense(shape, rows(y, outputs).len());
+        walk.over(y.len(), &mut Floats::new(&walk, x, w, b, y));
+        return limit(isa, lo, hi, y);
+    }
     if y.len() == outputs {
         isa.dense_one_f32(x, w, b, y);
     } else {
@@ -153,6 +159,10 @@ const BLOCK: usize = 8;
 /// `y = requantize(x * w^T + b)`. The host has folded the input's zero point into `b`: `b' = b - zero_point * sum(w)`.
 pub fn forward_i8<I: Isa>(isa: I, shape: &Dense, x: &[i8], w: &[i8], b: &[i32], to: &Requantize<'_>, y: &mut [i8]) {
     let (inputs, outputs) = shape.dims();
+    if COMPACT {
+        let walk = Walk::dense(shape, rows(y, outputs).len());
+        return walk.over(y.len(), &mut Integers::of_i8(&walk, x, Weights::I8(w), b, 0, to, y));
+    }
     for (x, y) in rows(x, inputs).zip(rows_mut(y, outputs)) {
         for (block, y) in y.chunks_mut(BLOCK).enumerate() {
             let first = block * BLOCK;

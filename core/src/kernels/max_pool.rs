@@ -11,17 +11,22 @@ pub use int8::{ForwardI8, forward_i8};
 pub use int8_backward::{BackwardI8, backward_i8};
 pub use int16::{ForwardI16, forward_i16};
 
+use super::compact::{FloatPool, Walk};
 use super::pool::Pool2d;
 use super::util::{clear, from, rows, rows_mut};
 use crate::arch::{Isa, Patch, scalar};
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 // ---------------------------------------------------------------------------------------------------- kernels, f32
 
 /// `y = clamp(max of window, lo, hi)`. Not-a-number wins only as the first element of its window.
 pub fn forward_f32<I: Isa>(isa: I, shape: &Pool2d, x: &[f32], lo: f32, hi: f32, y: &mut [f32]) {
+    if COMPACT {
+        Walk::pool(shape).over(y.len(), &mut FloatPool::new(false, x, y));
+        return isa.clamp_f32(lo, hi, y);
+    }
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let samples = rows(y, out_elements).len();
     isa.split(samples, in_elements, [(y, out_elements)], |of, [y]| {

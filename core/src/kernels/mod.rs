@@ -15,6 +15,7 @@ pub mod add;
 pub mod average_pool;
 pub mod batch_norm;
 pub mod binary;
+pub mod compact;
 pub mod conv2d;
 pub mod copy;
 pub mod dense;

@@ -1,9 +1,11 @@
 //! What max and average pools share: the shape. A global pool is a window as large as the input.
 
+use super::compact::{IntegerPool, Walk};
+use super::integer::Width;
 use super::util::{rows, rows_mut};
 use super::window::{Axis, Positions, Window2d};
 use crate::arch::Patch;
-use crate::plan::factors;
+use crate::plan::{COMPACT, factors};
 use crate::quant::rounding_mean;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -98,6 +100,11 @@ impl Iterator for Patches<'_> {
 /// Pools of int16: `y` is the mean of each window, rounded to nearest, halves away from zero, or its greatest element,
 /// within `lo..=hi`. Windows of up to 65535 elements sum up within 32 bits.
 pub(super) fn forward_i16(shape: &Pool2d, mean: bool, x: &[i16], lo: i32, hi: i32, y: &mut [i16]) {
+    if COMPACT {
+        let elements = y.len();
+        let pool = &mut IntegerPool::new(Width::I16, mean, x.as_bytes(), (lo, hi), y.as_mut_bytes());
+        return Walk::pool(shape).over(elements, pool);
+    }
     let samples = rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements()));
     for (x, y) in samples {
         for (patch, y) in shape.patches().zip(rows_mut(y, shape.channels as usize)) {

@@ -11,11 +11,12 @@ mod int;
 
 pub use int::ForwardInt;
 
+use super::compact::{Floats, Walk};
 use super::conv2d::{Conv2d, Scratch, accumulate_input_f32};
 use super::util::start_from_bias;
 use crate::arch::Isa;
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(transposed conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
@@ -33,6 +34,11 @@ pub fn forward_f32<I: Isa>(
     scratch: &mut [f32],
     y: &mut [f32],
 ) {
+    if COMPACT {
+        let walk = Walk::transpose_conv2d_f32(conv);
+        walk.over(y.len(), &mut Floats::new(&walk, x, w, b, y).every(conv.patch()));
+        return isa.clamp_f32(lo, hi, y);
+    }
     start_from_bias(b, conv.in_c as usize, y);
     accumulate_input_f32(isa, conv, x, w, scratch, y);
     isa.clamp_f32(lo, hi, y);

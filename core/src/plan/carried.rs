@@ -21,11 +21,19 @@ const ORDERS: Option<&[u8]> = match option_env!("EMBERNET_ORDERS") {
     _ => None,
 };
 
+/// Whether this program is built for size: layers of windows run in the fewest bytes ([`crate::kernels::compact`]), int8
+/// weights lie in the plain order. On a device if `EMBERNET_OPTIMISE` is `size`; its board then has no token but
+/// [`crate::arch::Scalar`].
+pub const COMPACT: bool = match option_env!("EMBERNET_OPTIMISE") {
+    Some(aim) => matches!(aim.as_bytes(), b"size") && cfg!(target_os = "none"),
+    None => false,
+};
+
 /// Whether this program has loops for int8 weights in the plain order.
-pub const PLAIN: bool = !matches!(ORDERS, Some(b"own"));
+pub const PLAIN: bool = COMPACT || !matches!(ORDERS, Some(b"own"));
 
 /// Whether this program has loops for int8 weights in its token's own order.
-pub const OWN: bool = !matches!(ORDERS, Some(b"plain"));
+pub const OWN: bool = !COMPACT && !matches!(ORDERS, Some(b"plain"));
 
 const _: () =
     assert!(matches!(ORDERS, None | Some(b"plain" | b"own")), "EMBERNET_ORDERS is `plain` or `own`, or not set");

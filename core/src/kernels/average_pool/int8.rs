@@ -1,11 +1,13 @@
 //! Average pool, int8 forward. Input and output share scale and zero point, so that nothing is rescaled.
 
 use crate::arch::Isa;
+use crate::kernels::compact::{IntegerPool, Walk};
+use crate::kernels::integer::Width;
 use crate::kernels::pool::{Pool2d, forward_step};
 use crate::kernels::requantize::limits_are_valid;
 use crate::kernels::util::{rows, rows_mut, sub};
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use crate::quant::rounding_mean;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -15,6 +17,11 @@ const BLOCK: usize = 32;
 /// `y = clamp(sum of window / elements of window, lo, hi)`, rounded to nearest, halves away from zero. (The zero
 /// point needs no care: the mean of numbers shifted by it is their mean shifted by it.)
 pub fn forward_i8<I: Isa>(isa: I, shape: &Pool2d, x: &[i8], lo: i32, hi: i32, y: &mut [i8]) {
+    if COMPACT {
+        let elements = y.len();
+        let pool = &mut IntegerPool::new(Width::I8, true, x.as_bytes(), (lo, hi), y.as_mut_bytes());
+        return Walk::pool(shape).over(elements, pool);
+    }
     let (channels, in_w, out_w) =
         (shape.channels as usize, shape.window.width.input as usize, shape.window.width.output as usize);
     let (vertical, horizontal) = (shape.window.height, shape.window.width);

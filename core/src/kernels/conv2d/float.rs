@@ -6,9 +6,11 @@
 use super::turned::Turned;
 use super::{Conv2d, packed};
 use crate::arch::{Gemm, Isa};
+use crate::kernels::compact::{Floats, Walk};
 use crate::kernels::util::{clear, from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
 use crate::kernels::window::Window2d;
 use crate::optim::GradSink;
+use crate::plan::COMPACT;
 use core::ops::Range;
 
 /// Neighbouring outputs of one row that read a stretch of every filter which lies side by side in the input.
@@ -114,6 +116,11 @@ pub fn forward_f32<I: Isa>(
     scratch: &mut [f32],
     y: &mut [f32],
 ) {
+    if COMPACT {
+        let walk = Walk::conv2d(shape);
+        walk.over(y.len(), &mut Floats::new(&walk, x, w, b, y));
+        return limit(isa, lo, hi, y);
+    }
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let packs = packs::<I>(shape, scratch);
     if packs {

@@ -2,11 +2,12 @@
 
 use super::Conv2d;
 use crate::arch::Isa;
+use crate::kernels::compact::{Integers, Walk};
 use crate::kernels::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
 use crate::kernels::util::{from, rows, rows_mut, sub};
 use crate::kernels::window::Taps;
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = requantize(x * w + b)`. Taps beside the input are zero and add nothing.
@@ -19,6 +20,10 @@ pub fn forward_i16<I: Isa>(
     to: &Requantize<'_>,
     y: &mut [i16],
 ) {
+    if COMPACT {
+        let walk = Walk::conv2d(shape);
+        return walk.over(y.len(), &mut Integers::of_i16(&walk, x, w, b, to, y));
+    }
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for ((down, across), y) in shape.window.positions().zip(rows_mut(y, shape.out_c as usize)) {
             let window = Window { shape, x, down, across };

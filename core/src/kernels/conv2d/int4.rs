@@ -4,11 +4,12 @@
 use super::Conv2d;
 use super::int8::{each_position, scratch_bytes_i8};
 use crate::arch::Isa;
+use crate::kernels::compact::{Integers, Walk, Weights};
 use crate::kernels::int4::unpack;
 use crate::kernels::requantize::{Requantize, RequantizeRecord};
 use crate::kernels::util::sub_mut;
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes of scratch: a patch as in int8, and as many unpacked filters as fit `most`, at least one.
@@ -29,6 +30,10 @@ pub fn forward_i4<I: Isa>(
     scratch: &mut [i8],
     y: &mut [i8],
 ) {
+    if COMPACT {
+        let walk = Walk::conv2d(shape);
+        return walk.over(y.len(), &mut Integers::of_i8(&walk, x, Weights::I4(w), b, pad_value, to, y));
+    }
     let (group_out, patch) = (shape.group_out(), shape.patch());
     let (gathered, unpacked) = scratch.split_at_mut_checked(scratch_bytes_i8(shape)).unwrap_or_default();
     let at_once = unpacked.len().checked_div(patch).unwrap_or(0).max(1);

@@ -3,12 +3,13 @@
 use super::Conv2d;
 use super::tiled::Tiled;
 use crate::arch::{Isa, layout};
+use crate::kernels::compact::{Integers, Walk, Weights};
 use crate::kernels::order::OrderRecord;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, add_constant_i8, start_from_bias_i8};
 use crate::kernels::util::{copy, from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
 use crate::memory::Slices;
-use crate::plan::{Context, PLAIN, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, PLAIN, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Filters whose sums are held at once.
@@ -41,6 +42,10 @@ pub fn forward_i8<I: Isa>(
     scratch: &mut [i8],
     y: &mut [i8],
 ) {
+    if COMPACT {
+        let walk = Walk::conv2d(shape);
+        return walk.over(y.len(), &mut Integers::of_i8(&walk, x, Weights::I8(w), b, pad_value, to, y));
+    }
     let (group_out, patch) = (shape.group_out(), shape.patch());
     let gathered = sub_mut(scratch, 0, patch);
     each_position(shape, x, pad_value, y, |window, y| {

@@ -5,9 +5,10 @@
 use super::Conv2d;
 use super::float::each_piece;
 use crate::arch::Isa;
+use crate::kernels::compact::{Floats, Walk};
 use crate::kernels::util::{from, rows, rows_mut, sub};
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = clamp(scale * conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
@@ -25,6 +26,11 @@ pub fn forward_weights_i8<I: Isa>(
     hi: f32,
     y: &mut [f32],
 ) {
+    if COMPACT {
+        let walk = Walk::conv2d(shape);
+        walk.over(y.len(), &mut Floats::of_i8(&walk, x, w, scale, b, y));
+        return isa.clamp_f32(lo, hi, y);
+    }
     let (in_c, out_c, patch) = (shape.in_c as usize, shape.out_c as usize, shape.patch());
     let (group_in, group_out) = (shape.group_in(), shape.group_out());
     let step = shape.window.width.stride as usize * in_c;

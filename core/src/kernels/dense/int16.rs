@@ -2,15 +2,20 @@
 
 use super::Dense;
 use crate::arch::Isa;
+use crate::kernels::compact::{Integers, Walk};
 use crate::kernels::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
 use crate::kernels::util::{rows, rows_mut};
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = requantize(x * w^T + b)`.
 pub fn forward_i16<I: Isa>(isa: I, shape: &Dense, x: &[i16], w: &[i8], b: &[Wide], to: &Requantize<'_>, y: &mut [i16]) {
     let (inputs, outputs) = shape.dims();
+    if COMPACT {
+        let walk = Walk::dense(shape, rows(y, outputs).len());
+        return walk.over(y.len(), &mut Integers::of_i16(&walk, x, w, b, to, y));
+    }
     for (x, y) in rows(x, inputs).zip(rows_mut(y, outputs)) {
         for ((output, y), w) in y.iter_mut().enumerate().zip(rows(w, inputs)) {
             *y = to.to_i16(output, isa.dot_i16(bias_i16(b, output), x, w));

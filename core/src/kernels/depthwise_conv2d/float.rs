@@ -2,7 +2,9 @@
 
 use super::DepthwiseConv2d;
 use crate::arch::{Isa, Steps, Window, Windows};
+use crate::kernels::compact::{Floats, Walk};
 use crate::kernels::util::{clear, from, from_mut, limit, rows, rows_mut, start_from_bias, sub, sub_mut};
+use crate::plan::COMPACT;
 use core::ops::Range;
 
 /// `y = clamp(conv(x, w) + b, lo, hi)`; an empty `b` counts as zeros.
@@ -18,6 +20,11 @@ pub fn forward_f32<I: Isa>(
     hi: f32,
     y: &mut [f32],
 ) {
+    if COMPACT {
+        let walk = Walk::depthwise_conv2d(shape);
+        walk.over(y.len(), &mut Floats::new(&walk, x, w, b, y));
+        return limit(isa, lo, hi, y);
+    }
     let (in_elements, out_elements) = (shape.in_elements(), shape.out_elements());
     let samples = rows(y, out_elements).len();
     isa.split(samples, cost(shape), [(y, out_elements)], |of, [y]| {

@@ -2,11 +2,12 @@
 
 use super::DepthwiseConv2d;
 use crate::arch::Isa;
+use crate::kernels::compact::{Integers, Walk};
 use crate::kernels::requantize::{Requantize, RequantizeRecord, Wide, bias_i16};
 use crate::kernels::util::{rows, rows_mut, sub};
 use crate::kernels::window::Taps;
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Channels whose sums are held at once.
@@ -24,6 +25,10 @@ pub fn forward_i16<I: Isa>(
     to: &Requantize<'_>,
     y: &mut [i16],
 ) {
+    if COMPACT {
+        let walk = Walk::depthwise_conv2d(shape);
+        return walk.over(y.len(), &mut Integers::of_i16(&walk, x, w, b, to, y));
+    }
     let (out_w, out_c) = (shape.window.width.output as usize, shape.out_c as usize);
     let (vertical, horizontal) = (shape.window.height, shape.window.width);
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {

@@ -2,10 +2,11 @@
 
 use super::{DepthwiseConv2d, forward_i8};
 use crate::arch::Isa;
+use crate::kernels::compact::{Integers, Walk, Weights};
 use crate::kernels::int4::unpack;
 use crate::kernels::requantize::RequantizeRecord;
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Forward step, int8 with int4 weights.
@@ -49,6 +50,11 @@ impl StepRecord for ForwardI4 {
         let (x, w, b) = (at.read(), at.read(), at.read());
         let (to, pad) = (self.requantize.read(at), self.pad_value as i8);
         let (unpacked, y) = (at.write(), at.write());
+        if COMPACT {
+            let walk = Walk::depthwise_conv2d(&self.shape);
+            let elements = <[i8]>::len(y);
+            return walk.over(elements, &mut Integers::of_i8(&walk, x, Weights::I4(w), b, pad, &to, y));
+        }
         unpack(w, 0, unpacked);
         forward_i8(isa, &self.shape, x, unpacked, b, pad, &to, y);
     }

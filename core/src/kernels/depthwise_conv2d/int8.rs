@@ -3,12 +3,13 @@
 use super::DepthwiseConv2d;
 use crate::arch::Isa;
 use crate::arch::layout::{self, Depthwise, Layout};
+use crate::kernels::compact::{Integers, Walk, Weights};
 use crate::kernels::order::OrderRecord;
 use crate::kernels::requantize::{Requantize, RequantizeRecord, start_from_bias_i8};
 use crate::kernels::util::{from, rows, rows_mut, sub, sub_mut};
 use crate::kernels::window::Taps;
 use crate::memory::Slices;
-use crate::plan::{Context, PLAIN, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, PLAIN, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Channels whose sums are held at once.
@@ -27,6 +28,10 @@ pub fn forward_i8<I: Isa>(
     to: &Requantize<'_>,
     y: &mut [i8],
 ) {
+    if COMPACT {
+        let walk = Walk::depthwise_conv2d(shape);
+        return walk.over(y.len(), &mut Integers::of_i8(&walk, x, Weights::I8(w), b, pad_value, to, y));
+    }
     for (x, y) in rows(x, shape.in_elements()).zip(rows_mut(y, shape.out_elements())) {
         for ((down, across), y) in shape.window.positions().zip(rows_mut(y, shape.out_c as usize)) {
             let window = Window { shape, x, down, across, pad_value };

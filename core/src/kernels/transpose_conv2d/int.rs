@@ -1,12 +1,13 @@
 //! Transposed convolution, int8 and int16 forward. Every output gathers the taps that meet the input.
 
 use crate::arch::Isa;
+use crate::kernels::compact::{Integers, Walk};
 use crate::kernels::conv2d::Conv2d;
 use crate::kernels::integer::Width;
 use crate::kernels::requantize::{Requantize, RequantizeRecord};
 use crate::kernels::util::{rows, rows_mut, sub};
 use crate::memory::Slices;
-use crate::plan::{Context, Ref, StepRecord, operands};
+use crate::plan::{COMPACT, Context, Ref, StepRecord, operands};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `y = requantize(sum of (x - zero_point) * w + b)`.
@@ -23,6 +24,11 @@ pub fn forward<I: Isa>(
     to: &Requantize<'_>,
     y: &mut [u8],
 ) {
+    if COMPACT {
+        let walk = Walk::transpose_conv2d(conv);
+        let elements = y.len().checked_div(of.bytes()).unwrap_or(0);
+        return walk.over(elements, &mut Integers::new(&walk, of, x, zero_point, w, b, to, y));
+    }
     let (height, width) = (conv.window.height, conv.window.width);
     let (in_c, out_c) = (conv.out_c as usize, conv.in_c as usize);
     let (group_in, group_out) = (conv.group_out(), conv.group_in());
