@@ -32,8 +32,8 @@ pub(crate) use kinds::Known;
 use kinds::{Kind, Kinds};
 
 pub use carried::{
-    COMPACT, FIRST_FIXED_KIND, FIRST_HOST_KIND, NORMALISES, OWN, PLAIN, STATES, TRAINS, WATCHES, carries, is_compression,
-    is_fixed, is_fixed_image,
+    COMPACT, FIRST_FIXED_KIND, FIRST_HOST_KIND, FIRST_TRAINING_KIND, NORMALISES, OWN, PLAIN, STATES, TRAINS, WATCHES,
+    carries, is_compression, is_fixed, is_fixed_image,
 };
 pub use operand::{Access, Operand, Operands};
 pub use place::Place;
@@ -232,7 +232,11 @@ impl core::fmt::Display for PlanError {
                 write!(f, "step {step} is of kind {kind}, which this build does not know")
             }
             Self::BadLength { step, kind } => write!(f, "step {step} (kind {kind}) has an unexpected length"),
-            Self::BadShape { step, kind } => write!(f, "step {step} (kind {kind}) has a shape that contradicts itself"),
+            Self::BadShape { step, kind } => write!(
+                f,
+                "step {step} (kind {kind}) has a shape that contradicts itself, or weights in an order that this program \
+                 has no loops for (programs for size read what was packed with `--optimise size`)"
+            ),
             Self::BadOperand { step, operand } => {
                 write!(
                     f,

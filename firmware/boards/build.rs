@@ -111,12 +111,12 @@ fn memory_x(board: &Entry<'_>, riscv: bool) -> String {
     script
 }
 
-/// The token of the board's core.
+/// The token of the board's core; in a program for size (`core/src/plan/carried.rs`) the one without loops of its own.
 fn token(isa: &str) -> String {
     let arch = "embernet_board_support::arch";
     println!("cargo:rerun-if-env-changed=EMBERNET_OPTIMISE");
-    let size = env::var("EMBERNET_OPTIMISE").is_ok_and(|aim| aim == "size");
-    match if size { "scalar" } else { isa } {
+    let isa = if env::var("EMBERNET_OPTIMISE").is_ok_and(|aim| aim == "size") { "scalar" } else { isa };
+    match isa {
         "scalar" => format!("pub const ISA: {arch}::Scalar = {arch}::Scalar;\n"),
         isa => {
             let (first, rest) = isa.split_at(1);

@@ -31,11 +31,8 @@ pub struct Board {
     pub flash_budget_bytes: Option<u64>,
     /// The same for a program with all kernels but those that train, where that is to be watched.
     pub inference_budget_bytes: Option<u64>,
-    /// What such a program is to take one day.
-    pub inference_goal_bytes: Option<u64>,
-    /// The same of the program that is measured.
-    #[serde(skip)]
-    pub flash_goal_bytes: Option<u64>,
+    /// The same for such a program built for size.
+    pub size_budget_bytes: Option<u64>,
     /// The machine that emulates it, if one does.
     pub qemu: Option<Emulation>,
 }

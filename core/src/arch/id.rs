@@ -1,5 +1,7 @@
 //! The names of the tokens.
 
+use crate::plan::COMPACT;
+
 /// Which token an image's weights were laid out and its scratch was sized for. Numbers are part of the image format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -101,10 +103,12 @@ impl IsaId {
     }
 
     /// Whether this token can run an image that was packed for `image`: there is scratch enough, and weights lie in
-    /// an order that it reads. A host reads all of them.
+    /// an order that it reads. A host reads all of them. A program for size reads what was packed for size, whatever
+    /// the token, and refuses layers in another order as it parses them.
     pub const fn can_run(self, image: Self) -> bool {
         let scratch = !self.packs() || image.packs();
-        let readable = !image.has_layout() || image as u32 == self as u32 || cfg!(any(test, feature = "std"));
+        let own = image as u32 == self as u32 || COMPACT || cfg!(any(test, feature = "std"));
+        let readable = !image.has_layout() || own;
         scratch && readable
     }
 }

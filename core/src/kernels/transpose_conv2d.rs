@@ -10,6 +10,8 @@
 mod int;
 
 pub use int::ForwardInt;
+#[cfg(test)]
+pub(crate) use int::forward as forward_int;
 
 use super::compact::{Floats, Walk};
 use super::conv2d::{Conv2d, Scratch, accumulate_input_f32};

@@ -56,8 +56,8 @@ impl<'a, I: Isa> Update<'a, I> {
         tile: &mut [f32],
         task: impl Fn(Range<usize>, &mut [f32], &mut UpdatePart<'_, I>) + Sync,
     ) {
-        if self.optimizer.is_narrow() {
-            // Blocks do not end where rows do.
+        if cfg!(target_os = "none") || self.optimizer.is_narrow() {
+            // A device has one thread. Blocks do not end where rows do.
             let (pending, tile) = self.cut(tile);
             return task(0..rows, tile, &mut UpdatePart { pending, ..self.part() });
         }

@@ -3,7 +3,7 @@
 //! All of them, unless `EMBERNET_STEPS` lists kinds when the program is compiled for a device: numbers and ranges, as
 //! `64,65,70` or `1-127`. Kernels that no listed kind needs are then not in the program, and an image that needs them
 //! is refused as if the kind were unknown. On a PC the list has no meaning. `EMBERNET_ORDERS` does the same for the
-//! orders of int8 weights.
+//! orders of int8 weights. `EMBERNET_OPTIMISE=size` makes a program whose layers run in the fewest bytes.
 //!
 //! Some steps are for hosts: they do in one go, with much scratch, what a device does step by step. No device program
 //! carries them. Those of 16-bit fixed point are for cores without floats: where the core computes floats a program
@@ -24,10 +24,15 @@ const ORDERS: Option<&[u8]> = match option_env!("EMBERNET_ORDERS") {
 /// Whether this program is built for size: layers of windows run in the fewest bytes ([`crate::kernels::compact`]), int8
 /// weights lie in the plain order. On a device if `EMBERNET_OPTIMISE` is `size`; its board then has no token but
 /// [`crate::arch::Scalar`].
-pub const COMPACT: bool = match option_env!("EMBERNET_OPTIMISE") {
-    Some(aim) => matches!(aim.as_bytes(), b"size") && cfg!(target_os = "none"),
-    None => false,
+pub const COMPACT: bool = matches!(AIM, Some(b"size")) && cfg!(target_os = "none");
+
+const AIM: Option<&[u8]> = match option_env!("EMBERNET_OPTIMISE") {
+    Some(aim) => Some(aim.as_bytes()),
+    None => None,
 };
+
+const _: () =
+    assert!(matches!(AIM, None | Some(b"size" | b"speed")), "EMBERNET_OPTIMISE is `size` or `speed`, or not set");
 
 /// Whether this program has loops for int8 weights in the plain order.
 pub const PLAIN: bool = COMPACT || !matches!(ORDERS, Some(b"own"));
@@ -61,13 +66,17 @@ pub const NORMALISES: bool = carries(NORMALISE);
 /// Whether a kind is a loss or a backward step, or has tables that a device changes: these are kept as parameters are.
 const fn is_training(kind: u16) -> bool {
     // Among the backward steps are those forward whose numbers are 16 bits of fixed point.
-    matches!(kind, 128..=299 | 316..FIRST_HOST_KIND | NORMALISE)
+    matches!(kind, FIRST_TRAINING_KIND..=299 | 316..FIRST_HOST_KIND | NORMALISE)
 }
 
 /// Whether a kind is a loss.
 pub(super) const fn is_loss(kind: u16) -> bool {
-    matches!(kind, 128..=191 | 316..=319)
+    matches!(kind, FIRST_TRAINING_KIND..=191 | 316..=319)
 }
+
+/// Kinds from here on are losses and backward steps, and other numbers' kinds of both directions. (Batch statistics,
+/// for training too, lie before.)
+pub const FIRST_TRAINING_KIND: u16 = 128;
 
 /// Kinds from here on are for hosts.
 pub const FIRST_HOST_KIND: u16 = 512;

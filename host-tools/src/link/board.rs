@@ -44,8 +44,8 @@ pub struct Board {
     pub flash_budget_bytes: Option<u32>,
     /// The same for a program with all kernels but those that train.
     pub inference_budget_bytes: Option<u32>,
-    /// What such a program is to take one day.
-    pub inference_goal_bytes: Option<u32>,
+    /// The same for such a program built for size.
+    pub size_budget_bytes: Option<u32>,
     /// Statics and stack.
     pub ram: Region,
     /// Bytes of the stack, the end of `ram`.

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use embernet_core::image::Image;
-use embernet_core::plan::{FIRST_FIXED_KIND, FIRST_HOST_KIND, Step, is_compression, is_fixed, is_fixed_image, kind};
+use embernet_core::plan::{
+    FIRST_FIXED_KIND, FIRST_HOST_KIND, FIRST_TRAINING_KIND, Step, is_compression, is_fixed, is_fixed_image, kind,
+};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
 
 use super::{Board, LinkError, workspace};
@@ -20,6 +22,8 @@ pub struct FirmwareOptions {
     pub steps: Option<BTreeSet<u16>>,
     /// The orders of int8 weights that it has loops for.
     pub orders: Orders,
+    /// Whether its loops are the shortest instead of the fastest; it reads int8 weights in the plain order only.
+    pub compact: bool,
     /// Whether it keeps an optimiser's state in other ways than f32 and adds up gradients of several passes.
     pub states: bool,
     /// Whether it watches its model at work when asked to.
@@ -59,7 +63,15 @@ fn is_normalise(kind: u16) -> bool {
 
 impl Default for FirmwareOptions {
     fn default() -> Self {
-        Self { steps: None, orders: Orders::Both, states: false, watch: true, log: true, transfer: true }
+        Self {
+            steps: None,
+            orders: Orders::Both,
+            compact: false,
+            states: false,
+            watch: true,
+            log: true,
+            transfer: true,
+        }
     }
 }
 
@@ -90,6 +102,13 @@ impl FirmwareOptions {
         } else {
             Self::default()
         }
+    }
+
+    /// All kernels that plans of inference have: statistics of batches are for training, and what normalises inputs keeps
+    /// tables that change.
+    pub fn inference() -> Self {
+        let steps = (1..FIRST_TRAINING_KIND).filter(|kind| *kind != kind::BatchNormMomentsF32 && !is_normalise(*kind));
+        Self { steps: Some(steps.collect()), watch: false, ..Self::default() }
     }
 
     /// All kernels but convolutions and pools in 16-bit fixed point: the rest of that also on a core with FPU.
@@ -141,6 +160,9 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
         let chosen = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
         command.args(["--no-default-features", "--features", &chosen.collect::<Vec<_>>().join(",")]);
     }
+    if options.compact {
+        command.env(OPTIMISE, "size");
+    }
     if options.states {
         command.env(STATES, "all");
     }
@@ -167,7 +189,7 @@ pub fn cargo_build(package: &str, target: &str, folder: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace()).args(["build", "--quiet", "--profile", "firmware"]);
     command.args(["--package", package, "--target", target]).arg("--target-dir").arg(folder);
-    command.env_remove(STEPS).env_remove(ORDERS).env_remove(STATES).env_remove(WATCH);
+    command.env_remove(STEPS).env_remove(ORDERS).env_remove(STATES).env_remove(WATCH).env_remove(OPTIMISE);
     // What an outer cargo says of our own package would make build scripts run again.
     for (name, _) in env::vars_os() {
         let inherited = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
@@ -183,6 +205,9 @@ const STEPS: &str = "EMBERNET_STEPS";
 
 /// The orders of weights, for `embernet_core::plan::{PLAIN, OWN}`.
 const ORDERS: &str = "EMBERNET_ORDERS";
+
+/// What loops are written for, for `embernet_core::plan::COMPACT`.
+const OPTIMISE: &str = "EMBERNET_OPTIMISE";
 
 /// Which state of optimisers, for `embernet_core::plan::STATES`.
 const STATES: &str = "EMBERNET_STATES";

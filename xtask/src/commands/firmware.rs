@@ -56,10 +56,23 @@ pub fn cargo_for(verb: &str, package: &str, target: &str) -> Command {
     cargo_in(&paths::firmware_target(), verb, &[package], target)
 }
 
-/// [`cargo`] for a program that carries the kernels of these steps only and does not watch its model; see `core/src/plan/carried.rs`.
-pub fn cargo_for_steps(steps: &str, verb: &str, board: &Board) -> Command {
-    let mut command = cargo_in(&paths::lean_target(), verb, &[&board.package], &board.target);
+/// What a program's loops are written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// Few instructions.
+    Speed,
+    /// Few bytes of program.
+    Size,
+}
+
+/// The build of a program that carries the kernels of these steps only and does not watch its model; see
+/// `core/src/plan/carried.rs`.
+pub fn cargo_for_steps(steps: &str, aim: Aim, board: &Board) -> Command {
+    let mut command = cargo_in(&paths::lean_target(), "build", &[&board.package], &board.target);
     command.env("EMBERNET_STEPS", steps).env("EMBERNET_WATCH", "none");
+    if aim == Aim::Size {
+        command.env("EMBERNET_OPTIMISE", "size");
+    }
     command
 }
 

@@ -40,14 +40,7 @@ impl<'a> Floats<'a> {
 
     /// A layer with int8 weights: sums start from 0, are multiplied by `scale`, one for each output or one for all, and
     /// take their bias last.
-    pub fn of_i8(
-        walk: &Walk,
-        x: &'a [f32],
-        small: &'a [i8],
-        scale: &'a [f32],
-        b: &'a [f32],
-        y: &'a mut [f32],
-    ) -> Self {
+    pub fn of_i8(walk: &Walk, x: &'a [f32], small: &'a [i8], scale: &'a [f32], b: &'a [f32], y: &'a mut [f32]) -> Self {
         Self { small, scale, ..Self::new(walk, x, &[], b, y) }
     }
 

@@ -135,7 +135,13 @@ pub fn forward_f32<I: Isa>(
         if packs {
             return packed::forward_in_strips(isa, shape, x, panels, y, begin, end);
         }
-        let some = cached::<I>(out_elements, of.len());
+        if !I::ID.packs() {
+            // Nothing is cached: all samples at once.
+            begin(y);
+            forward_direct(isa, shape, x, w, y);
+            return end(y);
+        }
+        let some = cached(out_elements, of.len());
         // By reference: a pair of chunks would divide to know its length.
         for (x, y) in x.chunks((some * in_elements).max(1)).zip(&mut y.chunks_mut((some * out_elements).max(1))) {
             begin(y);
@@ -147,10 +153,9 @@ pub fn forward_f32<I: Isa>(
 
 /// How many of some samples to finish before the next: on a host as many outputs as stay in the second-level cache
 /// while they are cleared, summed and limited.
-fn cached<I: Isa>(elements: usize, samples: usize) -> usize {
+fn cached(elements: usize, samples: usize) -> usize {
     const FLOATS: usize = 16 * 1024;
-    let some = if I::ID.packs() { FLOATS.checked_div(elements).unwrap_or(0) } else { samples };
-    some.clamp(1, samples.max(1))
+    FLOATS.checked_div(elements).unwrap_or(0).clamp(1, samples.max(1))
 }
 
 /// What a sample costs; see [`Isa::split`].
@@ -235,7 +240,11 @@ fn input_f32<I: Isa>(isa: I, shape: &Conv2d, dy: &[f32], w: &[f32], scratch: &mu
         if let Some(turned) = turned {
             return turned.add(isa, dy, panels, dx, begin);
         }
-        let some = cached::<I>(in_elements, of.len());
+        if !I::ID.packs() {
+            begin(dx);
+            return backward_input_direct(isa, shape, dy, w, dx);
+        }
+        let some = cached(in_elements, of.len());
         for (dy, dx) in dy.chunks((some * out_elements).max(1)).zip(&mut dx.chunks_mut((some * in_elements).max(1))) {
             begin(dx);
             backward_input_direct(isa, shape, dy, w, dx);

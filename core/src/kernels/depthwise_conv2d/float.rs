@@ -170,7 +170,8 @@ fn output_by_output<I: Isa>(isa: I, shape: &DepthwiseConv2d, dy: &[f32], w: &[f3
 }
 
 /// `y[i] += x[(channel + i) / multiplier] * v[i]`: input channels meet what belongs to output channels.
-#[inline(always)]
+#[cfg_attr(target_os = "none", inline(never))] // For layers with several filters for a channel, which are rare.
+#[cfg_attr(not(target_os = "none"), inline(always))]
 pub(super) fn scale_add<I: Isa>(isa: I, shape: &DepthwiseConv2d, x: &[f32], channel: usize, v: &[f32], y: &mut [f32]) {
     let multiplier = shape.multiplier as usize;
     let mut source = channel.checked_div(multiplier).unwrap_or(0);

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use clap::Args;
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
 use embernet::files;
-use embernet::link::{Board, FirmwareOptions, build_firmware, flash_bytes};
+use embernet::link::{Board, FirmwareOptions, Orders, build_firmware, flash_bytes};
 use embernet_core::image::Image;
 use serde::Serialize;
 
@@ -24,6 +24,13 @@ pub struct Firmware {
     /// The program to write (.elf).
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// What the program's loops are written for: speed, or size (the fewest bytes, several times slower; such a program
+    /// runs images that were packed with `--optimise size`).
+    #[arg(long, value_name = "AIM", value_enum, default_value = "speed")]
+    optimise: Aim,
+    /// Which kernels it carries: those of the model, or all of inference, so that it can take other models.
+    #[arg(long, value_name = "KERNELS", value_enum, default_value = "model")]
+    kernels: Kernels,
     /// Keep the log, which takes about 2 KB.
     #[arg(long)]
     log: bool,
@@ -33,6 +40,20 @@ pub struct Firmware {
     /// Let the program take other models over the link, which takes about 1 KB.
     #[arg(long)]
     transfer: bool,
+}
+
+/// What a program's loops are written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Aim {
+    Speed,
+    Size,
+}
+
+/// Which kernels a program carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kernels {
+    Model,
+    Inference,
 }
 
 #[derive(Serialize)]
@@ -47,11 +68,31 @@ struct Line {
 }
 
 impl Firmware {
+    fn options(&self, image: &Image<'_>) -> Result<FirmwareOptions> {
+        let model = self.model.display();
+        let (of_model, compact) = (FirmwareOptions::for_image(image), self.optimise == Aim::Size);
+        ensure!(
+            !compact || of_model.orders == Orders::Plain,
+            "{model} was packed in the order of its core's own loops, which a program for size does not have: pack it with \
+             `--optimise size`"
+        );
+        let least = match self.kernels {
+            Kernels::Model => of_model,
+            Kernels::Inference => {
+                ensure!(
+                    !image.is_trainable(),
+                    "{model} learns: `--kernels inference` leaves out what it needs for that"
+                );
+                FirmwareOptions::inference()
+            }
+        };
+        Ok(FirmwareOptions { compact, log: self.log, watch: self.watch, transfer: self.transfer, ..least })
+    }
+
     pub fn run(&self, output: &Output) -> Result<()> {
         let bytes = read_image(&self.model)?;
         let image = Image::parse(&bytes)?;
-        let least = FirmwareOptions::for_image(&image);
-        let options = FirmwareOptions { log: self.log, watch: self.watch, transfer: self.transfer, ..least };
+        let options = self.options(&image)?;
         let board = Board::named(&self.board)?;
         let program = build_firmware(board, &options)?;
         let flash_bytes = flash_bytes(&program)?;
