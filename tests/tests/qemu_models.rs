@@ -194,8 +194,8 @@ fn programs_for_one_model_are_small() {
     let limits = [
         ("mlperf_kws_dscnn_int8", IsaId::Scalar, 20 * 1024),
         ("mlperf_kws_dscnn_int8", board.isa, 24 * 1024),
-        ("mlperf_ad_autoencoder_int8", board.isa, 14 * 1024),
-        ("tflm_hello_world_int8", board.isa, 14 * 1024),
+        ("mlperf_ad_autoencoder_int8", board.isa, 12 * 1024),
+        ("tflm_hello_world_int8", board.isa, 12 * 1024),
     ];
     let models: Vec<Model> = integer_models().collect();
     for (name, isa, most) in limits {

@@ -143,28 +143,35 @@ impl Walk {
         let in_h = if self.turned { height.output } else { height.input } as usize;
         let (rows, columns) = (outputs(height), outputs(width));
         let samples = elements.checked_div(rows * columns * self.out_c).unwrap_or(0);
-        for sample in 0..samples {
-            for at in 0..rows * columns {
-                let row = at.checked_div(columns).unwrap_or(0);
-                for output in 0..self.out_c {
-                    let group = output.checked_div(self.filters).unwrap_or(0);
-                    let filter = group * self.group_step + (output - group * self.filters) * self.filter_step;
-                    layer.start(output);
-                    for step in 0..self.window.taps() {
-                        let tap = if self.turned { self.window.taps() - 1 - step } else { step };
-                        let tap_y = tap.checked_div(width.kernel as usize).unwrap_or(0);
-                        let tap_x = tap - tap_y * width.kernel as usize;
-                        let x = self.place(height, row, tap_y).and_then(|in_y| {
-                            let in_x = self.place(width, at - row * columns, tap_x)?;
-                            let pixel = (sample * in_h + in_y) * in_w + in_x;
-                            Some(pixel * self.in_c + group * self.depth)
+        for at in 0..samples * rows * columns {
+            let all_rows = at.checked_div(columns).unwrap_or(0);
+            let sample = all_rows.checked_div(rows).unwrap_or(0);
+            let (row, column) = (all_rows - sample * rows, at - all_rows * columns);
+            for output in 0..self.out_c {
+                let group = output.checked_div(self.filters).unwrap_or(0);
+                let filter = group * self.group_step + (output - group * self.filters) * self.filter_step;
+                layer.start(output);
+                for step_y in 0..height.kernel as usize {
+                    let tap_y = self.tap(height, step_y);
+                    let in_y = self.place(height, row, tap_y);
+                    for step_x in 0..width.kernel as usize {
+                        let tap_x = self.tap(width, step_x);
+                        let x = in_y.and_then(|in_y| {
+                            let in_x = self.place(width, column, tap_x)?;
+                            Some(((sample * in_h + in_y) * in_w + in_x) * self.in_c + group * self.depth)
                         });
-                        layer.tap(x, filter + tap * self.tap_step);
+                        layer.tap(x, filter + (tap_y * width.kernel as usize + tap_x) * self.tap_step);
                     }
-                    layer.end(output);
                 }
+                layer.end(output);
             }
         }
+    }
+
+    /// Which tap comes next: going the other way, the last one meets the first input.
+    #[inline]
+    fn tap(&self, axis: Axis, step: usize) -> usize {
+        if self.turned { (axis.kernel as usize).saturating_sub(step + 1) } else { step }
     }
 
     /// The position of the input that output `position` sees by tap `k`, if it is inside.

@@ -3,6 +3,7 @@
 use embedded_io::{Read, Write};
 use embernet_app::Region;
 use embernet_core::arch::Isa;
+use embernet_core::plan::TRAINS;
 
 use crate::{Hardware, Regions, memory_mut, serve, stack};
 
@@ -34,7 +35,9 @@ impl Facts {
     /// Every region by its first address and bytes, made by `region`.
     pub fn regions<R>(&self, mut region: impl FnMut(usize, usize) -> R) -> Regions<R> {
         let models = self.slots.map(|origin| region(origin, self.slot_bytes));
-        let checkpoints = self.checkpoints.map(|(origins, bytes)| origins.map(|origin| region(origin, bytes)));
+        // A program that does not train keeps nothing.
+        let checkpoints =
+            self.checkpoints.filter(|_| TRAINS).map(|(origins, bytes)| origins.map(|origin| region(origin, bytes)));
         Regions { models, checkpoints }
     }
 }

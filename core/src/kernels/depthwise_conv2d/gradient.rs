@@ -89,7 +89,8 @@ fn gradient_of_tap<I: Isa>(
 }
 
 /// All outputs that see `tap`, as a walk over an input sample and one over an output sample.
-#[inline(always)]
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline(always))]
 pub(super) fn that_see(shape: &DepthwiseConv2d, tap: usize) -> Window {
     let (vertical, horizontal) = (shape.window.height, shape.window.width);
     let k_y = tap.checked_div(shape.window.width.kernel as usize).unwrap_or(0);
