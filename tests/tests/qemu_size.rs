@@ -86,6 +86,8 @@ fn programs_for_size_give_the_same_bytes() {
     let mut device = Compact(Device(client));
     let failures: Vec<String> = cases::all()
         .into_iter()
+        // One keeps a state between runs, as parameters do that learn: a program without training refuses it.
+        .filter(|case| Image::parse(&case.image(IsaId::Scalar)).unwrap().header().persistent_bytes == 0)
         .filter_map(|case| case.run(&mut device).err().map(|error| format!("{}: {error}", case.name)))
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
