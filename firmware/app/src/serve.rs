@@ -224,7 +224,7 @@ impl<'a, F: Region, I: Isa> Work<'a, F, I> {
             Request::Statistics if WATCHES => Ok(Response::Data(self.model()?.watch.bytes())),
             Request::Normalise { samples } if NORMALISES => {
                 let ticks = self.timed(board, |model| model.normalise(samples))?.1;
-                Ok(Response::Ran { ticks: ticks.into() })
+                Ok(Response::Ran { ticks })
             }
             // What this program was built without.
             Request::Train { .. }
