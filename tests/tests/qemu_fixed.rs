@@ -27,7 +27,8 @@ fn replays(
     what: &str,
 ) -> u64 {
     let image = packed.image().unwrap();
-    let estimated = cost::update(&packed.program, &image.header().optimizer, cost::Core::of_target(&board.target));
+    let estimated =
+        cost::update(&packed.program, &image.header().optimizer, cost::Core::of_target(&board.target), board.isa);
     client.load(&image, |_, _| {}).unwrap();
     let input = models::values(&mut Rng::new(11), 5 * image.inputs()[0].elements as usize);
     let outputs = client.infer(&image, &[&input], true).unwrap().outputs;

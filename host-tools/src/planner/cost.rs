@@ -4,10 +4,12 @@
 //! writes; an update so much for each parameter. Loops over neighbouring values are short in small convolutions, and
 //! entering one counts. The factors were fitted to training steps measured in QEMU, which `tests/tests/qemu_fixed.rs`
 //! compares them with: a dense network and one of convolutions and pools, in floats and in fixed point, on four boards.
-//! Those of int8 models, of state in fewer bits and of sums of several passes are guesses. They rank ways of training;
-//! they are no promise.
+//! The way forward through int8 layers is what their loops take ([`crate::lower::loops`]). The way back through them, state
+//! in fewer bits and sums of several passes are guesses. They rank ways of training; they are no promise.
 
+use crate::lower::loops::{Shape, costs};
 use crate::lower::{Program, Sequence};
+use embernet_core::arch::IsaId;
 use embernet_core::kernels::conv2d::Conv2d;
 use embernet_core::kernels::dense::Dense;
 use embernet_core::kernels::depthwise_conv2d::DepthwiseConv2d;
@@ -99,8 +101,8 @@ impl Core {
     }
 }
 
-/// Estimated instructions of one update: all its passes.
-pub fn update(program: &Program, optimizer: &OptimizerRecord, core: Core) -> u64 {
+/// Estimated instructions of one update: all its passes. `isa` is the token that the program was lowered for.
+pub fn update(program: &Program, optimizer: &OptimizerRecord, core: Core, isa: IsaId) -> u64 {
     let Some(train) = &program.train else { return 0 };
     let factors = core.factors();
     let steps = || train.records.iter().filter_map(|record| record.step());
@@ -119,13 +121,22 @@ pub fn update(program: &Program, optimizer: &OptimizerRecord, core: Core) -> u64
         let sums = if optimizer.passes > 1 { parameters * factors.sum } else { 0 };
         return ((all + sums) * u64::from(optimizer.passes) + parameters * update) / 10;
     }
-    let pass: u64 = steps().map(|s| step(&s, train, &factors)).sum();
+    let forward_i8: u64 = steps().map(|s| 10 * forward_i8(&s, isa)).sum();
+    let pass = steps().map(|s| step(&s, train, &factors)).sum::<u64>() + forward_i8 * train.samples as u64;
     let integers: u64 = steps().map(|s| weights_i8(&s)).sum();
     // Integers have a byte each.
     let learning = (program.parameter_bytes / 4) as u64 + integers - integers / 4;
     let sums = if optimizer.passes > 1 { 2 * factors.value * learning } else { 0 };
     let updated = learning * parameter(optimizer, &factors);
     ((pass + sums) * u64::from(optimizer.passes) + updated) / 10
+}
+
+/// What an int8 layer with weights takes on its way forward, for one sample: what its loop does ([`costs`], whose unit is
+/// cycles where they are estimated), or the plain one's instructions for each product.
+fn forward_i8(step: &Step<'_>, isa: IsaId) -> u64 {
+    const PLAIN: f64 = 5.0;
+    let Some((shape, order)) = Shape::of(step) else { return 0 };
+    costs().estimate(isa, &shape, &order).unwrap_or((PLAIN * shape.products()) as u64)
 }
 
 /// Estimated instructions of a normalisation of inputs: to look up every value of a sample.

@@ -93,7 +93,7 @@ fn one(
             (program.arena_bytes(), flash_bytes(program.persistent_bytes, request.erase_bytes));
         let within = |most: Option<usize>, bytes: usize| most.is_none_or(|most| bytes <= most);
         let fits = within(request.ram, ram_bytes) && within(request.flash, flash_bytes);
-        let instructions = cost::update(&program, &optimizer, request.core);
+        let instructions = cost::update(&program, &optimizer, request.core, request.isa);
         Candidate { way, ram_bytes, flash_bytes, instructions, gain, fits }
     };
     let lowered = |way: &Way| lower(graph, &way.options(request)).map(|program| judged((way.clone(), program)));
