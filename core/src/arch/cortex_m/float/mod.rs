@@ -242,9 +242,6 @@ pub fn dense_one_f32(x: &[f32], w: &[f32], b: &[f32], y: &mut [f32]) {
     if n == 0 || k == 0 || w.len() < k.saturating_mul(n) {
         return;
     }
-    // One or two columns behind the last four cost less by themselves than in four that were there, unless they are short.
-    let rest = n % 4;
-    let single = n < 4 || (rest < 3 && k > 16);
     let mut of = Columns {
         a: x.as_ptr(),
         b: w.as_ptr(),
@@ -253,25 +250,32 @@ pub fn dense_one_f32(x: &[f32], w: &[f32], b: &[f32], y: &mut [f32]) {
         b_col: k.wrapping_mul(WORD),
         c_row: 0,
         k,
-        count: if single { n / 4 } else { n.div_ceil(4) },
+        count: n,
         rows: 1,
         start: b.as_ptr(),
-        back: if single { 0 } else { rest.wrapping_neg() % 4 },
+        back: n.wrapping_neg() % 4,
     };
-    if of.count > 0 {
-        // SAFETY: `w` has a column of `k` for each of the `n` elements of `y`, and `b` as many elements; the last four
-        // columns are there.
-        unsafe { embernet_f32_one_row(&of) };
+    if n < 4 {
+        // SAFETY: `w` has a column of `k` for each of the `n` elements of `y`, and `b` as many elements.
+        return unsafe { embernet_f32_one_column(&mut of) };
     }
-    if single && rest > 0 {
+    // One or two columns behind the last four cost less by themselves than in four that were there, unless they are short.
+    if k > 16 && of.back >= 2 {
+        let rest = 4 - of.back;
         let done = n - rest;
+        (of.count, of.back) = (n / 4, 0);
+        // SAFETY: likewise; the last four columns are there.
+        unsafe { embernet_f32_one_row(&of) };
         of.b = of.b.wrapping_add(done.wrapping_mul(k));
         of.c = of.c.wrapping_add(done);
         of.start = of.start.wrapping_add(done);
         of.count = rest;
         // SAFETY: likewise.
-        unsafe { embernet_f32_one_column(&mut of) };
+        return unsafe { embernet_f32_one_column(&mut of) };
     }
+    of.count = n.div_ceil(4);
+    // SAFETY: likewise; the last four columns are there.
+    unsafe { embernet_f32_one_row(&of) };
 }
 
 /// See [`Isa::dense_one_backward_f32`](crate::arch::Isa::dense_one_backward_f32).
