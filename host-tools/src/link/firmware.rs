@@ -150,6 +150,8 @@ pub fn build(board: &Board, options: &FirmwareOptions) -> Result<PathBuf, LinkEr
         options if *options == FirmwareOptions::with_states() => "target/states",
         options if *options == FirmwareOptions::with_fixed() => "target/fixed",
         options if *options == FirmwareOptions::with_fixed_images() => "target/fixed-images",
+        // Tests build these beside lean ones, at the same time.
+        options if options.compact => "target/size",
         _ => "target/lean",
     };
     let target = root.join(folder);
